@@ -1,0 +1,152 @@
+//! What went wrong with one attempt, by meaning.
+
+use std::fmt;
+use std::time::Duration;
+
+/// Why an attempt brought no page. Texts come from the server or the system and never contain the key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// The server answered, but not with success.
+    Status {
+        /// The HTTP status.
+        status: u16,
+        /// How long the server asks to wait.
+        retry_after: Option<Duration>,
+        /// The server's own message, shortened.
+        excerpt: String,
+    },
+    /// No connection: refused, unknown host, a proxy that does not answer.
+    Connect(String),
+    /// The connection could not be made safe.
+    Tls(String),
+    /// No answer, or no more of it, in time.
+    Timeout,
+    /// The connection or the body broke off.
+    Broken(String),
+    /// A whole answer with success, but no page of the Export API.
+    BadPage(String),
+    /// The body is larger than allowed.
+    TooLarge {
+        /// Bytes allowed.
+        limit: u64,
+    },
+    /// The server points to another host, where the key must not go.
+    Redirect {
+        /// Where it points.
+        to: String,
+    },
+}
+
+impl Failure {
+    /// Whether another attempt could bring the page.
+    #[must_use]
+    pub fn may_heal(&self) -> bool {
+        match self {
+            Self::Status { status, .. } => match status {
+                408 | 425 | 429 => true,
+                501 | 505 => false,
+                status => (500..600).contains(status),
+            },
+            Self::Connect(_) | Self::Timeout | Self::Broken(_) | Self::BadPage(_) => true,
+            Self::Tls(_) | Self::TooLarge { .. } | Self::Redirect { .. } => false,
+        }
+    }
+
+    /// Whether the server refused the request for coming too soon.
+    #[must_use]
+    pub fn is_refusal(&self) -> bool {
+        matches!(self, Self::Status { status: 429, .. })
+    }
+
+    /// Whether this answer to a cursor means that the server no longer knows it.
+    #[must_use]
+    pub fn may_be_a_dead_cursor(&self) -> bool {
+        matches!(
+            self,
+            Self::Status {
+                status: 400 | 404 | 410 | 422,
+                ..
+            }
+        )
+    }
+
+    /// How long the server asks to wait.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Status { retry_after, .. } => *retry_after,
+            _ => None,
+        }
+    }
+
+    /// What a person can do about it.
+    #[must_use]
+    pub fn hint(&self) -> &'static str {
+        match self {
+            Self::Status { status: 401, .. } => {
+                "check the key in CONVERSE_EXPORT_API_KEY: only a site admin can see it, in the dashboard's settings"
+            }
+            Self::Status { status: 403, .. } => {
+                "the key is known but may not export: ask a site admin, and check that the plan includes the Export API"
+            }
+            Self::Status { status: 404, .. } => {
+                "check --bot (the bot's name or id, such as r3-218210) and --base-url"
+            }
+            Self::Status {
+                status: 400 | 422, ..
+            } => "check --bot, --start and --end against the server's message",
+            Self::Status { status: 429, .. } => {
+                "another job may be using the same key: run again later, or lower --requests-per-second"
+            }
+            Self::Status {
+                status: 300..=399, ..
+            } => "check --base-url",
+            Self::Status { .. } => "run the same command again later: what was fetched is kept",
+            Self::Connect(_) => {
+                "check --base-url, the network and the proxy settings, then run the same command again"
+            }
+            Self::Tls(_) => "check --base-url, the system's clock and its certificates",
+            Self::Timeout | Self::Broken(_) => "run the same command again: what was fetched is kept",
+            Self::BadPage(_) => "check --base-url: is this the Export API, and not a login page or a proxy?",
+            Self::TooLarge { .. } => "lower --per-page, or raise --max-page-bytes",
+            Self::Redirect { .. } => {
+                "give the address it points to as --base-url, if you trust it with the key"
+            }
+        }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Status { status, excerpt, .. } => {
+                let meaning = match status {
+                    400 | 422 => "the API did not accept the request",
+                    401 => "the API refused the key",
+                    403 => "the key may not export this",
+                    404 => "the API does not know this bot or address",
+                    408 => "the API timed out",
+                    429 => "the API refused the request for coming too soon",
+                    300..=399 => "the API answered with a redirect that leads nowhere",
+                    500..=599 => "the API failed",
+                    _ => "the API did not answer with success",
+                };
+                write!(f, "{meaning} (status {status}")?;
+                if excerpt.is_empty() {
+                    f.write_str(")")
+                } else {
+                    write!(f, ": {excerpt})")
+                }
+            }
+            Self::Connect(why) => write!(f, "no connection to the API ({why})"),
+            Self::Tls(why) => write!(f, "no safe connection to the API ({why})"),
+            Self::Timeout => f.write_str("the API did not answer in time"),
+            Self::Broken(why) => write!(f, "the answer broke off ({why})"),
+            Self::BadPage(why) => write!(f, "the answer is no page of the Export API ({why})"),
+            Self::TooLarge { limit } => write!(f, "the answer is larger than {limit} bytes"),
+            Self::Redirect { to } => write!(f, "the API redirects to {to}, and the key must not go there"),
+        }
+    }
+}
+
+impl std::error::Error for Failure {}

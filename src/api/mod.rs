@@ -1,0 +1,61 @@
+//! One page of the Export API: the request, its answer, what may go wrong, and the requests that are allowed.
+
+mod budget;
+mod client;
+mod failure;
+mod key;
+mod retry;
+
+pub use budget::{Budget, Permit};
+pub use client::{Answer, Client, Connection, Tally};
+pub use failure::Failure;
+pub use key::ApiKey;
+pub use retry::{Attempt, Decision, Patience, decide};
+
+use crate::window::Window;
+
+/// What one request asks for. A cursor is only ever sent with exactly the parameters it was made with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ask {
+    /// Path of the endpoint, from the API's root.
+    pub endpoint: &'static str,
+    /// The bot, by name or id.
+    pub bot: String,
+    /// `start_time` and `end_time`, Unix seconds, as they are sent.
+    pub window: Window,
+    /// Records wanted at most, 1 to 1000.
+    pub per_page: u32,
+    /// Where the chain goes on; `None` asks for its first page.
+    pub cursor: Option<String>,
+}
+
+/// How a page could not be had.
+#[derive(Debug, thiserror::Error)]
+pub enum AskError {
+    /// Asking again cannot help.
+    #[error("{failure}")]
+    Failed {
+        /// The last failure.
+        failure: Failure,
+    },
+    /// It might have healed, but not within the patience given.
+    #[error("no answer after {attempts} attempts: {failure}")]
+    GaveUp {
+        /// The last failure.
+        failure: Failure,
+        /// Attempts made.
+        attempts: u32,
+    },
+    /// The cursor of a chain is no longer known to the server: its window has to start again.
+    #[error("the cursor is no longer valid: {failure}")]
+    CursorDied {
+        /// What the server answered.
+        failure: Failure,
+    },
+    /// An attempt failed that may not be repeated in place, since the server moves this cursor by itself.
+    #[error("the page may have been skipped: {failure}")]
+    Lost {
+        /// The last failure.
+        failure: Failure,
+    },
+}

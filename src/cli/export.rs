@@ -1,0 +1,141 @@
+//! `converse-export export`.
+
+use std::io::Read;
+use std::path::Path;
+
+use super::args::{ApiArgs, ExportArgs, Told};
+use super::{bar, exit_code, told};
+use crate::api::{ApiKey, Connection, Patience};
+use crate::dataset::Dataset;
+use crate::error::{Error, Result, Severity};
+use crate::export::{Options, Outcome, export};
+use crate::fetch::Stop;
+use crate::table::Zone;
+use crate::window::Window;
+
+const KEY_VARIABLE: &str = "CONVERSE_EXPORT_API_KEY";
+
+pub(super) async fn run(args: &ExportArgs, told: &Told, stop: Stop) -> Result<u8> {
+    let options = options(args)?;
+    let outcome = export(&options, bar::progress(told), stop).await?;
+    report(&outcome, told, options.bots.len())
+}
+
+/// Prints what became of a run; returns its exit code.
+pub(super) fn report(outcome: &Outcome, told: &Told, bots: usize) -> Result<u8> {
+    if told.json {
+        let json = serde_json::to_string_pretty(&outcome.summary);
+        told::data(&json.map_err(|error| Error::Internal(error.to_string()))?)?;
+    } else if outcome.failures.is_empty() && !told.quiet {
+        told::summary(&outcome.summary);
+    }
+    told::failures(&outcome.failures);
+    Ok(code(outcome, bots))
+}
+
+fn code(outcome: &Outcome, bots: usize) -> u8 {
+    let failures = &outcome.failures;
+    if let Some(interrupted) = failures
+        .iter()
+        .find(|failure| failure.error.severity() == Severity::Interrupted)
+    {
+        return exit_code(&interrupted.error);
+    }
+    let mut failed_bots: Vec<&str> = failures.iter().map(|failure| failure.bot.as_str()).collect();
+    failed_bots.sort_unstable();
+    failed_bots.dedup();
+    match failures.first() {
+        None => u8::from(outcome.summary.rejected() > 0) * 4,
+        Some(_) if failed_bots.len() < bots => 3,
+        // what a person must mend counts more than what may heal by itself
+        Some(_) => failures
+            .iter()
+            .map(|failure| exit_code(&failure.error))
+            .min()
+            .unwrap_or(1),
+    }
+}
+
+fn options(args: &ExportArgs) -> Result<Options> {
+    let zone = Zone::named(&args.timezone).map_err(|_| Error::Usage {
+        what: format!("--timezone {} is not known", args.timezone),
+        hint: "give an IANA name such as Europe/Berlin or UTC".into(),
+    })?;
+    let seconds = |moment: super::args::Moment| {
+        moment.seconds(&zone).map_err(|error| Error::Usage {
+            what: format!("a time cannot be told in {}: {error}", args.timezone),
+            hint: "give a date between the years 1 and 9998".into(),
+        })
+    };
+    let mut datasets = if args.dataset.is_empty() {
+        Dataset::ALL.to_vec()
+    } else {
+        args.dataset.clone()
+    };
+    datasets.sort_unstable();
+    datasets.dedup();
+    let mut bots = Vec::new();
+    for bot in &args.bot {
+        if !bots.contains(bot) {
+            bots.push(bot.clone());
+        }
+    }
+    let options = Options {
+        bots,
+        datasets,
+        range: Window::new(seconds(args.start)?, seconds(args.end)?),
+        out: args.out.clone(),
+        connection: connection(&args.api)?,
+        requests_per_second: args.api.requests_per_second,
+        concurrency: args.api.concurrency,
+        per_page: args.api.per_page,
+        timezone: zone.name().to_owned(),
+        settle: args.settle,
+    };
+    options.check()?;
+    Ok(options)
+}
+
+fn connection(args: &ApiArgs) -> Result<Connection> {
+    Ok(Connection {
+        base_url: args.base_url.clone(),
+        key: key(args.api_key_file.as_deref())?,
+        max_page_bytes: args.max_page_bytes,
+        silence: args.timeout,
+        patience: Patience {
+            limit: args.retry_for,
+            ..Patience::default()
+        },
+    })
+}
+
+fn key(file: Option<&Path>) -> Result<ApiKey> {
+    let hint = format!("set {KEY_VARIABLE}, or give --api-key-file with a file that holds only the key");
+    let usage = |what: String| Error::Usage {
+        what,
+        hint: hint.clone(),
+    };
+    let (text, place) = match file {
+        Some(path) if path == Path::new("-") => {
+            let mut text = String::new();
+            std::io::stdin()
+                .read_to_string(&mut text)
+                .map_err(Error::io("read", Path::new("standard input")))?;
+            (text, "on standard input".to_owned())
+        }
+        Some(path) => {
+            let text = std::fs::read_to_string(path).map_err(|error| {
+                usage(format!(
+                    "--api-key-file {} cannot be read: {error}",
+                    path.display()
+                ))
+            })?;
+            (text, format!("in {}", path.display()))
+        }
+        None => match std::env::var(KEY_VARIABLE) {
+            Ok(text) => (text, format!("in {KEY_VARIABLE}")),
+            Err(_) => return Err(usage("there is no API key".into())),
+        },
+    };
+    ApiKey::new(&text).map_err(|error| usage(format!("{error} ({place})")))
+}

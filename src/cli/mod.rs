@@ -1,0 +1,104 @@
+//! The command line: flags to options, progress and errors to the terminal, outcomes to exit codes.
+
+mod args;
+mod bar;
+mod demo;
+mod export;
+mod simulate;
+mod told;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::error::{Error, Severity};
+use crate::fetch::{Stop, Stopper};
+use args::{Cli, Command};
+
+/// Runs the command line of this process.
+#[must_use]
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    told::log(&cli.told);
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            told::error(&Error::Internal(format!("no runtime: {error}")));
+            return ExitCode::FAILURE;
+        }
+    };
+    let stop = runtime.block_on(async { listen() });
+    let done = runtime.block_on(async {
+        match &cli.command {
+            Command::Export(args) => export::run(args, &cli.told, stop.clone()).await,
+            Command::Demo(args) => demo::run(args, &cli.told, stop.clone()).await,
+            Command::Simulate(args) => simulate::run(args, stop.clone()).await,
+        }
+    });
+    match done {
+        Ok(code) => code.into(),
+        Err(error) => {
+            told::error(&error);
+            exit_code(&error).into()
+        }
+    }
+}
+
+/// The exit code that an error means.
+fn exit_code(error: &Error) -> u8 {
+    match error.severity() {
+        Severity::Failed => 1,
+        Severity::Usage => 2,
+        Severity::Incomplete => 3,
+        Severity::Interrupted => interrupted_code(),
+    }
+}
+
+static TERMINATED: std::sync::atomic::AtomicBool = std::sync::atomic::AtomicBool::new(false);
+
+fn interrupted_code() -> u8 {
+    if TERMINATED.load(std::sync::atomic::Ordering::Relaxed) {
+        143
+    } else {
+        130
+    }
+}
+
+/// Turns Ctrl-C and SIGTERM into a stop; the second one ends the process at once, which loses no more than the
+/// requests in flight.
+fn listen() -> Stop {
+    let (stopper, stop) = Stopper::new();
+    tokio::spawn(async move {
+        stop_on_signals(&stopper).await;
+    });
+    stop
+}
+
+#[cfg(unix)]
+async fn stop_on_signals(stopper: &Stopper) {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (Ok(mut interrupt), Ok(mut terminate)) =
+        (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+    else {
+        return;
+    };
+    loop {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => TERMINATED.store(true, std::sync::atomic::Ordering::Relaxed),
+        }
+        if stopper.stop() {
+            std::process::exit(i32::from(interrupted_code()));
+        }
+        tracing::warn!("stopping: what was answered is kept; once more stops at once");
+    }
+}
+
+#[cfg(not(unix))]
+async fn stop_on_signals(stopper: &Stopper) {
+    while tokio::signal::ctrl_c().await.is_ok() {
+        if stopper.stop() {
+            std::process::exit(i32::from(interrupted_code()));
+        }
+    }
+}

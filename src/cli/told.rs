@@ -1,0 +1,138 @@
+//! All that is printed: errors, log, summaries. Data goes to standard output, everything else to standard error.
+
+use std::error::Error as _;
+use std::io::{self, IsTerminal, Write};
+
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::MakeWriter;
+
+use super::args::Told;
+use super::bar;
+use crate::error::Error;
+use crate::export::{DatasetSummary, Failure, Summary};
+
+/// Sets the log up: to standard error, above any bar.
+pub(super) fn log(told: &Told) {
+    let level = match (told.quiet, told.verbose) {
+        (true, _) => "error",
+        (false, 0) => "warn",
+        (false, 1) => "info",
+        (false, _) => "debug",
+    };
+    let filter =
+        EnvFilter::try_new(format!("{level},hyper=warn,reqwest=warn,rustls=warn")).unwrap_or_default();
+    let subscriber = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(AboveBars)
+        .with_ansi(io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none())
+        .with_target(false)
+        .without_time()
+        .finish();
+    // set once a process: a second call could only come from a test
+    let _ = tracing::subscriber::set_global_default(subscriber);
+}
+
+#[derive(Clone, Copy)]
+struct AboveBars;
+
+impl MakeWriter<'_> for AboveBars {
+    type Writer = Self;
+
+    fn make_writer(&self) -> Self {
+        Self
+    }
+}
+
+impl Write for AboveBars {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        bar::suspended(|| io::stderr().write(bytes))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        io::stderr().flush()
+    }
+}
+
+/// Prints an error: what failed, why, and what to do.
+pub(super) fn error(error: &Error) {
+    line(&format!("error: {}", with_causes(error)));
+    line(&format!("hint: {}", error.hint()));
+}
+
+/// An error's text and those of its causes, each said once.
+fn with_causes(error: &Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        let inner_text = inner.to_string();
+        if !text.contains(&inner_text) {
+            text.push_str(": ");
+            text.push_str(&inner_text);
+        }
+        cause = inner.source();
+    }
+    text
+}
+
+/// Prints what could not be done of a run.
+pub(super) fn failures(failures: &[Failure]) {
+    for (number, failure) in failures.iter().enumerate() {
+        let same = |earlier: &Failure| earlier.error.to_string() == failure.error.to_string();
+        if !failures[..number].iter().any(same) {
+            error(&failure.error);
+        }
+    }
+}
+
+/// Prints a line for people.
+pub(super) fn line(text: &str) {
+    // where standard error is closed nobody reads it
+    let _ = writeln!(io::stderr(), "{text}");
+}
+
+/// Prints data.
+pub(super) fn data(text: &str) -> crate::error::Result<()> {
+    let mut out = io::stdout().lock();
+    match writeln!(out, "{text}").and_then(|()| out.flush()) {
+        // a reader such as head has seen enough
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(Error::io("write", std::path::Path::new("standard output"))(error))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Prints a run's summary for people.
+pub(super) fn summary(summary: &Summary) {
+    for (name, dataset) in &summary.datasets {
+        line(&format!("{name}: {}", sentence(dataset)));
+    }
+    line(&format!("done in {:.1} s", summary.elapsed_seconds));
+}
+
+fn sentence(dataset: &DatasetSummary) -> String {
+    if dataset.was_complete {
+        return "complete already, nothing was asked for".into();
+    }
+    let mut parts = vec![
+        format!("{} new rows", dataset.rows),
+        format!("{} partitions changed", dataset.partitions.len()),
+        format!("{} requests", dataset.requests),
+    ];
+    let mut also = |count: u64, what: &str| {
+        if count > 0 {
+            parts.push(format!("{count} {what}"));
+        }
+    };
+    also(dataset.superseded, "superseded");
+    also(dataset.retries, "retries");
+    also(dataset.rate_limited, "refused for coming too soon");
+    also(dataset.rejected, "rejected (kept in _export/rejected/)");
+    if !dataset.unsettled.is_empty() {
+        parts.push("the newest part is too young to be complete: export it again later".into());
+    }
+    if let Some(field @ "last_action_at") = dataset.filtered_by {
+        parts.push(format!("the API filters by {field}"));
+    }
+    parts.join(", ")
+}

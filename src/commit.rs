@@ -1,0 +1,83 @@
+//! A commit: partitions replaced, ledger advanced, pages forgotten; all of it, also across a crash.
+//!
+//! What shall happen is written down durably first. A crash after that is mended by the next run, which
+//! carries the same commit out again; every step of it may be done twice.
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+use crate::ledger::Ledger;
+use crate::spool::Spool;
+use crate::store;
+use crate::table::{Entry, PartitionKey, Staged, Table};
+
+/// What a commit will do.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Commit {
+    partitions: Vec<(PartitionKey, Entry)>,
+    ledger: Ledger,
+    pages: Vec<u64>,
+}
+
+impl Commit {
+    /// A commit of staged partitions, of the ledger that is true once they are published, and of the pages
+    /// that are no longer needed then.
+    #[must_use]
+    pub fn new(staged: &[Staged], ledger: Ledger, pages: Vec<u64>) -> Self {
+        let partitions = staged
+            .iter()
+            .map(|staged| (staged.key.clone(), staged.entry.clone()))
+            .collect();
+        Self {
+            partitions,
+            ledger,
+            pages,
+        }
+    }
+
+    /// Carries the commit out; everything is durable when this returns.
+    ///
+    /// # Errors
+    /// Where the system refuses; a later [`Commit::finish`] goes on from there.
+    pub fn carry_out(&self, table: &Table, spool: &Spool) -> Result<()> {
+        let intent = path(&table.own_folder());
+        let json = serde_json::to_vec(self).map_err(|error| Error::Internal(error.to_string()))?;
+        store::write_atomically(&intent, &json)?;
+        self.apply(table, spool, &intent)
+    }
+
+    /// Carries out what a crash interrupted, if anything.
+    ///
+    /// # Errors
+    /// Where the system refuses, or the intent is not as it was written.
+    pub fn finish(table: &Table, spool: &Spool) -> Result<()> {
+        let intent = path(&table.own_folder());
+        let Some(content) = store::read_if_there(&intent)? else {
+            return Ok(());
+        };
+        let commit: Self = serde_json::from_slice(&content).map_err(|error| Error::Damaged {
+            path: intent.clone(),
+            what: error.to_string(),
+        })?;
+        tracing::info!(
+            partitions = commit.partitions.len(),
+            "finishing an interrupted commit"
+        );
+        commit.apply(table, spool, &intent)
+    }
+
+    fn apply(&self, table: &Table, spool: &Spool, intent: &Path) -> Result<()> {
+        for (key, entry) in &self.partitions {
+            table.publish(key, entry)?;
+        }
+        self.ledger.save(&Ledger::path(&table.own_folder()))?;
+        spool.remove(self.pages.iter().copied())?;
+        store::remove_file(intent)
+    }
+}
+
+fn path(own_folder: &Path) -> PathBuf {
+    own_folder.join("commit.json")
+}

@@ -1,0 +1,77 @@
+//! What a column is made of.
+
+use std::sync::Arc;
+
+use arrow::datatypes::{DataType, Field, Fields, Schema, SchemaRef, TimeUnit};
+
+/// The name of every dataset's last column, a map of the fields that have no column of their own.
+pub(super) const EXTRA: &str = "extra";
+
+/// One declared column of a dataset.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Column {
+    /// The column's name in the table.
+    pub name: &'static str,
+    /// The record's field that it is made of.
+    pub field: &'static str,
+    /// How a value of the field becomes one of the column.
+    pub kind: Kind,
+}
+
+/// How a JSON value becomes a column's value. What fits no rule gives null, and is kept in `extra`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Kind {
+    /// The record's own id: a string, or a number as it was written. Without one the record is rejected.
+    Id,
+    /// The id of something else, by the same rule, but not required.
+    Reference,
+    /// An instant, in microseconds since 1970.
+    Time,
+    /// A string's text, or the compact JSON text of anything else.
+    Text,
+    /// A string's text; no other type fits.
+    StrictText,
+    /// A list, its elements by the rule of [`Kind::Text`]; anything else is the one element.
+    TextList,
+    /// An object, its values by the rule of [`Kind::Text`]; no other type fits.
+    TextMap,
+}
+
+impl Kind {
+    fn data_type(self) -> DataType {
+        match self {
+            Self::Id | Self::Reference | Self::Text | Self::StrictText => DataType::Utf8,
+            Self::Time => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
+            Self::TextList => DataType::List(Arc::new(list_element())),
+            Self::TextMap => DataType::Map(Arc::new(map_entry()), false),
+        }
+    }
+}
+
+/// The schema of the columns and `extra`.
+pub(super) fn schema(columns: &[Column]) -> SchemaRef {
+    let declared = columns.iter().map(|column| {
+        let nullable = column.kind != Kind::Id;
+        Field::new(column.name, column.kind.data_type(), nullable)
+    });
+    let extra = Field::new(EXTRA, Kind::TextMap.data_type(), true);
+    Arc::new(Schema::new(declared.chain([extra]).collect::<Vec<_>>()))
+}
+
+/// An element of a list, by the name that Parquet gives it.
+pub(super) fn list_element() -> Field {
+    Field::new("element", DataType::Utf8, true)
+}
+
+/// An entry of a map, by the name that Parquet gives it.
+pub(super) fn map_entry() -> Field {
+    Field::new("key_value", DataType::Struct(map_fields()), false)
+}
+
+/// The fields of a map's entry.
+pub(super) fn map_fields() -> Fields {
+    Fields::from(vec![
+        Field::new("key", DataType::Utf8, false),
+        Field::new("value", DataType::Utf8, true),
+    ])
+}

@@ -1,0 +1,251 @@
+//! From the records of a page to the rows of a record batch.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, RecordBatch, TimestampMicrosecondBuilder};
+
+use super::arrays::{Entry, Lists, Maps, Strings};
+use super::column::{Column, Kind};
+use super::compact::Writer;
+use super::json::{Value, Walk};
+use super::page::{Page, PageError};
+use super::time::parse_time;
+use super::{Dataset, page};
+
+/// The records of one page: `batch` and `rejected` together hold every one of them.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Decoded {
+    /// One row for each record that can be a row, in the page's order, by the dataset's schema.
+    pub batch: RecordBatch,
+    /// The records that cannot.
+    pub rejected: Vec<Rejected>,
+}
+
+/// A record that cannot become a row.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Rejected {
+    /// Its place among all records of the page, from 0.
+    pub index: usize,
+    /// Why it cannot.
+    pub reason: Reason,
+    /// Its JSON text as it came.
+    pub raw: String,
+}
+
+/// Why a record cannot become a row.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Reason {
+    /// It is no JSON object.
+    NotAnObject,
+    /// Its `_id` is missing, or neither a string nor a number.
+    NoId,
+}
+
+impl Reason {
+    /// The reason as a short text, fixed across versions.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::NotAnObject => "not an object",
+            Self::NoId => "no usable _id",
+        }
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// Decodes the body of one answer. Bytes that are not UTF-8 are read as U+FFFD.
+pub fn decode(dataset: Dataset, body: &[u8]) -> Result<Decoded, PageError> {
+    let body = page::text(body)?;
+    let page = Page::read(&body)?;
+    let mut rows = Rows::new(dataset.columns());
+    let mut rejected = Vec::new();
+    for (index, (pushed, raw)) in page.records(|walk| rows.push(walk)).enumerate() {
+        if let Err(reason) = pushed {
+            rejected.push(Rejected {
+                index,
+                reason,
+                raw: raw.to_owned(),
+            });
+        }
+    }
+    Ok(Decoded {
+        batch: rows.finish(dataset),
+        rejected,
+    })
+}
+
+/// The rows so far, and the record that is being read.
+struct Rows<'a> {
+    columns: Vec<Growing<'a>>,
+    /// What the record has beside its columns, or what does not fit them.
+    others: Vec<Entry<'a>>,
+    extra: Maps,
+    writer: Writer,
+}
+
+/// A column, and what the record at hand has for it.
+struct Growing<'a> {
+    column: &'static Column,
+    array: Array,
+    value: Value<'a>,
+    /// The entries, where the value is an object and the column a map: a map is read where it stands, since
+    /// passing over it first would take as long again.
+    entries: Vec<Entry<'a>>,
+}
+
+enum Array {
+    Strings(Strings),
+    Times(TimestampMicrosecondBuilder),
+    Lists(Lists),
+    Maps(Maps),
+}
+
+impl<'a> Rows<'a> {
+    fn new(columns: &'static [Column]) -> Self {
+        Self {
+            columns: columns.iter().map(Growing::new).collect(),
+            others: Vec::new(),
+            extra: Maps::default(),
+            writer: Writer::default(),
+        }
+    }
+
+    /// Appends a row, or nothing where the record cannot be one.
+    fn push(&mut self, walk: &mut Walk<'a>) -> Result<(), Reason> {
+        self.read(walk)?;
+        for column in &mut self.columns {
+            if !column.push(&mut self.writer) {
+                self.others
+                    .push((Cow::Borrowed(column.column.field), column.value));
+            }
+        }
+        match self.others.as_slice() {
+            [] => self.extra.push_null(),
+            others => self.extra.push(others, &mut self.writer),
+        }
+        Ok(())
+    }
+
+    /// Takes the record apart.
+    fn read(&mut self, walk: &mut Walk<'a>) -> Result<(), Reason> {
+        if walk.next() != Some(b'{') {
+            walk.value();
+            return Err(Reason::NotAnObject);
+        }
+        walk.step();
+        self.others.clear();
+        self.columns
+            .iter_mut()
+            .for_each(|column| column.value = Value::Null);
+        while let Some(key) = walk.key() {
+            let key = key.text();
+            match self.columns.iter_mut().find(|column| column.column.field == key) {
+                Some(column) => column.read(walk),
+                None => self.others.push((key, walk.value())),
+            }
+        }
+        let has_id = |column: &Growing<'_>| column.column.kind != Kind::Id || column.value.is_id();
+        if self.columns.iter().all(has_id) {
+            Ok(())
+        } else {
+            Err(Reason::NoId)
+        }
+    }
+
+    fn finish(self, dataset: Dataset) -> RecordBatch {
+        let arrays = self.columns.into_iter().map(|column| column.array.finish());
+        let arrays = arrays
+            .chain([Arc::new(self.extra.finish()) as ArrayRef])
+            .collect();
+        #[expect(
+            clippy::expect_used,
+            reason = "schema and arrays are made from the same columns"
+        )]
+        RecordBatch::try_new(dataset.schema(), arrays).expect("arrays of the schema's types and one length")
+    }
+}
+
+impl<'a> Growing<'a> {
+    fn new(column: &'static Column) -> Self {
+        let array = match column.kind {
+            Kind::Id | Kind::Reference | Kind::Text | Kind::StrictText => Array::Strings(Strings::default()),
+            Kind::Time => Array::Times(TimestampMicrosecondBuilder::new().with_timezone("UTC")),
+            Kind::TextList => Array::Lists(Lists::default()),
+            Kind::TextMap => Array::Maps(Maps::default()),
+        };
+        Self {
+            column,
+            array,
+            value: Value::Null,
+            entries: Vec::new(),
+        }
+    }
+
+    /// Reads the column's value; a second one takes the place of the first.
+    fn read(&mut self, walk: &mut Walk<'a>) {
+        if self.column.kind != Kind::TextMap || walk.next() != Some(b'{') {
+            self.value = walk.value();
+            return;
+        }
+        self.entries.clear();
+        let start = walk.position();
+        walk.step();
+        while let Some(key) = walk.key() {
+            self.entries.push((key.text(), walk.value()));
+        }
+        self.value = Value::Object(walk.since(start));
+    }
+
+    /// Appends the value, or null where it does not fit the column; false then.
+    fn push(&mut self, writer: &mut Writer) -> bool {
+        let value = self.value;
+        let fits = match &mut self.array {
+            Array::Strings(strings) => {
+                let fits = match self.column.kind {
+                    Kind::Id | Kind::Reference => value.is_id(),
+                    Kind::StrictText => matches!(value, Value::Text(_)),
+                    _ => true,
+                };
+                strings.push(if fits { value } else { Value::Null }, writer);
+                fits
+            }
+            Array::Times(times) => {
+                let time = parse_time(value);
+                times.append_option(time);
+                time.is_some()
+            }
+            Array::Lists(lists) => {
+                lists.push(value, writer);
+                true
+            }
+            Array::Maps(maps) => {
+                let fits = matches!(value, Value::Object(_));
+                if fits {
+                    maps.push(&self.entries, writer)
+                } else {
+                    maps.push_null()
+                }
+                fits
+            }
+        };
+        fits || value == Value::Null
+    }
+}
+
+impl Array {
+    fn finish(self) -> ArrayRef {
+        match self {
+            Self::Strings(strings) => Arc::new(strings.finish()),
+            Self::Times(mut times) => Arc::new(times.finish()),
+            Self::Lists(lists) => Arc::new(lists.finish()),
+            Self::Maps(maps) => Arc::new(maps.finish()),
+        }
+    }
+}

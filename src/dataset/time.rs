@@ -1,0 +1,259 @@
+//! Instants, in all the ways that they are written in.
+
+use std::iter;
+
+use jiff::civil::Time;
+use jiff::fmt::temporal::Pieces;
+use jiff::tz::TimeZone;
+
+use super::json::Value;
+
+/// The instant that a JSON value tells, in microseconds since 1970, rounded down.
+///
+/// A number, or text that is one, counts seconds below 10^11, milliseconds below 10^14, microseconds below
+/// 10^17. Other text is ISO 8601, in UTC where it names neither an offset nor a zone.
+pub(super) fn parse_time(value: Value<'_>) -> Option<i64> {
+    match value {
+        Value::Number(number) => Decimal::parse(number)?.unix_micros(),
+        Value::Text(text) => {
+            let text = text.text();
+            let text = text.trim();
+            match Decimal::parse(text) {
+                Some(number) => number.unix_micros(),
+                None => iso_micros(text),
+            }
+        }
+        _ => None,
+    }
+}
+
+/// A decimal number as it was written, so that no digit is lost: `whole.fraction × 10^power`.
+struct Decimal<'a> {
+    negative: bool,
+    whole: &'a str,
+    fraction: &'a str,
+    power: i64,
+}
+
+impl<'a> Decimal<'a> {
+    fn parse(text: &'a str) -> Option<Self> {
+        let unsigned = text.strip_prefix(['-', '+']).unwrap_or(text);
+        let (mantissa, power) = match unsigned.split_once(['e', 'E']) {
+            Some((mantissa, power)) => (mantissa, parse_power(power)?),
+            None => (unsigned, 0),
+        };
+        let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+        let any = !whole.is_empty() || !fraction.is_empty();
+        let number = Self {
+            negative: text.starts_with('-'),
+            whole,
+            fraction,
+            power,
+        };
+        (any && number.digits().all(|digit| digit.is_ascii_digit())).then_some(number)
+    }
+
+    fn digits(&self) -> impl Iterator<Item = u8> {
+        self.whole.bytes().chain(self.fraction.bytes())
+    }
+
+    /// `None` where the number is too large to be a time.
+    fn unix_micros(&self) -> Option<i64> {
+        let zeros = self.digits().take_while(|digit| *digit == b'0').count();
+        let digits = || self.digits().skip(zeros);
+        if digits().next().is_none() {
+            return Some(0);
+        }
+        // How many digits stand before the point, once the power has moved it: below 10^n is n digits.
+        let places = i64::try_from(self.whole.len())
+            .ok()?
+            .checked_sub_unsigned(zeros as u64)?;
+        let places = places.saturating_add(self.power);
+        let kept = match places {
+            ..=11 => places.saturating_add(6),
+            12..=14 => places + 3,
+            15..=17 => places,
+            _ => return None,
+        };
+        // 17 at most, which an i64 holds.
+        let kept = usize::try_from(kept).unwrap_or(0);
+        let micros = digits().chain(iter::repeat(b'0')).take(kept);
+        let micros = micros.fold(0, |sum, digit| sum * 10 + i64::from(digit - b'0'));
+        let exact = digits().skip(kept).all(|digit| digit == b'0');
+        Some(if self.negative {
+            -micros - i64::from(!exact)
+        } else {
+            micros
+        })
+    }
+}
+
+/// The power of ten behind an `e`, cut to what an `i64` holds: it is out of all bounds long before.
+fn parse_power(text: &str) -> Option<i64> {
+    let digits = text.strip_prefix(['-', '+']).unwrap_or(text);
+    if digits.is_empty() || !digits.bytes().all(|digit| digit.is_ascii_digit()) {
+        return None;
+    }
+    Some(
+        text.parse()
+            .unwrap_or(if text.starts_with('-') { i64::MIN } else { i64::MAX }),
+    )
+}
+
+fn iso_micros(text: &str) -> Option<i64> {
+    let pieces = Pieces::parse(text).ok()?;
+    let local = pieces
+        .date()
+        .to_datetime(pieces.time().unwrap_or(Time::midnight()));
+    // An offset is what was in force when the text was written; a zone's rules may have changed since.
+    let instant = match pieces.to_numeric_offset() {
+        Some(offset) => offset.to_timestamp(local),
+        None => pieces
+            .to_time_zone()
+            .ok()?
+            .unwrap_or(TimeZone::UTC)
+            .to_timestamp(local),
+    };
+    i64::try_from(instant.ok()?.as_nanosecond().div_euclid(1000)).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: i64 = 1_000_000;
+
+    fn number(text: &str) -> Option<i64> {
+        let found = parse_time(Value::of(text));
+        assert_eq!(
+            parse_time(Value::of(&format!("\" {text}\\t\""))),
+            found,
+            "{text} as text"
+        );
+        found
+    }
+
+    fn text(text: &str) -> Option<i64> {
+        parse_time(Value::of(&format!("\"{text}\"")))
+    }
+
+    #[test]
+    fn magnitude_tells_the_unit() {
+        assert_eq!(number("1744750665"), Some(1_744_750_665 * SECOND));
+        assert_eq!(number("1744750665123"), Some(1_744_750_665_123_000));
+        assert_eq!(number("1744750665123456"), Some(1_744_750_665_123_456));
+        assert_eq!(number("99999999999"), Some(99_999_999_999 * SECOND));
+        assert_eq!(number("100000000000"), Some(100_000_000 * SECOND));
+        assert_eq!(number("99999999999999"), Some(99_999_999_999_999_000));
+        assert_eq!(number("100000000000000"), Some(100_000_000 * SECOND));
+        assert_eq!(number("99999999999999999"), Some(99_999_999_999_999_999));
+        assert_eq!(number("100000000000000000"), None);
+        assert_eq!(number("-100000000000"), Some(-100_000_000 * SECOND));
+        assert_eq!(number("-1e17"), None);
+    }
+
+    #[test]
+    fn fractions_are_exact_and_rounded_down() {
+        assert_eq!(number("1744750665.1234569"), Some(1_744_750_665_123_456));
+        assert_eq!(number("99999999999.9999999999999"), Some(99_999_999_999_999_999));
+        assert_eq!(number("1744750665123.4567"), Some(1_744_750_665_123_456));
+        assert_eq!(number("0.0000001"), Some(0));
+        assert_eq!(number("-0.0000001"), Some(-1));
+        assert_eq!(number("-1.5"), Some(-1_500_000));
+        assert_eq!(number("-1.0000005"), Some(-1_000_001));
+        assert_eq!(number("-1.0000000"), Some(-SECOND));
+    }
+
+    #[test]
+    fn powers_of_ten_move_the_point() {
+        assert_eq!(number("1.75e9"), Some(1_750_000_000 * SECOND));
+        assert_eq!(number("1.75E+12"), Some(1_750_000_000 * SECOND));
+        assert_eq!(number("17500000000000e-4"), Some(1_750_000_000 * SECOND));
+        assert_eq!(number("0.00000000175e18"), Some(1_750_000_000 * SECOND));
+        assert_eq!(number("1e-400"), Some(0));
+        assert_eq!(number("-1e-99999999999999999999"), Some(-1));
+        assert_eq!(number("1e400"), None);
+        assert_eq!(number("1e99999999999999999999"), None);
+    }
+
+    #[test]
+    fn zero_is_zero_however_written() {
+        for zero in [
+            "0",
+            "-0",
+            "-0.0",
+            "0e5",
+            "0.000e-999999999999999999999",
+            "0e999999999999999999999",
+        ] {
+            assert_eq!(number(zero), Some(0), "{zero}");
+        }
+    }
+
+    #[test]
+    fn numeric_text_may_be_freer_than_json() {
+        for same in [
+            "+1744750665",
+            "0001744750665",
+            "1744750665.",
+            "  1744750665\\n",
+            "1.744750665e9",
+        ] {
+            assert_eq!(text(same), Some(1_744_750_665 * SECOND), "{same}");
+        }
+        assert_eq!(text(".5"), Some(500_000));
+    }
+
+    #[test]
+    fn iso_text_is_utc_where_it_names_no_zone() {
+        let midnight = Some(1_744_675_200 * SECOND);
+        for same in [
+            "2025-04-15",
+            "2025-04-15T00:00:00",
+            "2025-04-15 00:00",
+            "2025-04-15T00:00:00Z",
+            " 2025-04-15t00:00:00z ",
+            "2025-04-15T02:00:00+02:00",
+            "2025-04-15T02:00:00+0200",
+            "2025-04-15T02:00:00\\u002b02",
+            "2025-04-14 20:00:00-04",
+            "2025-04-15T02:00:00+02:00[Europe/Berlin]",
+            "2025-04-15T02:00:00[Europe/Berlin]",
+            "20250415T000000Z",
+        ] {
+            assert_eq!(text(same), midnight, "{same}");
+        }
+        assert_eq!(text("2025-04-15T00:00:00.1234567Z"), Some(1_744_675_200_123_456));
+        assert_eq!(text("1969-12-31T23:59:59.9999999Z"), Some(-1));
+    }
+
+    #[test]
+    fn an_offset_outweighs_its_zone() {
+        assert_eq!(
+            text("2025-04-15T02:00:00+02:00[America/New_York]"),
+            text("2025-04-15T00:00:00Z")
+        );
+    }
+
+    #[test]
+    fn anything_else_is_no_time() {
+        for unreadable in [
+            "", " ", "soon", "-", ".", "e5", "1e", "1e+", "1_000", "0x10", "1,5", "NaN", "inf",
+        ] {
+            assert_eq!(text(unreadable), None, "{unreadable}");
+        }
+        for unreadable in [
+            "2025-02-30",
+            "2025-13-01",
+            "12:00",
+            "2025-04-15T25:00:00Z",
+            "\\ud800",
+            "١٢٣",
+        ] {
+            assert_eq!(text(unreadable), None, "{unreadable}");
+        }
+        for unreadable in ["null", "true", "[1744750665]", "{}"] {
+            assert_eq!(parse_time(Value::of(unreadable)), None, "{unreadable}");
+        }
+    }
+}

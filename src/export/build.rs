@@ -1,0 +1,397 @@
+//! From kept pages to committed partitions: which days can be built, from which pages, and what that completes.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use arrow::array::{Array, AsArray, RecordBatch, UInt32Array};
+use arrow::compute::take_record_batch;
+use arrow::datatypes::TimestampMicrosecondType;
+use jiff::SignedDuration;
+use rayon::prelude::*;
+
+use super::summary::Changed;
+use crate::commit::Commit;
+use crate::dataset::{Dataset, Decoded, PeekedRecord, decode};
+use crate::error::{Error, Result};
+use crate::fetch::Field;
+use crate::ledger::Ledger;
+use crate::rejected::RejectedRecords;
+use crate::spool::{PageHeader, Spool};
+use crate::table::{Day, Effect, PartitionKey, RowRef, Staged, Table, Zone};
+use crate::window::{Window, Windows};
+
+/// Records decoded at a time: what bounds the memory of building, beside the largest partition.
+const GROUP_RECORDS: u64 = 150_000;
+
+/// A kept page that the table does not hold whole yet.
+#[derive(Debug)]
+struct Pending {
+    asked: Window,
+    /// What its run was asked for: rows beyond it are left out where they are proven to lie beyond it.
+    range: Window,
+    records: u64,
+    rejected: u64,
+    /// Days whose rows are still to come.
+    days: BTreeSet<Day>,
+}
+
+/// Builds the partitions of one dataset of one bot.
+#[derive(Debug)]
+pub(super) struct Build<'a> {
+    dataset: Dataset,
+    bot: String,
+    table: &'a Table,
+    spool: &'a Spool,
+    zone: &'a Zone,
+    settle: SignedDuration,
+    /// What this run asks for and the ledger did not have.
+    ranges: Windows,
+    /// The field that the API is proven to filter by.
+    filter: Option<Field>,
+    covered: Windows,
+    /// Shortly before the first page was asked for: what is older has settled. Unix seconds.
+    settled: i64,
+    pending: BTreeMap<u64, Pending>,
+    waiting: BTreeMap<Day, DayPages>,
+    rejected: RejectedRecords,
+    pub(super) tally: Tally,
+}
+
+#[derive(Debug, Default)]
+struct DayPages {
+    pages: Vec<u64>,
+    records: u64,
+}
+
+/// What building has done so far.
+#[derive(Debug, Default)]
+pub(super) struct Tally {
+    pub(super) effect: Effect,
+    pub(super) outside: u64,
+    pub(super) received: u64,
+    pub(super) rejected_received: u64,
+    pub(super) changed: BTreeMap<PartitionKey, Changed>,
+}
+
+impl<'a> Build<'a> {
+    pub(super) fn new(
+        dataset: Dataset,
+        bot: &str,
+        (table, spool, zone): (&'a Table, &'a Spool, &'a Zone),
+        settle: SignedDuration,
+        ranges: Windows,
+    ) -> Result<Self> {
+        Ok(Self {
+            dataset,
+            bot: bot.to_owned(),
+            table,
+            spool,
+            zone,
+            settle,
+            ranges,
+            filter: None,
+            covered: Windows::new(),
+            settled: i64::MAX,
+            pending: BTreeMap::new(),
+            waiting: BTreeMap::new(),
+            rejected: RejectedRecords::open(&table.own_folder(), dataset, bot)?,
+            tally: Tally::default(),
+        })
+    }
+
+    /// Distinct records met that could not become rows.
+    pub(super) fn rejected(&self) -> u64 {
+        self.rejected.met()
+    }
+
+    /// Takes note of a page that the spool keeps.
+    pub(super) fn page(&mut self, header: &PageHeader, records: &[PeekedRecord], ledger: &Ledger) {
+        self.settled = self.settled.min((header.asked_at - self.settle).as_second());
+        let applied = ledger.known(self.dataset.name(), &self.bot);
+        let applied = applied.and_then(|account| account.under_way.get(&header.sequence));
+        let mut days = self.zone.days();
+        let mut pending = Pending {
+            asked: header.asked,
+            range: header.range,
+            records: records.len() as u64,
+            rejected: records.iter().filter(|record| record.rejected).count() as u64,
+            days: BTreeSet::new(),
+        };
+        let mut counts: BTreeMap<Day, u64> = BTreeMap::new();
+        for record in records.iter().filter(|record| !record.rejected) {
+            *counts.entry(days.of(record.time)).or_default() += 1;
+        }
+        if let Some(applied) = applied {
+            counts.retain(|day, _| !applied.contains(day));
+        }
+        self.tally.received += counts.values().sum::<u64>() + pending.rejected;
+        self.tally.rejected_received += pending.rejected;
+        if counts.is_empty() && pending.rejected > 0 {
+            // no row of it is wanted, but its rejected records are
+            counts.insert(Day(None), 0);
+        }
+        for (day, records) in counts {
+            pending.days.insert(day);
+            let waiting = self.waiting.entry(day).or_default();
+            waiting.pages.push(header.sequence);
+            waiting.records += records;
+        }
+        self.pending.insert(header.sequence, pending);
+    }
+
+    /// Takes note of what is fetched completely, and of what the API is proven to filter by.
+    pub(super) fn covered(&mut self, covered: Windows, filter: Option<Field>) {
+        self.covered = covered;
+        self.filter = filter;
+    }
+
+    /// Whether everything that was missing is fetched.
+    pub(super) fn has_all(&self) -> bool {
+        let mut missing = self.ranges.clone();
+        missing.subtract_all(&self.covered);
+        missing.is_empty()
+    }
+
+    /// The field that the API is proven to filter by.
+    pub(super) fn filter(&self) -> Option<Field> {
+        self.filter
+    }
+
+    /// Ranges asked for that are not called complete.
+    pub(super) fn unsettled(&self, ledger: &Ledger) -> Windows {
+        let mut missing = self.ranges.clone();
+        if let Some(account) = ledger.known(self.dataset.name(), &self.bot) {
+            missing.subtract_all(&account.complete);
+        }
+        missing
+    }
+
+    /// Whether enough days wait that will get no more pages.
+    pub(super) fn is_worth_building(&self) -> bool {
+        self.ready().map(|(_, records)| records).sum::<u64>() >= GROUP_RECORDS
+    }
+
+    /// Days of which every page is there, as far as the API filters by the time of partitions; where it does
+    /// not, a day that got rows later is merged again, which costs but loses nothing.
+    fn ready(&self) -> impl Iterator<Item = (Day, u64)> {
+        let by_start = self.filter != Some(Field::LastAction);
+        self.waiting.iter().filter_map(move |(day, waiting)| {
+            let window = self.window_of(*day).filter(|_| by_start)?;
+            let mut missing = self.ranges.intersect(window);
+            missing.subtract_all(&self.covered);
+            missing.is_empty().then_some((*day, waiting.records))
+        })
+    }
+
+    fn window_of(&self, day: Day) -> Option<Window> {
+        let date = day.0?;
+        let begin = self.zone.begin(date).ok()?.as_second();
+        let end = self.zone.begin(date.tomorrow().ok()?).ok()?.as_second();
+        Some(Window::new(begin, end))
+    }
+
+    /// Builds and commits the days that are ready.
+    pub(super) fn build_ready(&mut self, ledger: &mut Ledger) -> Result<()> {
+        let days: Vec<_> = self.ready().map(|(day, _)| day).collect();
+        self.build(&days, ledger)
+    }
+
+    /// Builds and commits all that is left, and lets go of every page.
+    pub(super) fn build_rest(&mut self, ledger: &mut Ledger) -> Result<()> {
+        let days: Vec<_> = self.waiting.keys().copied().collect();
+        self.build(&days, ledger)?;
+        self.commit(&[], ledger, true)
+    }
+
+    /// Builds days in groups that fit into memory.
+    fn build(&mut self, days: &[Day], ledger: &mut Ledger) -> Result<()> {
+        let mut rest = days;
+        while !rest.is_empty() {
+            let mut records = 0;
+            let fits = |day: &&Day| {
+                let before = records;
+                records += self.waiting.get(*day).map_or(0, |waiting| waiting.records);
+                before == 0 || records <= GROUP_RECORDS
+            };
+            let (group, later) = rest.split_at(rest.iter().take_while(fits).count());
+            self.build_group(group, ledger)?;
+            rest = later;
+        }
+        Ok(())
+    }
+
+    fn build_group(&mut self, days: &[Day], ledger: &mut Ledger) -> Result<()> {
+        let mut wanted: BTreeMap<Day, Vec<u64>> = BTreeMap::new();
+        for day in days {
+            if let Some(waiting) = self.waiting.remove(day) {
+                wanted.insert(*day, waiting.pages);
+            }
+        }
+        let pages: BTreeSet<u64> = wanted.values().flatten().copied().collect();
+        let pages: Vec<u64> = pages.into_iter().collect();
+        let decoded = pages
+            .par_iter()
+            .map(|page| self.decode(*page, &wanted))
+            .collect::<Result<Vec<DecodedPage>>>()?;
+        for page in &decoded {
+            self.rejected.keep(&page.rejected)?;
+            self.tally.outside += page.outside;
+        }
+        let batches: Vec<RecordBatch> = decoded.iter().map(|page| page.batch.clone()).collect();
+        let staged = wanted
+            .par_iter()
+            .filter_map(|(day, _)| {
+                let rows: Vec<RowRef> = (0..)
+                    .zip(&decoded)
+                    .flat_map(|(batch, page)| {
+                        let rows = page.rows.get(day).map_or(&[][..], Vec::as_slice);
+                        rows.iter().map(move |row| RowRef { batch, row: *row })
+                    })
+                    .collect();
+                let key = PartitionKey {
+                    dataset: self.dataset,
+                    bot: self.bot.clone(),
+                    day: *day,
+                };
+                (!rows.is_empty()).then(|| self.table.stage(&key, &batches, &rows))
+            })
+            .collect::<Result<Vec<Staged>>>()?;
+
+        let account = ledger.account(self.dataset.name(), &self.bot);
+        account.outside += decoded.iter().map(|page| page.outside).sum::<u64>();
+        for (day, pages) in &wanted {
+            for page in pages {
+                account.under_way.entry(*page).or_default().insert(*day);
+                if let Some(pending) = self.pending.get_mut(page) {
+                    pending.days.remove(day);
+                }
+            }
+        }
+        self.commit(&staged, ledger, false)
+    }
+
+    /// Commits what is staged, with all that it completes. The last commit of a run lets go of every page that
+    /// is part of the table, also of those whose window was too young to be called complete.
+    fn commit(&mut self, staged: &[Staged], ledger: &mut Ledger, last: bool) -> Result<()> {
+        let mut complete = self.covered.intersect(Window::new(i64::MIN, self.settled));
+        for page in self.pending.values().filter(|page| !page.days.is_empty()) {
+            complete.subtract(page.asked);
+        }
+        let account = ledger.account(self.dataset.name(), &self.bot);
+        account.complete.extend(complete.iter().copied());
+        let finished: Vec<u64> = self
+            .pending
+            .iter()
+            .filter(|(_, page)| page.days.is_empty())
+            .filter(|(_, page)| last || account.complete.covers(page.asked.intersect(page.range)))
+            .map(|(sequence, _)| *sequence)
+            .collect();
+        for sequence in &finished {
+            account.under_way.remove(sequence);
+            if let Some(page) = self.pending.remove(sequence) {
+                account.pages += 1;
+                account.received += page.records;
+                account.rejected += page.rejected;
+            }
+        }
+        ledger.next_sequence = self.spool.next_sequence();
+        Commit::new(staged, ledger.clone(), finished).carry_out(self.table, self.spool)?;
+        for staged in staged {
+            self.tally.effect += staged.effect;
+            if staged.replaces {
+                self.tally
+                    .changed
+                    .insert(staged.key.clone(), Changed::of(&staged.entry));
+            }
+        }
+        Ok(())
+    }
+
+    /// Decodes the rows of a page that belong to the days wanted.
+    fn decode(&self, sequence: u64, wanted: &BTreeMap<Day, Vec<u64>>) -> Result<DecodedPage> {
+        let body = self.spool.read(sequence)?;
+        let Decoded { batch, rejected, .. } = decode(self.dataset, &body)
+            .map_err(|error| Error::Internal(format!("page {sequence}: {error}")))?;
+        drop(body);
+        let times = batch
+            .column(self.dataset.time_column())
+            .as_primitive::<TimestampMicrosecondType>();
+        let wanted = wanted
+            .iter()
+            .filter(|(_, pages)| pages.binary_search(&sequence).is_ok());
+        let mut rows: BTreeMap<Day, Vec<u32>> = wanted.map(|(day, _)| (*day, Vec::new())).collect();
+        let mut count = 0;
+        let mut outside = 0;
+        for ((row, day), is_outside) in (0..)
+            .zip(self.zone.days().of_column(times))
+            .zip(self.outside(sequence, &batch))
+        {
+            match rows.get_mut(&day) {
+                Some(_) if is_outside => outside += 1,
+                Some(rows) => {
+                    rows.push(row);
+                    count += 1;
+                }
+                None => {}
+            }
+        }
+        if count * 2 >= batch.num_rows() {
+            return Ok(DecodedPage {
+                batch,
+                rows,
+                rejected,
+                outside,
+            });
+        }
+        // most of the page belongs to other days: let go of it
+        let mut places = Vec::with_capacity(count);
+        for rows in rows.values_mut() {
+            for row in rows {
+                let place =
+                    u32::try_from(places.len()).map_err(|error| Error::Internal(error.to_string()))?;
+                places.push(*row);
+                *row = place;
+            }
+        }
+        let batch = take_record_batch(&batch, &UInt32Array::from(places))?;
+        Ok(DecodedPage {
+            batch,
+            rows,
+            rejected,
+            outside,
+        })
+    }
+
+    /// Which rows lie outside the range asked for, on the field that the API is proven to filter by. Nothing
+    /// is outside as long as that is not proven.
+    fn outside(&self, page: u64, batch: &RecordBatch) -> impl Iterator<Item = bool> {
+        let column = match self.filter {
+            Some(Field::Time) => Some(self.dataset.time_column()),
+            Some(Field::LastAction) => self.dataset.version_column(),
+            None => None,
+        };
+        let times = column.map(|column| {
+            batch
+                .column(column)
+                .as_primitive::<TimestampMicrosecondType>()
+                .clone()
+        });
+        let range = self
+            .pending
+            .get(&page)
+            .map_or(Window::new(i64::MIN, i64::MAX), |page| page.range);
+        (0..batch.num_rows()).map(move |row| {
+            times.as_ref().is_some_and(|times| {
+                times.is_valid(row) && !range.contains(times.value(row).div_euclid(1_000_000))
+            })
+        })
+    }
+}
+
+/// What a group needs of one page.
+struct DecodedPage {
+    batch: RecordBatch,
+    /// Places in the batch, by day.
+    rows: BTreeMap<Day, Vec<u32>>,
+    rejected: Vec<crate::dataset::Rejected>,
+    outside: u64,
+}

@@ -1,0 +1,366 @@
+//! The whole way of an export: plan, fetch, spool, decode, build, commit.
+
+mod build;
+mod options;
+mod progress;
+mod summary;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+use futures_util::future::join_all;
+use jiff::{SignedDuration, Timestamp};
+use tokio::sync::mpsc;
+
+pub use options::{DEFAULT_BASE_URL, DEFAULT_REQUESTS_PER_SECOND, DEFAULT_SETTLE, MAX_PER_PAGE, Options};
+pub use progress::{Progress, Silent};
+pub use summary::{Changed, DatasetSummary, Summary};
+
+use crate::api::Client;
+use crate::commit::Commit;
+use crate::dataset::{Dataset, Peek, peek};
+use crate::error::{Error, Result};
+use crate::fetch::{self, Endpoint, Event, Field, Job, Stop};
+use crate::ledger::Ledger;
+use crate::spool::{PageHeader, Spool};
+use crate::table::{Lock, SCHEMA_VERSION, Settings, Table, Zone};
+use crate::window::Windows;
+use build::Build;
+
+/// What became of a run.
+#[derive(Debug)]
+pub struct Outcome {
+    /// What was done, also where not all of it was.
+    pub summary: Summary,
+    /// What was not done.
+    pub failures: Vec<Failure>,
+}
+
+/// A dataset of a bot that could not be exported whole. What was fetched of it is kept.
+#[derive(Debug)]
+pub struct Failure {
+    /// The dataset.
+    pub dataset: Dataset,
+    /// The bot.
+    pub bot: String,
+    /// Why.
+    pub error: Error,
+}
+
+/// Events of all jobs on their way to the building thread, each with the number of its job.
+type Events = mpsc::Sender<(usize, Event)>;
+/// Events under way at most; more of them make fetching wait for building.
+const EVENTS_UNDER_WAY: usize = 64;
+
+/// Exports what the options ask for and the table does not have yet.
+///
+/// # Errors
+/// Where nothing of it could be begun, or where the folder itself failed. A dataset that could not be fetched
+/// is told in the [`Outcome`].
+pub async fn export(options: &Options, progress: Arc<dyn Progress>, stop: Stop) -> Result<Outcome> {
+    let begin = Instant::now();
+    options.check()?;
+    let table = Arc::new(Table::open(&options.out, settings(options))?);
+    let zone = table.zone()?;
+    let client = Arc::new(Client::new(options.connection.clone()).map_err(Error::Connection)?);
+    let lock = Lock::take(table.out(), &table.own_folder())?;
+    let (spool, ledger) = open_folder(&table)?;
+
+    let jobs = plan(options, &ledger, &spool)?;
+    let endpoints = endpoints(options, &client, &spool);
+    let (events, received) = mpsc::channel(EVENTS_UNDER_WAY);
+    let building = {
+        let settle = SignedDuration::try_from(options.settle).unwrap_or(SignedDuration::MAX);
+        let site = Site {
+            table,
+            spool,
+            zone,
+            settle,
+            progress: Arc::clone(&progress),
+        };
+        let jobs = jobs.clone();
+        tokio::task::spawn_blocking(move || site.build(&jobs, ledger, received))
+    };
+    let fetched = fetch_all(jobs.clone(), &endpoints, &events, &*progress, &stop).await;
+    drop(events);
+    let built = building
+        .await
+        .map_err(|error| Error::Internal(format!("building ended: {error}")))??;
+    drop(lock);
+    Ok(outcome(&jobs, fetched, built, &endpoints, begin))
+}
+
+fn settings(options: &Options) -> Settings {
+    Settings {
+        schema_version: SCHEMA_VERSION,
+        base_url: options
+            .connection
+            .base_url
+            .as_str()
+            .trim_end_matches('/')
+            .to_owned(),
+        timezone: options.timezone.clone(),
+    }
+}
+
+/// What the folder holds beside the table, after whatever a crash left has been put right.
+fn open_folder(table: &Table) -> Result<(Arc<Spool>, Ledger)> {
+    let own = table.own_folder();
+    let spool = Spool::open(&own.join("pages"))?;
+    Commit::finish(table, &spool)?;
+    table.sweep()?;
+    let ledger = Ledger::load(&Ledger::path(&own))?;
+    spool.begin_at(ledger.next_sequence);
+    Ok((Arc::new(spool), ledger))
+}
+
+/// What is to be fetched, for each dataset of each bot.
+fn plan(options: &Options, ledger: &Ledger, spool: &Spool) -> Result<Vec<Job>> {
+    let mut kept = kept_pages(spool)?;
+    let run = format!("{}-{}", Timestamp::now().as_millisecond(), std::process::id());
+    let mut jobs = Vec::new();
+    for dataset in &options.datasets {
+        for bot in &options.bots {
+            let mut missing = Windows::new();
+            missing.insert(options.range);
+            if let Some(account) = ledger.known(dataset.name(), bot) {
+                missing.subtract_all(&account.complete);
+            }
+            jobs.push(Job {
+                dataset: *dataset,
+                bot: bot.clone(),
+                range: options.range,
+                missing,
+                per_page: options.per_page,
+                run: run.clone(),
+                kept: kept
+                    .remove(&(dataset.name().to_owned(), bot.clone()))
+                    .unwrap_or_default(),
+            });
+        }
+    }
+    Ok(jobs)
+}
+
+type KeptPages = BTreeMap<(String, String), Vec<(PageHeader, Peek)>>;
+
+/// The pages that earlier runs kept, by dataset and bot. A damaged one counts as never answered.
+fn kept_pages(spool: &Spool) -> Result<KeptPages> {
+    let (headers, mut damaged) = spool.list()?;
+    let mut kept = KeptPages::new();
+    for header in headers {
+        let Ok(dataset) = header.dataset.parse::<Dataset>() else {
+            continue;
+        };
+        match spool.read(header.sequence) {
+            Ok(body) => match peek(dataset, &body) {
+                Ok(page) => {
+                    let of = (header.dataset.clone(), header.bot.clone());
+                    kept.entry(of).or_default().push((header, page));
+                }
+                Err(_) => damaged.push(header.sequence),
+            },
+            Err(Error::Damaged { .. }) => damaged.push(header.sequence),
+            Err(error) => return Err(error),
+        }
+    }
+    if !damaged.is_empty() {
+        tracing::warn!(
+            pages = damaged.len(),
+            "kept pages are damaged and will be asked for again"
+        );
+        spool.remove(damaged)?;
+    }
+    Ok(kept)
+}
+
+fn endpoints(
+    options: &Options,
+    client: &Arc<Client>,
+    spool: &Arc<Spool>,
+) -> BTreeMap<Dataset, Arc<Endpoint>> {
+    let endpoint = |dataset: &Dataset| {
+        let (client, spool) = (Arc::clone(client), Arc::clone(spool));
+        let endpoint = Endpoint::new(client, spool, options.requests_per_second, options.concurrency);
+        (*dataset, Arc::new(endpoint))
+    };
+    options.datasets.iter().map(endpoint).collect()
+}
+
+/// Fetches all jobs side by side; the outcome of each, and when it ended.
+async fn fetch_all(
+    jobs: Vec<Job>,
+    endpoints: &BTreeMap<Dataset, Arc<Endpoint>>,
+    events: &Events,
+    progress: &dyn Progress,
+    stop: &Stop,
+) -> Vec<(Result<()>, Instant)> {
+    let fetches = jobs.into_iter().enumerate().map(async |(number, job)| {
+        let (dataset, bot, missing) = (job.dataset, job.bot.clone(), job.missing.clone());
+        progress.begins(dataset, &bot, missing.seconds());
+        let mut covered_seconds = 0;
+        let fetched = fetch::fetch(job, &endpoints[&dataset], stop.clone(), async |event| {
+            match &event {
+                Event::Covered(covered, _) => {
+                    let mut left = missing.clone();
+                    left.subtract_all(covered);
+                    covered_seconds = missing.seconds() - left.seconds();
+                }
+                Event::Kept(_, records) => {
+                    progress.page(dataset, &bot, records.len() as u64, covered_seconds)
+                }
+            }
+            events.send((number, event)).await.is_ok()
+        })
+        .await;
+        progress.ends(dataset, &bot);
+        (fetched, Instant::now())
+    });
+    join_all(fetches).await
+}
+
+/// Where building happens.
+struct Site {
+    table: Arc<Table>,
+    spool: Arc<Spool>,
+    zone: Zone,
+    settle: SignedDuration,
+    progress: Arc<dyn Progress>,
+}
+
+/// What building made of one job.
+struct Built {
+    tally: build::Tally,
+    rejected: u64,
+    filter: Option<Field>,
+    unsettled: Windows,
+}
+
+impl Site {
+    /// Builds partitions as their pages come; what is left, once all pages of a job are there.
+    fn build(
+        &self,
+        jobs: &[Job],
+        mut ledger: Ledger,
+        mut events: mpsc::Receiver<(usize, Event)>,
+    ) -> Result<Vec<Built>> {
+        let mut builds = jobs
+            .iter()
+            .map(|job| {
+                let at = (&*self.table, &*self.spool, &self.zone);
+                Build::new(job.dataset, &job.bot, at, self.settle, job.missing.clone())
+            })
+            .collect::<Result<Vec<_>>>()?;
+        for (job, build) in jobs.iter().zip(&mut builds) {
+            for (header, page) in &job.kept {
+                build.page(header, &page.records, &ledger);
+            }
+        }
+        while let Some((number, event)) = events.blocking_recv() {
+            let build = &mut builds[number];
+            match event {
+                Event::Kept(header, records) => {
+                    self.table.establish()?;
+                    build.page(&header, &records, &ledger);
+                }
+                Event::Covered(covered, filter) => build.covered(covered, filter),
+            }
+            if build.is_worth_building() {
+                self.commit(&jobs[number], build, |build| build.build_ready(&mut ledger))?;
+            }
+        }
+        for (job, build) in jobs.iter().zip(&mut builds) {
+            if build.has_all() {
+                self.commit(job, build, |build| build.build_rest(&mut ledger))?;
+            }
+        }
+        Ok(builds
+            .into_iter()
+            .map(|build| Built {
+                unsettled: build.unsettled(&ledger),
+                rejected: build.rejected(),
+                filter: build.filter(),
+                tally: build.tally,
+            })
+            .collect())
+    }
+
+    fn commit<'a>(
+        &self,
+        job: &Job,
+        build: &mut Build<'a>,
+        commit: impl FnOnce(&mut Build<'a>) -> Result<()>,
+    ) -> Result<()> {
+        let before = build.tally.changed.len();
+        commit(build)?;
+        self.progress
+            .committed(job.dataset, &job.bot, (build.tally.changed.len() - before) as u64);
+        Ok(())
+    }
+}
+
+fn outcome(
+    jobs: &[Job],
+    fetched: Vec<(Result<()>, Instant)>,
+    built: Vec<Built>,
+    endpoints: &BTreeMap<Dataset, Arc<Endpoint>>,
+    begin: Instant,
+) -> Outcome {
+    let mut summary = Summary::default();
+    let mut failures = Vec::new();
+    for ((job, (fetched, ended)), built) in jobs.iter().zip(fetched).zip(built) {
+        let entry = summary.datasets.entry(job.dataset.name());
+        let told = entry.or_insert_with(|| DatasetSummary {
+            was_complete: true,
+            ..DatasetSummary::default()
+        });
+        let again = built.tally.rejected_received - built.rejected;
+        told.rows += built.tally.effect.rows;
+        told.received += built.tally.received - built.tally.outside;
+        told.duplicates += built.tally.effect.duplicates + again;
+        told.superseded += built.tally.effect.superseded;
+        told.rejected += built.rejected;
+        told.outside += built.tally.outside;
+        told.elapsed_seconds = told.elapsed_seconds.max((ended - begin).as_secs_f64());
+        told.was_complete &= job.missing.is_empty();
+        told.filtered_by = built.filter.and_then(|field| column_of(job.dataset, field));
+        told.partitions.extend(built.tally.changed.into_values());
+        if fetched.is_ok() {
+            told.unsettled.extend(built.unsettled.iter().filter_map(|window| {
+                Some((
+                    Timestamp::from_second(window.start).ok()?,
+                    Timestamp::from_second(window.end).ok()?,
+                ))
+            }));
+        }
+        if let Err(error) = fetched {
+            failures.push(Failure {
+                dataset: job.dataset,
+                bot: job.bot.clone(),
+                error,
+            });
+        }
+    }
+    for (dataset, endpoint) in endpoints {
+        if let Some(told) = summary.datasets.get_mut(dataset.name()) {
+            let count = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
+            told.requests = count(&endpoint.tally.requests);
+            told.retries = count(&endpoint.tally.retries);
+            told.rate_limited = count(&endpoint.tally.rate_limited);
+            told.bytes_received = count(&endpoint.tally.bytes_received);
+        }
+    }
+    summary.elapsed_seconds = begin.elapsed().as_secs_f64();
+    Outcome { summary, failures }
+}
+
+/// The name of the column that a field becomes.
+fn column_of(dataset: Dataset, field: Field) -> Option<&'static str> {
+    let column = match field {
+        Field::Time => dataset.time_column(),
+        Field::LastAction => dataset.version_column()?,
+    };
+    Some(dataset.columns()[column].name)
+}

@@ -1,0 +1,91 @@
+//! What a run did, for people and for jobs.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use crate::table::Entry;
+
+/// What a run did.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Summary {
+    /// By name of the dataset.
+    pub datasets: BTreeMap<&'static str, DatasetSummary>,
+    /// From the first step to the last.
+    pub elapsed_seconds: f64,
+}
+
+/// What a run did for one dataset. `received = rows + duplicates + superseded + rejected`.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct DatasetSummary {
+    /// Rows that were not in the table before.
+    pub rows: u64,
+    /// Records within the range asked for that became part of this run.
+    pub received: u64,
+    /// Records that came again as they were: where windows overlap, or since an earlier run had them.
+    pub duplicates: u64,
+    /// Records that gave way to another version, theirs or the table's.
+    pub superseded: u64,
+    /// Distinct records that could not become rows; they are kept in `_export/rejected/`.
+    pub rejected: u64,
+    /// Records that the API sent from beyond the range asked for; they are not part of `received`.
+    pub outside: u64,
+    /// Requests sent, retries included.
+    pub requests: u64,
+    /// Requests that repeated a failed one.
+    pub retries: u64,
+    /// Requests refused for coming too soon.
+    pub rate_limited: u64,
+    /// Bytes of answers, after decompression.
+    pub bytes_received: u64,
+    /// From the first step of this run to the last page of this dataset.
+    pub elapsed_seconds: f64,
+    /// Whether there was nothing to ask for, since the table had all of it.
+    pub was_complete: bool,
+    /// The time that the API filters by, where its pages proved it: `time` or `last_action_at`.
+    pub filtered_by: Option<&'static str>,
+    /// Ranges asked for that are not complete yet, since they were too young when they were asked for.
+    pub unsettled: Vec<(Timestamp, Timestamp)>,
+    /// Partitions that this run changed, in order of their paths.
+    pub partitions: Vec<Changed>,
+}
+
+/// A partition that a run changed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Changed {
+    /// Its file, from the table's folder on.
+    pub path: PathBuf,
+    /// Rows in it.
+    pub rows: u64,
+    /// Its size.
+    pub bytes: u64,
+    /// SHA-256 of the file, in hex.
+    pub content_hash: String,
+    /// Time of the first row that has one.
+    pub first: Option<Timestamp>,
+    /// Time of the last row that has one.
+    pub last: Option<Timestamp>,
+}
+
+impl Changed {
+    pub(super) fn of(entry: &Entry) -> Self {
+        Self {
+            path: entry.path.clone(),
+            rows: entry.rows,
+            bytes: entry.bytes,
+            content_hash: entry.sha256.clone(),
+            first: entry.first,
+            last: entry.last,
+        }
+    }
+}
+
+impl Summary {
+    /// Distinct records met that could not become rows.
+    #[must_use]
+    pub fn rejected(&self) -> u64 {
+        self.datasets.values().map(|dataset| dataset.rejected).sum()
+    }
+}

@@ -1,0 +1,362 @@
+//! Fetches what is missing of one dataset of one bot: asks for pages as the scheduler decides and the budget
+//! allows, and gives each to the spool before anything else happens with it.
+
+mod resume;
+pub mod scheduler;
+mod stop;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use tokio::sync::{AcquireError, Semaphore};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, timeout_at};
+
+pub use scheduler::Field;
+pub use stop::{Stop, Stopper};
+
+use crate::api::{Ask, AskError, Budget, Client, Tally};
+use crate::dataset::{self, Dataset, Peek, PeekedRecord};
+use crate::error::{Error, Result};
+use crate::spool::{PageHeader, Spool};
+use crate::window::{Window, Windows};
+use scheduler::{ChainId, MAX_IN_FLIGHT, Options, Request, Scheduler};
+
+/// So long an answer is still awaited after the run was told to stop.
+const LAST_ANSWERS: Duration = Duration::from_millis(1500);
+
+/// What all fetches of one endpoint share.
+#[derive(Debug)]
+pub struct Endpoint {
+    client: Arc<Client>,
+    spool: Arc<Spool>,
+    budget: Budget,
+    /// What asking has cost so far.
+    pub tally: Tally,
+    in_flight: Semaphore,
+    most_in_flight: usize,
+    /// The spool failed: asking on would waste answers.
+    broken: AtomicBool,
+}
+
+impl Endpoint {
+    /// An endpoint that is asked at most so often, by so many at a time, and whose answers go to `spool`.
+    #[must_use]
+    pub fn new(
+        client: Arc<Client>,
+        spool: Arc<Spool>,
+        requests_per_second: f64,
+        concurrency: Option<usize>,
+    ) -> Self {
+        let most_in_flight = concurrency.unwrap_or_else(|| {
+            // without a budget nothing but the number of chains bounds what is asked for too much
+            if requests_per_second > 0.0 {
+                MAX_IN_FLIGHT
+            } else {
+                UNLIMITED_IN_FLIGHT
+            }
+        });
+        Self {
+            client,
+            spool,
+            budget: Budget::new(requests_per_second),
+            tally: Tally::default(),
+            in_flight: Semaphore::new(most_in_flight),
+            most_in_flight,
+            broken: AtomicBool::new(false),
+        }
+    }
+}
+
+/// Requests in flight where no budget bounds them.
+const UNLIMITED_IN_FLIGHT: usize = 8;
+
+/// What to fetch.
+#[derive(Clone, Debug)]
+pub struct Job {
+    /// The dataset.
+    pub dataset: Dataset,
+    /// The bot.
+    pub bot: String,
+    /// The range that the run was asked to export.
+    pub range: Window,
+    /// What of it is missing.
+    pub missing: Windows,
+    /// Records wanted a page.
+    pub per_page: u32,
+    /// Names the run in the headers of pages.
+    pub run: String,
+    /// Pages that earlier runs kept, in the order in which they came.
+    pub kept: Vec<(PageHeader, Peek)>,
+}
+
+/// What happened during a fetch.
+#[derive(Debug)]
+pub enum Event {
+    /// A page is kept.
+    Kept(PageHeader, Vec<PeekedRecord>),
+    /// So much is fetched completely, and the API is proven to filter by this field.
+    Covered(Windows, Option<Field>),
+}
+
+/// Fetches what a job is missing; every page is in the spool before `told` hears of it. Where `told` answers
+/// false, nobody wants more.
+///
+/// # Errors
+/// The first thing that keeps the job from being whole. What was answered is in the spool then.
+pub async fn fetch(
+    job: Job,
+    endpoint: &Arc<Endpoint>,
+    mut stop: Stop,
+    mut told: impl AsyncFnMut(Event) -> bool,
+) -> Result<()> {
+    let mut fetch = Fetch::begin(job, endpoint)?;
+    told(fetch.covered()).await;
+    while fetch.is_wanted(&stop) {
+        let fetched = tokio::select! {
+            request = fetch.endpoint.next(&mut fetch.scheduler), if fetch.scheduler.wants() => {
+                if let Some((request, sent)) = request? {
+                    fetch.ask(request, sent);
+                }
+                continue;
+            }
+            Some(fetched) = fetch.flying.join_next() => fetched,
+            () = stop.told() => break,
+        };
+        fetch.take(fetched, &mut told).await;
+    }
+    fetch.finish(&stop, &mut told).await
+}
+
+impl Endpoint {
+    /// Waits until a request may go, then takes the scheduler's word on which.
+    async fn next(&self, scheduler: &mut Scheduler) -> Result<Option<(Request, Instant)>> {
+        let closed = |_: AcquireError| Error::Internal("the endpoint was closed".into());
+        let slot = self.in_flight.acquire().await.map_err(closed)?;
+        let permit = self.budget.permit().await;
+        Ok(scheduler.next().map(|request| {
+            slot.forget();
+            (request, permit.spend())
+        }))
+    }
+}
+
+/// A page that was answered and is kept.
+struct Page {
+    header: PageHeader,
+    peek: Peek,
+}
+
+type Fetched = (ChainId, Result<Page, NoPage>);
+
+/// Why there is no page.
+enum NoPage {
+    /// The API gave none.
+    Ask(Window, AskError),
+    /// It could not be kept.
+    Keep(Error),
+}
+
+/// One job under way.
+struct Fetch {
+    job: Job,
+    endpoint: Arc<Endpoint>,
+    scheduler: Scheduler,
+    /// Chains of earlier runs keep the names that their pages carry.
+    names: Vec<(String, u32)>,
+    flying: JoinSet<Fetched>,
+    failed: Option<Error>,
+    unwanted: bool,
+}
+
+impl Fetch {
+    fn begin(mut job: Job, endpoint: &Arc<Endpoint>) -> Result<Self> {
+        let options = Options {
+            per_page: job.per_page,
+            max_in_flight: endpoint.most_in_flight,
+            ..Options::default()
+        };
+        let kept = std::mem::take(&mut job.kept);
+        let (names, chains) = resume::chains(kept, job.per_page, &job.missing);
+        let ranges = job.missing.iter().copied().collect();
+        let scheduler =
+            Scheduler::resume(ranges, options, &chains).map_err(|error| chain_error(&job, &error))?;
+        Ok(Self {
+            job,
+            endpoint: Arc::clone(endpoint),
+            scheduler,
+            names,
+            flying: JoinSet::new(),
+            failed: None,
+            unwanted: false,
+        })
+    }
+
+    fn is_wanted(&self, stop: &Stop) -> bool {
+        self.failed.is_none()
+            && !self.unwanted
+            && !stop.is_told()
+            && !self.endpoint.broken.load(Ordering::Relaxed)
+            && !self.scheduler.is_done()
+            && (self.scheduler.wants() || !self.flying.is_empty())
+    }
+
+    fn covered(&self) -> Event {
+        Event::Covered(self.scheduler.covered(), self.scheduler.learnt().filter)
+    }
+
+    /// Sends a request on its way.
+    fn ask(&mut self, request: Request, sent: Instant) {
+        let number = request.chain.number();
+        let resumed = usize::try_from(number)
+            .ok()
+            .and_then(|number| self.names.get(number));
+        let (run, chain) = resumed.cloned().unwrap_or_else(|| (self.job.run.clone(), number));
+        let ask = Ask {
+            endpoint: self.job.dataset.endpoint(),
+            bot: self.job.bot.clone(),
+            window: request.asked,
+            per_page: self.job.per_page,
+            cursor: request.cursor,
+        };
+        let header = PageHeader {
+            sequence: 0,
+            dataset: self.job.dataset.name().to_owned(),
+            bot: self.job.bot.clone(),
+            run,
+            chain,
+            index: request.index,
+            covers: request.covers,
+            asked: request.asked,
+            range: self.job.range,
+            per_page: self.job.per_page,
+            cursor: ask.cursor.clone(),
+            asked_at: jiff::Timestamp::UNIX_EPOCH,
+        };
+        let endpoint = Arc::clone(&self.endpoint);
+        let (dataset, id, retryable) = (self.job.dataset, request.chain, request.retryable);
+        self.flying.spawn(async move {
+            let page = endpoint.page(dataset, &ask, retryable, sent, header).await;
+            endpoint.in_flight.add_permits(1);
+            (id, page)
+        });
+    }
+
+    /// Takes in how a request ended.
+    async fn take(
+        &mut self,
+        fetched: Result<Fetched, tokio::task::JoinError>,
+        told: &mut impl AsyncFnMut(Event) -> bool,
+    ) {
+        let next = match fetched {
+            Ok((chain, Ok(page))) => {
+                let facts = resume::facts(&page.peek);
+                if !told(Event::Kept(page.header, page.peek.records)).await {
+                    self.unwanted = true;
+                }
+                self.scheduler.answered(chain, &facts)
+            }
+            Ok((chain, Err(NoPage::Ask(_, AskError::CursorDied { failure })))) => {
+                tracing::info!("{failure}; the window starts again");
+                self.scheduler.cursor_died(chain)
+            }
+            Ok((chain, Err(NoPage::Ask(_, AskError::Lost { failure })))) => {
+                tracing::info!("{failure}; the window starts again");
+                self.scheduler.lost(chain)
+            }
+            Ok((_, Err(NoPage::Ask(window, source)))) => {
+                let (dataset, bot) = (self.job.dataset.name(), self.job.bot.clone());
+                self.fail(Error::Fetch {
+                    dataset,
+                    bot,
+                    window: window.to_string(),
+                    source,
+                });
+                return;
+            }
+            Ok((_, Err(NoPage::Keep(error)))) => {
+                self.endpoint.broken.store(true, Ordering::Relaxed);
+                self.fail(error);
+                return;
+            }
+            Err(error) if error.is_cancelled() => return,
+            Err(error) => {
+                self.fail(Error::Internal(format!("a request ended: {error}")));
+                return;
+            }
+        };
+        match next {
+            Ok(()) => {
+                if !told(self.covered()).await {
+                    self.unwanted = true;
+                }
+            }
+            Err(error) => self.fail(chain_error(&self.job, &error)),
+        }
+    }
+
+    fn fail(&mut self, error: Error) {
+        // the first one is the cause; what fails after it mostly follows from it
+        self.failed.get_or_insert(error);
+    }
+
+    /// Waits for what is still in flight, as far as it is of use, and tells how it all ended.
+    async fn finish(mut self, stop: &Stop, told: &mut impl AsyncFnMut(Event) -> bool) -> Result<()> {
+        if !self.scheduler.is_done() {
+            let deadline = Instant::now() + LAST_ANSWERS;
+            while let Ok(Some(fetched)) = timeout_at(deadline, self.flying.join_next()).await {
+                self.take(fetched, told).await;
+            }
+        }
+        let in_flight = self.flying.len();
+        self.flying.shutdown().await;
+        self.endpoint.in_flight.add_permits(in_flight);
+        match self.failed {
+            _ if self.scheduler.is_done() => Ok(()),
+            Some(error) => Err(error),
+            None if stop.is_told() => Err(Error::Interrupted),
+            None if self.unwanted || self.endpoint.broken.load(Ordering::Relaxed) => Err(Error::Interrupted),
+            None => Err(Error::Internal(
+                "the scheduler has no more requests and is not done".into(),
+            )),
+        }
+    }
+}
+
+impl Endpoint {
+    /// Asks for a page and keeps it.
+    async fn page(
+        self: &Arc<Self>,
+        dataset: Dataset,
+        ask: &Ask,
+        retryable: bool,
+        sent: Instant,
+        mut header: PageHeader,
+    ) -> Result<Page, NoPage> {
+        let read = |body: &[u8]| dataset::peek(dataset, body).map_err(|error| error.to_string());
+        let page = self
+            .client
+            .page(ask, retryable, &self.budget, sent, &self.tally, read)
+            .await;
+        let (answer, peek) = page.map_err(|error| NoPage::Ask(ask.window, error))?;
+        header.asked_at = answer.asked_at;
+        let endpoint = Arc::clone(self);
+        let kept = tokio::task::spawn_blocking(move || endpoint.spool.append(header, &answer.body));
+        let kept = kept
+            .await
+            .unwrap_or_else(|error| Err(Error::Internal(format!("the spool ended: {error}"))));
+        Ok(Page {
+            header: kept.map_err(NoPage::Keep)?,
+            peek,
+        })
+    }
+}
+
+fn chain_error(job: &Job, error: &scheduler::FetchError) -> Error {
+    Error::Chain {
+        dataset: job.dataset.name(),
+        bot: job.bot.clone(),
+        what: error.to_string(),
+    }
+}

@@ -1,0 +1,358 @@
+//! Decides which request to make next, so that an export runs at the ceiling of its request budget, with as few
+//! requests as that takes, and cannot miss a record.
+//!
+//! A pure state machine: no clock, no randomness, no I/O. It is asked for the [`next`](Scheduler::next) request
+//! whenever the budget would let one go, and told of every answer. How many requests are in flight when it is
+//! asked tells it the latency.
+//!
+//! - `belief`: in which order records come, and which field a window filters
+//! - `chain`: one cursor chain
+//! - `seam`: the proof where two chains meet
+//! - `density`: how many records a window may hold
+//! - `plan`: the choice of the next request
+//! - `settle`: what an answer changes
+
+mod belief;
+mod chain;
+mod density;
+mod facts;
+mod plan;
+mod seam;
+mod settle;
+#[cfg(test)]
+mod simulation;
+
+use crate::window::{Window, Windows};
+use belief::{Belief, Mode};
+use chain::{Chain, CursorSign, State};
+use density::{Density, as_f64};
+
+pub use belief::{Direction, Field, Order};
+pub use facts::{ChainId, FetchError, KeptChain, Next, PageFacts, RecordFacts, Request};
+
+/// The most requests in flight where nobody says otherwise.
+pub const MAX_IN_FLIGHT: usize = 64;
+/// So often may one window be started again because its cursor died.
+const MOST_RESTARTS: u32 = 16;
+/// As long as nothing is known a range is thought to hold so many pages.
+const GUESSED_PAGES: f64 = 64.0;
+/// Bars of the histogram that [`Scheduler::learnt`] hands on.
+const BARS: usize = 256;
+
+/// How to schedule.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Records of a full page, as asked of the API; at least 1.
+    pub per_page: u32,
+    /// The most requests in flight at a time; at least 1. See [`MAX_IN_FLIGHT`].
+    pub max_in_flight: usize,
+    /// What an earlier run learnt: where to begin believing, never a proof.
+    pub knowledge: Knowledge,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            per_page: 1_000,
+            max_in_flight: MAX_IN_FLIGHT,
+            knowledge: Knowledge::default(),
+        }
+    }
+}
+
+/// What a run learns of an API.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Knowledge {
+    /// The order of records, on the field that windows filter.
+    pub order: Option<Order>,
+    /// The field that windows filter, where every other one is disproven.
+    pub filter: Option<Field>,
+    /// Whether a window was seen to include its first second.
+    pub includes_first_second: bool,
+    /// Records over time; parts may be missing.
+    pub density: Vec<(Window, u64)>,
+    /// The most requests that were in flight at a time: rate times latency.
+    pub in_flight: Option<usize>,
+}
+
+/// How far an export is.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Progress {
+    /// Share of the time asked for that is proven complete, 0 to 1.
+    pub covered: f64,
+    /// Pages thought to be left; `None` as long as there is nothing to go by.
+    pub pages_left: Option<f64>,
+    /// Pages answered, those of an earlier run included.
+    pub pages: u64,
+    /// Requests in flight.
+    pub in_flight: usize,
+    /// Chains started so far.
+    pub chains: usize,
+}
+
+/// How cursors behave, which decides whether a lost answer may be asked for again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum CursorStyle {
+    Unknown,
+    /// A page's cursor names the page: asking twice gives the same page.
+    Changes,
+    /// The server moves it by itself: asking twice would skip a page.
+    Stays,
+}
+
+/// See the [module](self).
+#[derive(Debug, Clone)]
+pub struct Scheduler {
+    ranges: Windows,
+    options: Options,
+    belief: Belief,
+    mode: Mode,
+    /// Something was cut because of the order believed in.
+    relied_on_order: bool,
+    /// That belief fell: nothing is cut any more in this run.
+    order_fell: bool,
+    cursors: CursorStyle,
+    /// A cursor field was seen, be it `null`.
+    cursor_field_seen: bool,
+    chains: Vec<Chain>,
+    density: Density,
+    /// Complete by null cursors.
+    drained: Windows,
+    /// Complete by null cursors and seams.
+    proven: Windows,
+    in_flight: usize,
+    /// The most in flight so far: as many chains does it take to fill the budget.
+    width: usize,
+    /// Records of a full page, as the API gives them.
+    page_size: usize,
+    pages: u64,
+    /// Chains given up because they were too long.
+    dropped: usize,
+    sample_was_unfair: bool,
+}
+
+impl Scheduler {
+    /// A scheduler that exports `ranges`: any windows, in any order; what overlaps is exported once.
+    #[must_use]
+    pub fn new(ranges: Vec<Window>, options: Options) -> Self {
+        let ranges: Windows = ranges.into_iter().collect();
+        let hull = ranges.hull().unwrap_or(Window::new(0, 0));
+        let per_page = options.per_page.max(1);
+        let mut density = Density::new(hull, GUESSED_PAGES * f64::from(per_page));
+        density.expect(&options.knowledge.density);
+        let belief = Belief::new(options.knowledge.order);
+        Self {
+            mode: belief.mode(),
+            belief,
+            relied_on_order: false,
+            order_fell: false,
+            cursors: CursorStyle::Unknown,
+            cursor_field_seen: false,
+            chains: Vec::new(),
+            density,
+            drained: Windows::new(),
+            proven: Windows::new(),
+            in_flight: 0,
+            width: options
+                .knowledge
+                .in_flight
+                .unwrap_or(1)
+                .clamp(1, options.max_in_flight.max(1)),
+            page_size: usize::try_from(per_page).unwrap_or(usize::MAX),
+            pages: 0,
+            dropped: 0,
+            sample_was_unfair: false,
+            ranges,
+            options,
+        }
+    }
+
+    /// A scheduler that goes on where an earlier run stopped. Chains whose cursors cannot be trusted any more
+    /// start again from what is proven; `kept[i]` becomes the chain whose id [`ChainId`] numbers `i`.
+    ///
+    /// # Errors
+    /// What the kept pages would have met in [`answered`](Self::answered).
+    pub fn resume(ranges: Vec<Window>, options: Options, kept: &[KeptChain]) -> Result<Self, FetchError> {
+        let mut scheduler = Self::new(ranges, options);
+        scheduler.chains = kept
+            .iter()
+            .map(|chain| Chain::new(chain.covers, chain.asked, 0))
+            .collect();
+        for (index, chain) in kept.iter().enumerate() {
+            for page in &chain.pages {
+                scheduler.absorb(index, page)?;
+            }
+        }
+        scheduler.settle();
+        if scheduler.cursors != CursorStyle::Changes {
+            for index in 0..kept.len() {
+                if scheduler.chains[index].state == State::Ready && scheduler.chains[index].pages > 0 {
+                    scheduler.restart(index)?;
+                }
+            }
+            scheduler.settle();
+        }
+        Ok(scheduler)
+    }
+
+    /// The next request, to be sent now; `None` where there is nothing to send until something in flight is
+    /// answered, or where all [is done](Self::is_done).
+    #[expect(
+        clippy::should_implement_trait,
+        reason = "the name of the brief: it is no iterator, `None` is not the end"
+    )]
+    pub fn next(&mut self) -> Option<Request> {
+        let index = match self.plan()? {
+            plan::Step::Go(index) => index,
+            plan::Step::Start(covers) => self.start(covers, 0),
+        };
+        self.in_flight += 1;
+        self.width = self.width.max(self.in_flight);
+        let chain = &mut self.chains[index];
+        chain.state = State::InFlight;
+        Some(Request {
+            chain: ChainId(u32::try_from(index).unwrap_or(u32::MAX)),
+            covers: chain.covers,
+            asked: chain.asked,
+            cursor: chain.cursor.clone(),
+            index: chain.pages,
+            retryable: chain.cursor.is_none() || self.cursors == CursorStyle::Changes,
+        })
+    }
+
+    /// Whether [`next`](Self::next) would give a request.
+    #[must_use]
+    pub fn wants(&self) -> bool {
+        self.plan().is_some()
+    }
+
+    /// Takes in the answer to a chain's request.
+    ///
+    /// # Errors
+    /// Where the answer shows that the window can never be read completely; the scheduler is of no use then.
+    pub fn answered(&mut self, chain: ChainId, page: &PageFacts) -> Result<(), FetchError> {
+        if let Some(index) = self.land(chain) {
+            self.absorb(index, page)?;
+            self.settle();
+        }
+        Ok(())
+    }
+
+    /// The API knows the cursor of the chain's request no more.
+    ///
+    /// # Errors
+    /// Where that has happened to the same window too often.
+    pub fn cursor_died(&mut self, chain: ChainId) -> Result<(), FetchError> {
+        if let Some(index) = self.land(chain) {
+            self.restart(index)?;
+            self.settle();
+        }
+        Ok(())
+    }
+
+    /// The answer to a request that is not [retryable](Request::retryable) was lost.
+    ///
+    /// # Errors
+    /// As [`cursor_died`](Self::cursor_died).
+    pub fn lost(&mut self, chain: ChainId) -> Result<(), FetchError> {
+        self.cursor_died(chain)
+    }
+
+    /// Whether every range is proven complete. Requests still in flight are of no use then.
+    #[must_use]
+    pub fn is_done(&self) -> bool {
+        let complete = if self.order_fell {
+            &self.drained
+        } else {
+            &self.proven
+        };
+        self.ranges.iter().all(|range| complete.covers(*range))
+    }
+
+    /// What is proven complete so far, in half-open seconds. It only grows.
+    #[must_use]
+    pub fn covered(&self) -> Windows {
+        self.ranges
+            .iter()
+            .flat_map(|range| self.proven.intersect(*range).iter().copied().collect::<Vec<_>>())
+            .collect()
+    }
+
+    /// How far the export is.
+    #[must_use]
+    pub fn progress(&self) -> Progress {
+        let whole = as_f64(self.ranges.seconds());
+        Progress {
+            covered: if whole > 0.0 {
+                as_f64(self.covered().seconds()) / whole
+            } else {
+                1.0
+            },
+            pages_left: (self.pages > 0).then(|| self.pages_left()),
+            pages: self.pages,
+            in_flight: self.in_flight,
+            chains: self.chains.len(),
+        }
+    }
+
+    /// What this run has learnt, for a later one to begin with.
+    #[must_use]
+    pub fn learnt(&self) -> Knowledge {
+        Knowledge {
+            order: match self.mode {
+                Mode::Ordered(order) if !self.order_fell => Some(order),
+                _ => None,
+            },
+            filter: self.belief.filter(),
+            includes_first_second: self.belief.includes_first_second(),
+            density: self.density.histogram(BARS),
+            in_flight: (self.pages > 0).then_some(self.width),
+        }
+    }
+
+    fn start(&mut self, covers: Window, restarts: u32) -> usize {
+        let extra = i64::from(!self.belief.includes_first_second());
+        let asked = Window::new(covers.start - extra, covers.end);
+        self.chains.push(Chain::new(covers, asked, restarts));
+        self.chains.len() - 1
+    }
+
+    /// The index of a chain whose request is answered, one way or another.
+    fn land(&mut self, chain: ChainId) -> Option<usize> {
+        let index = usize::try_from(chain.0).ok()?;
+        let chain = self
+            .chains
+            .get_mut(index)
+            .filter(|chain| chain.state == State::InFlight)?;
+        chain.state = State::Ready;
+        self.in_flight -= 1;
+        Some(index)
+    }
+
+    fn absorb(&mut self, index: usize, page: &PageFacts) -> Result<(), FetchError> {
+        let chain = &mut self.chains[index];
+        let full = page.records.len() >= usize::try_from(self.options.per_page).unwrap_or(usize::MAX);
+        if page.next == Next::Absent && full && chain.pages == 0 && !self.cursor_field_seen {
+            return Err(FetchError::CursorMissing { window: chain.asked });
+        }
+        self.cursor_field_seen |= page.next != Next::Absent;
+        self.belief
+            .learn(chain.asked, chain.pages == 0, chain.last(), &page.records);
+        match chain.absorb(page)? {
+            CursorSign::Stayed => self.cursors = CursorStyle::Stays,
+            CursorSign::Changed if self.cursors == CursorStyle::Unknown => {
+                self.cursors = CursorStyle::Changes
+            }
+            _ => {}
+        }
+        if chain.state == State::Ended {
+            self.drained.insert(chain.covers);
+            self.proven.insert(chain.covers);
+        } else {
+            let largest = if self.pages == 0 { 0 } else { self.page_size };
+            self.page_size = largest.max(page.records.len()).max(1);
+        }
+        self.pages += 1;
+        Ok(())
+    }
+}

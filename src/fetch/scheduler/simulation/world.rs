@@ -1,0 +1,1 @@
+//! Many small exports from servers of every kind.

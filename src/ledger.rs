@@ -1,0 +1,123 @@
+//! What a folder's exports have completed, per dataset and bot, in a file that a person can read.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+use crate::store;
+use crate::table::Day;
+use crate::window::Windows;
+
+const VERSION: u32 = 1;
+
+/// The account of one folder. It is replaced as a whole, and only ever by one that is true of what is durable.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ledger {
+    version: u32,
+    /// Pages get sequence numbers from here on.
+    pub next_sequence: u64,
+    /// By dataset, then by bot.
+    pub datasets: BTreeMap<String, BTreeMap<String, Account>>,
+}
+
+/// The account of one dataset of one bot. Over all runs, once no page is under way:
+/// `received = rows + duplicates + superseded + rejected`, where the table's entries know of the rows, the
+/// duplicates and the superseded.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Account {
+    /// Ranges of the time that the API filters by, of which every record is in the table.
+    pub complete: Windows,
+    /// Requests made.
+    pub requests: u64,
+    /// Pages that became part of the table.
+    pub pages: u64,
+    /// Records that those pages held, rejected ones included.
+    pub received: u64,
+    /// Records among them that lay outside the range asked for, and so are not in the table.
+    pub outside: u64,
+    /// Records among them that could not become rows, each as often as it came.
+    pub rejected: u64,
+    /// Pages that the spool still holds though some of their days are part of the table already: those days.
+    pub under_way: BTreeMap<u64, BTreeSet<Day>>,
+}
+
+impl Ledger {
+    /// Reads the ledger; a new one where there is none.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] where it is not as it was written, or from a newer version.
+    pub fn load(path: &Path) -> Result<Self> {
+        let Some(content) = store::read_if_there(path)? else {
+            return Ok(Self {
+                version: VERSION,
+                ..Self::default()
+            });
+        };
+        let damaged = |what: String| Error::Damaged {
+            path: path.to_owned(),
+            what,
+        };
+        let ledger: Self = serde_json::from_slice(&content).map_err(|error| damaged(error.to_string()))?;
+        if ledger.version > VERSION {
+            return Err(damaged(format!(
+                "version {} is newer than this program knows",
+                ledger.version
+            )));
+        }
+        Ok(ledger)
+    }
+
+    /// Replaces the ledger in one step.
+    ///
+    /// # Errors
+    /// Where it cannot be written; the old one is then still there.
+    pub fn save(&self, path: &Path) -> Result<()> {
+        let json = serde_json::to_vec_pretty(self).map_err(|error| Error::Internal(error.to_string()))?;
+        store::write_atomically(path, &json)
+    }
+
+    /// Where the ledger of a table stands.
+    #[must_use]
+    pub fn path(export_folder: &Path) -> PathBuf {
+        export_folder.join("ledger.json")
+    }
+
+    /// The account of a dataset of a bot, if there is one.
+    #[must_use]
+    pub fn known(&self, dataset: &str, bot: &str) -> Option<&Account> {
+        self.datasets.get(dataset)?.get(bot)
+    }
+
+    /// The account of a dataset of a bot, made where there is none.
+    pub fn account(&mut self, dataset: &str, bot: &str) -> &mut Account {
+        self.datasets
+            .entry(dataset.to_owned())
+            .or_default()
+            .entry(bot.to_owned())
+            .or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::window::Window;
+
+    #[test]
+    fn a_ledger_comes_back_and_a_damaged_one_is_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = Ledger::path(folder.path());
+        let mut ledger = Ledger::load(&path).unwrap();
+        ledger
+            .account("messages", "r3")
+            .complete
+            .insert(Window::new(0, 86_400));
+        ledger.save(&path).unwrap();
+        assert_eq!(Ledger::load(&path).unwrap(), ledger);
+        let whole = std::fs::read(&path).unwrap();
+        std::fs::write(&path, &whole[..whole.len() / 2]).unwrap();
+        assert!(matches!(Ledger::load(&path), Err(Error::Damaged { .. })));
+    }
+}

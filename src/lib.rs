@@ -1,0 +1,21 @@
+//! Exports a chatbot's conversations and messages from the DeepConverse Export API into Parquet.
+//!
+//! A page that the API has answered is kept at once, as it came, and never asked for again; fetching and
+//! building meet only in the [`spool`]. [`export::export`] is the whole way.
+
+pub mod api;
+pub mod cli;
+pub mod commit;
+pub mod dataset;
+pub mod error;
+pub mod export;
+pub mod fetch;
+pub mod ledger;
+pub mod rejected;
+pub mod simulator;
+pub mod spool;
+mod store;
+pub mod table;
+pub mod window;
+
+pub use error::{Error, Result};

@@ -1,0 +1,146 @@
+//! Which records a window selects, and in what order they are served.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::bot::{Bot, Id, View};
+use super::choices::{Endpoint, Order, TimeFormat};
+use super::clock::micros;
+use super::options::Options;
+use super::random::mix;
+
+/// Where a record stands in the order; no two records share one.
+pub(super) type Key = (i64, u64);
+
+/// What a request asks for, besides pages. Unix seconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Window {
+    pub(super) start: i64,
+    pub(super) end: i64,
+    /// Only the messages of this conversation.
+    pub(super) conversation: Option<Id>,
+}
+
+/// How a time is compared with the bounds of a window.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Rule {
+    start_inclusive: bool,
+    end_inclusive: bool,
+    times: TimeFormat,
+}
+
+impl Rule {
+    pub(super) fn new(options: &Options) -> Self {
+        let &Options {
+            start_inclusive,
+            end_inclusive,
+            times,
+            ..
+        } = options;
+        Self {
+            start_inclusive,
+            end_inclusive,
+            times,
+        }
+    }
+
+    fn before(self, window: &Window, us: i64) -> bool {
+        let (known, start) = (self.times.known(us), micros(window.start));
+        if self.start_inclusive {
+            known < start
+        } else {
+            known <= start
+        }
+    }
+
+    fn after(self, window: &Window, us: i64) -> bool {
+        let (known, end) = (self.times.known(us), micros(window.end));
+        if self.end_inclusive {
+            known > end
+        } else {
+            known >= end
+        }
+    }
+}
+
+impl Bot {
+    /// The records of a window in the order in which they are served.
+    pub(super) fn select(&self, endpoint: Endpoint, window: &Window, view: View, rule: Rule) -> Vec<u32> {
+        let sorted = self.by_filter(endpoint);
+        let filter = |index: &u32| self.final_times(endpoint, *index).filter;
+        let from = sorted.partition_point(|index| rule.before(window, filter(index)));
+        let to = sorted.partition_point(|index| !rule.after(window, filter(index)));
+        let unsettled = match endpoint {
+            Endpoint::Conversations => self.unsettled(view),
+            Endpoint::Messages => Vec::new(),
+        };
+        let selected = |index: &u32| {
+            let us = self.times(endpoint, *index, view).filter;
+            !rule.before(window, us)
+                && !rule.after(window, us)
+                && self.is_visible(endpoint, *index, view)
+                && window
+                    .conversation
+                    .is_none_or(|wanted| self.is_of(endpoint, *index, wanted))
+        };
+        let candidates = sorted[from..to.max(from)].iter().copied().chain(unsettled);
+        let mut picked: Vec<u32> = candidates.filter(selected).collect();
+        picked.sort_unstable_by_key(|&index| self.key(endpoint, index, view));
+        picked.dedup();
+        picked
+    }
+
+    /// Where a record stands in the order of its endpoint.
+    pub(super) fn key(&self, endpoint: Endpoint, index: u32, view: View) -> Key {
+        let times = self.times(endpoint, index, view);
+        let last = times.last_action.unwrap_or(times.time);
+        let tie = u64::from(index);
+        match self.order {
+            Order::StartAscending => (times.time, tie),
+            Order::StartDescending => (-times.time, tie),
+            Order::LastActionAscending => (last, tie),
+            Order::LastActionDescending => (-last, tie),
+            Order::Unordered => (mix(self.seed ^ tie).cast_signed(), tie),
+            Order::Id => {
+                let id = self.id(endpoint, index);
+                (i64::from(id.second), id.rest)
+            }
+        }
+    }
+
+    fn is_of(&self, endpoint: Endpoint, index: u32, wanted: Id) -> bool {
+        match endpoint {
+            Endpoint::Conversations => true,
+            Endpoint::Messages => self
+                .conversation_of(index)
+                .is_some_and(|(conversation, _)| self.id(Endpoint::Conversations, conversation) == wanted),
+        }
+    }
+}
+
+/// What makes two selections the same: the bot's number, and what was asked of it.
+type Asked = (usize, Endpoint, Window, View);
+
+/// Selections that were made already: a chain asks for the same one with every page.
+#[derive(Default)]
+pub(super) struct Selections(Mutex<HashMap<Asked, Arc<Vec<u32>>>>);
+
+impl Selections {
+    /// How many records all kept selections have at most; 4 bytes each.
+    const MOST: usize = 8_000_000;
+
+    /// The selection that was made for `asked`, or else the one that `make` makes.
+    pub(super) fn get(&self, asked: Asked, make: impl FnOnce() -> Vec<u32>) -> Arc<Vec<u32>> {
+        if let Some(made) = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&asked) {
+            return Arc::clone(made);
+        }
+        let made = Arc::new(make());
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let records: usize = kept.values().map(|selection| selection.len() + 64).sum();
+        if records + made.len() > Self::MOST {
+            kept.clear();
+        }
+        kept.insert(asked, Arc::clone(&made));
+        made
+    }
+}

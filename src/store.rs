@@ -1,0 +1,190 @@
+//! Files that are there after a crash, or not at all.
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{AtFlags, CWD, RenameFlags};
+
+use crate::error::{Error, Result};
+
+/// Writes a file whole or not at all: readers see the old content or the new, also after a crash.
+///
+/// # Errors
+/// Where the system refuses; the old content is then still there.
+pub(crate) fn write_atomically(path: &Path, content: &[u8]) -> Result<()> {
+    let folder = parent(path);
+    create_folder(folder)?;
+    let unfinished = unfinished(path);
+    let written = (|| {
+        let mut file = File::create(&unfinished)?;
+        file.write_all(content)?;
+        file.sync_all()?;
+        fs::rename(&unfinished, path)
+    })();
+    if written.is_err() {
+        let _ = fs::remove_file(&unfinished);
+    }
+    written.map_err(Error::io("write", path))?;
+    sync_folder(folder)
+}
+
+/// A name beside `path` that every reader passes over.
+fn unfinished(path: &Path) -> PathBuf {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    path.with_file_name(format!(".{name}.tmp"))
+}
+
+/// Makes a folder and those above it; their names are durable when this returns.
+///
+/// # Errors
+/// Where the system refuses.
+pub(crate) fn create_folder(path: &Path) -> Result<()> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    if let Some(above) = path.parent().filter(|above| !above.as_os_str().is_empty()) {
+        create_folder(above)?;
+    }
+    match fs::create_dir(path) {
+        Ok(()) => sync_folder(parent(path)),
+        // another thread of ours was first
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => Ok(()),
+        Err(error) => Err(Error::io("create the folder", path)(error)),
+    }
+}
+
+/// Makes the names in a folder durable.
+///
+/// # Errors
+/// Where the system refuses.
+pub(crate) fn sync_folder(path: &Path) -> Result<()> {
+    File::open(path)
+        .and_then(|folder| folder.sync_all())
+        .map_err(Error::io("write", path))
+}
+
+/// Puts the folder `new` in the place of the folder `live` in one step; what was there before is at `new`
+/// afterwards. Where the file system cannot exchange, the old folder is moved aside first: a reader that
+/// globs in that moment finds the partition missing, but never mixed.
+///
+/// # Errors
+/// Where the system refuses.
+pub(crate) fn exchange_folders(new: &Path, live: &Path) -> Result<()> {
+    let failed = |error: io::Error| Error::io("replace", live)(error);
+    if !live.exists() {
+        create_folder(parent(live))?;
+        fs::rename(new, live).map_err(failed)?;
+    } else {
+        match rustix::fs::renameat_with(CWD, new, CWD, live, RenameFlags::EXCHANGE) {
+            Ok(()) => {}
+            Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS | rustix::io::Errno::NOTSUP) => {
+                let aside = unfinished(new);
+                fs::rename(live, &aside).map_err(failed)?;
+                fs::rename(new, live).map_err(failed)?;
+                fs::rename(&aside, new).map_err(failed)?;
+            }
+            Err(error) => return Err(failed(error.into())),
+        }
+    }
+    sync_folder(parent(live))
+}
+
+/// Removes a folder with all that is in it; one that is not there is as good.
+///
+/// # Errors
+/// Where the system refuses.
+pub(crate) fn remove_folder(path: &Path) -> Result<()> {
+    match fs::remove_dir_all(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(Error::io("remove", path)(error)),
+        _ => Ok(()),
+    }
+}
+
+/// Removes a file; one that is not there is as good.
+///
+/// # Errors
+/// Where the system refuses.
+pub(crate) fn remove_file(path: &Path) -> Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(Error::io("remove", path)(error)),
+        _ => Ok(()),
+    }
+}
+
+/// Whether this process could write a file into the folder.
+pub(crate) fn is_writable(path: &Path) -> bool {
+    rustix::fs::accessat(
+        CWD,
+        path,
+        rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK,
+        AtFlags::EACCESS,
+    )
+    .is_ok()
+}
+
+/// A file's content, `None` where there is no such file.
+///
+/// # Errors
+/// Where the system refuses to read it.
+pub(crate) fn read_if_there(path: &Path) -> Result<Option<Vec<u8>>> {
+    match fs::read(path) {
+        Ok(content) => Ok(Some(content)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(Error::io("read", path)(error)),
+    }
+}
+
+/// The names in a folder, sorted; none where there is no such folder.
+///
+/// # Errors
+/// Where the system refuses to read it.
+pub(crate) fn names(path: &Path) -> Result<Vec<String>> {
+    let entries = match fs::read_dir(path) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(Error::io("read", path)(error)),
+    };
+    let mut names = entries
+        .map(|entry| entry.map(|entry| entry.file_name().to_string_lossy().into_owned()))
+        .collect::<io::Result<Vec<_>>>()
+        .map_err(Error::io("read", path))?;
+    names.sort_unstable();
+    Ok(names)
+}
+
+fn parent(path: &Path) -> &Path {
+    match path.parent() {
+        Some(above) if !above.as_os_str().is_empty() => above,
+        _ => Path::new("."),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_replaced_whole() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a/b/file.json");
+        write_atomically(&path, b"one").unwrap();
+        write_atomically(&path, b"two").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"two");
+        assert_eq!(names(path.parent().unwrap()).unwrap(), ["file.json"]);
+    }
+
+    #[test]
+    fn invariant_2_folders_change_places() {
+        let folder = tempfile::tempdir().unwrap();
+        let (new, live) = (folder.path().join("new"), folder.path().join("deep/live"));
+        for (content, expected_old) in [("1", None), ("2", Some("1"))] {
+            create_folder(&new).unwrap();
+            fs::write(new.join(content), content).unwrap();
+            exchange_folders(&new, &live).unwrap();
+            assert_eq!(names(&live).unwrap(), [content]);
+            assert_eq!(names(&new).unwrap().first().map(String::as_str), expected_old);
+            remove_folder(&new).unwrap();
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! One Parquet file: written from rows in order, named after its content, read back.
+
+use std::fmt::Write as _;
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
+use std::path::Path;
+
+use arrow::array::{AsArray, RecordBatch};
+use arrow::compute::interleave_record_batch;
+use parquet::arrow::ArrowWriter;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use parquet::basic::{Compression, ZstdLevel};
+use parquet::errors::ParquetError;
+use parquet::file::metadata::{KeyValue, SortingColumn};
+use parquet::file::properties::WriterProperties;
+use sha2::{Digest, Sha256};
+
+use super::merge::RowRef;
+use super::partition::PartitionKey;
+use super::settings::SCHEMA_VERSION;
+use crate::error::{Error, Result};
+
+/// Rows of a row group: what DuckDB scans at a time.
+const ROW_GROUP_ROWS: usize = 122_880;
+/// Bytes of a row group at most, as far as its rows can be told apart.
+const ROW_GROUP_BYTES: usize = 64 * 1024 * 1024;
+/// Rows gathered at a time on their way to the writer; fixed, since the place of page breaks depends on it.
+const GATHERED_ROWS: usize = 2048;
+const ZSTD_LEVEL: i32 = 3;
+
+/// What a file turned out to be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Written {
+    pub(crate) bytes: u64,
+    /// SHA-256 of the file, in hex.
+    pub(crate) sha256: String,
+    /// SHA-256 of its ids in order, each followed by a line break, in hex.
+    pub(crate) ids_sha256: String,
+}
+
+/// Writes rows in the order given. The same rows give the same bytes, however the batches are cut.
+pub(crate) fn write(
+    path: &Path,
+    key: &PartitionKey,
+    batches: &[RecordBatch],
+    rows: &[RowRef],
+) -> Result<Written> {
+    let failed = |source: ParquetError| Error::parquet("write", path)(source);
+    let file = File::create(path).map_err(Error::io("create", path))?;
+    let output = Hashing {
+        inner: BufWriter::with_capacity(1 << 18, file),
+        sha256: Sha256::new(),
+        bytes: 0,
+    };
+    let mut writer =
+        ArrowWriter::try_new(output, key.dataset.schema(), Some(properties(key)?)).map_err(failed)?;
+    let batches: Vec<&RecordBatch> = batches.iter().collect();
+    let mut ids = Sha256::new();
+    let mut places = Vec::with_capacity(GATHERED_ROWS);
+    for chunk in rows.chunks(GATHERED_ROWS) {
+        places.clear();
+        places.extend(chunk.iter().map(|at| (at.batch as usize, at.row as usize)));
+        let gathered = interleave_record_batch(&batches, &places)?;
+        for id in gathered.column(0).as_string::<i32>().iter().flatten() {
+            ids.update(id);
+            ids.update("\n");
+        }
+        writer.write(&gathered).map_err(failed)?;
+    }
+    let output = writer.into_inner().map_err(failed)?;
+    let file = output
+        .inner
+        .into_inner()
+        .map_err(|error| Error::io("write", path)(error.into_error()))?;
+    file.sync_all().map_err(Error::io("write", path))?;
+    Ok(Written {
+        bytes: output.bytes,
+        sha256: hex(&output.sha256.finalize()),
+        ids_sha256: hex(&ids.finalize()),
+    })
+}
+
+/// All rows of a file, in batches.
+pub(crate) fn read(path: &Path) -> Result<Vec<RecordBatch>> {
+    let file = File::open(path).map_err(Error::io("open", path))?;
+    let reader = ParquetRecordBatchReaderBuilder::try_new(file)
+        .and_then(|builder| builder.with_batch_size(8192).build())
+        .map_err(Error::parquet("read", path))?;
+    reader
+        .map(|batch| batch.map_err(|error| Error::parquet("read", path)(error.into())))
+        .collect()
+}
+
+/// Nothing in here may differ between two runs that bring the same rows.
+fn properties(key: &PartitionKey) -> Result<WriterProperties> {
+    let dataset = key.dataset;
+    let column = |index: usize| i32::try_from(index).map_err(|error| Error::Internal(error.to_string()));
+    let ascending = |column_idx| SortingColumn {
+        column_idx,
+        descending: false,
+        nulls_first: true,
+    };
+    let sorting = vec![ascending(column(dataset.time_column())?), ascending(column(0)?)];
+    let told = |name: &str, value: String| KeyValue::new(format!("converse_export.{name}"), value);
+    let time = dataset.schema().field(dataset.time_column()).name().clone();
+    Ok(WriterProperties::builder()
+        .set_created_by(concat!("converse-export version ", env!("CARGO_PKG_VERSION")).into())
+        .set_compression(Compression::ZSTD(
+            ZstdLevel::try_new(ZSTD_LEVEL).unwrap_or_default(),
+        ))
+        .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
+        .set_max_row_group_bytes(Some(ROW_GROUP_BYTES))
+        .set_sorting_columns(Some(sorting))
+        .set_key_value_metadata(Some(vec![
+            told("dataset", dataset.name().into()),
+            told("bot", key.bot.clone()),
+            told("schema_version", SCHEMA_VERSION.to_string()),
+            told("sorted_by", format!("{time}, id")),
+        ]))
+        .build())
+}
+
+/// Passes bytes on and takes their checksum.
+struct Hashing<W> {
+    inner: W,
+    sha256: Sha256,
+    bytes: u64,
+}
+
+impl<W: Write> Write for Hashing<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.inner.write(bytes)?;
+        self.sha256.update(&bytes[..written]);
+        self.bytes += written as u64;
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.inner.flush()
+    }
+}
+
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes
+        .iter()
+        .fold(String::with_capacity(bytes.len() * 2), |mut hex, byte| {
+            let _ = write!(hex, "{byte:02x}");
+            hex
+        })
+}

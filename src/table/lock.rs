@@ -1,0 +1,85 @@
+//! One run at a time on a folder.
+
+use std::fs::File;
+use std::io::{Read, Write};
+use std::path::Path;
+
+use rustix::fs::{FlockOperation, flock};
+
+use crate::error::{Error, Result};
+use crate::store;
+
+/// The right to change a table, held until dropped. The system lets go of it when the process ends, however
+/// it ends.
+#[derive(Debug)]
+pub struct Lock {
+    _file: File,
+}
+
+impl Lock {
+    /// Takes the lock of the table in `out`, whose own folder is `folder`.
+    ///
+    /// # Errors
+    /// [`Error::Locked`] at once where another run holds it.
+    pub fn take(out: &Path, folder: &Path) -> Result<Self> {
+        store::create_folder(folder)?;
+        let path = folder.join("lock");
+        let mut file = File::options()
+            .create(true)
+            .truncate(false)
+            .read(true)
+            .write(true)
+            .open(&path)
+            .map_err(Error::io("open", &path))?;
+        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => {}
+            Err(rustix::io::Errno::WOULDBLOCK) => {
+                let mut holder = String::new();
+                // who holds it is only told, so an unreadable name is no reason to fail otherwise
+                let _ = file.read_to_string(&mut holder);
+                let holder = if holder.trim().is_empty() {
+                    "unknown".into()
+                } else {
+                    holder.trim().to_owned()
+                };
+                return Err(Error::Locked {
+                    path: out.to_owned(),
+                    holder,
+                });
+            }
+            Err(error) => return Err(Error::io("lock", &path)(error.into())),
+        }
+        let host = rustix::system::uname();
+        let holder = format!(
+            "process {} on {}, since {:.0}\n",
+            std::process::id(),
+            host.nodename().to_string_lossy(),
+            jiff::Timestamp::now()
+        );
+        file.set_len(0)
+            .and_then(|()| file.write_all(holder.as_bytes()))
+            .map_err(Error::io("write", &path))?;
+        Ok(Self { _file: file })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_second_run_is_told_who_holds_the_lock() {
+        let folder = tempfile::tempdir().unwrap();
+        let take = || Lock::take(folder.path(), &folder.path().join("_export"));
+        let first = take().unwrap();
+        let Err(Error::Locked { holder, .. }) = take() else {
+            panic!("two held one lock")
+        };
+        assert!(
+            holder.contains(&format!("process {}", std::process::id())),
+            "{holder}"
+        );
+        drop(first);
+        take().unwrap();
+    }
+}

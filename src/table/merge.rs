@@ -1,0 +1,260 @@
+//! Which rows a partition holds, and in which order.
+
+use std::cmp::Ordering;
+use std::ops::Range;
+
+use arrow::array::{
+    Array, ArrayRef, AsArray, ListArray, MapArray, RecordBatch, StringArray, TimestampMicrosecondArray,
+};
+use arrow::datatypes::{DataType, TimestampMicrosecondType};
+use hashbrown::HashMap;
+use jiff::Timestamp;
+
+use crate::dataset::Dataset;
+use crate::error::{Error, Result};
+
+/// A row by its batch and its place in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct RowRef {
+    pub(crate) batch: u32,
+    pub(crate) row: u32,
+}
+
+/// What became of the rows that were put together.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Merged {
+    /// Distinct by id, sorted by time, then id.
+    pub(crate) rows: Vec<RowRef>,
+    /// Rows that came again as they were.
+    pub(crate) duplicates: u64,
+    /// Rows that gave way to another version of the same record.
+    pub(crate) superseded: u64,
+    /// Whether the outcome differs from the rows that were there before.
+    pub(crate) changed: bool,
+}
+
+/// Puts rows together that came in this order: of the same id the one with the later version stays, on a tie
+/// the one that came later. The first `held` of them are the partition's present rows.
+pub(crate) fn merge(
+    dataset: Dataset,
+    batches: &[RecordBatch],
+    rows: &[RowRef],
+    held: usize,
+) -> Result<Merged> {
+    let views = batches
+        .iter()
+        .map(|batch| View::new(dataset, batch))
+        .collect::<Result<Vec<_>>>()?;
+    let view = |at: RowRef| (&views[at.batch as usize], at.row as usize);
+    let mut places: HashMap<&str, usize> = HashMap::with_capacity(rows.len());
+    let mut merged = Merged::default();
+    let mut kept: Vec<RowRef> = Vec::with_capacity(rows.len());
+    for (number, &new) in rows.iter().enumerate() {
+        let (new_view, new_row) = view(new);
+        let id = new_view.ids.value(new_row);
+        let Some(&place) = places.get(id) else {
+            places.insert(id, kept.len());
+            kept.push(new);
+            merged.changed |= number >= held;
+            continue;
+        };
+        let (old_view, old_row) = view(kept[place]);
+        if same_row(
+            &batches[kept[place].batch as usize],
+            old_row,
+            &batches[new.batch as usize],
+            new_row,
+        ) {
+            merged.duplicates += 1;
+            continue;
+        }
+        merged.superseded += 1;
+        if old_view.version(old_row) <= new_view.version(new_row) {
+            kept[place] = new;
+            merged.changed = true;
+        }
+    }
+    let mut keyed: Vec<(Option<i64>, RowRef)> = kept
+        .into_iter()
+        .map(|at| {
+            let (view, row) = view(at);
+            (view.times.is_valid(row).then(|| view.times.value(row)), at)
+        })
+        .collect();
+    keyed.sort_unstable_by(|(a_time, a), (b_time, b)| match a_time.cmp(b_time) {
+        Ordering::Equal => {
+            let ((a_view, a_row), (b_view, b_row)) = (view(*a), view(*b));
+            a_view.ids.value(a_row).cmp(b_view.ids.value(b_row))
+        }
+        order => order,
+    });
+    merged.rows = keyed.into_iter().map(|(_, at)| at).collect();
+    Ok(merged)
+}
+
+/// The times of the first and the last row that have one, of rows sorted by time.
+pub(crate) fn time_bounds(
+    dataset: Dataset,
+    batches: &[RecordBatch],
+    rows: &[RowRef],
+) -> (Option<Timestamp>, Option<Timestamp>) {
+    let time = |at: &RowRef| {
+        let times = batches[at.batch as usize].column(dataset.time_column());
+        let times = times.as_primitive_opt::<TimestampMicrosecondType>()?;
+        let row = at.row as usize;
+        times
+            .is_valid(row)
+            .then(|| Timestamp::from_microsecond(times.value(row)).ok())
+            .flatten()
+    };
+    (rows.iter().find_map(time), rows.iter().rev().find_map(time))
+}
+
+/// The columns that merging looks at.
+struct View<'a> {
+    ids: &'a StringArray,
+    times: &'a TimestampMicrosecondArray,
+    versions: Option<&'a TimestampMicrosecondArray>,
+}
+
+impl<'a> View<'a> {
+    fn new(dataset: Dataset, batch: &'a RecordBatch) -> Result<Self> {
+        let times = |column: usize| {
+            batch
+                .column(column)
+                .as_primitive_opt::<TimestampMicrosecondType>()
+                .ok_or_else(|| Error::Internal(format!("column {column} of {dataset} holds no times")))
+        };
+        let ids = batch.column(0).as_string_opt::<i32>();
+        Ok(Self {
+            ids: ids.ok_or_else(|| Error::Internal(format!("the first column of {dataset} holds no ids")))?,
+            times: times(dataset.time_column())?,
+            versions: dataset.version_column().map(times).transpose()?,
+        })
+    }
+
+    fn version(&self, row: usize) -> Option<i64> {
+        self.versions
+            .filter(|versions| versions.is_valid(row))
+            .map(|versions| versions.value(row))
+    }
+}
+
+fn same_row(a: &RecordBatch, a_row: usize, b: &RecordBatch, b_row: usize) -> bool {
+    a.columns()
+        .iter()
+        .zip(b.columns())
+        .all(|(a, b)| same_value(a, a_row, b, b_row))
+}
+
+fn same_value(a: &ArrayRef, a_row: usize, b: &ArrayRef, b_row: usize) -> bool {
+    if a.is_null(a_row) || b.is_null(b_row) {
+        return a.is_null(a_row) && b.is_null(b_row);
+    }
+    match a.data_type() {
+        DataType::Utf8 => a.as_string::<i32>().value(a_row) == b.as_string::<i32>().value(b_row),
+        DataType::Timestamp(..) => {
+            a.as_primitive::<TimestampMicrosecondType>().value(a_row)
+                == b.as_primitive::<TimestampMicrosecondType>().value(b_row)
+        }
+        DataType::List(_) => {
+            let range = |list: &ListArray, row| span(list.value_offsets(), row);
+            let (a, b) = (a.as_list::<i32>(), b.as_list::<i32>());
+            same_texts(a.values(), range(a, a_row), b.values(), range(b, b_row))
+        }
+        DataType::Map(..) => {
+            let range = |map: &MapArray, row| span(map.value_offsets(), row);
+            let (a, b) = (a.as_map(), b.as_map());
+            let (a_range, b_range) = (range(a, a_row), range(b, b_row));
+            same_texts(a.keys(), a_range.clone(), b.keys(), b_range.clone())
+                && same_texts(a.values(), a_range, b.values(), b_range)
+        }
+        // no column has another type; comparing the slow way is right for any
+        _ => a.slice(a_row, 1).to_data() == b.slice(b_row, 1).to_data(),
+    }
+}
+
+#[allow(clippy::cast_sign_loss)] // offsets of an array are never negative
+fn span(offsets: &[i32], row: usize) -> Range<usize> {
+    offsets[row] as usize..offsets[row + 1] as usize
+}
+
+fn same_texts(a: &ArrayRef, a_range: Range<usize>, b: &ArrayRef, b_range: Range<usize>) -> bool {
+    a_range.len() == b_range.len() && a_range.zip(b_range).all(|(i, j)| same_value(a, i, b, j))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dataset::decode;
+
+    fn batch(dataset: Dataset, records: &[&str]) -> RecordBatch {
+        let body = format!("{{\"data\":[{}],\"cursor\":null}}", records.join(","));
+        decode(dataset, body.as_bytes()).unwrap().batch
+    }
+
+    fn all(batches: &[RecordBatch]) -> Vec<RowRef> {
+        let rows = |(batch, records): (usize, &RecordBatch)| {
+            let batch = u32::try_from(batch).unwrap();
+            (0..u32::try_from(records.num_rows()).unwrap()).map(move |row| RowRef { batch, row })
+        };
+        batches.iter().enumerate().flat_map(rows).collect()
+    }
+
+    #[test]
+    fn invariant_4_the_later_last_action_wins_on_a_tie_the_later_fetched() {
+        let batches = [
+            batch(
+                Dataset::Conversations,
+                &[
+                    r#"{"_id":"a","startTime":5,"lastActionAt":20,"locale":"new"}"#,
+                    r#"{"_id":"b","startTime":4,"lastActionAt":10,"locale":"first"}"#,
+                    r#"{"_id":"c","startTime":4,"lastActionAt":null,"locale":"none"}"#,
+                ],
+            ),
+            batch(
+                Dataset::Conversations,
+                &[
+                    r#"{"_id":"a","startTime":5,"lastActionAt":19,"locale":"old"}"#,
+                    r#"{"_id":"b","startTime":4,"lastActionAt":10,"locale":"second"}"#,
+                    r#"{"_id":"c","startTime":4,"lastActionAt":1,"locale":"some"}"#,
+                ],
+            ),
+        ];
+        let merged = merge(Dataset::Conversations, &batches, &all(&batches), 3).unwrap();
+        let at = |batch, row| RowRef { batch, row };
+        assert_eq!(merged.rows, [at(1, 1), at(1, 2), at(0, 0)]);
+        assert_eq!(
+            (merged.duplicates, merged.superseded, merged.changed),
+            (0, 3, true)
+        );
+    }
+
+    #[test]
+    fn rows_that_come_again_change_nothing() {
+        let record = r#"{"_id":"a","time":5,"type":"UserInput","userInput":"x","more":{"k":null}}"#;
+        let batches = [
+            batch(Dataset::Messages, &[record]),
+            batch(Dataset::Messages, &[record, record]),
+        ];
+        let merged = merge(Dataset::Messages, &batches, &all(&batches), 1).unwrap();
+        assert_eq!(
+            (merged.rows.len(), merged.duplicates, merged.changed),
+            (1, 2, false)
+        );
+        let merged = merge(Dataset::Messages, &batches, &all(&batches), 0).unwrap();
+        assert!(merged.changed);
+    }
+
+    #[test]
+    fn a_message_that_changed_is_the_one_fetched_later() {
+        let record = |text: &str| format!(r#"{{"_id":"a","time":5,"userInput":{text}}}"#);
+        let batches = [
+            batch(Dataset::Messages, &[&record("\"one\"")]),
+            batch(Dataset::Messages, &[&record("\"two\"")]),
+        ];
+        let merged = merge(Dataset::Messages, &batches, &all(&batches), 1).unwrap();
+        assert_eq!(merged.rows, [RowRef { batch: 1, row: 0 }]);
+        assert_eq!((merged.superseded, merged.changed), (1, true));
+    }
+}

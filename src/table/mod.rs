@@ -1,0 +1,322 @@
+//! The table: partitions of distinct and sorted rows, one Parquet file each, replaced as one.
+
+mod file;
+mod lock;
+mod merge;
+mod partition;
+mod settings;
+
+use std::ops::AddAssign;
+use std::path::{Path, PathBuf};
+
+use arrow::array::RecordBatch;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+pub use lock::Lock;
+pub(crate) use merge::RowRef;
+pub use partition::{Day, Days, PartitionKey, Zone, bot_folder};
+pub use settings::{SCHEMA_VERSION, Settings};
+
+pub(crate) use file::hex;
+
+use crate::error::{Error, Result};
+use crate::store;
+
+/// The exporter's own folder in a table.
+pub const OWN_FOLDER: &str = "_export";
+
+/// A table in a folder.
+#[derive(Clone, Debug)]
+pub struct Table {
+    out: PathBuf,
+    settings: Settings,
+}
+
+/// What the table knows of one partition, kept in `_export/partitions/`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    /// The file, from the table's folder on.
+    pub path: PathBuf,
+    /// Rows in it.
+    pub rows: u64,
+    /// Its size.
+    pub bytes: u64,
+    /// Its SHA-256, in hex; its name carries the beginning.
+    pub sha256: String,
+    /// SHA-256 of the ids in the file's order, each followed by a line break, in hex.
+    pub ids_sha256: String,
+    /// Time of the first row that has one.
+    pub first: Option<Timestamp>,
+    /// Time of the last row that has one.
+    pub last: Option<Timestamp>,
+    /// Records that came again as they were, over all runs.
+    pub duplicates: u64,
+    /// Records that gave way to another version, over all runs.
+    pub superseded: u64,
+}
+
+/// What new rows did to a partition.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Effect {
+    /// Rows that were not there before.
+    pub rows: u64,
+    /// Records that came again as they were.
+    pub duplicates: u64,
+    /// Records that gave way to another version.
+    pub superseded: u64,
+}
+
+impl AddAssign for Effect {
+    fn add_assign(&mut self, other: Self) {
+        self.rows += other.rows;
+        self.duplicates += other.duplicates;
+        self.superseded += other.superseded;
+    }
+}
+
+/// A partition's next version, durable but not yet seen by readers.
+#[derive(Debug)]
+pub struct Staged {
+    /// The partition.
+    pub key: PartitionKey,
+    /// What will be known of it.
+    pub entry: Entry,
+    /// What the new rows did.
+    pub effect: Effect,
+    /// Whether there is a new file; without one only the entry changes.
+    pub replaces: bool,
+}
+
+impl Table {
+    /// The table in `out` with these settings. Nothing is written yet.
+    ///
+    /// # Errors
+    /// Where the folder cannot be used, or holds a table with other settings.
+    pub fn open(out: &Path, settings: Settings) -> Result<Self> {
+        let unusable = |what: &str, hint: &str| Error::Usage {
+            what: format!("--out {} {what}", out.display()),
+            hint: hint.into(),
+        };
+        if out.exists() && !out.is_dir() {
+            return Err(unusable(
+                "is not a folder",
+                "give the folder that shall hold the table",
+            ));
+        }
+        let standing = out
+            .ancestors()
+            .find(|path| path.exists())
+            .unwrap_or(Path::new("."));
+        if !standing.is_dir() || !store::is_writable(standing) {
+            return Err(unusable(
+                "cannot be written",
+                "give an --out that you may write to",
+            ));
+        }
+        let table = Self {
+            out: out.to_owned(),
+            settings,
+        };
+        if let Some(fixed) = Settings::load(&table.own_folder())? {
+            let differences = fixed.differences(&table.settings);
+            if !differences.is_empty() {
+                return Err(Error::OtherSettings {
+                    path: out.to_owned(),
+                    differences,
+                });
+            }
+        }
+        Ok(table)
+    }
+
+    /// Fixes the table's settings, before the first thing that depends on them is written.
+    ///
+    /// # Errors
+    /// Where they cannot be written.
+    pub fn establish(&self) -> Result<()> {
+        match Settings::load(&self.own_folder())? {
+            Some(_) => Ok(()),
+            None => self.settings.save(&self.own_folder()),
+        }
+    }
+
+    /// The table's folder.
+    #[must_use]
+    pub fn out(&self) -> &Path {
+        &self.out
+    }
+
+    /// The exporter's own folder in it.
+    #[must_use]
+    pub fn own_folder(&self) -> PathBuf {
+        self.out.join(OWN_FOLDER)
+    }
+
+    /// The zone of its dates.
+    ///
+    /// # Errors
+    /// Where the table's zone is not known to this program.
+    pub fn zone(&self) -> Result<Zone> {
+        Zone::named(&self.settings.timezone).map_err(|error| Error::Usage {
+            what: format!("--timezone {} is not known: {error}", self.settings.timezone),
+            hint: "give an IANA name such as Europe/Berlin or UTC".into(),
+        })
+    }
+
+    /// What is known of a partition; `None` where there is none.
+    ///
+    /// # Errors
+    /// Where the entry cannot be read.
+    pub fn entry(&self, key: &PartitionKey) -> Result<Option<Entry>> {
+        let path = self.entry_path(key);
+        let Some(content) = store::read_if_there(&path)? else {
+            return Ok(None);
+        };
+        let entry = serde_json::from_slice(&content);
+        entry.map(Some).map_err(|error| Error::Damaged {
+            path,
+            what: error.to_string(),
+        })
+    }
+
+    /// All rows that a partition holds.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] where its file is not the one that is known.
+    pub fn rows(&self, key: &PartitionKey) -> Result<Vec<RecordBatch>> {
+        let folder = self.out.join(key.folder());
+        let files: Vec<String> = store::names(&folder)?
+            .into_iter()
+            .filter(|name| !name.starts_with(['.', '_']))
+            .collect();
+        let expected = self.entry(key)?.map(|entry| entry.path);
+        let damaged = |what: String| Error::Damaged {
+            path: folder.clone(),
+            what,
+        };
+        match (&files[..], expected) {
+            ([], None) => Ok(Vec::new()),
+            ([], Some(path)) => Err(damaged(format!("{} is missing", path.display()))),
+            ([name], Some(path)) if *path != key.folder().join(name) => {
+                Err(damaged(format!("it holds {name} instead of {}", path.display())))
+            }
+            ([name], _) => file::read(&folder.join(name)),
+            _ => Err(damaged(format!("it holds {} files instead of one", files.len()))),
+        }
+    }
+
+    /// Makes a partition's next version from the rows that it holds and new ones, in the order in which they
+    /// were fetched; durable when this returns, but seen by nobody until [`Table::publish`].
+    ///
+    /// # Errors
+    /// Where the present rows cannot be read or the new file cannot be written.
+    pub(crate) fn stage(&self, key: &PartitionKey, new: &[RecordBatch], rows: &[RowRef]) -> Result<Staged> {
+        let mut batches = self.rows(key)?;
+        let mut all = Vec::with_capacity(rows.len());
+        for (number, batch) in (0..).zip(&batches) {
+            let count =
+                u32::try_from(batch.num_rows()).map_err(|error| Error::Internal(error.to_string()))?;
+            all.extend((0..count).map(|row| RowRef { batch: number, row }));
+        }
+        let held = all.len();
+        let shift = u32::try_from(batches.len()).map_err(|error| Error::Internal(error.to_string()))?;
+        batches.extend_from_slice(new);
+        all.extend(rows.iter().map(|at| RowRef {
+            batch: at.batch + shift,
+            row: at.row,
+        }));
+        let merged = merge::merge(key.dataset, &batches, &all, held)?;
+
+        let known = self.entry(key)?;
+        let effect = Effect {
+            rows: (merged.rows.len() - held) as u64,
+            duplicates: merged.duplicates,
+            superseded: merged.superseded,
+        };
+        let totals = |entry: &mut Entry| {
+            entry.duplicates += effect.duplicates;
+            entry.superseded += effect.superseded;
+        };
+        if let (Some(mut entry), false) = (known.clone(), merged.changed) {
+            totals(&mut entry);
+            return Ok(Staged {
+                key: key.clone(),
+                entry,
+                effect,
+                replaces: false,
+            });
+        }
+        let folder = self.staging(key);
+        store::remove_folder(&folder)?;
+        store::create_folder(&folder)?;
+        let unnamed = folder.join("part.parquet");
+        let written = file::write(&unnamed, key, &batches, &merged.rows)?;
+        let name = format!("part-{}.parquet", &written.sha256[..32]);
+        std::fs::rename(&unnamed, folder.join(&name)).map_err(Error::io("rename", &unnamed))?;
+        store::sync_folder(&folder)?;
+        let (first, last) = merge::time_bounds(key.dataset, &batches, &merged.rows);
+        let (duplicates, superseded) = known.map_or((0, 0), |known| (known.duplicates, known.superseded));
+        let mut entry = Entry {
+            path: key.folder().join(&name),
+            rows: merged.rows.len() as u64,
+            bytes: written.bytes,
+            sha256: written.sha256,
+            ids_sha256: written.ids_sha256,
+            first,
+            last,
+            duplicates,
+            superseded,
+        };
+        totals(&mut entry);
+        Ok(Staged {
+            key: key.clone(),
+            entry,
+            effect,
+            replaces: true,
+        })
+    }
+
+    /// Puts a staged version in the place of the present one, as one step for every reader, and remembers what
+    /// is known of it. Done again after a crash it changes nothing.
+    ///
+    /// # Errors
+    /// Where the system refuses.
+    pub fn publish(&self, key: &PartitionKey, entry: &Entry) -> Result<()> {
+        let staging = self.staging(key);
+        let live = self.out.join(key.folder());
+        let name = entry.path.file_name().unwrap_or_default();
+        if staging.join(name).exists() && !live.join(name).exists() {
+            store::exchange_folders(&staging, &live)?;
+        }
+        let json = serde_json::to_vec_pretty(entry).map_err(|error| Error::Internal(error.to_string()))?;
+        store::write_atomically(&self.entry_path(key), &json)?;
+        store::remove_folder(&staging)
+    }
+
+    /// Removes what a crash left unfinished. Only for the holder of the lock, and after the last commit was
+    /// carried through.
+    ///
+    /// # Errors
+    /// Where the system refuses.
+    pub fn sweep(&self) -> Result<()> {
+        store::remove_folder(&self.own_folder().join("staging"))
+    }
+
+    fn staging(&self, key: &PartitionKey) -> PathBuf {
+        let bot = bot_folder(&key.bot);
+        self.own_folder()
+            .join("staging")
+            .join(format!("{}.{bot}.{}", key.dataset, key.day))
+    }
+
+    fn entry_path(&self, key: &PartitionKey) -> PathBuf {
+        let mut path = self
+            .own_folder()
+            .join("partitions")
+            .join(key.folder())
+            .into_os_string();
+        path.push(".json");
+        path.into()
+    }
+}

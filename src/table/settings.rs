@@ -1,0 +1,80 @@
+//! What every file of a table depends on, fixed by its first run.
+
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+use crate::store;
+
+/// The form of files that this program writes.
+pub const SCHEMA_VERSION: u32 = 1;
+const FILE: &str = "table.json";
+
+/// The settings of a table, kept in `_export/table.json`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Settings {
+    /// Version of the columns and of their values.
+    pub schema_version: u32,
+    /// The API that the records come from, without a slash at its end.
+    pub base_url: String,
+    /// The zone of the partitions' dates, by its IANA name.
+    pub timezone: String,
+}
+
+impl Settings {
+    /// The settings of the table whose own folder is `folder`; `None` where no run has fixed any.
+    ///
+    /// # Errors
+    /// Where they cannot be read, or are from a newer version of this program.
+    pub fn load(folder: &Path) -> Result<Option<Self>> {
+        let path = folder.join(FILE);
+        let Some(content) = store::read_if_there(&path)? else {
+            return Ok(None);
+        };
+        let settings: Self = serde_json::from_slice(&content).map_err(|error| Error::Damaged {
+            path: path.clone(),
+            what: error.to_string(),
+        })?;
+        if settings.schema_version > SCHEMA_VERSION {
+            return Err(Error::Usage {
+                what: format!(
+                    "{} has schema version {}, this program knows {SCHEMA_VERSION}",
+                    path.display(),
+                    settings.schema_version
+                ),
+                hint: "update converse-export".into(),
+            });
+        }
+        Ok(Some(settings))
+    }
+
+    /// Fixes the settings.
+    ///
+    /// # Errors
+    /// Where they cannot be written.
+    pub fn save(&self, folder: &Path) -> Result<()> {
+        let json = serde_json::to_vec_pretty(self).map_err(|error| Error::Internal(error.to_string()))?;
+        store::write_atomically(&folder.join(FILE), &json)
+    }
+
+    /// A sentence for each setting that `asked` has otherwise.
+    #[must_use]
+    pub fn differences(&self, asked: &Self) -> Vec<String> {
+        let told = |name: &str, is: &str, asked: &str| {
+            (is != asked).then(|| format!("{name} is {is}, and {asked} was asked for"))
+        };
+        [
+            told(
+                "schema version",
+                &self.schema_version.to_string(),
+                &asked.schema_version.to_string(),
+            ),
+            told("--base-url", &self.base_url, &asked.base_url),
+            told("--timezone", &self.timezone, &asked.timezone),
+        ]
+        .into_iter()
+        .flatten()
+        .collect()
+    }
+}
