@@ -154,10 +154,10 @@ impl Client {
         let limit = self.connection.max_page_bytes;
         let status = response.status();
         let headers = response.headers().clone();
-        if status.is_redirection() {
-            if let Some(to) = headers.get(LOCATION).and_then(|to| to.to_str().ok()) {
-                return Err(Failure::Redirect { to: shortened(to) });
-            }
+        if status.is_redirection()
+            && let Some(to) = headers.get(LOCATION).and_then(|to| to.to_str().ok())
+        {
+            return Err(Failure::Redirect { to: shortened(to) });
         }
         let cap = if status.is_success() {
             limit

@@ -81,7 +81,7 @@ pub(super) enum ProgressKind {
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     /// Export a range of time into a table of Parquet files
-    Export(ExportArgs),
+    Export(Box<ExportArgs>),
     /// Show what an export is like: simulates the API and exports a week from it
     Demo(DemoArgs),
     /// Serve a simulated Export API on this machine until stopped
@@ -271,7 +271,7 @@ impl std::str::FromStr for Moment {
 
 /// A duration with its unit.
 fn duration(text: &str) -> Result<Duration, String> {
-    let told = || format!("give a number with its unit, such as {}", "90s, 15m, 2h or 3d");
+    let told = || String::from("give a number with its unit, such as 90s, 15m, 2h or 3d");
     let span: jiff::Span = text.trim().parse().map_err(|_| told())?;
     let length = span
         .to_duration(SpanRelativeTo::days_are_24_hours())

@@ -1,13 +1,14 @@
 //! One bot's archive, as a few integers for each record; everything else is derived when it is rendered.
 
-use std::collections::HashMap;
 use std::sync::OnceLock;
 
-use super::choices::{Endpoint, Filter, Growth, Injected, MessageFilter, Order, Traffic};
+use super::choices::{Endpoint, Filter, Growth, Injected, MessageFilter, Order};
 use super::clock::micros;
+use super::growth::Turns;
+use super::id::Id;
 use super::options::Options;
-use super::random::{Random, mix, seed_of};
-use super::traffic;
+use super::random::{mix, seed_of};
+use super::tables::{Conversations, Messages, count};
 
 /// What an endpoint shows at a moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -28,52 +29,18 @@ pub(super) struct Times {
     pub(super) filter: i64,
 }
 
-/// Written as 24 hexadecimal digits that sort as this does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) struct Id {
-    pub(super) second: u32,
-    pub(super) rest: u64,
-}
-
-impl Id {
-    pub(super) fn parse(text: &str) -> Option<Self> {
-        let digits = text.len() == 24 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
-        let parsed = digits.then(|| text.split_at(8))?;
-        Some(Self {
-            second: u32::from_str_radix(parsed.0, 16).ok()?,
-            rest: u64::from_str_radix(parsed.1, 16).ok()?,
-        })
-    }
-}
-
-struct Conversations {
-    start: Vec<i64>,
-    last: Vec<i64>,
-    by_filter: Vec<u32>,
-}
-
-pub(super) struct Messages {
-    time: Vec<i64>,
-    /// The conversation of each; injected messages, which come last, have none.
-    conversation: Vec<u32>,
-    /// The first message of each conversation.
-    first: Vec<u32>,
-    by_filter: Vec<u32>,
-}
-
 pub(super) struct Bot {
     pub(super) name: String,
     pub(super) seed: u64,
     pub(super) order: Order,
     filter: Filter,
     message_filter: MessageFilter,
-    one_second: bool,
     /// How many conversations are generated; injected ones come after them.
     generated: u32,
     conversations: Conversations,
     messages: OnceLock<Messages>,
-    late: HashMap<u32, u32>,
-    updates: HashMap<u32, u32>,
+    late: Turns,
+    updates: Turns,
     extra_conversations: Vec<Injected>,
     extra_messages: Vec<Injected>,
 }
@@ -81,7 +48,6 @@ pub(super) struct Bot {
 impl Bot {
     pub(super) fn new(name: &str, options: &Options) -> Self {
         let seed = seed_of(name, options.seed);
-        let one_second = options.traffic == Traffic::OneSecond;
         let extra = |endpoint| {
             options
                 .extra
@@ -90,48 +56,23 @@ impl Bot {
                 .cloned()
         };
         let extra_conversations: Vec<Injected> = extra(Endpoint::Conversations).collect();
-        let mut start = traffic::starts(options, seed);
-        let generated = count(start.len());
-        let mut last: Vec<i64> = start
-            .iter()
-            .zip(0..)
-            .map(|(start, index)| {
-                if one_second {
-                    *start
-                } else {
-                    start + duration(seed, index)
-                }
-            })
-            .collect();
-        let injected = extra_conversations.iter().map(|extra| micros(extra.time_seconds));
-        start.extend(injected.clone());
-        last.extend(injected);
-        let filter = match options.filter {
-            Filter::Start => &start,
-            Filter::LastAction => &last,
-        };
-        let by_filter = sorted_by(filter);
         let Growth {
             late_records,
             updates,
             ..
         } = options.growth;
+        let generated = options.conversations;
         Self {
             name: name.to_owned(),
             seed,
             order: options.order,
             filter: options.filter,
             message_filter: options.message_filter,
-            one_second,
             generated,
-            conversations: Conversations {
-                start,
-                last,
-                by_filter,
-            },
+            conversations: Conversations::new(options, seed, &extra_conversations),
             messages: OnceLock::new(),
-            late: chosen(seed ^ 1, generated, late_records),
-            updates: chosen(seed ^ 2, generated, updates),
+            late: Turns::draw(seed ^ 1, generated, late_records),
+            updates: Turns::draw(seed ^ 2, generated, updates),
             extra_conversations,
             extra_messages: extra(Endpoint::Messages).collect(),
         }
@@ -196,7 +137,7 @@ impl Bot {
 
     /// Whether a conversation still is as it was when it began.
     pub(super) fn is_early(&self, index: u32, view: View) -> bool {
-        self.conversations.last[index as usize] > view.now_us || pending(&self.updates, index, view)
+        self.conversations.last[index as usize] > view.now_us || self.updates.pending(index, view.revealed)
     }
 
     pub(super) fn is_visible(&self, endpoint: Endpoint, index: u32, view: View) -> bool {
@@ -210,7 +151,7 @@ impl Bot {
             Endpoint::Conversations => Some(index),
             Endpoint::Messages => self.messages().conversation.get(index as usize).copied(),
         };
-        conversation.is_some_and(|of| pending(&self.late, of, view))
+        conversation.is_some_and(|of| self.late.pending(of, view.revealed))
     }
 
     /// The conversations whose filtered time can differ from the final one in `view`.
@@ -222,8 +163,8 @@ impl Bot {
         let over = by_filter.partition_point(|&index| last[index as usize] <= view.now_us);
         by_filter[over..]
             .iter()
-            .chain(self.updates.keys())
             .copied()
+            .chain(self.updates.all())
             .collect()
     }
 
@@ -265,86 +206,130 @@ impl Bot {
             .unwrap_or(0)
     }
 
-    /// Built when the endpoint is used for the first time.
+    /// Made when the endpoint is used for the first time.
     fn messages(&self) -> &Messages {
         self.messages.get_or_init(|| {
-            let (mut time, mut conversation, mut first) = (Vec::new(), Vec::new(), Vec::new());
-            let spans = self.conversations.start.iter().zip(&self.conversations.last);
-            for ((&start, &last), index) in spans.zip(0..self.generated) {
-                first.push(count(time.len()));
-                let mut random = Random::new(self.seed ^ 3, u64::from(index));
-                let of = message_count(&mut random);
-                let step = (last - start) / i64::from(of);
-                for nth in 0..of {
-                    let pause = if nth == 0 {
-                        0
-                    } else {
-                        random.below(step.unsigned_abs())
-                    };
-                    let at = (start + step * i64::from(nth)).saturating_add_unsigned(pause);
-                    time.push(if self.one_second { start } else { at });
-                    conversation.push(index);
-                }
-            }
-            time.extend(self.extra_messages.iter().map(|extra| micros(extra.time_seconds)));
-            let by_filter = match self.message_filter {
-                MessageFilter::Time => sorted_by(&time),
-                MessageFilter::ConversationStart => {
-                    let starts = conversation
-                        .iter()
-                        .map(|&of| self.conversations.start[of as usize]);
-                    sorted_by(
-                        &starts
-                            .chain(time[conversation.len()..].iter().copied())
-                            .collect::<Vec<_>>(),
-                    )
-                }
-            };
-            Messages {
-                time,
-                conversation,
-                first,
-                by_filter,
-            }
+            let Self {
+                conversations,
+                generated,
+                message_filter,
+                seed,
+                extra_messages,
+                ..
+            } = self;
+            Messages::new(conversations, *generated, *message_filter, *seed, extra_messages)
         })
     }
 }
 
-/// From 1 to 12, about 5.
-fn message_count(random: &mut Random) -> u32 {
-    const COUNTS: [u32; 20] = [1, 2, 2, 3, 3, 3, 4, 4, 4, 4, 5, 5, 5, 6, 6, 7, 8, 9, 10, 12];
-    COUNTS[random.small(20) as usize]
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
 
-/// Mostly minutes, now and then hours, in microseconds.
-fn duration(seed: u64, index: u64) -> i64 {
-    let mut random = Random::new(seed ^ 4, index);
-    let minutes = if random.one_in(10) { 360 } else { 25 };
-    micros(30).saturating_add_unsigned(random.below(minutes * 60_000_000))
-}
+    const ALL: View = View {
+        now_us: i64::MAX,
+        revealed: u32::MAX,
+    };
 
-/// `wanted` of `0..of`, each with its turn.
-fn chosen(seed: u64, of: u32, wanted: u32) -> HashMap<u32, u32> {
-    let mut random = Random::new(seed, 0);
-    let mut turns = HashMap::new();
-    while turns.len() < wanted.min(of) as usize {
-        let turn = count(turns.len());
-        turns.entry(random.small(of)).or_insert(turn);
+    fn bot(options: Options) -> Bot {
+        Bot::new(
+            "r3-218210",
+            &Options {
+                conversations: 500,
+                ..options
+            },
+        )
     }
-    turns
-}
 
-fn pending(turns: &HashMap<u32, u32>, index: u32, view: View) -> bool {
-    turns.get(&index).is_some_and(|&turn| turn >= view.revealed)
-}
+    #[test]
+    fn ids_are_distinct_and_begin_with_the_second() {
+        let bot = bot(Options::default());
+        let mut seen = HashSet::new();
+        for endpoint in [Endpoint::Conversations, Endpoint::Messages] {
+            for index in 0..bot.len(endpoint) {
+                let id = bot.id(endpoint, index);
+                assert_eq!(
+                    i64::from(id.second),
+                    bot.times(endpoint, index, ALL).time / 1_000_000
+                );
+                assert!(seen.insert(id));
+            }
+        }
+        assert!(seen.len() > 2_000);
+        assert_eq!(
+            Id::parse("0000001f0000000000000abc"),
+            Some(Id {
+                second: 0x1f,
+                rest: 0xabc
+            })
+        );
+        assert_eq!(Id::parse("0000001f0000000000000abg"), None);
+        assert_eq!(Id::parse("1f"), None);
+    }
 
-fn sorted_by(times: &[i64]) -> Vec<u32> {
-    let mut order: Vec<u32> = (0..count(times.len())).collect();
-    order.sort_unstable_by_key(|&index| (times[index as usize], index));
-    order
-}
+    #[test]
+    fn bots_and_seeds_have_contents_of_their_own() {
+        let ids = |name: &str, seed| {
+            let bot = Bot::new(
+                name,
+                &Options {
+                    seed,
+                    conversations: 100,
+                    ..Options::default()
+                },
+            );
+            (0..100)
+                .map(|index| bot.id(Endpoint::Conversations, index))
+                .collect::<HashSet<_>>()
+        };
+        assert_eq!(ids("a", 1), ids("a", 1));
+        assert!(ids("a", 1).is_disjoint(&ids("b", 1)));
+        assert!(ids("a", 1).is_disjoint(&ids("a", 2)));
+    }
 
-/// Records are numbered with 32 bits; `Options::check` keeps archives below that.
-fn count(len: usize) -> u32 {
-    u32::try_from(len).unwrap_or(u32::MAX)
+    #[test]
+    fn growth_hides_records_and_their_messages_by_turns() {
+        let growth = Growth {
+            late_records: 40,
+            updates: 30,
+            ..Growth::default()
+        };
+        let bot = bot(Options {
+            growth,
+            ..Options::default()
+        });
+        let count = |act: &dyn Fn(u32, View) -> bool, revealed| {
+            (0..500)
+                .filter(|&index| act(index, View { revealed, ..ALL }))
+                .count()
+        };
+        let visible = |index, view| bot.is_visible(Endpoint::Conversations, index, view);
+        let early = |index, view| bot.is_early(index, view);
+        assert_eq!(
+            [0, 15, 40].map(|revealed| count(&visible, revealed)),
+            [460, 475, 500]
+        );
+        assert_eq!([0, 15, 40].map(|revealed| count(&early, revealed)), [30, 15, 0]);
+        let view = View { revealed: 0, ..ALL };
+        for message in 0..bot.len(Endpoint::Messages) {
+            let (of, _) = bot.conversation_of(message).unwrap();
+            assert_eq!(
+                bot.is_visible(Endpoint::Messages, message, view),
+                visible(of, view)
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_later_than_now_is_not_there_yet() {
+        let bot = bot(Options::default());
+        let times = bot.final_times(Endpoint::Conversations, 250);
+        let at = |now_us| View { now_us, ..ALL };
+        let seen = |now_us| bot.times(Endpoint::Conversations, 250, at(now_us)).last_action;
+        assert!(!bot.is_visible(Endpoint::Conversations, 250, at(times.time - 1)));
+        assert!(bot.is_visible(Endpoint::Conversations, 250, at(times.time)));
+        assert_eq!(seen(times.time), Some(times.time));
+        assert_eq!(seen(times.last_action.unwrap()), times.last_action);
+    }
 }

@@ -199,8 +199,8 @@ pub enum Compression {
     Zstd,
 }
 
-/// An archive that changes while it is read. Requests are counted per endpoint, and only those that were
-/// answered with a page; a request sees what the requests before it have let appear.
+/// An archive that changes while it is read. Requests are counted per endpoint, and only those for which a
+/// page was made (its answer may be lost); a request sees what the requests before it have let appear.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Growth {
     /// How many conversations of each bot, with their messages, are hidden at first.

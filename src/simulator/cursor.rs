@@ -1,13 +1,13 @@
 //! Cursors: what they are made of, and how long they live.
 
 use std::collections::HashMap;
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Mutex, PoisonError};
 
 use super::choices::{CursorKind, CursorLife, Endpoint};
 use super::options::Options;
 use super::random::mix;
 use super::select::{Key, Window};
+use super::token::Token;
 
 /// What a request asks for, apart from its cursor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -93,7 +93,8 @@ impl Cursors {
         };
         match self.kind {
             CursorKind::Token => {
-                let (position, born) = self.read_token(asked, text).ok_or(Unusable::Invalid)?;
+                let Token { position, born } =
+                    Token::read(text, self.seed, asked).ok_or(Unusable::Invalid)?;
                 self.alive(born, now)?;
                 Ok(Turn {
                     asked,
@@ -137,7 +138,7 @@ impl Cursors {
             None => 0,
         };
         match self.kind {
-            CursorKind::Token => next.map(|position| self.write_token(turn.asked, position, born)),
+            CursorKind::Token => next.map(|position| Token { position, born }.write(self.seed, turn.asked)),
             // A leading zero tells the skip of a page that was left empty from the same skip after it.
             CursorKind::Offset => next.map(|at| {
                 if at.rested {
@@ -176,42 +177,6 @@ impl Cursors {
             Some(CursorLife::Milliseconds(life)) => (now.ms.saturating_sub(born), life),
         };
         if age > life { Err(Unusable::Dead) } else { Ok(()) }
-    }
-
-    fn write_token(&self, asked: Asked, at: Position, born: u64) -> String {
-        let (key, tie) = at.after.unwrap_or((0, 0));
-        let flags = u8::from(at.rested) + 2 * u8::from(at.after.is_some());
-        let position = format!("{flags:02x}{key:016x}{tie:016x}{:016x}{born:016x}", at.skip);
-        format!("{position}{:016x}", self.seal(asked, &position))
-    }
-
-    fn read_token(&self, asked: Asked, text: &str) -> Option<(Position, u64)> {
-        if text.len() != 82 || !text.is_ascii() {
-            return None;
-        }
-        let (position, seal) = text.split_at(66);
-        if seal != format!("{:016x}", self.seal(asked, position)) {
-            return None;
-        }
-        let number = |nth: usize| u64::from_str_radix(&position[2 + 16 * nth..18 + 16 * nth], 16).ok();
-        let flags = u8::from_str_radix(&position[..2], 16).ok()?;
-        let key = (number(0)?.cast_signed(), number(1)?);
-        let after = (flags & 2 != 0).then_some(key);
-        Some((
-            Position {
-                after,
-                skip: number(2)?,
-                rested: flags & 1 != 0,
-            },
-            number(3)?,
-        ))
-    }
-
-    /// Ties a token to what it was made for, so that it works with nothing else.
-    fn seal(&self, asked: Asked, position: &str) -> u64 {
-        let mut hasher = DefaultHasher::new();
-        (self.seed, asked, position).hash(&mut hasher);
-        hasher.finish()
     }
 }
 
@@ -277,29 +242,6 @@ mod tests {
                 cursors.read(ASKED, Some(&text), NOW).unwrap().position,
                 position,
                 "{kind:?} {text}"
-            );
-        }
-    }
-
-    #[test]
-    fn a_token_works_with_its_window_only() {
-        let cursors = cursors(CursorKind::Token, None);
-        let text = next(&cursors, Position::default());
-        let other = Asked {
-            per_page: 99,
-            ..ASKED
-        };
-        assert_eq!(cursors.read(other, Some(&text), NOW), Err(Unusable::Invalid));
-        for damaged in [
-            text.replace('0', "1"),
-            text[1..].to_owned(),
-            String::new(),
-            "é".repeat(41),
-        ] {
-            assert_eq!(
-                cursors.read(ASKED, Some(&damaged), NOW),
-                Err(Unusable::Invalid),
-                "{damaged}"
             );
         }
     }

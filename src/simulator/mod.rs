@@ -25,6 +25,8 @@ mod clock;
 mod connection;
 mod cursor;
 mod fault;
+mod growth;
+mod id;
 mod limit;
 mod options;
 mod page;
@@ -34,9 +36,11 @@ mod request;
 mod select;
 mod server;
 mod stats;
+mod tables;
 #[cfg(test)]
 mod tests;
 mod text;
+mod token;
 mod traffic;
 mod vocabulary;
 

@@ -126,10 +126,16 @@ impl Default for Options {
 impl Options {
     /// Says what makes no sense, so that a test with a slip in its settings stops at once.
     pub(super) fn check(&self) -> io::Result<()> {
+        let years = -9_000_000_000..=90_000_000_000;
+        let times = self.extra.iter().map(|extra| extra.time_seconds);
         let wrong = if self.range.is_empty() {
             "the range is empty"
-        } else if self.range.start < -9_000_000_000 || self.range.end > 90_000_000_000 {
-            "the range lies beyond the years 1700 to 4800"
+        } else if ![self.range.start, self.range.end]
+            .into_iter()
+            .chain(times)
+            .all(|time| years.contains(&time))
+        {
+            "a time lies beyond the years 1700 to 4800"
         } else if self.conversations > 100_000_000 {
             "more than 100,000,000 conversations"
         } else if self.bots.is_empty() {

@@ -6,9 +6,9 @@ use axum::http::{StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 
 use super::archive::Archive;
-use super::bot::Id;
 use super::choices::Endpoint;
 use super::cursor::Asked;
+use super::id::Id;
 use super::options::Options;
 use super::select::Window;
 use super::stats::RequestLog;

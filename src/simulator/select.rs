@@ -3,9 +3,10 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::bot::{Bot, Id, View};
+use super::bot::{Bot, View};
 use super::choices::{Endpoint, Order, TimeFormat};
 use super::clock::micros;
+use super::id::Id;
 use super::options::Options;
 use super::random::mix;
 
@@ -142,5 +143,108 @@ impl Selections {
         }
         kept.insert(asked, Arc::clone(&made));
         made
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::choices::{Filter, Growth, MessageFilter};
+    use super::super::random::Random;
+    use super::*;
+
+    /// Every record held against the rule, one by one.
+    fn plainly(bot: &Bot, endpoint: Endpoint, window: &Window, view: View) -> Vec<u32> {
+        let selected = |&index: &u32| {
+            let second = bot.times(endpoint, index, view).filter.div_euclid(1_000_000);
+            bot.is_visible(endpoint, index, view) && (window.start..window.end).contains(&second)
+        };
+        let mut picked: Vec<u32> = (0..bot.len(endpoint)).filter(selected).collect();
+        picked.sort_by_key(|&index| bot.key(endpoint, index, view));
+        picked
+    }
+
+    #[test]
+    fn windows_select_what_the_rule_says_at_every_moment() {
+        let mut random = Random::new(1, 1);
+        let growth = Growth {
+            late_records: 60,
+            updates: 60,
+            ..Growth::default()
+        };
+        for filter in [Filter::Start, Filter::LastAction] {
+            for message_filter in [MessageFilter::Time, MessageFilter::ConversationStart] {
+                let order = Order::LastActionDescending;
+                let base = Options {
+                    conversations: 300,
+                    growth,
+                    ..Options::default()
+                };
+                let options = Options {
+                    filter,
+                    message_filter,
+                    order,
+                    ..base
+                };
+                let bot = Bot::new("bot", &options);
+                let mut any = |span: u32| i64::from(random.small(span));
+                for revealed in [0, 30, u32::MAX] {
+                    for _ in 0..50 {
+                        let start = options.range.start + any(432_000);
+                        let window = Window {
+                            start,
+                            end: start + any(90_000),
+                            conversation: None,
+                        };
+                        let now_us = micros(options.range.start + any(432_000) + 43_200);
+                        let view = View { now_us, revealed };
+                        for endpoint in [Endpoint::Conversations, Endpoint::Messages] {
+                            let selected = bot.select(endpoint, &window, view, Rule::new(&options));
+                            assert_eq!(
+                                selected,
+                                plainly(&bot, endpoint, &window, view),
+                                "{window:?} {view:?}"
+                            );
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn bounds_that_exclude_both_ends_may_leave_nothing() {
+        let options = Options {
+            start_inclusive: false,
+            ..Options::default()
+        };
+        let bot = Bot::new("bot", &options);
+        let second = options.range.start + 200_000;
+        let window = Window {
+            start: second,
+            end: second,
+            conversation: None,
+        };
+        let view = View {
+            now_us: i64::MAX,
+            revealed: u32::MAX,
+        };
+        assert_eq!(
+            bot.select(Endpoint::Conversations, &window, view, Rule::new(&options)),
+            [0_u32; 0]
+        );
+    }
+
+    #[test]
+    fn a_selection_is_made_once_for_each_view() {
+        let selections = Selections::default();
+        let window = Window {
+            start: 0,
+            end: 1,
+            conversation: None,
+        };
+        let asked = |revealed| (0, Endpoint::Messages, window, View { now_us: 0, revealed });
+        assert_eq!(*selections.get(asked(0), || vec![1]), [1]);
+        assert_eq!(*selections.get(asked(0), || vec![2]), [1]);
+        assert_eq!(*selections.get(asked(1), || vec![3]), [3]);
     }
 }

@@ -199,7 +199,10 @@ impl App {
         } else {
             Duration::ZERO
         };
-        sleep(latency + late).await;
+        // The timer rounds up to a millisecond, which is long beside the making of a page.
+        if latency + late > Duration::ZERO {
+            sleep(latency + late).await;
+        }
         if fault == Some(Fault::TruncatedJson) {
             page.body.truncate(page.body.len() / 2);
         }

@@ -3,8 +3,8 @@
 use jiff::Timestamp;
 use jiff::tz::Offset;
 
-use super::bot::Id;
 use super::choices::TimeFormat;
+use super::id::Id;
 
 /// A body that is being written. Every method appends and returns the text, so that a record reads as it will
 /// stand.

@@ -81,7 +81,10 @@ pub(crate) fn write(
 }
 
 /// All rows of a file, in batches.
-pub(crate) fn read(path: &Path) -> Result<Vec<RecordBatch>> {
+///
+/// # Errors
+/// Where it cannot be read as Parquet.
+pub fn read(path: &Path) -> Result<Vec<RecordBatch>> {
     let file = File::open(path).map_err(Error::io("open", path))?;
     let reader = ParquetRecordBatchReaderBuilder::try_new(file)
         .and_then(|builder| builder.with_batch_size(8192).build())

@@ -19,6 +19,7 @@ pub use partition::{Day, Days, PartitionKey, Zone, bot_folder};
 pub use settings::{SCHEMA_VERSION, Settings};
 
 pub(crate) use file::hex;
+pub use file::read as read_file;
 
 use crate::error::{Error, Result};
 use crate::store;
