@@ -12,6 +12,8 @@ pub mod export;
 pub mod fetch;
 pub mod ledger;
 pub mod rejected;
+#[cfg(test)]
+mod rooms;
 pub mod simulator;
 pub mod spool;
 mod store;

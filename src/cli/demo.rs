@@ -102,10 +102,12 @@ fn show(out: &Path) -> Result<()> {
     for (dataset, file) in files {
         let Some(file) = file else { continue };
         if let Some(batch) = read_file(&file)?.first() {
-            told::data(&format!(
-                "\n{dataset}, the first {PREVIEW_ROWS} rows of {}",
-                file.display()
-            ))?;
+            let day = file
+                .parent()
+                .and_then(Path::file_name)
+                .unwrap_or_default()
+                .display();
+            told::data(&format!("\n{dataset}, the first rows of {day}"))?;
             told::data(&preview(batch)?)?;
         }
     }
@@ -129,10 +131,10 @@ fn first_file(folder: &Path) -> Result<Option<std::path::PathBuf>> {
         if path.extension().is_some_and(|ending| ending == "parquet") {
             return Ok(Some(path));
         }
-        if path.is_dir() {
-            if let Some(file) = first_file(&path)? {
-                return Ok(Some(file));
-            }
+        if path.is_dir()
+            && let Some(file) = first_file(&path)?
+        {
+            return Ok(Some(file));
         }
     }
     Ok(None)

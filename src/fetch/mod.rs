@@ -49,14 +49,13 @@ impl Endpoint {
         requests_per_second: f64,
         concurrency: Option<usize>,
     ) -> Self {
-        let most_in_flight = concurrency.unwrap_or_else(|| {
-            // without a budget nothing but the number of chains bounds what is asked for too much
-            if requests_per_second > 0.0 {
-                MAX_IN_FLIGHT
-            } else {
-                UNLIMITED_IN_FLIGHT
-            }
-        });
+        // without a budget nothing but the number of chains bounds what is asked for too much
+        let fitting = if requests_per_second > 0.0 {
+            MAX_IN_FLIGHT
+        } else {
+            UNLIMITED_IN_FLIGHT
+        };
+        let most_in_flight = concurrency.unwrap_or(fitting);
         Self {
             client,
             spool,

@@ -1,0 +1,36 @@
+# Every command that a contributor needs. `make demo` and `make test` do all the set-up they need by themselves.
+
+PYTHON := .venv/bin/python
+CARGO ?= cargo
+
+.PHONY: build demo test lint venv bench clean
+
+build:
+	$(CARGO) build --release --locked
+
+demo: build
+	./target/release/converse-export demo
+
+# format, lints, all tests, docs: what the gate runs
+test: lint venv
+	$(CARGO) test --locked
+
+lint:
+	$(CARGO) fmt --check
+	$(CARGO) clippy --locked --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps
+
+# the outside readers that tests check the table with
+venv: .venv/ready
+
+.venv/ready: tests/requirements.txt
+	python3 -m venv .venv
+	$(PYTHON) -m pip install --quiet --disable-pip-version-check -r tests/requirements.txt
+	touch $@
+
+bench:
+	$(CARGO) bench --locked
+
+clean:
+	$(CARGO) clean
+	rm -rf .venv demo-lake
