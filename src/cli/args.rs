@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::builder::BoolishValueParser;
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use jiff::civil::{Date, Time};
@@ -37,7 +38,7 @@ Exit codes: 0 done · 1 failed, a person must act · 2 usage · 3 incomplete, ru
 pub(super) struct Cli {
     #[command(subcommand)]
     pub(super) command: Command,
-    #[command(flatten)]
+    #[command(flatten, next_help_heading = "Output")]
     pub(super) told: Told,
 }
 
@@ -45,7 +46,13 @@ pub(super) struct Cli {
 #[derive(Debug, Args)]
 pub(super) struct Told {
     /// Print the run's summary as one JSON object on standard output
-    #[arg(long, global = true, env = "CONVERSE_EXPORT_JSON", hide_env = true)]
+    #[arg(
+        long,
+        global = true,
+        value_parser = BoolishValueParser::new(),
+        env = "CONVERSE_EXPORT_JSON",
+        hide_env = true
+    )]
     pub(super) json: bool,
     /// Progress on standard error: a bar in a terminal, log lines elsewhere
     #[arg(
@@ -58,7 +65,14 @@ pub(super) struct Told {
     )]
     pub(super) progress: ProgressKind,
     /// Less log (errors only)
-    #[arg(short, long, global = true, env = "CONVERSE_EXPORT_QUIET", hide_env = true)]
+    #[arg(
+        short,
+        long,
+        global = true,
+        value_parser = BoolishValueParser::new(),
+        env = "CONVERSE_EXPORT_QUIET",
+        hide_env = true
+    )]
     pub(super) quiet: bool,
     /// More log; twice for every request
     #[arg(short, long, global = true, action = clap::ArgAction::Count, env = "CONVERSE_EXPORT_VERBOSE", hide_env = true)]
