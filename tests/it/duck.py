@@ -1,0 +1,80 @@
+"""Reads a table with DuckDB and pyarrow, the way its users would; tasks come as JSON, answers go as JSON."""
+
+import glob
+import json
+import os
+import sys
+import time
+
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+DATASETS = ("conversations", "messages")
+
+
+def files(lake, dataset):
+    return sorted(glob.glob(f"{glob.escape(lake)}/{dataset}/**/*.parquet", recursive=True))
+
+
+def connect(lake):
+    """A connection in which each dataset that the lake holds is a view."""
+    connection = duckdb.connect()
+    connection.execute("set timezone = 'UTC'")
+    for dataset in DATASETS:
+        if files(lake, dataset):
+            pattern = f"{glob.escape(lake)}/{dataset}/**/*.parquet".replace("'", "''")
+            connection.execute(
+                f"create view {dataset} as "
+                f"select * from read_parquet('{pattern}', hive_partitioning = true, filename = 'file')"
+            )
+    return connection
+
+
+def sql(task):
+    """For each lake the rows of one query; none where the lake holds nothing to be asked."""
+    answers = []
+    for lake in task["lakes"]:
+        held = any(files(lake, dataset) for dataset in DATASETS)
+        answers.append(connect(lake).execute(task["sql"]).fetchall() if held else [])
+    return answers
+
+
+def arrow(task):
+    """Every file of a dataset as pyarrow sees it: schemas, and rows with times as integers."""
+    seen = []
+    for path in files(task["lake"], task["dataset"]):
+        file = pq.ParquetFile(path)
+        table = file.read()
+        for number, field in enumerate(table.schema):
+            if pa.types.is_timestamp(field.type):
+                table = table.set_column(number, field.name, table.column(number).cast(pa.int64()))
+        seen.append(
+            {
+                "path": os.path.relpath(path, task["lake"]),
+                "arrow": [[f.name, str(f.type), f.nullable] for f in file.schema_arrow],
+                "parquet": [line.strip() for line in str(file.schema).splitlines()[1:] if line.strip()],
+                "rows": table.to_pylist(),
+            }
+        )
+    return seen
+
+
+def watch(task):
+    """Asks again and again until a file says stop; tells each distinct answer, and the errors met."""
+    answers, errors, reads = set(), set(), 0
+    while not os.path.exists(task["stop"]):
+        try:
+            row = connect(task["lake"]).execute(task["sql"]).fetchone()
+            answers.add(json.dumps(row, default=int))
+            reads += 1
+        except (duckdb.Error, OSError) as error:
+            errors.add(str(error).splitlines()[0])
+        if reads == 1:
+            open(task["ready"], "w").close()
+        time.sleep(0.001)
+    return {"answers": [json.loads(answer) for answer in answers], "errors": sorted(errors), "reads": reads}
+
+
+task = json.load(sys.stdin)
+json.dump({"sql": sql, "arrow": arrow, "watch": watch}[task["task"]](task), sys.stdout, default=str)

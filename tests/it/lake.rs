@@ -1,0 +1,67 @@
+//! A table in its folder, as a reader from outside finds it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+
+use crate::duck::{self, Rows};
+
+/// A table's folder.
+pub(crate) struct Lake(pub(crate) PathBuf);
+
+impl Lake {
+    /// See [`duck::rows`].
+    pub(crate) fn rows(&self, sql: &str) -> Rows {
+        duck::rows(&self.0, sql)
+    }
+
+    /// The ids of a dataset, which must be distinct.
+    #[track_caller]
+    pub(crate) fn ids(&self, dataset: &str) -> BTreeSet<String> {
+        ids(self.rows(&format!("select id from {dataset}")))
+    }
+
+    /// Every data file by its path in the lake, with the SHA-256 of its bytes.
+    pub(crate) fn files(&self) -> BTreeMap<String, String> {
+        let mut files = BTreeMap::new();
+        for dataset in ["conversations", "messages"] {
+            for path in files_below(&self.0.join(dataset)) {
+                let name = path.strip_prefix(&self.0).unwrap().to_str().unwrap().to_owned();
+                let hash = Sha256::digest(fs::read(&path).unwrap());
+                files.insert(name, hash.iter().map(|byte| format!("{byte:02x}")).collect());
+            }
+        }
+        files
+    }
+}
+
+/// The first column of rows, whose values must be distinct.
+#[track_caller]
+pub(crate) fn ids(rows: Rows) -> BTreeSet<String> {
+    let count = rows.len();
+    let ids: BTreeSet<String> = rows
+        .into_iter()
+        .map(|row| row[0].as_str().expect("an id is text").to_owned())
+        .collect();
+    assert_eq!(ids.len(), count, "an id came twice");
+    ids
+}
+
+/// All files below a folder; none where there is no folder.
+pub(crate) fn files_below(folder: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = fs::read_dir(folder) else {
+        return Vec::new();
+    };
+    let mut files = Vec::new();
+    for entry in entries {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            files.extend(files_below(&path));
+        } else {
+            files.push(path);
+        }
+    }
+    files
+}
