@@ -9,6 +9,7 @@
 //! - `chain`: one cursor chain
 //! - `seam`: the proof where two chains meet
 //! - `density`: how many records a window may hold
+//! - `sample`: what a first page says where records come in no order
 //! - `plan`: the choice of the next request
 //! - `settle`: what an answer changes
 
@@ -17,14 +18,15 @@ mod chain;
 mod density;
 mod facts;
 mod plan;
+mod sample;
 mod seam;
 mod settle;
 #[cfg(test)]
 mod simulation;
 
 use crate::window::{Window, Windows};
-use belief::{Belief, Mode};
-use chain::{Chain, CursorSign, State};
+use belief::{Belief, Mode, Seen};
+use chain::{Chain, CursorSign, Flight, State};
 use density::{Density, as_f64};
 
 pub use belief::{Direction, Field, Order};
@@ -121,6 +123,10 @@ pub struct Scheduler {
     /// Complete by null cursors and seams.
     proven: Windows,
     in_flight: usize,
+    /// Requests answered.
+    landed: usize,
+    /// Requests that were answered long after those in flight with them.
+    overdue: usize,
     /// The most in flight so far: as many chains does it take to fill the budget.
     width: usize,
     /// Records of a full page, as the API gives them.
@@ -128,7 +134,6 @@ pub struct Scheduler {
     pages: u64,
     /// Chains given up because they were too long.
     dropped: usize,
-    sample_was_unfair: bool,
 }
 
 impl Scheduler {
@@ -138,8 +143,11 @@ impl Scheduler {
         let ranges: Windows = ranges.into_iter().collect();
         let hull = ranges.hull().unwrap_or(Window::new(0, 0));
         let per_page = options.per_page.max(1);
-        let mut density = Density::new(hull, GUESSED_PAGES * f64::from(per_page));
-        density.expect(&options.knowledge.density);
+        let density = Density::new(
+            hull,
+            GUESSED_PAGES * f64::from(per_page),
+            &options.knowledge.density,
+        );
         let belief = Belief::new(options.knowledge.order);
         Self {
             mode: belief.mode(),
@@ -153,6 +161,8 @@ impl Scheduler {
             drained: Windows::new(),
             proven: Windows::new(),
             in_flight: 0,
+            landed: 0,
+            overdue: 0,
             width: options
                 .knowledge
                 .in_flight
@@ -161,7 +171,6 @@ impl Scheduler {
             page_size: usize::try_from(per_page).unwrap_or(usize::MAX),
             pages: 0,
             dropped: 0,
-            sample_was_unfair: false,
             ranges,
             options,
         }
@@ -186,7 +195,7 @@ impl Scheduler {
         scheduler.settle();
         if scheduler.cursors != CursorStyle::Changes {
             for index in 0..kept.len() {
-                if scheduler.chains[index].state == State::Ready && scheduler.chains[index].pages > 0 {
+                if scheduler.chains[index].is_ready() && scheduler.chains[index].pages > 0 {
                     scheduler.restart(index)?;
                 }
             }
@@ -205,11 +214,20 @@ impl Scheduler {
         let index = match self.plan()? {
             plan::Step::Go(index) => index,
             plan::Step::Start(covers) => self.start(covers, 0),
+            plan::Step::Again(index) => {
+                let (covers, restarts) = (self.chains[index].covers, self.chains[index].restarts);
+                self.chains[index].drop_it();
+                self.start(covers, restarts)
+            }
         };
+        let overdue = (0..self.chains.len()).filter(|at| self.is_overdue(*at)).count();
+        let chain = &mut self.chains[index];
+        chain.flight = Some(Flight {
+            others: self.in_flight - overdue,
+            landed: self.landed,
+        });
         self.in_flight += 1;
         self.width = self.width.max(self.in_flight);
-        let chain = &mut self.chains[index];
-        chain.state = State::InFlight;
         Some(Request {
             chain: ChainId(u32::try_from(index).unwrap_or(u32::MAX)),
             covers: chain.covers,
@@ -233,8 +251,8 @@ impl Scheduler {
     pub fn answered(&mut self, chain: ChainId, page: &PageFacts) -> Result<(), FetchError> {
         if let Some(index) = self.land(chain) {
             self.absorb(index, page)?;
-            self.settle();
         }
+        self.settle();
         Ok(())
     }
 
@@ -245,8 +263,8 @@ impl Scheduler {
     pub fn cursor_died(&mut self, chain: ChainId) -> Result<(), FetchError> {
         if let Some(index) = self.land(chain) {
             self.restart(index)?;
-            self.settle();
         }
+        self.settle();
         Ok(())
     }
 
@@ -319,25 +337,38 @@ impl Scheduler {
 
     /// The index of a chain whose request is answered, one way or another.
     fn land(&mut self, chain: ChainId) -> Option<usize> {
-        let index = usize::try_from(chain.0).ok()?;
-        let chain = self
-            .chains
-            .get_mut(index)
-            .filter(|chain| chain.state == State::InFlight)?;
-        chain.state = State::Ready;
+        let index = usize::try_from(chain.0)
+            .ok()
+            .filter(|index| *index < self.chains.len())?;
+        self.overdue += usize::from(self.is_overdue(index));
+        self.chains[index].flight.take()?;
         self.in_flight -= 1;
-        Some(index)
+        self.landed += 1;
+        self.chains[index].is_open().then_some(index)
     }
 
     fn absorb(&mut self, index: usize, page: &PageFacts) -> Result<(), FetchError> {
         let chain = &mut self.chains[index];
         let full = page.records.len() >= usize::try_from(self.options.per_page).unwrap_or(usize::MAX);
         if page.next == Next::Absent && full && chain.pages == 0 && !self.cursor_field_seen {
-            return Err(FetchError::CursorMissing { window: chain.asked });
+            if self.in_flight == 0 || chain.restarts > 0 {
+                return Err(FetchError::CursorMissing { window: chain.asked });
+            }
+            // Perhaps one that is in flight shows that this was the end: asked again after it.
+            chain.restarts += 1;
+            return Ok(());
         }
         self.cursor_field_seen |= page.next != Next::Absent;
         self.belief
             .learn(chain.asked, chain.pages == 0, chain.last(), &page.records);
+        let field = self.belief.likely_filter();
+        if let Some(sample) = self.density.sample.as_mut().filter(|_| index > 0) {
+            sample.compare(
+                page.records
+                    .iter()
+                    .filter_map(|record| Seen::new(record).second(field)),
+            );
+        }
         match chain.absorb(page)? {
             CursorSign::Stayed => self.cursors = CursorStyle::Stays,
             CursorSign::Changed if self.cursors == CursorStyle::Unknown => {

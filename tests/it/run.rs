@@ -88,7 +88,10 @@ impl<'a> Export<'a> {
             .env_clear()
             .envs(self.envs.iter().map(|(name, value)| (name, value)));
         command.args(["export", "--json", "--base-url", &self.base_url]);
-        command.args(["--requests-per-second", self.rate]).arg("--out").arg(&self.out);
+        command
+            .args(["--requests-per-second", self.rate])
+            .arg("--out")
+            .arg(&self.out);
         // a flag that a test gives takes the place of the usual one
         let given = |flag: &str| self.args.iter().any(|arg| arg == flag);
         let usual = [
@@ -235,7 +238,6 @@ impl Run {
         datasets.keys().map(|dataset| self.count(dataset, what)).sum()
     }
 }
-
 
 /// How many runs are under way, and those who wait for another number of them.
 struct Machine {

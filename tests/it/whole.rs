@@ -39,7 +39,9 @@ fn assert_true(lake: &Lake, dataset: &str, time: &str, truth: &BTreeMap<String, 
     let mut seen = BTreeMap::new();
     for row in rows {
         let id = row[0].as_str().unwrap().to_owned();
-        let expected = truth.get(&id).unwrap_or_else(|| panic!("{id} is not in the archive"));
+        let expected = truth
+            .get(&id)
+            .unwrap_or_else(|| panic!("{id} is not in the archive"));
         let found = (row[1].as_i64(), row[2].as_i64(), row[3].as_str(), row[4].as_str());
         let date = date_of(expected);
         let wanted = (
@@ -85,7 +87,12 @@ fn conversations_are_whole(order: Order, times: TimeFormat) {
     let run = world.export().only("conversations").run().ok();
     assert_eq!(run.count("conversations", "rows"), 100_000);
     let lake = world.lake();
-    assert_true(&lake, "conversations", "start_time", &world.truth("conversations"));
+    assert_true(
+        &lake,
+        "conversations",
+        "start_time",
+        &world.truth("conversations"),
+    );
     assert_well_laid(&lake, "conversations", "start_time");
     // the empty day has no partition
     assert_eq!(lake.files().len(), 29);
@@ -175,7 +182,12 @@ fn a_second_that_holds_everything_is_whole() {
     });
     world.export().run().ok();
     let lake = world.lake();
-    assert_true(&lake, "conversations", "start_time", &world.truth("conversations"));
+    assert_true(
+        &lake,
+        "conversations",
+        "start_time",
+        &world.truth("conversations"),
+    );
     assert_true(&lake, "messages", "time", &world.truth("messages"));
 }
 
@@ -193,7 +205,10 @@ fn dates_are_those_of_the_zone() {
              count_if(date != ({time} at time zone 'UTC')::date) from {dataset}"
         ));
         let count = world.truth(dataset).len();
-        assert_eq!((&rows[0][0], &rows[0][1]), (&Value::from(count), &Value::from(count)));
+        assert_eq!(
+            (&rows[0][0], &rows[0][1]),
+            (&Value::from(count), &Value::from(count))
+        );
         assert!(rows[0][2].as_u64() > Some(0), "the zones differ for some rows");
     }
 }
@@ -203,7 +218,9 @@ fn duckdb_sees_the_columns_of_the_contract() {
     let world = World::new(small());
     world.export().run().ok();
     let described = |dataset: &str| -> Vec<String> {
-        let rows = world.lake().rows(&format!("describe select * exclude (file) from {dataset}"));
+        let rows = world
+            .lake()
+            .rows(&format!("describe select * exclude (file) from {dataset}"));
         let text = |row: &[Value]| format!("{} {}", row[0].as_str().unwrap(), row[1].as_str().unwrap());
         rows.iter().map(|row| text(row)).collect()
     };

@@ -86,11 +86,7 @@ impl World {
     pub(crate) fn ids_within(&self, dataset: &str, range: &Range<i64>) -> BTreeSet<String> {
         let within = |truth: &Truth| range.contains(&truth.filter_us.div_euclid(1_000_000));
         let truth = self.truth(dataset);
-        truth
-            .into_values()
-            .filter(within)
-            .map(|truth| truth.id)
-            .collect()
+        truth.into_values().filter(within).map(|truth| truth.id).collect()
     }
 }
 
@@ -101,4 +97,3 @@ pub(crate) fn endpoint(dataset: &str) -> Endpoint {
         _ => panic!("no dataset is called {dataset}"),
     }
 }
-

@@ -134,6 +134,8 @@ pub(super) enum Mode {
 #[derive(Debug, Clone, Default)]
 pub(super) struct Belief {
     traces: [Trace; 2],
+    /// Some record's two times are more than a second apart.
+    apart: bool,
     prior: Option<Order>,
     first_seconds: u32,
 }
@@ -165,6 +167,10 @@ impl Belief {
                 last = Some(second);
             }
         }
+        self.apart |= page.iter().map(Seen::new).any(|seen| match seen.seconds {
+            [Some(time), Some(last_action)] => time.abs_diff(last_action) > 1,
+            _ => false,
+        });
         if first
             && self
                 .filter()
@@ -172,6 +178,11 @@ impl Belief {
         {
             self.first_seconds += 1;
         }
+    }
+
+    /// Whether the field is the one that windows filter, or as good as that one.
+    pub(super) fn filters(&self, field: Field) -> bool {
+        !self.traces[field as usize].outside && (!self.apart || self.filter() == Some(field))
     }
 
     /// The field that windows filter, where every other one is disproven.
@@ -198,20 +209,28 @@ impl Belief {
     }
 
     pub(super) fn mode(&self) -> Mode {
-        for field in [Field::Time, Field::LastAction] {
-            if let Some(direction) = self.traces[field as usize].direction() {
-                return Mode::Ordered(Order { field, direction });
-            }
-        }
-        if let Some(order) = self.prior
-            && !self.traces[order.field as usize].contradicts(order.direction)
-        {
-            return Mode::Ordered(order);
-        }
-        if self.traces.iter().any(Trace::may_be_ordered) {
-            Mode::Unknown
-        } else {
-            Mode::Unordered
+        let ordered = |field: Field| {
+            let trace = self.traces[field as usize];
+            let believed = self
+                .prior
+                .filter(|prior| prior.field == field && !trace.contradicts(prior.direction));
+            trace
+                .direction()
+                .or(believed.map(|prior| prior.direction))
+                .map(|direction| Order { field, direction })
+        };
+        // Where both fields run along, the order may be that of the one that the window does not filter.
+        let alone = |field: Field| {
+            let other = self.traces[1 - field as usize];
+            !self.apart || other.rises.min(other.falls) > 0
+        };
+        let order = [Field::Time, Field::LastAction]
+            .into_iter()
+            .find_map(|field| ordered(field).filter(|_| alone(field)));
+        match order {
+            Some(order) => Mode::Ordered(order),
+            None if self.traces.iter().any(Trace::may_be_ordered) => Mode::Unknown,
+            None => Mode::Unordered,
         }
     }
 }

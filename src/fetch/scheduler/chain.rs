@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use super::belief::{Order, Seen};
+use super::density::as_f64;
 use super::facts::{FetchError, Next, PageFacts};
 use crate::window::Window;
 
@@ -16,16 +17,22 @@ const MOST_HEAD_PAGES: u32 = 6;
 /// What a chain does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum State {
-    /// Its next request may be sent.
-    Ready,
-    /// Its request was sent and is not answered.
-    InFlight,
+    /// More pages may come.
+    Open,
     /// It met the null cursor: its window is complete, by the API's own word.
     Ended,
     /// Its cursor died; what it read in order still counts once it is proven at the seam.
     Dead,
     /// Given up; nothing that it read counts.
     Dropped,
+}
+
+/// A request that is not answered yet: how many others were in flight with it, and how many requests had been
+/// answered before.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Flight {
+    pub(super) others: usize,
+    pub(super) landed: usize,
 }
 
 /// How a chain stands in an ordered archive, see `seam`.
@@ -46,6 +53,8 @@ pub(super) struct Chain {
     pub(super) asked: Window,
     pub(super) state: State,
     pub(super) seam: Seam,
+    /// A request of it is not answered yet.
+    pub(super) flight: Option<Flight>,
     pub(super) cursor: Option<String>,
     /// Pages answered.
     pub(super) pages: u32,
@@ -82,8 +91,9 @@ impl Chain {
         Self {
             covers,
             asked,
-            state: State::Ready,
+            state: State::Open,
             seam: Seam::Open,
+            flight: None,
             cursor: None,
             pages: 0,
             records: 0,
@@ -107,7 +117,12 @@ impl Chain {
 
     /// Whether it may still be answered more pages.
     pub(super) fn is_open(&self) -> bool {
-        matches!(self.state, State::Ready | State::InFlight)
+        self.state == State::Open
+    }
+
+    /// Whether its next request may be sent.
+    pub(super) fn is_ready(&self) -> bool {
+        self.is_open() && self.flight.is_none()
     }
 
     /// Whether its head may still grow.
@@ -154,6 +169,12 @@ impl Chain {
         Some(if shared { first + 1 } else { first }.max(self.begin(order)))
     }
 
+    /// How many pages like its last one make up so many positions.
+    pub(super) fn pages_at_its_pace(&self, order: Order, unread: Window) -> Option<f64> {
+        let last = Window::new(order.of(self.tail.first()?)?, self.reached(order));
+        (!last.is_empty()).then(|| as_f64(unread.seconds()) / as_f64(last.seconds()))
+    }
+
     /// Takes an answered page in.
     pub(super) fn absorb(&mut self, page: &PageFacts) -> Result<CursorSign, FetchError> {
         let sent = self.cursor.take();
@@ -179,7 +200,6 @@ impl Chain {
                 quiet: self.quiet,
             });
         }
-        self.state = State::Ready;
         let sign = match sent {
             None => CursorSign::None,
             Some(sent) if sent == *next => CursorSign::Stayed,
@@ -211,7 +231,6 @@ impl Chain {
 
     fn end(&mut self) {
         self.state = State::Ended;
-        self.tail = Vec::new();
         self.cursors = HashSet::new();
         self.prints = HashSet::new();
     }
@@ -221,6 +240,7 @@ impl Chain {
         self.end();
         self.state = State::Dropped;
         self.head = Vec::new();
+        self.tail = Vec::new();
     }
 }
 

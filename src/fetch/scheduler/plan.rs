@@ -3,6 +3,7 @@
 use super::belief::{Mode, Order};
 use super::chain::{Chain, Seam, State};
 use super::density::as_f64;
+use super::settle::last_whole_second;
 use super::{Scheduler, seam};
 use crate::window::{Window, Windows};
 
@@ -11,14 +12,26 @@ use crate::window::{Window, Windows};
 const PARTS: i64 = 16;
 /// A part is at least so long: what is shorter is hardly more than a page.
 const SHORTEST_PART: i64 = 900;
+/// And so many of them at most.
+const GUESSES: usize = 4;
 /// A chain is cut only where so many pages are left of it.
-const WORTH_CUTTING: f64 = 2.0;
+const WORTH_CUTTING: f64 = 1.5;
 /// Where records come in no order, a window takes its share of what is left divided by this much.
 const SHARES: f64 = 2.0;
 /// Such a window is no smaller than so many pages.
 const SMALLEST: f64 = 2.0;
 /// A cut is placed this much of a page before the end of a page, so that the seam costs little.
 const MARGIN: f64 = 0.25;
+
+/// A request is overdue once so many more were answered than were in flight with it.
+const SLACK: usize = 2;
+/// Where so many were overdue, the last few in flight are asked for a second time at the end, as nothing else
+/// would tell that one of them is.
+const OFTEN: usize = 3;
+const LAST: usize = 4;
+
+/// A chain that would end within so many pages at its pace is thought to keep that pace.
+const NEAR: f64 = 4.0;
 
 /// What to do next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,6 +40,8 @@ pub(super) enum Step {
     Go(usize),
     /// A new chain.
     Start(Window),
+    /// A new chain in the place of one whose first request is overdue.
+    Again(usize),
 }
 
 impl Scheduler {
@@ -42,18 +57,16 @@ impl Scheduler {
         } else {
             self.unclaimed_share()
         };
-        if let Some(window) = window.or_else(|| self.cut()) {
-            return Some(Step::Start(window));
-        }
-        // Nothing is in flight, and yet something is unproven: reading on always proves it in the end.
-        let stuck = self.chains.iter().position(|chain| chain.state == State::Ready);
-        stuck.filter(|_| self.in_flight == 0).map(Step::Go)
+        window
+            .or_else(|| self.cut())
+            .map(Step::Start)
+            .or_else(|| self.hedge())
     }
 
     /// The chain with the most left to read: the one that would be waited for.
     fn most_urgent(&self) -> Option<usize> {
         (0..self.chains.len())
-            .filter(|at| self.chains[*at].state == State::Ready && self.chains[*at].seam == Seam::Open)
+            .filter(|at| self.chains[*at].is_ready() && self.chains[*at].seam == Seam::Open)
             .max_by(|a, b| self.chain_left(*a).total_cmp(&self.chain_left(*b)))
     }
 
@@ -65,15 +78,21 @@ impl Scheduler {
     fn unclaimed_share(&self) -> Option<Window> {
         let unclaimed = self.unclaimed();
         let window = *unclaimed.iter().next()?;
+        if self.is_guessing() && self.chains.len() > GUESSES {
+            return None;
+        }
         if self.is_guessing() {
             return Some(window.split_at(window.start + self.part()).0);
         }
-        let shares = if matches!(self.mode, Mode::Ordered(_)) {
-            1.0
-        } else {
-            SHARES
-        };
-        let share = (self.pages_left() / (shares * as_f64(self.width))).max(SMALLEST);
+        let ordered = matches!(self.mode, Mode::Ordered(_));
+        let unscaled = self
+            .density
+            .sample
+            .as_ref()
+            .is_some_and(|sample| sample.is_fair() && !sample.is_known());
+        let shares = if ordered { 1.0 } else { SHARES };
+        let smallest = if unscaled { 0.0 } else { SMALLEST };
+        let share = (self.pages_left() / (shares * as_f64(self.width))).max(smallest);
         if self.pages_in(window) <= 1.5 * share {
             return Some(window);
         }
@@ -88,7 +107,7 @@ impl Scheduler {
         };
         let left = |at: &usize| {
             self.chain_left(*at)
-                - if self.chains[*at].state == State::InFlight {
+                - if self.chains[*at].flight.is_some() {
                     1.0
                 } else {
                     0.0
@@ -106,6 +125,36 @@ impl Scheduler {
         let flying = self.chain_left(victim) - rest;
         let pages = (keep + flying).round().max(1.0) - MARGIN;
         self.beyond(order, victim, pages)
+    }
+
+    /// What an overdue chain has still to read, from its last whole second on, so that a seam can prove it.
+    fn hedge(&self) -> Option<Step> {
+        let late = |at: &usize| self.chains[*at].pages == 0 && self.is_overdue(*at);
+        if let Some(at) = (0..self.chains.len()).find(late) {
+            return Some(Step::Again(at));
+        }
+        let Mode::Ordered(order) = self.mode else {
+            return None;
+        };
+        let all = self.overdue >= OFTEN && self.in_flight <= LAST;
+        (0..self.chains.len())
+            .filter(|at| self.is_overdue(*at) || all)
+            .find_map(|at| {
+                let chain = &self.chains[at];
+                let from =
+                    last_whole_second(chain, order).filter(|_| chain.is_open() && chain.flight.is_some())?;
+                let window = Window::new(from, seam::boundary(&self.chains, at, order));
+                (from > chain.begin(order) && !window.is_empty()).then(|| Step::Start(order.along(window)))
+            })
+    }
+
+    /// Whether all that was in flight with a chain's request has been answered, but not that.
+    pub(super) fn is_overdue(&self, at: usize) -> bool {
+        let chain = &self.chains[at];
+        chain.is_open()
+            && chain
+                .flight
+                .is_some_and(|flight| self.landed - flight.landed > flight.others + SLACK)
     }
 
     /// What is left of a chain after so many pages more.
@@ -143,7 +192,16 @@ impl Scheduler {
             return 0.0;
         }
         match self.mode {
-            Mode::Ordered(order) => self.pages_in(order.along(self.unread(order, at))),
+            Mode::Ordered(order) => {
+                let unread = self.unread(order, at);
+                let (estimate, steady) = (
+                    self.pages_in(order.along(unread)),
+                    chain.pages_at_its_pace(order, unread),
+                );
+                steady
+                    .filter(|pages| *pages < NEAR)
+                    .map_or(estimate, |pages| pages.max(estimate))
+            }
             _ => (self.pages_in(chain.covers) - as_f64(chain.records) / as_f64(self.page_size)).max(0.5),
         }
     }

@@ -1,13 +1,19 @@
 //! What an answer changes: beliefs, seams, what is given up, and what is proven.
 
-use super::belief::{Mode, Order, Seen};
+use super::belief::{Mode, Order};
 use super::chain::{Chain, Seam, State};
 use super::density::as_f64;
+use super::sample::Sample;
 use super::{FetchError, MOST_RESTARTS, Scheduler, seam};
 use crate::window::Window;
 
 /// A chain in no order is given up where it would take this much longer than everything else.
 const TOO_LONG: f64 = 1.3;
+/// An order counts as proven once chains were drained in it that held at least this part of the records that
+/// chains cut short have read, and so many: what comes out of order would mostly have come at their ends.
+const EVIDENCE: usize = 4;
+const LEAST_EVIDENCE: usize = 40;
+const ENOUGH_EVIDENCE: usize = 1_000;
 /// So many points of a sample make an estimate.
 const ENOUGH_POINTS: f64 = 10.0;
 
@@ -19,6 +25,10 @@ impl Scheduler {
             Mode::Ordered(order) => {
                 self.count_ordered(order);
                 self.update_seams(order);
+                // Nothing is left to ask in this order, and yet not all is proven.
+                if self.in_flight == 0 && !self.is_done() && self.plan().is_none() {
+                    self.order_falls(order);
+                }
             }
             Mode::Unordered => {
                 self.count_unordered();
@@ -34,29 +44,39 @@ impl Scheduler {
         } else {
             self.belief.mode()
         };
-        let was = std::mem::replace(&mut self.mode, mode);
-        if self.relied_on_order && was != mode {
-            self.order_falls();
+        match self.mode {
+            Mode::Ordered(order) if self.relied_on_order && !self.order_fell && mode != self.mode => {
+                self.order_falls(order);
+            }
+            _ => self.mode = mode,
         }
     }
 
-    /// Every chain that was cut goes on to its null cursor, where it still can.
-    fn order_falls(&mut self) {
+    /// Every chain that was cut goes on to its null cursor, or its part is asked for anew where that is less.
+    fn order_falls(&mut self, order: Order) {
+        let again: Vec<usize> = (0..self.chains.len())
+            .filter(|at| self.chains[*at].state == State::Dead || self.is_long_way(*at, order))
+            .collect();
+        again.into_iter().for_each(|at| self.chains[at].drop_it());
+        self.chains.iter_mut().for_each(|chain| chain.seam = Seam::Open);
         self.order_fell = true;
         self.mode = Mode::Unordered;
-        for chain in &mut self.chains {
-            chain.seam = Seam::Open;
-            if chain.state == State::Dead {
-                chain.drop_it();
-            }
-        }
+    }
+
+    /// Whether a chain is further from its null cursor than its part is long.
+    fn is_long_way(&self, at: usize, order: Order) -> bool {
+        let chain = &self.chains[at];
+        let (from, to) = (chain.begin(order), seam::boundary(&self.chains, at, order));
+        let to_go = Window::new(chain.reached(order), order.along(chain.covers).end);
+        let part = self.pages_in(order.along(Window::new(from, to)));
+        chain.is_open() && self.pages_in(order.along(to_go)) > 1.5 * part + 1.0
     }
 
     fn update_seams(&mut self, order: Order) {
         for at in 0..self.chains.len() {
             let chain = &self.chains[at];
-            let stands = matches!(chain.state, State::Ready | State::Dead);
-            if !stands || matches!(chain.seam, Seam::Joined(_)) {
+            let stands = matches!(chain.state, State::Open | State::Dead);
+            if !stands || matches!(chain.seam, Seam::Joined(next) if self.chains[next].counts()) {
                 continue;
             }
             match seam::examine(&self.chains, at, order) {
@@ -70,7 +90,7 @@ impl Scheduler {
                     self.chains[at].seam = seam;
                 }
                 Err(seam::Broken) => {
-                    self.order_falls();
+                    self.order_falls(order);
                     return;
                 }
             }
@@ -88,6 +108,20 @@ impl Scheduler {
 
     /// A chain that was cut is proven by a chain that is: back from those that met the null cursor.
     fn update_proven(&mut self, order: Order) {
+        let records = |which: fn(&Chain) -> bool| -> usize {
+            self.chains
+                .iter()
+                .filter(|chain| which(chain))
+                .map(|chain| chain.records)
+                .sum()
+        };
+        let drained = records(|chain| chain.state == State::Ended);
+        let joined = records(|chain| matches!(chain.seam, Seam::Joined(_)));
+        if !self.belief.filters(order.field)
+            || drained < (joined / EVIDENCE).clamp(LEAST_EVIDENCE, ENOUGH_EVIDENCE)
+        {
+            return;
+        }
         let mut sound: Vec<bool> = self
             .chains
             .iter()
@@ -117,8 +151,23 @@ impl Scheduler {
             let reached = chain.reached(order);
             let from = chain.counted_to.unwrap_or(chain.begin(order));
             if reached > from && chain.counts() {
-                let read = order.along(Window::new(from, reached));
-                self.density.observe(read, chain.records - chain.counted);
+                let first = chain
+                    .tail
+                    .first()
+                    .and_then(|seen| order.of(seen))
+                    .unwrap_or(from)
+                    .clamp(from, reached);
+                let last = chain
+                    .last()
+                    .and_then(|seen| order.of(seen))
+                    .unwrap_or(reached)
+                    .clamp(first, reached);
+                let (before, rest) = Window::new(from, reached).split_at(first);
+                let (page, after) = rest.split_at(last);
+                self.density.observe(order.along(before), 0);
+                self.density
+                    .observe(order.along(page), chain.records - chain.counted);
+                self.density.observe(order.along(after), 0);
                 (chain.counted, chain.counted_to) = (chain.records, Some(reached));
             }
         }
@@ -131,68 +180,72 @@ impl Scheduler {
                 self.density.observe(chain.covers, chain.records);
             }
         }
-        self.update_sample();
-        if self.density.has_sample() {
-            self.update_scale();
-        }
+        self.take_sample();
+        self.update_scale();
     }
 
-    /// The first page of the first chain is a sample of the whole range, if it is a fair one.
-    fn update_sample(&mut self) {
+    /// The first page of the first chain is a sample of the whole range.
+    fn take_sample(&mut self) {
         let field = self.belief.likely_filter();
-        if !self.density.has_sample()
-            && !self.sample_was_unfair
-            && let Some(scout) = self.chains.first().filter(|c| c.state != State::Ended)
-        {
-            self.density
-                .sample(scout.head.iter().filter_map(|seen| seen.second(field)).collect());
-        }
-        let (Some(span), Some(scout)) = (self.density.sample_span(), self.chains.first()) else {
-            return;
+        let seconds = |chain: &Chain| {
+            chain
+                .head
+                .iter()
+                .filter_map(|seen| seen.second(field))
+                .collect::<Vec<_>>()
         };
-        let others = self.chains.iter().skip(1).flat_map(|chain| &chain.head);
-        let seconds: Vec<i64> = others.filter_map(|seen: &Seen| seen.second(field)).collect();
-        let outside = seconds.iter().filter(|second| !span.contains(**second)).count();
-        let wide = span.seconds() * 2 > scout.covers.seconds();
-        if outside * 20 > seconds.len() || (seconds.len() < 20 && !wide) {
-            self.density.forget_sample();
-            self.sample_was_unfair = outside > 0;
+        if self.density.sample.is_none()
+            && let [scout, others @ ..] = &self.chains[..]
+            && !scout.head.is_empty()
+        {
+            let mut sample = Sample::new(scout.covers, seconds(scout));
+            others
+                .iter()
+                .for_each(|chain| sample.compare(seconds(chain).into_iter()));
+            self.density.sample = Some(sample);
         }
     }
 
     fn update_scale(&mut self) {
-        let points = |chain: &Chain| self.density.points(chain.covers);
-        let (mut records, mut drained) = (0.0, 0.0);
-        let mut least = 0.0_f64;
+        let Some(sample) = &mut self.density.sample else {
+            return;
+        };
+        let (mut records, mut drained, mut least) = (0.0, 0.0, 0.0_f64);
         for chain in self
             .chains
             .iter()
             .filter(|chain| chain.counts() && chain.pages > 0)
         {
-            let read = as_f64(chain.records);
+            let (read, points) = (as_f64(chain.records), sample.points(chain.covers));
             if chain.state == State::Ended {
                 records += read;
-                drained += points(chain);
-            } else if points(chain) >= ENOUGH_POINTS {
-                least = least.max((read + as_f64(self.page_size) / 2.0) / points(chain));
+                drained += points;
+            } else if points >= ENOUGH_POINTS {
+                // Twice as much again may be left.
+                least = least.max(3.0 * read / points);
             }
         }
-        self.density.set_scale(if drained >= ENOUGH_POINTS {
-            records / drained
-        } else {
-            least
-        });
+        let known = drained >= ENOUGH_POINTS;
+        sample.set_scale(if known { records / drained } else { least }, known);
     }
 
     /// Where records come in no order, a chain far longer than the rest is given up and its window shared out.
     fn give_up_the_too_long(&mut self) {
         let width = as_f64(self.width);
-        if self.width < 2 || self.dropped >= 2 * self.options.max_in_flight {
+        if self.width < 2 || self.dropped > 2 * self.width {
             return;
         }
         for at in 0..self.chains.len() {
             let chain = &self.chains[at];
-            if chain.state != State::Ready || chain.pages == 0 || chain.covers.seconds() < 2 {
+            if !chain.is_ready() || chain.pages == 0 || chain.covers.seconds() < 2 {
+                continue;
+            }
+            if self
+                .density
+                .sample
+                .as_ref()
+                .is_some_and(|sample| sample.is_indivisible(chain.covers))
+            {
                 continue;
             }
             let (left, read) = (self.chain_left(at), f64::from(chain.pages));
@@ -250,7 +303,7 @@ impl Scheduler {
 }
 
 /// The last position with records that a chain has read completely.
-fn last_whole_second(chain: &Chain, order: Order) -> Option<i64> {
+pub(super) fn last_whole_second(chain: &Chain, order: Order) -> Option<i64> {
     let (from, reached) = (chain.tail_from(order)?, chain.reached(order));
     chain
         .tail

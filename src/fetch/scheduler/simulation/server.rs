@@ -213,7 +213,7 @@ impl Server {
                 Sorting::Random => (0, 0, record.id),
                 Sorting::Shards(field, shards) => (record.id % shards, value(record, field), record.id),
                 Sorting::Stragglers(field, one_in) => (
-                    u64::from(record.id % one_in == 0),
+                    u64::from(record.id.is_multiple_of(one_in)),
                     value(record, field),
                     record.id,
                 ),
