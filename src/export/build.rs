@@ -58,7 +58,7 @@ pub(super) struct Build<'a> {
 
 #[derive(Debug, Default)]
 struct DayPages {
-    pages: Vec<u64>,
+    pages: BTreeSet<u64>,
     records: u64,
 }
 
@@ -132,7 +132,7 @@ impl<'a> Build<'a> {
         for (day, records) in counts {
             pending.days.insert(day);
             let waiting = self.waiting.entry(day).or_default();
-            waiting.pages.push(header.sequence);
+            waiting.pages.insert(header.sequence);
             waiting.records += records;
         }
         self.pending.insert(header.sequence, pending);
@@ -220,9 +220,11 @@ impl<'a> Build<'a> {
     }
 
     fn build_group(&mut self, days: &[Day], ledger: &mut Ledger) -> Result<()> {
-        let mut wanted: BTreeMap<Day, Vec<u64>> = BTreeMap::new();
+        let mut wanted: BTreeMap<Day, BTreeSet<u64>> = BTreeMap::new();
+        let mut expected = 0;
         for day in days {
             if let Some(waiting) = self.waiting.remove(day) {
+                expected += waiting.records;
                 wanted.insert(*day, waiting.pages);
             }
         }
@@ -256,8 +258,16 @@ impl<'a> Build<'a> {
             })
             .collect::<Result<Vec<Staged>>>()?;
 
+        let placed = staged.iter().map(|staged| staged.effect.records()).sum::<u64>();
+        let outside = decoded.iter().map(|page| page.outside).sum::<u64>();
+        if placed + outside != expected {
+            // invariant 5, before anything is published: better no table than one that lacks a record
+            return Err(Error::Internal(format!(
+                "{expected} records were to be placed, {placed} were, and {outside} lay outside the range"
+            )));
+        }
         let account = ledger.account(self.dataset.name(), &self.bot);
-        account.outside += decoded.iter().map(|page| page.outside).sum::<u64>();
+        account.outside += outside;
         for (day, pages) in &wanted {
             for page in pages {
                 account.under_way.entry(*page).or_default().insert(*day);
@@ -307,7 +317,7 @@ impl<'a> Build<'a> {
     }
 
     /// Decodes the rows of a page that belong to the days wanted.
-    fn decode(&self, sequence: u64, wanted: &BTreeMap<Day, Vec<u64>>) -> Result<DecodedPage> {
+    fn decode(&self, sequence: u64, wanted: &BTreeMap<Day, BTreeSet<u64>>) -> Result<DecodedPage> {
         let body = self.spool.read(sequence)?;
         let Decoded { batch, rejected, .. } = decode(self.dataset, &body)
             .map_err(|error| Error::Internal(format!("page {sequence}: {error}")))?;
@@ -315,9 +325,7 @@ impl<'a> Build<'a> {
         let times = batch
             .column(self.dataset.time_column())
             .as_primitive::<TimestampMicrosecondType>();
-        let wanted = wanted
-            .iter()
-            .filter(|(_, pages)| pages.binary_search(&sequence).is_ok());
+        let wanted = wanted.iter().filter(|(_, pages)| pages.contains(&sequence));
         let mut rows: BTreeMap<Day, Vec<u32>> = wanted.map(|(day, _)| (*day, Vec::new())).collect();
         let mut count = 0;
         let mut outside = 0;

@@ -68,6 +68,14 @@ pub struct Effect {
     pub superseded: u64,
 }
 
+impl Effect {
+    /// The records that had it.
+    #[must_use]
+    pub fn records(&self) -> u64 {
+        self.rows + self.duplicates + self.superseded
+    }
+}
+
 impl AddAssign for Effect {
     fn add_assign(&mut self, other: Self) {
         self.rows += other.rows;
