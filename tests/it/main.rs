@@ -5,6 +5,12 @@
 
 mod duck;
 mod lake;
+mod odd;
+mod open;
+mod pace;
+mod pieces;
+mod refused;
+mod resumed;
 mod run;
 mod whole;
 mod world;

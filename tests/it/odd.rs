@@ -1,0 +1,260 @@
+//! Odd but legal records follow the table's contract, as DuckDB and pyarrow read them.
+
+use converse_export::simulator::{Endpoint, Injected, Options};
+use serde_json::{Value, json};
+
+use crate::duck;
+use crate::lake::files_below;
+use crate::run::Run;
+use crate::world::{World, small};
+
+const AT: i64 = 1_696_204_800;
+
+fn with(records: &[&str]) -> (World, Run) {
+    let inject = |raw: &&str| Injected {
+        endpoint: Endpoint::Conversations,
+        time_seconds: AT,
+        raw_json: raw.replace("@AT", &AT.to_string()),
+    };
+    let extra = records.iter().map(inject).collect();
+    let world = World::new(Options {
+        extra,
+        conversations: 300,
+        ..small()
+    });
+    let run = world.export().run();
+    (world, run)
+}
+
+/// Expressions over the one row with this id, as JSON.
+#[track_caller]
+fn of(world: &World, id: &str, expressions: &str) -> Value {
+    let mut rows = world.lake().rows(&format!(
+        "select {expressions} from conversations where id = '{id}'"
+    ));
+    assert_eq!(rows.len(), 1, "rows with id {id}");
+    Value::Array(rows.remove(0))
+}
+
+#[test]
+fn values_of_maps_are_text_or_json_as_written() {
+    let (world, run) = with(&[
+        r#"{"_id":"x","startTime":@AT,"metadata":{"text":"5","number":5,"huge":123456789012345678901234567890,
+        "big":1e400,"minus":-0.0,"yes":true,"none":null,"list":[1, "a" , {"b": null}],"dotted.key":"d","":"empty",
+        "ключ":"значение","deep":{"a" : [ 1.50 ]}}}"#,
+    ]);
+    run.ok();
+    let keys = [
+        "text",
+        "number",
+        "huge",
+        "big",
+        "minus",
+        "yes",
+        "none",
+        "list",
+        "dotted.key",
+        "",
+        "ключ",
+        "deep",
+    ];
+    let looked_up: Vec<String> = keys.iter().map(|key| format!("metadata['{key}']")).collect();
+    assert_eq!(
+        of(&world, "x", &looked_up.join(", ")),
+        json!([
+            "5",
+            "5",
+            "123456789012345678901234567890",
+            "1e400",
+            "-0.0",
+            "true",
+            null,
+            r#"[1,"a",{"b":null}]"#,
+            "d",
+            "empty",
+            "значение",
+            r#"{"a":[1.50]}"#
+        ])
+    );
+    assert_eq!(
+        of(
+            &world,
+            "x",
+            "map_contains(metadata, 'none'), map_contains(metadata, 'other')"
+        ),
+        json!([true, false])
+    );
+}
+
+#[test]
+fn missing_null_and_empty_differ() {
+    let (world, run) = with(&[
+        r#"{"_id":"missing","startTime":@AT}"#,
+        r#"{"_id":"null","startTime":@AT,"lastActionAt":null,"locale":null,"tags":null,"metadata":null}"#,
+        r#"{"_id":"empty","startTime":@AT,"locale":"","tags":[],"metadata":{}}"#,
+    ]);
+    run.ok();
+    let columns = "last_action_at, locale, tags, metadata is null, extra is null";
+    assert_eq!(
+        of(&world, "missing", columns),
+        json!([null, null, null, true, true])
+    );
+    assert_eq!(of(&world, "null", columns), json!([null, null, null, true, true]));
+    assert_eq!(of(&world, "empty", columns), json!([null, "", [], false, true]));
+    assert_eq!(of(&world, "empty", "cardinality(metadata)"), json!([0]));
+}
+
+#[test]
+fn repeated_keys_keep_the_last_value() {
+    let (world, run) = with(&[
+        r#"{"_id":"wrong","_id":"x","startTime":1,"startTime":@AT,"metadata":{"k":"one","o":"other","\u006b":"two"}}"#,
+    ]);
+    run.ok();
+    assert_eq!(
+        of(
+            &world,
+            "x",
+            "metadata['k'], cardinality(metadata), epoch(start_time)::bigint"
+        ),
+        json!(["two", 2, AT])
+    );
+}
+
+#[test]
+fn lone_surrogates_become_the_replacement_character() {
+    let (world, run) = with(&[
+        r#"{"_id":"x","startTime":@AT,"locale":"a\ud800b","metadata":{"k\udc00":"\ud83d\ude00 \ud83d","n":{"s":"\udfff"}}}"#,
+    ]);
+    run.ok();
+    assert_eq!(
+        of(&world, "x", "locale, metadata['k\u{fffd}'], metadata['n']"),
+        json!(["a\u{fffd}b", "\u{1f600} \u{fffd}", "{\"s\":\"\u{fffd}\"}"])
+    );
+}
+
+#[test]
+fn fields_of_unexpected_types_are_kept() {
+    let (world, run) = with(&[
+        r#"{"_id":"x","startTime":@AT,"locale":{"a": 1},"tags":"single","metadata":["not", "a map"],"later":{"v": 2},"flag":null}"#,
+        r#"{"_id":"y","startTime":@AT,"tags":["a", 1, null, {"b": 2}]}"#,
+    ]);
+    run.ok();
+    assert_eq!(
+        of(
+            &world,
+            "x",
+            "locale, tags, metadata is null, extra['metadata'], extra['later'], extra['flag']"
+        ),
+        json!([
+            r#"{"a":1}"#,
+            ["single"],
+            true,
+            r#"["not","a map"]"#,
+            r#"{"v":2}"#,
+            null
+        ])
+    );
+    assert_eq!(
+        of(&world, "x", "map_keys(extra)"),
+        json!([["later", "flag", "metadata"]])
+    );
+    assert_eq!(of(&world, "y", "tags"), json!([["a", "1", null, r#"{"b":2}"#]]));
+}
+
+#[test]
+fn a_time_that_cannot_be_read_stays_in_extra() {
+    let (world, run) = with(&[
+        r#"{"_id":"x","startTime":"soon","lastActionAt":true}"#,
+        r#"{"_id":12345,"startTime":"@AT.5"}"#,
+    ]);
+    run.ok();
+    assert_eq!(
+        of(
+            &world,
+            "x",
+            "start_time, last_action_at, extra['startTime'], extra['lastActionAt'], date"
+        ),
+        json!([null, null, "soon", "true", null])
+    );
+    let folder = world.path("lake/conversations/bot=r3-218210/date=__HIVE_DEFAULT_PARTITION__");
+    assert_eq!(files_below(&folder).len(), 1);
+    assert_eq!(
+        of(&world, "12345", "epoch_us(start_time)"),
+        json!([AT * 1_000_000 + 500_000])
+    );
+}
+
+#[test]
+fn a_value_of_200_kilobytes_is_whole() {
+    let long = "ü".repeat(100_000);
+    let record = format!(r#"{{"_id":"x","startTime":@AT,"metadata":{{"long":"{long}"}}}}"#);
+    let (world, run) = with(&[&record]);
+    run.ok();
+    assert_eq!(of(&world, "x", "metadata['long']"), json!([long]));
+}
+
+#[test]
+fn invariant_5_records_that_cannot_become_rows_are_kept_once() {
+    let odd = [
+        r#"{"startTime":@AT,"locale":"no id"}"#,
+        r#"{"_id":null,"startTime":@AT}"#,
+        r#""not an object""#,
+    ];
+    let (world, run) = with(&odd);
+    let run = run.ended(4);
+    assert_eq!(run.count("conversations", "rejected"), 3);
+    assert_eq!(run.count("conversations", "rows"), 300);
+    let kept = files_below(&world.path("lake/_export/rejected"));
+    let text: String = kept
+        .iter()
+        .map(|file| std::fs::read_to_string(file).unwrap())
+        .collect();
+    for record in odd {
+        assert_eq!(
+            text.matches(&record.replace("@AT", &AT.to_string())).count(),
+            1,
+            "{text}"
+        );
+    }
+    // the run that makes no request met none
+    world.export().run().ok();
+}
+
+#[test]
+fn pyarrow_sees_the_types_of_the_contract() {
+    let (world, run) = with(&[]);
+    run.ok();
+    let map = "map<string, string ('key_value')>";
+    let expected = json!([
+        ["id", "string", false],
+        ["start_time", "timestamp[us, tz=UTC]", true],
+        ["last_action_at", "timestamp[us, tz=UTC]", true],
+        ["locale", "string", true],
+        ["tags", "list<element: string>", true],
+        ["metadata", map, true],
+        ["extra", map, true],
+    ]);
+    let files = duck::arrow(&world.lake().0, "conversations");
+    assert!(!files.is_empty());
+    for file in files {
+        let simpler = |text: &str| {
+            text.replace("string key_value", "string")
+                .replace("map<string, string>", map)
+        };
+        let seen: Vec<Value> = file["arrow"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|field| json!([field[0], simpler(field[1].as_str().unwrap()), field[2]]))
+            .collect();
+        assert_eq!(json!(seen), expected);
+        let parquet = file["parquet"].to_string();
+        for name in [
+            "repeated group key_value",
+            "required binary field_id=-1 key (String)",
+            "optional binary field_id=-1 element (String)",
+        ] {
+            assert!(parquet.contains(name), "{name} is not in {parquet}");
+        }
+    }
+}

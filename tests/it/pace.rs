@@ -1,0 +1,74 @@
+//! Requests within the budget, whatever counts them, and whatever fails.
+
+use std::time::Duration;
+
+use converse_export::simulator::{Counting, Fault, Faults, Options};
+
+use crate::run::alone;
+use crate::world::{World, small};
+
+fn invariant_9(counting: Counting) {
+    let world = World::new(Options {
+        requests_per_second: 3.0,
+        counting,
+        conversations: 3_000,
+        ..small()
+    });
+    let _machine = alone();
+    let run = world.export().rate("3").run_alone().ok();
+    assert_eq!(run.total("rate_limited"), 0);
+    for dataset in ["conversations", "messages"] {
+        let stats = world.stats(dataset);
+        assert_eq!(stats.refused_429, 0);
+        assert!(stats.most_in_one_second <= 3);
+        assert_eq!(stats.requests, run.count(dataset, "requests"));
+    }
+}
+
+#[test]
+fn invariant_9_a_token_bucket_refuses_none() {
+    invariant_9(Counting::TokenBucket);
+}
+
+#[test]
+fn invariant_9_calendar_seconds_refuse_none() {
+    invariant_9(Counting::CalendarSecond);
+}
+
+#[test]
+fn invariant_9_the_last_second_refuses_none() {
+    invariant_9(Counting::SlidingSecond);
+}
+
+#[test]
+fn faults_of_every_kind_change_no_byte() {
+    let world = World::new(small());
+    world.export().run().ok();
+    let kinds = vec![
+        Fault::Refused,
+        Fault::AnswerLost,
+        Fault::Slow(Duration::from_millis(300)),
+        Fault::BrokenBody,
+        Fault::TruncatedJson,
+        Fault::Html,
+        Fault::Status {
+            code: 500,
+            retry_after: None,
+        },
+        Fault::Status {
+            code: 503,
+            retry_after: Some(1),
+        },
+    ];
+    let faulty = World::new(Options {
+        faults: Faults {
+            probability: 0.15,
+            kinds,
+            ..Faults::default()
+        },
+        ..small()
+    });
+    let run = faulty.export().run().ok();
+    assert!(run.total("retries") > 0);
+    assert_eq!(faulty.lake().files(), world.lake().files());
+}

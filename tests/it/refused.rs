@@ -1,0 +1,160 @@
+//! Bad input: a sentence, a hint, an exit code, and nothing left behind.
+
+use converse_export::simulator::{Endpoint, Fault, Faults, Options};
+
+use crate::lake::files_below;
+use crate::run::Run;
+use crate::world::{KEY, World, small};
+
+/// It failed as it should, in words, and wrote no data.
+#[track_caller]
+fn told(world: &World, run: Run, code: i32, words: &str) {
+    let run = run.ended(code);
+    assert!(run.stderr.contains(words), "{words:?} is not in: {}", run.stderr);
+    assert_eq!(run.stderr.matches("error: ").count(), 1, "{}", run.stderr);
+    assert!(!run.stderr.contains(KEY) && !run.stdout.contains(KEY));
+    assert!(world.lake().files().is_empty());
+}
+
+#[test]
+fn keys_and_bots_that_are_refused() {
+    let world = World::new(small());
+    let key = |key| world.export().env("CONVERSE_EXPORT_API_KEY", key).run();
+    told(
+        &world,
+        world.export().without_key().run(),
+        2,
+        "there is no API key",
+    );
+    told(&world, key("  "), 2, "the API key is empty");
+    told(&world, key("wrong"), 1, "the API refused the key (status 401");
+    told(
+        &world,
+        key("viewer-key"),
+        1,
+        "the key may not export this (status 403",
+    );
+    told(
+        &world,
+        world.export().args(&["--bot", "nobody"]).run(),
+        1,
+        "the API does not know this bot",
+    );
+    assert!(
+        world.requests() <= 2 * 3 * 9,
+        "what cannot heal is not asked again and again"
+    );
+}
+
+#[test]
+fn flags_that_make_no_sense() {
+    let world = World::new(small());
+    let with = |args: &[&str]| world.export().args(args).run();
+    told(
+        &world,
+        with(&["--start", "2023-10-06", "--end", "2023-10-01"]),
+        2,
+        "--end is not after --start",
+    );
+    told(
+        &world,
+        with(&["--start", "2023-10-01", "--end", "2023-10-01"]),
+        2,
+        "the range holds no time",
+    );
+    told(&world, with(&["--per-page", "0"]), 2, "--per-page 0");
+    told(&world, with(&["--per-page", "1001"]), 2, "--per-page 1001");
+    told(&world, with(&["--timezone", "Mars/Olympus"]), 2, "Mars/Olympus");
+    told(&world, with(&["--settle", "28"]), 2, "number with its unit");
+    told(&world, with(&["--start", "yesterday"]), 2, "YYYY-MM-DD");
+    told(&world, world.export().of("nowhere").run(), 2, "--base-url");
+    told(
+        &world,
+        world.export().of("http://api.example.com").run(),
+        2,
+        "unprotected",
+    );
+    told(
+        &world,
+        world.export().of("ftp://api.example.com").run(),
+        2,
+        "--base-url",
+    );
+    assert_eq!(world.requests(), 0);
+}
+
+#[test]
+fn folders_that_cannot_hold_a_table() {
+    let world = World::new(small());
+    std::fs::write(world.path("file"), "").unwrap();
+    told(&world, world.export().to("file").run(), 2, "is not a folder");
+    told(
+        &world,
+        world.export().to("file/below").run(),
+        2,
+        "cannot be written",
+    );
+    assert_eq!(world.requests(), 0);
+}
+
+#[test]
+fn an_api_that_answers_html() {
+    let faults = Faults {
+        probability: 1.0,
+        kinds: vec![Fault::Html],
+        ..Faults::default()
+    };
+    let world = World::new(Options { faults, ..small() });
+    let run = world.export().only("messages").run();
+    told(&world, run, 1, "the answer is no page of the Export API");
+}
+
+#[test]
+fn a_table_keeps_its_settings() {
+    let world = World::new(small());
+    world.export().only("conversations").run().ok();
+    let files = world.lake().files();
+    let run = world
+        .export()
+        .args(&["--timezone", "Europe/Berlin"])
+        .run()
+        .ended(2);
+    assert!(
+        run.stderr
+            .contains("--timezone is UTC, and Europe/Berlin was asked for"),
+        "{}",
+        run.stderr
+    );
+    let other = World::new(small());
+    let run = world.export().of(other.simulator.base_url()).run().ended(2);
+    assert!(run.stderr.contains("--base-url is"), "{}", run.stderr);
+    assert_eq!(world.lake().files(), files);
+}
+
+#[test]
+fn invariant_7_the_key_stays_where_it_belongs() {
+    let other = World::new(small());
+    let to = format!(
+        "{}/conversations/export/v1/conversations",
+        other.simulator.base_url()
+    );
+    let script = vec![(Endpoint::Conversations, 1, Fault::Redirect { code: 302, to })];
+    let faults = Faults {
+        script,
+        ..Faults::default()
+    };
+    let world = World::new(Options { faults, ..small() });
+    let run = world.export().only("conversations").args(&["-vv"]).run().ended(1);
+    assert!(run.stderr.contains("the key must not go there"), "{}", run.stderr);
+    assert_eq!(other.requests(), 0);
+    let run = world.export().args(&["-vv"]).run().ok();
+    assert!(!run.stderr.contains(KEY) && !run.stdout.contains(KEY));
+    for file in files_below(&world.lake().0) {
+        let content = std::fs::read(&file).unwrap();
+        assert!(
+            !content.windows(KEY.len()).any(|bytes| bytes == KEY.as_bytes()),
+            "{}",
+            file.display()
+        );
+    }
+}
