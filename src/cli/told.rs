@@ -74,11 +74,14 @@ fn with_causes(error: &Error) -> String {
     text
 }
 
-/// Prints what could not be done of a run.
+/// Prints what could not be done of a run; the same cause is told once.
 pub(super) fn failures(failures: &[Failure]) {
+    let cause = |failure: &Failure| failure.error.source().unwrap_or(&failure.error).to_string();
     for (number, failure) in failures.iter().enumerate() {
-        let same = |earlier: &Failure| earlier.error.to_string() == failure.error.to_string();
-        if !failures[..number].iter().any(same) {
+        if !failures[..number]
+            .iter()
+            .any(|earlier| cause(earlier) == cause(failure))
+        {
             error(&failure.error);
         }
     }

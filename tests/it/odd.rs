@@ -210,11 +210,8 @@ fn invariant_5_records_that_cannot_become_rows_are_kept_once() {
         .map(|file| std::fs::read_to_string(file).unwrap())
         .collect();
     for record in odd {
-        assert_eq!(
-            text.matches(&record.replace("@AT", &AT.to_string())).count(),
-            1,
-            "{text}"
-        );
+        let line = format!("\"record\":{}}}", record.replace("@AT", &AT.to_string()));
+        assert_eq!(text.matches(&line).count(), 1, "{text}");
     }
     // the run that makes no request met none
     world.export().run().ok();
@@ -224,7 +221,8 @@ fn invariant_5_records_that_cannot_become_rows_are_kept_once() {
 fn pyarrow_sees_the_types_of_the_contract() {
     let (world, run) = with(&[]);
     run.ok();
-    let map = "map<string, string ('key_value')>";
+    // how a version of pyarrow prints the names within a map is its own matter: Parquet's schema tells them below
+    let map = "map<string, string>";
     let expected = json!([
         ["id", "string", false],
         ["start_time", "timestamp[us, tz=UTC]", true],
@@ -238,8 +236,11 @@ fn pyarrow_sees_the_types_of_the_contract() {
     assert!(!files.is_empty());
     for file in files {
         let simpler = |text: &str| {
-            text.replace("string key_value", "string")
-                .replace("map<string, string>", map)
+            if text.starts_with("map<string, string") {
+                map.to_owned()
+            } else {
+                text.to_owned()
+            }
         };
         let seen: Vec<Value> = file["arrow"]
             .as_array()
@@ -250,7 +251,7 @@ fn pyarrow_sees_the_types_of_the_contract() {
         assert_eq!(json!(seen), expected);
         let parquet = file["parquet"].to_string();
         for name in [
-            "repeated group key_value",
+            "repeated group field_id=-1 key_value",
             "required binary field_id=-1 key (String)",
             "optional binary field_id=-1 element (String)",
         ] {

@@ -62,7 +62,7 @@ fn faults_of_every_kind_change_no_byte() {
     ];
     let faulty = World::new(Options {
         faults: Faults {
-            probability: 0.15,
+            probability: 0.4,
             kinds,
             ..Faults::default()
         },

@@ -8,6 +8,8 @@ use super::density::as_f64;
 use super::facts::{FetchError, Next, PageFacts};
 use crate::window::Window;
 
+/// So many empty pages in a row may carry the same cursor.
+const EMPTY_PAGES: u32 = 5;
 /// So many pages in a row may bring nothing new before the chain is taken for endless.
 const QUIET_PAGES: u32 = 1_000;
 /// The head of a chain is kept for the seam: so many pages of it, more where they hold too few seconds.
@@ -188,7 +190,9 @@ impl Chain {
             return Ok(CursorSign::None);
         };
         let known = !self.cursors.insert(hash(next));
-        if known && !fresh {
+        // a cursor that the server moves by itself may answer an empty page on its way, but not for ever
+        let on_its_way = page.records.is_empty() && self.quiet < EMPTY_PAGES;
+        if known && !fresh && !on_its_way {
             return Err(FetchError::CursorRepeats {
                 window: self.asked,
                 pages: self.pages,
