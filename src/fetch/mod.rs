@@ -16,7 +16,7 @@ use tokio::time::{Instant, timeout_at};
 pub use scheduler::Field;
 pub use stop::{Stop, Stopper};
 
-use crate::api::{Ask, AskError, Budget, Client, Tally};
+use crate::api::{Answer, Ask, AskError, Budget, Client, Tally};
 use crate::dataset::{self, Dataset, Peek, PeekedRecord};
 use crate::error::{Error, Result};
 use crate::spool::{PageHeader, Spool};
@@ -155,6 +155,8 @@ enum NoPage {
     Ask(Window, AskError),
     /// It could not be kept.
     Keep(Error),
+    /// It was no longer of use.
+    Unneeded,
 }
 
 /// One job under way.
@@ -165,6 +167,8 @@ struct Fetch {
     /// Chains of earlier runs keep the names that their pages carry.
     names: Vec<(String, u32)>,
     flying: JoinSet<Fetched>,
+    /// Told once no further answer is of use.
+    enough: (Stopper, Stop),
     failed: Option<Error>,
     unwanted: bool,
 }
@@ -187,6 +191,7 @@ impl Fetch {
             scheduler,
             names,
             flying: JoinSet::new(),
+            enough: Stopper::new(),
             failed: None,
             unwanted: false,
         })
@@ -235,8 +240,16 @@ impl Fetch {
         };
         let endpoint = Arc::clone(&self.endpoint);
         let (dataset, id, retryable) = (self.job.dataset, request.chain, request.retryable);
+        let mut enough = self.enough.1.clone();
         self.flying.spawn(async move {
-            let page = endpoint.page(dataset, &ask, retryable, sent, header).await;
+            let page = tokio::select! {
+                answered = endpoint.answer(dataset, &ask, retryable, sent) => match answered {
+                    // once answered it is kept, whatever happens
+                    Ok((answer, peek)) => endpoint.keep(header, answer, peek).await,
+                    Err(error) => Err(error),
+                },
+                () = enough.told() => Err(NoPage::Unneeded),
+            };
             endpoint.in_flight.add_permits(1);
             (id, page)
         });
@@ -279,7 +292,7 @@ impl Fetch {
                 self.fail(error);
                 return;
             }
-            Err(error) if error.is_cancelled() => return,
+            Ok((_, Err(NoPage::Unneeded))) => return,
             Err(error) => {
                 self.fail(Error::Internal(format!("a request ended: {error}")));
                 return;
@@ -308,9 +321,10 @@ impl Fetch {
                 self.take(fetched, told).await;
             }
         }
-        let in_flight = self.flying.len();
-        self.flying.shutdown().await;
-        self.endpoint.in_flight.add_permits(in_flight);
+        self.enough.0.stop();
+        while let Some(fetched) = self.flying.join_next().await {
+            self.take(fetched, told).await;
+        }
         match self.failed {
             _ if self.scheduler.is_done() => Ok(()),
             Some(error) => Err(error),
@@ -324,21 +338,27 @@ impl Fetch {
 }
 
 impl Endpoint {
-    /// Asks for a page and keeps it.
-    async fn page(
-        self: &Arc<Self>,
+    async fn answer(
+        &self,
         dataset: Dataset,
         ask: &Ask,
         retryable: bool,
         sent: Instant,
-        mut header: PageHeader,
-    ) -> Result<Page, NoPage> {
+    ) -> Result<(Answer, Peek), NoPage> {
         let read = |body: &[u8]| dataset::peek(dataset, body).map_err(|error| error.to_string());
         let page = self
             .client
             .page(ask, retryable, &self.budget, sent, &self.tally, read)
             .await;
-        let (answer, peek) = page.map_err(|error| NoPage::Ask(ask.window, error))?;
+        page.map_err(|error| NoPage::Ask(ask.window, error))
+    }
+
+    async fn keep(
+        self: &Arc<Self>,
+        mut header: PageHeader,
+        answer: Answer,
+        peek: Peek,
+    ) -> Result<Page, NoPage> {
         header.asked_at = answer.asked_at;
         let endpoint = Arc::clone(self);
         let kept = tokio::task::spawn_blocking(move || endpoint.spool.append(header, &answer.body));

@@ -33,7 +33,7 @@ impl Endpoint {
 /// How conversations are spread over the range.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Traffic {
-    /// Few at night and at weekends, many by day, and the busy and the empty day of [`Options`].
+    /// Few at night and at weekends, many by day, and the busy and the empty day of [`Options`](super::Options).
     Uneven,
     /// As many in every hour.
     Even,

@@ -121,7 +121,6 @@ fn run(
             Answer::Dead => scheduler.cursor_died(chain)?,
             Answer::Page(page) => {
                 server.receive(&page);
-                let (m, f) = (scheduler.mode, scheduler.order_fell);
                 scheduler.answered(chain, &page)?;
             }
         }
