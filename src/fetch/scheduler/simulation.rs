@@ -131,9 +131,6 @@ fn run(
                 "what is covered shrank"
             );
             if grown != covered {
-                if std::env::var("SEED").is_ok() {
-                    scheduler.dump(&grown);
-                }
                 server.assert_received(&grown);
             }
             covered = grown;
@@ -166,25 +163,4 @@ fn send(
         answer,
     });
     outcome.most_in_flight = outcome.most_in_flight.max(flights.len());
-}
-
-impl Scheduler {
-    fn dump(&self, grown: &Windows) {
-        println!(
-            "{:?} fell {} belief {:?} covered {grown:?}",
-            self.mode, self.order_fell, self.belief
-        );
-        for (i, c) in self.chains.iter().enumerate() {
-            println!(
-                "  {i} {} asked {} {:?} {:?} pages {} records {} last {:?}",
-                c.covers,
-                c.asked,
-                c.state,
-                c.seam,
-                c.pages,
-                c.records,
-                c.last()
-            );
-        }
-    }
 }
