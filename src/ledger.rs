@@ -29,8 +29,6 @@ pub struct Ledger {
 pub struct Account {
     /// Ranges of the time that the API filters by, of which every record is in the table.
     pub complete: Windows,
-    /// Requests made.
-    pub requests: u64,
     /// Pages that became part of the table.
     pub pages: u64,
     /// Records that those pages held, rejected ones included.

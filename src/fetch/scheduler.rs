@@ -330,7 +330,8 @@ impl Scheduler {
 
     fn start(&mut self, covers: Window, restarts: u32) -> usize {
         let extra = i64::from(!self.belief.includes_first_second());
-        let asked = Window::new(covers.start - extra, covers.end);
+        // there is no second before 1970 to ask for
+        let asked = Window::new((covers.start - extra).max(covers.start.min(0)), covers.end);
         self.chains.push(Chain::new(covers, asked, restarts));
         self.chains.len() - 1
     }
