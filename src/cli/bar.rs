@@ -5,7 +5,7 @@ use std::io::{self, IsTerminal};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
-use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::args::{ProgressKind, Told};
 use super::told::line;
@@ -62,7 +62,9 @@ impl Progress for Bars {
             return;
         }
         let style = ProgressStyle::with_template(TEMPLATE).unwrap_or_else(|_| ProgressStyle::default_bar());
-        let bar = ProgressBar::new(seconds.unsigned_abs()).with_style(style.progress_chars("━╸─"));
+        // nothing is drawn before it has its place among the other bars
+        let bar = ProgressBar::with_draw_target(Some(seconds.unsigned_abs()), ProgressDrawTarget::hidden());
+        bar.set_style(style.progress_chars("━╸─"));
         bar.set_prefix(format!("{:<13}", dataset.name()));
         bar.set_message("asking");
         let bar = BARS.get_or_init(MultiProgress::new).add(bar);

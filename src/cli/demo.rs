@@ -162,7 +162,7 @@ fn preview(batch: &RecordBatch) -> Result<String> {
     let mut grid = Grid::new();
     grid.load_style(UTF8_FULL_CONDENSED)
         .set_content_arrangement(ContentArrangement::Disabled)
-        .set_header(filled.iter().map(|(name, _)| name));
+        .set_header(filled.iter().map(|(name, _)| shortened(name, wide)));
     for row in 0..batch.num_rows() {
         grid.add_row(
             cells
