@@ -28,6 +28,7 @@ impl Commit {
     pub fn new(staged: &[Staged], ledger: Ledger, pages: Vec<u64>) -> Self {
         let partitions = staged
             .iter()
+            .filter(|staged| staged.replaces)
             .map(|staged| (staged.key.clone(), staged.entry.clone()))
             .collect();
         Self {

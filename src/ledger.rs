@@ -3,11 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
+use crate::fetch::Knowledge;
 use crate::store;
-use crate::table::Day;
+use crate::table::{Day, Entry};
 use crate::window::Windows;
 
 const VERSION: u32 = 1;
@@ -22,23 +24,77 @@ pub struct Ledger {
     pub datasets: BTreeMap<String, BTreeMap<String, Account>>,
 }
 
-/// The account of one dataset of one bot. Over all runs, once no page is under way:
-/// `received = rows + duplicates + superseded + rejected`, where the table's entries know of the rows, the
-/// duplicates and the superseded.
+/// The account of one dataset of one bot, over all runs.
+/// At every moment `received = rows + duplicates + superseded + rejected`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Account {
     /// Ranges of the time that the API filters by, of which every record is in the table.
     pub complete: Windows,
+    /// Requests that were made for it, retries included.
+    pub requests: u64,
     /// Pages that became part of the table.
     pub pages: u64,
-    /// Records that those pages held, rejected ones included.
+    /// Records that became part of the table or were rejected, as often as they came.
     pub received: u64,
-    /// Records among them that lay outside the range asked for, and so are not in the table.
-    pub outside: u64,
-    /// Records among them that could not become rows, each as often as it came.
+    /// Rows of all partitions: distinct records.
+    pub rows: u64,
+    /// Records that came again as they were, rejected ones among them.
+    pub duplicates: u64,
+    /// Records that gave way to another version.
+    pub superseded: u64,
+    /// Distinct records that could not become rows.
     pub rejected: u64,
+    /// Records that lay outside the range asked for, and so are neither in the table nor in `received`.
+    pub outside: u64,
+    /// The earliest time of a row.
+    pub first: Option<Timestamp>,
+    /// The latest time of a row.
+    pub last: Option<Timestamp>,
+    /// What the API showed of its ways.
+    pub learnt: Knowledge,
+    /// How the last run that did something ended.
+    pub last_run: Option<LastRun>,
     /// Pages that the spool still holds though some of their days are part of the table already: those days.
     pub under_way: BTreeMap<u64, BTreeSet<Day>>,
+    /// What each partition holds, so that a row taken out of a file and its manifest alike is noticed.
+    pub partitions: BTreeMap<Day, Held>,
+}
+
+/// What a partition holds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Held {
+    /// Its rows, one for each id.
+    pub rows: u64,
+    /// [`Entry::ids_sha256`].
+    pub ids_sha256: String,
+}
+
+/// How a run ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LastRun {
+    /// When.
+    pub ended: Timestamp,
+    /// Rows that it brought.
+    pub rows: u64,
+    /// Whether all that it was asked for was in the table then.
+    pub whole: bool,
+}
+
+impl Account {
+    /// Takes note of what a partition holds from now on.
+    pub fn hold(&mut self, day: Day, entry: &Entry) {
+        let held = Held {
+            rows: entry.rows,
+            ids_sha256: entry.ids_sha256.clone(),
+        };
+        self.rows += held.rows;
+        if let Some(before) = self.partitions.insert(day, held) {
+            self.rows -= before.rows;
+        }
+        self.first = [self.first, entry.first].into_iter().flatten().min();
+        self.last = self.last.max(entry.last);
+    }
 }
 
 impl Ledger {
@@ -86,6 +142,14 @@ impl Ledger {
     #[must_use]
     pub fn known(&self, dataset: &str, bot: &str) -> Option<&Account> {
         self.datasets.get(dataset)?.get(bot)
+    }
+
+    /// What is known of the API's ways with a dataset, from this bot or, where it is new, from another one.
+    #[must_use]
+    pub fn learnt(&self, dataset: &str, bot: &str) -> Knowledge {
+        let any = || self.datasets.get(dataset)?.values().next();
+        let account = self.known(dataset, bot).or_else(any);
+        account.map(|account| account.learnt).unwrap_or_default()
     }
 
     /// The account of a dataset of a bot, made where there is none.

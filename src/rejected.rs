@@ -103,6 +103,12 @@ impl RejectedRecords {
             .map_err(Error::io("write", &self.path))
     }
 
+    /// Distinct records that are kept, of all runs.
+    #[must_use]
+    pub fn kept(&self) -> u64 {
+        self.known.len() as u64
+    }
+
     /// Distinct records that this run met.
     #[must_use]
     pub fn met(&self) -> u64 {

@@ -12,9 +12,9 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("error", &["api"]),
     ("store", &["error"]),
     ("spool", &["error", "store", "window"]),
-    ("table", &["dataset", "error", "store"]),
+    ("table", &["dataset", "error", "store", "window"]),
     ("rejected", &["dataset", "error", "store", "table"]),
-    ("ledger", &["error", "store", "table", "window"]),
+    ("ledger", &["error", "fetch", "store", "table", "window"]),
     ("commit", &["error", "ledger", "spool", "store", "table"]),
     ("fetch", &["api", "dataset", "error", "spool", "window"]),
     (

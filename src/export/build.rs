@@ -1,19 +1,22 @@
 //! From kept pages to committed partitions: which days can be built, from which pages, and what that completes.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use arrow::array::{Array, AsArray, RecordBatch, UInt32Array};
 use arrow::compute::take_record_batch;
 use arrow::datatypes::TimestampMicrosecondType;
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use rayon::prelude::*;
 
 use super::summary::Changed;
+use crate::api;
 use crate::commit::Commit;
 use crate::dataset::{Dataset, Decoded, PeekedRecord, decode};
 use crate::error::{Error, Result};
-use crate::fetch::Field;
-use crate::ledger::Ledger;
+use crate::fetch::{Field, Job, Knowledge};
+use crate::ledger::{LastRun, Ledger};
 use crate::rejected::RejectedRecords;
 use crate::spool::{PageHeader, Spool};
 use crate::table::{Day, Effect, PartitionKey, RowRef, Staged, Table, Zone};
@@ -28,7 +31,6 @@ struct Pending {
     asked: Window,
     /// What its run was asked for: rows beyond it are left out where they are proven to lie beyond it.
     range: Window,
-    records: u64,
     rejected: u64,
     /// Days whose rows are still to come.
     days: BTreeSet<Day>,
@@ -45,8 +47,10 @@ pub(super) struct Build<'a> {
     settle: SignedDuration,
     /// What this run asks for and the ledger did not have.
     ranges: Windows,
-    /// The field that the API is proven to filter by.
-    filter: Option<Field>,
+    /// What asking has cost, and the requests of it that the ledger knows of.
+    asked: Arc<api::Tally>,
+    booked: u64,
+    learnt: Knowledge,
     covered: Windows,
     /// Shortly before the first page was asked for: what is older has settled. Unix seconds.
     settled: i64,
@@ -74,21 +78,22 @@ pub(super) struct Tally {
 
 impl<'a> Build<'a> {
     pub(super) fn new(
-        dataset: Dataset,
-        bot: &str,
+        job: &Job,
         (table, spool, zone): (&'a Table, &'a Spool, &'a Zone),
         settle: SignedDuration,
-        ranges: Windows,
     ) -> Result<Self> {
+        let (dataset, bot) = (job.dataset, &job.bot);
         Ok(Self {
             dataset,
-            bot: bot.to_owned(),
+            bot: bot.clone(),
             table,
             spool,
             zone,
             settle,
-            ranges,
-            filter: None,
+            ranges: job.missing.clone(),
+            asked: Arc::clone(&job.tally),
+            booked: 0,
+            learnt: Knowledge::default(),
             covered: Windows::new(),
             settled: i64::MAX,
             pending: BTreeMap::new(),
@@ -112,7 +117,6 @@ impl<'a> Build<'a> {
         let mut pending = Pending {
             asked: header.asked,
             range: header.range,
-            records: records.len() as u64,
             rejected: records.iter().filter(|record| record.rejected).count() as u64,
             days: BTreeSet::new(),
         };
@@ -138,10 +142,10 @@ impl<'a> Build<'a> {
         self.pending.insert(header.sequence, pending);
     }
 
-    /// Takes note of what is fetched completely, and of what the API is proven to filter by.
-    pub(super) fn covered(&mut self, covered: Windows, filter: Option<Field>) {
+    /// Takes note of what is fetched completely, and of what is learnt of the API.
+    pub(super) fn covered(&mut self, covered: Windows, learnt: Knowledge) {
         self.covered = covered;
-        self.filter = filter;
+        self.learnt = learnt;
     }
 
     /// Whether everything that was missing is fetched.
@@ -153,7 +157,7 @@ impl<'a> Build<'a> {
 
     /// The field that the API is proven to filter by.
     pub(super) fn filter(&self) -> Option<Field> {
-        self.filter
+        self.learnt.filter
     }
 
     /// Ranges asked for that are not called complete.
@@ -173,33 +177,19 @@ impl<'a> Build<'a> {
     /// Days of which every page is there, as far as the API filters by the time of partitions; where it does
     /// not, a day that got rows later is merged again, which costs but loses nothing.
     fn ready(&self) -> impl Iterator<Item = (Day, u64)> {
-        let by_start = self.filter != Some(Field::LastAction);
+        let by_start = self.learnt.filter != Some(Field::LastAction);
         self.waiting.iter().filter_map(move |(day, waiting)| {
-            let window = self.window_of(*day).filter(|_| by_start)?;
+            let window = self.zone.window(*day).filter(|_| by_start)?;
             let mut missing = self.ranges.intersect(window);
             missing.subtract_all(&self.covered);
             missing.is_empty().then_some((*day, waiting.records))
         })
     }
 
-    fn window_of(&self, day: Day) -> Option<Window> {
-        let date = day.0?;
-        let begin = self.zone.begin(date).ok()?.as_second();
-        let end = self.zone.begin(date.tomorrow().ok()?).ok()?.as_second();
-        Some(Window::new(begin, end))
-    }
-
     /// Builds and commits the days that are ready.
     pub(super) fn build_ready(&mut self, ledger: &mut Ledger) -> Result<()> {
         let days: Vec<_> = self.ready().map(|(day, _)| day).collect();
         self.build(&days, ledger)
-    }
-
-    /// Builds and commits all that is left, and lets go of every page.
-    pub(super) fn build_rest(&mut self, ledger: &mut Ledger) -> Result<()> {
-        let days: Vec<_> = self.waiting.keys().copied().collect();
-        self.build(&days, ledger)?;
-        self.commit(&[], ledger, true)
     }
 
     /// Builds days in groups that fit into memory.
@@ -267,7 +257,13 @@ impl<'a> Build<'a> {
             )));
         }
         let account = ledger.account(self.dataset.name(), &self.bot);
+        account.received += placed;
         account.outside += outside;
+        for staged in &staged {
+            account.duplicates += staged.effect.duplicates;
+            account.superseded += staged.effect.superseded;
+            account.hold(staged.key.day, &staged.entry);
+        }
         for (day, pages) in &wanted {
             for page in pages {
                 account.under_way.entry(*page).or_default().insert(*day);
@@ -295,14 +291,19 @@ impl<'a> Build<'a> {
             .filter(|(_, page)| last || account.complete.covers(page.asked.intersect(page.range)))
             .map(|(sequence, _)| *sequence)
             .collect();
+        let mut rejected = 0;
         for sequence in &finished {
             account.under_way.remove(sequence);
             if let Some(page) = self.pending.remove(sequence) {
                 account.pages += 1;
-                account.received += page.records;
-                account.rejected += page.rejected;
+                rejected += page.rejected;
             }
         }
+        let fresh = rejected.min(self.rejected.kept() - account.rejected);
+        account.received += rejected;
+        account.rejected += fresh;
+        account.duplicates += rejected - fresh;
+        self.book(ledger);
         ledger.next_sequence = self.spool.next_sequence();
         Commit::new(staged, ledger.clone(), finished).carry_out(self.table, self.spool)?;
         for staged in staged {
@@ -314,6 +315,37 @@ impl<'a> Build<'a> {
             }
         }
         Ok(())
+    }
+
+    /// Takes into the ledger what the run has cost and learnt so far.
+    fn book(&mut self, ledger: &mut Ledger) {
+        let account = ledger.account(self.dataset.name(), &self.bot);
+        let requests = self.asked.requests.load(Ordering::Relaxed);
+        account.requests += requests - self.booked;
+        self.booked = requests;
+        account.learnt = self.learnt;
+    }
+
+    /// Builds what can be built of a run that has ended, and writes down how it ended.
+    pub(super) fn close(&mut self, ledger: &mut Ledger, ended: Timestamp) -> Result<()> {
+        let whole = self.has_all();
+        if self.ranges.is_empty() && self.pending.is_empty() {
+            return Ok(());
+        }
+        if whole {
+            let days: Vec<_> = self.waiting.keys().copied().collect();
+            self.build(&days, ledger)?;
+        }
+        let rows = self.tally.effect.rows;
+        let account = ledger.account(self.dataset.name(), &self.bot);
+        account.last_run = Some(LastRun { ended, rows, whole });
+        if whole {
+            // lets go of every page
+            self.commit(&[], ledger, true)
+        } else {
+            self.book(ledger);
+            ledger.save(&Ledger::path(&self.table.own_folder()))
+        }
     }
 
     /// Decodes the rows of a page that belong to the days wanted.
@@ -372,7 +404,7 @@ impl<'a> Build<'a> {
     /// Which rows lie outside the range asked for, on the field that the API is proven to filter by. Nothing
     /// is outside as long as that is not proven.
     fn outside(&self, page: u64, batch: &RecordBatch) -> impl Iterator<Item = bool> {
-        let column = match self.filter {
+        let column = match self.learnt.filter {
             Some(Field::Time) => Some(self.dataset.time_column()),
             Some(Field::LastAction) => self.dataset.version_column(),
             None => None,

@@ -7,7 +7,7 @@ mod summary;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use futures_util::future::join_all;
@@ -23,10 +23,10 @@ use crate::commit::Commit;
 use crate::dataset::{Dataset, Peek, peek};
 use crate::error::{Error, Result};
 use crate::fetch::{self, Endpoint, Event, Field, Job, Stop};
-use crate::ledger::Ledger;
+use crate::ledger::{Account, Ledger};
 use crate::spool::{PageHeader, Spool};
 use crate::table::{Lock, SCHEMA_VERSION, Settings, Table, Zone};
-use crate::window::Windows;
+use crate::window::{Window, Windows};
 use build::Build;
 
 /// What became of a run.
@@ -68,7 +68,7 @@ pub async fn export(options: &Options, progress: Arc<dyn Progress>, stop: Stop) 
     let lock = Lock::take(table.out(), &table.own_folder())?;
     let (spool, ledger) = open_folder(&table)?;
 
-    let jobs = plan(options, &ledger, &spool)?;
+    let jobs = plan(options, &ledger, &spool, &zone)?;
     let endpoints = endpoints(options, &client, &spool);
     let (events, received) = mpsc::channel(EVENTS_UNDER_WAY);
     let building = {
@@ -89,7 +89,7 @@ pub async fn export(options: &Options, progress: Arc<dyn Progress>, stop: Stop) 
         .await
         .map_err(|error| Error::Internal(format!("building ended: {error}")))??;
     drop(lock);
-    Ok(outcome(&jobs, fetched, built, &endpoints, begin))
+    Ok(outcome(&jobs, fetched, built, begin))
 }
 
 fn settings(options: &Options) -> Settings {
@@ -117,15 +117,16 @@ fn open_folder(table: &Table) -> Result<(Arc<Spool>, Ledger)> {
 }
 
 /// What is to be fetched, for each dataset of each bot.
-fn plan(options: &Options, ledger: &Ledger, spool: &Spool) -> Result<Vec<Job>> {
+fn plan(options: &Options, ledger: &Ledger, spool: &Spool, zone: &Zone) -> Result<Vec<Job>> {
     let mut kept = kept_pages(spool)?;
     let run = format!("{}-{}", Timestamp::now().as_millisecond(), std::process::id());
     let mut jobs = Vec::new();
     for dataset in &options.datasets {
         for bot in &options.bots {
+            let account = ledger.known(dataset.name(), bot);
             let mut missing = Windows::new();
             missing.insert(options.range);
-            if let Some(account) = ledger.known(dataset.name(), bot) {
+            if let Some(account) = account {
                 missing.subtract_all(&account.complete);
             }
             jobs.push(Job {
@@ -138,10 +139,20 @@ fn plan(options: &Options, ledger: &Ledger, spool: &Spool) -> Result<Vec<Job>> {
                 kept: kept
                     .remove(&(dataset.name().to_owned(), bot.clone()))
                     .unwrap_or_default(),
+                knowledge: ledger.learnt(dataset.name(), bot),
+                density: account.map(|account| density(account, zone)).unwrap_or_default(),
+                tally: Arc::default(),
             });
         }
     }
     Ok(jobs)
+}
+
+/// How many rows each day holds that the table has already.
+fn density(account: &Account, zone: &Zone) -> Vec<(Window, u64)> {
+    let days = account.partitions.iter();
+    days.filter_map(|(day, held)| Some((zone.window(*day)?, held.rows)))
+        .collect()
 }
 
 type KeptPages = BTreeMap<(String, String), Vec<(PageHeader, Peek)>>;
@@ -250,7 +261,7 @@ impl Site {
             .iter()
             .map(|job| {
                 let at = (&*self.table, &*self.spool, &self.zone);
-                Build::new(job.dataset, &job.bot, at, self.settle, job.missing.clone())
+                Build::new(job, at, self.settle)
             })
             .collect::<Result<Vec<_>>>()?;
         for (job, build) in jobs.iter().zip(&mut builds) {
@@ -265,16 +276,15 @@ impl Site {
                     self.table.establish()?;
                     build.page(&header, &records, &ledger);
                 }
-                Event::Covered(covered, filter) => build.covered(covered, filter),
+                Event::Covered(covered, learnt) => build.covered(covered, learnt),
             }
             if build.is_worth_building() {
                 self.commit(&jobs[number], build, |build| build.build_ready(&mut ledger))?;
             }
         }
+        let ended = Timestamp::now();
         for (job, build) in jobs.iter().zip(&mut builds) {
-            if build.has_all() {
-                self.commit(job, build, |build| build.build_rest(&mut ledger))?;
-            }
+            self.commit(job, build, |build| build.close(&mut ledger, ended))?;
         }
         Ok(builds
             .into_iter()
@@ -301,13 +311,7 @@ impl Site {
     }
 }
 
-fn outcome(
-    jobs: &[Job],
-    fetched: Vec<(Result<()>, Instant)>,
-    built: Vec<Built>,
-    endpoints: &BTreeMap<Dataset, Arc<Endpoint>>,
-    begin: Instant,
-) -> Outcome {
+fn outcome(jobs: &[Job], fetched: Vec<(Result<()>, Instant)>, built: Vec<Built>, begin: Instant) -> Outcome {
     let mut summary = Summary::default();
     let mut failures = Vec::new();
     for ((job, (fetched, ended)), built) in jobs.iter().zip(fetched).zip(built) {
@@ -323,6 +327,11 @@ fn outcome(
         told.superseded += built.tally.effect.superseded;
         told.rejected += built.rejected;
         told.outside += built.tally.outside;
+        let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        told.requests += count(&job.tally.requests);
+        told.retries += count(&job.tally.retries);
+        told.rate_limited += count(&job.tally.rate_limited);
+        told.bytes_received += count(&job.tally.bytes_received);
         told.elapsed_seconds = told.elapsed_seconds.max((ended - begin).as_secs_f64());
         told.was_complete &= job.missing.is_empty();
         told.filtered_by = built.filter.and_then(|field| column_of(job.dataset, field));
@@ -341,15 +350,6 @@ fn outcome(
                 bot: job.bot.clone(),
                 error,
             });
-        }
-    }
-    for (dataset, endpoint) in endpoints {
-        if let Some(told) = summary.datasets.get_mut(dataset.name()) {
-            let count = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
-            told.requests = count(&endpoint.tally.requests);
-            told.retries = count(&endpoint.tally.retries);
-            told.rate_limited = count(&endpoint.tally.rate_limited);
-            told.bytes_received = count(&endpoint.tally.bytes_received);
         }
     }
     summary.elapsed_seconds = begin.elapsed().as_secs_f64();

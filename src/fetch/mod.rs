@@ -13,7 +13,7 @@ use tokio::sync::{AcquireError, Semaphore};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
 
-pub use scheduler::Field;
+pub use scheduler::{Field, Knowledge, Order};
 pub use stop::{Stop, Stopper};
 
 use crate::api::{Answer, Ask, AskError, Budget, Client, Tally};
@@ -32,8 +32,6 @@ pub struct Endpoint {
     client: Arc<Client>,
     spool: Arc<Spool>,
     budget: Budget,
-    /// What asking has cost so far.
-    pub tally: Tally,
     in_flight: Semaphore,
     most_in_flight: usize,
     /// The spool failed: asking on would waste answers.
@@ -60,7 +58,6 @@ impl Endpoint {
             client,
             spool,
             budget: Budget::new(requests_per_second),
-            tally: Tally::default(),
             in_flight: Semaphore::new(most_in_flight),
             most_in_flight,
             broken: AtomicBool::new(false),
@@ -88,6 +85,12 @@ pub struct Job {
     pub run: String,
     /// Pages that earlier runs kept, in the order in which they came.
     pub kept: Vec<(PageHeader, Peek)>,
+    /// What earlier runs learnt of the API.
+    pub knowledge: Knowledge,
+    /// Records over time, as far as earlier runs saw them.
+    pub density: Vec<(Window, u64)>,
+    /// What asking has cost so far.
+    pub tally: Arc<Tally>,
 }
 
 /// What happened during a fetch.
@@ -95,8 +98,8 @@ pub struct Job {
 pub enum Event {
     /// A page is kept.
     Kept(PageHeader, Vec<PeekedRecord>),
-    /// So much is fetched completely, and the API is proven to filter by this field.
-    Covered(Windows, Option<Field>),
+    /// So much is fetched completely, and so much is learnt of the API.
+    Covered(Windows, Knowledge),
 }
 
 /// Fetches what a job is missing; every page is in the spool before `told` hears of it. Where `told` answers
@@ -178,7 +181,8 @@ impl Fetch {
         let options = Options {
             per_page: job.per_page,
             max_in_flight: endpoint.most_in_flight,
-            ..Options::default()
+            knowledge: job.knowledge,
+            density: std::mem::take(&mut job.density),
         };
         let kept = std::mem::take(&mut job.kept);
         let (names, chains) = resume::chains(kept, job.per_page, &job.missing);
@@ -207,7 +211,7 @@ impl Fetch {
     }
 
     fn covered(&self) -> Event {
-        Event::Covered(self.scheduler.covered(), self.scheduler.learnt().filter)
+        Event::Covered(self.scheduler.covered(), self.scheduler.learnt())
     }
 
     /// Sends a request on its way.
@@ -240,10 +244,11 @@ impl Fetch {
         };
         let endpoint = Arc::clone(&self.endpoint);
         let (dataset, id, retryable) = (self.job.dataset, request.chain, request.retryable);
+        let tally = Arc::clone(&self.job.tally);
         let mut enough = self.enough.1.clone();
         self.flying.spawn(async move {
             let page = tokio::select! {
-                answered = endpoint.answer(dataset, &ask, retryable, sent) => match answered {
+                answered = endpoint.answer(dataset, &ask, retryable, sent, &tally) => match answered {
                     // once answered it is kept, whatever happens
                     Ok((answer, peek)) => endpoint.keep(header, answer, peek).await,
                     Err(error) => Err(error),
@@ -344,11 +349,12 @@ impl Endpoint {
         ask: &Ask,
         retryable: bool,
         sent: Instant,
+        tally: &Tally,
     ) -> Result<(Answer, Peek), NoPage> {
         let read = |body: &[u8]| dataset::peek(dataset, body).map_err(|error| error.to_string());
         let page = self
             .client
-            .page(ask, retryable, &self.budget, sent, &self.tally, read)
+            .page(ask, retryable, &self.budget, sent, tally, read)
             .await;
         page.map_err(|error| NoPage::Ask(ask.window, error))
     }

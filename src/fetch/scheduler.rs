@@ -30,7 +30,7 @@ use chain::{Chain, CursorSign, Flight, State};
 use density::{Density, as_f64};
 
 pub use belief::{Direction, Field, Order};
-pub use facts::{ChainId, FetchError, KeptChain, Next, PageFacts, RecordFacts, Request};
+pub use facts::{ChainId, FetchError, KeptChain, Knowledge, Next, PageFacts, RecordFacts, Request};
 
 /// The most requests in flight where nobody says otherwise.
 pub const MAX_IN_FLIGHT: usize = 64;
@@ -38,8 +38,6 @@ pub const MAX_IN_FLIGHT: usize = 64;
 const MOST_RESTARTS: u32 = 16;
 /// As long as nothing is known a range is thought to hold so many pages.
 const GUESSED_PAGES: f64 = 64.0;
-/// Bars of the histogram that [`Scheduler::learnt`] hands on.
-const BARS: usize = 256;
 
 /// How to schedule.
 #[derive(Debug, Clone)]
@@ -50,6 +48,8 @@ pub struct Options {
     pub max_in_flight: usize,
     /// What an earlier run learnt: where to begin believing, never a proof.
     pub knowledge: Knowledge,
+    /// Records over time, as far as an earlier run saw them; parts may be missing.
+    pub density: Vec<(Window, u64)>,
 }
 
 impl Default for Options {
@@ -58,23 +58,9 @@ impl Default for Options {
             per_page: 1_000,
             max_in_flight: MAX_IN_FLIGHT,
             knowledge: Knowledge::default(),
+            density: Vec::new(),
         }
     }
-}
-
-/// What a run learns of an API.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Knowledge {
-    /// The order of records, on the field that windows filter.
-    pub order: Option<Order>,
-    /// The field that windows filter, where every other one is disproven.
-    pub filter: Option<Field>,
-    /// Whether a window was seen to include its first second.
-    pub includes_first_second: bool,
-    /// Records over time; parts may be missing.
-    pub density: Vec<(Window, u64)>,
-    /// The most requests that were in flight at a time: rate times latency.
-    pub in_flight: Option<usize>,
 }
 
 /// How far an export is.
@@ -143,11 +129,7 @@ impl Scheduler {
         let ranges: Windows = ranges.into_iter().collect();
         let hull = ranges.hull().unwrap_or(Window::new(0, 0));
         let per_page = options.per_page.max(1);
-        let density = Density::new(
-            hull,
-            GUESSED_PAGES * f64::from(per_page),
-            &options.knowledge.density,
-        );
+        let density = Density::new(hull, GUESSED_PAGES * f64::from(per_page), &options.density);
         let belief = Belief::new(options.knowledge.order);
         Self {
             mode: belief.mode(),
@@ -321,9 +303,11 @@ impl Scheduler {
                 Mode::Ordered(order) if !self.order_fell => Some(order),
                 _ => None,
             },
-            filter: self.belief.filter(),
+            filter: self.belief.filter().or_else(|| {
+                let earlier = self.options.knowledge.filter;
+                earlier.filter(|field| self.belief.may_filter(*field))
+            }),
             includes_first_second: self.belief.includes_first_second(),
-            density: self.density.histogram(BARS),
             in_flight: (self.pages > 0).then_some(self.width),
         }
     }

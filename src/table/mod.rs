@@ -51,10 +51,6 @@ pub struct Entry {
     pub first: Option<Timestamp>,
     /// Time of the last row that has one.
     pub last: Option<Timestamp>,
-    /// Records that came again as they were, over all runs.
-    pub duplicates: u64,
-    /// Records that gave way to another version, over all runs.
-    pub superseded: u64,
 }
 
 /// What new rows did to a partition.
@@ -93,7 +89,7 @@ pub struct Staged {
     pub entry: Entry,
     /// What the new rows did.
     pub effect: Effect,
-    /// Whether there is a new file; without one only the entry changes.
+    /// Whether there is a new file; without one nothing of the partition changes.
     pub replaces: bool,
 }
 
@@ -237,18 +233,13 @@ impl Table {
         }));
         let merged = merge::merge(key.dataset, &batches, &all, held)?;
 
-        let known = self.entry(key)?;
         let effect = Effect {
             rows: (merged.rows.len() - held) as u64,
             duplicates: merged.duplicates,
             superseded: merged.superseded,
         };
-        let totals = |entry: &mut Entry| {
-            entry.duplicates += effect.duplicates;
-            entry.superseded += effect.superseded;
-        };
-        if let (Some(mut entry), false) = (known.clone(), merged.changed) {
-            totals(&mut entry);
+        let known = self.entry(key)?;
+        if let (Some(entry), false) = (known, merged.changed) {
             return Ok(Staged {
                 key: key.clone(),
                 entry,
@@ -265,8 +256,7 @@ impl Table {
         std::fs::rename(&unnamed, folder.join(&name)).map_err(Error::io("rename", &unnamed))?;
         store::sync_folder(&folder)?;
         let (first, last) = merge::time_bounds(key.dataset, &batches, &merged.rows);
-        let (duplicates, superseded) = known.map_or((0, 0), |known| (known.duplicates, known.superseded));
-        let mut entry = Entry {
+        let entry = Entry {
             path: key.folder().join(&name),
             rows: merged.rows.len() as u64,
             bytes: written.bytes,
@@ -274,10 +264,7 @@ impl Table {
             ids_sha256: written.ids_sha256,
             first,
             last,
-            duplicates,
-            superseded,
         };
-        totals(&mut entry);
         Ok(Staged {
             key: key.clone(),
             entry,

@@ -8,9 +8,10 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use crate::dataset::Dataset;
+use crate::window::Window;
 
 /// Characters of a bot's name that stand for themselves in a path; all others are percent-encoded.
 const PATH_SAFE: &AsciiSet = &NON_ALPHANUMERIC
@@ -28,15 +29,34 @@ pub fn bot_folder(bot: &str) -> String {
 }
 
 /// The date of a partition; `None` stands for rows whose time cannot be read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Day(pub Option<Date>);
 
+/// The value of the key `date`, as it stands in paths.
 impl fmt::Display for Day {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
-            Some(date) => write!(f, "date={date}"),
-            None => write!(f, "date={NO_DATE}"),
+            Some(date) => write!(f, "{date}"),
+            None => f.write_str(NO_DATE),
         }
+    }
+}
+
+impl Serialize for Day {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Day {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        if text == NO_DATE {
+            return Ok(Self(None));
+        }
+        text.parse()
+            .map(|date| Self(Some(date)))
+            .map_err(de::Error::custom)
     }
 }
 
@@ -57,7 +77,7 @@ impl PartitionKey {
     pub fn folder(&self) -> PathBuf {
         Path::new(self.dataset.name())
             .join(bot_folder(&self.bot))
-            .join(self.day.to_string())
+            .join(format!("date={}", self.day))
     }
 }
 
@@ -86,6 +106,15 @@ impl Zone {
     /// Where the date lies beyond the years that can be told.
     pub fn begin(&self, date: Date) -> Result<Timestamp, jiff::Error> {
         Ok(date.to_zoned(self.0.clone())?.timestamp())
+    }
+
+    /// The seconds of a day; none of the day that stands for no time.
+    #[must_use]
+    pub fn window(&self, day: Day) -> Option<Window> {
+        let date = day.0?;
+        let begin = self.begin(date).ok()?.as_second();
+        let end = self.begin(date.tomorrow().ok()?).ok()?.as_second();
+        Some(Window::new(begin, end))
     }
 
     /// A reader of days, quick where times lie near each other.
@@ -156,20 +185,20 @@ mod tests {
         let mut days = zone.days();
         assert_eq!(
             days.of(at("2023-10-02T03:59:59.999999Z")).to_string(),
-            "date=2023-10-01"
+            "2023-10-01"
         );
-        assert_eq!(days.of(at("2023-10-02T04:00:00Z")).to_string(), "date=2023-10-02");
-        assert_eq!(days.of(None).to_string(), "date=__HIVE_DEFAULT_PARTITION__");
+        assert_eq!(days.of(at("2023-10-02T04:00:00Z")).to_string(), "2023-10-02");
+        assert_eq!(days.of(None).to_string(), NO_DATE);
         // the day on which clocks go back has 25 hours
-        assert_eq!(days.of(at("2023-11-06T04:59:59Z")).to_string(), "date=2023-11-05");
+        assert_eq!(days.of(at("2023-11-06T04:59:59Z")).to_string(), "2023-11-05");
     }
 
     #[test]
     fn a_skipped_midnight_loses_no_time() {
         let zone = Zone::named("America/Sao_Paulo").unwrap();
         let mut days = zone.days();
-        assert_eq!(days.of(at("2018-11-04T02:59:59Z")).to_string(), "date=2018-11-03");
-        assert_eq!(days.of(at("2018-11-04T03:00:00Z")).to_string(), "date=2018-11-04");
+        assert_eq!(days.of(at("2018-11-04T02:59:59Z")).to_string(), "2018-11-03");
+        assert_eq!(days.of(at("2018-11-04T03:00:00Z")).to_string(), "2018-11-04");
     }
 
     #[test]

@@ -3,11 +3,14 @@
 //! Nothing here is ever certain from a few pages. A belief only decides what is worth trying; what it was used
 //! for is proven at the seam (see `seam`), and a belief that falls is mended.
 
+use serde::{Deserialize, Serialize};
+
 use super::facts::RecordFacts;
 use crate::window::Window;
 
 /// A time of a record that a window may filter, or records may be ordered by.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Field {
     /// The record's own time.
     Time,
@@ -16,7 +19,8 @@ pub enum Field {
 }
 
 /// Which way the records of a chain run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Direction {
     /// Earliest first.
     Ascending,
@@ -28,7 +32,7 @@ pub enum Direction {
 ///
 /// Everything that follows from an order is written for one direction only, in *positions*: seconds in an
 /// ascending order, seconds counted backwards in a descending one, so that a chain always runs upwards.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Order {
     /// The field that rises or falls.
     pub field: Field,
@@ -183,6 +187,11 @@ impl Belief {
     /// Whether the field is the one that windows filter, or as good as that one.
     pub(super) fn filters(&self, field: Field) -> bool {
         !self.traces[field as usize].outside && (!self.apart || self.filter() == Some(field))
+    }
+
+    /// Whether nothing seen speaks against the field as the one that windows filter.
+    pub(super) fn may_filter(&self, field: Field) -> bool {
+        !self.traces[field as usize].outside
     }
 
     /// The field that windows filter, where every other one is disproven.

@@ -98,25 +98,6 @@ impl Density {
             margin = margin.saturating_mul(2);
         }
     }
-
-    /// What was observed, as a coarse histogram for a later run.
-    pub(super) fn histogram(&self, bars: usize) -> Vec<(Window, u64)> {
-        let seconds = as_f64(self.hull.seconds());
-        let edge = |bar: usize| self.hull.start + whole(seconds * as_f64(bar) / as_f64(bars.max(1)));
-        (0..bars)
-            .map(|bar| Window::new(edge(bar), edge(bar + 1)))
-            .filter_map(|bar| {
-                let (observed, records) = self.observed.within(bar);
-                let known = observed * 2.0 > as_f64(bar.seconds()) && !bar.is_empty();
-                known.then(|| {
-                    (
-                        bar,
-                        whole(records / observed * as_f64(bar.seconds())).unsigned_abs(),
-                    )
-                })
-            })
-            .collect()
-    }
 }
 
 /// Windows that were read, with their records: sorted and disjoint.

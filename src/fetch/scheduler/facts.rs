@@ -1,5 +1,8 @@
 //! What the scheduler is told of a page, and what it asks for.
 
+use serde::{Deserialize, Serialize};
+
+use super::belief::{Field, Order};
 use crate::window::Window;
 
 /// One record as far as the scheduler cares.
@@ -31,6 +34,20 @@ pub struct PageFacts {
     pub records: Vec<RecordFacts>,
     /// What comes after it.
     pub next: Next,
+}
+
+/// What a run learns of an API, for later ones to begin with.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Knowledge {
+    /// The order of records, on the field that windows filter.
+    pub order: Option<Order>,
+    /// The field that windows filter, where every other one is disproven.
+    pub filter: Option<Field>,
+    /// Whether a window was seen to include its first second.
+    pub includes_first_second: bool,
+    /// The most requests that were in flight at a time: rate times latency.
+    pub in_flight: Option<usize>,
 }
 
 /// Names a chain within one scheduler.
