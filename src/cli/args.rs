@@ -96,6 +96,8 @@ pub(super) enum ProgressKind {
 pub(super) enum Command {
     /// Export a range of time into a table of Parquet files
     Export(Box<ExportArgs>),
+    /// Tell what an export would do, without fetching its data: windows, requests, minutes, files
+    Plan(Box<ExportArgs>),
     /// Show what an export is like: simulates the API and exports a week from it
     Demo(DemoArgs),
     /// Serve a simulated Export API on this machine until stopped
@@ -162,6 +164,14 @@ pub(super) struct ExportArgs {
         hide_env = true
     )]
     pub(super) settle: Duration,
+    /// Only tell what would be done, as `plan` does
+    #[arg(
+        long,
+        value_parser = BoolishValueParser::new(),
+        env = "CONVERSE_EXPORT_DRY_RUN",
+        hide_env = true
+    )]
+    pub(super) dry_run: bool,
     #[command(flatten, next_help_heading = "API")]
     pub(super) api: ApiArgs,
 }

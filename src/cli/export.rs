@@ -8,7 +8,7 @@ use super::{bar, exit_code, told};
 use crate::api::{ApiKey, Connection, Patience};
 use crate::dataset::Dataset;
 use crate::error::{Error, Result, Severity};
-use crate::export::{Options, Outcome, export};
+use crate::export::{Failure, Options, Outcome, export};
 use crate::fetch::Stop;
 use crate::table::Zone;
 use crate::window::Window;
@@ -16,6 +16,9 @@ use crate::window::Window;
 const KEY_VARIABLE: &str = "CONVERSE_EXPORT_API_KEY";
 
 pub(super) async fn run(args: &ExportArgs, told: &Told, stop: Stop) -> Result<u8> {
+    if args.dry_run {
+        return super::plan::run(args, told).await;
+    }
     let options = options(args)?;
     let outcome = export(&options, bar::progress(told), stop).await?;
     report(&outcome, told, options.bots.len())
@@ -30,11 +33,11 @@ pub(super) fn report(outcome: &Outcome, told: &Told, bots: usize) -> Result<u8> 
         told::summary(&outcome.summary);
     }
     told::failures(&outcome.failures);
-    Ok(code(outcome, bots))
+    Ok(code(&outcome.failures, outcome.summary.rejected(), bots))
 }
 
-fn code(outcome: &Outcome, bots: usize) -> u8 {
-    let failures = &outcome.failures;
+/// The exit code of a run over so many bots.
+pub(super) fn code(failures: &[Failure], rejected: u64, bots: usize) -> u8 {
     if let Some(interrupted) = failures
         .iter()
         .find(|failure| failure.error.severity() == Severity::Interrupted)
@@ -45,7 +48,7 @@ fn code(outcome: &Outcome, bots: usize) -> u8 {
     failed_bots.sort_unstable();
     failed_bots.dedup();
     match failures.first() {
-        None => u8::from(outcome.summary.rejected() > 0) * 4,
+        None => u8::from(rejected > 0) * 4,
         Some(_) if failed_bots.len() < bots => 3,
         // what a person must mend counts more than what may heal by itself
         Some(_) => failures
@@ -56,7 +59,7 @@ fn code(outcome: &Outcome, bots: usize) -> u8 {
     }
 }
 
-fn options(args: &ExportArgs) -> Result<Options> {
+pub(super) fn options(args: &ExportArgs) -> Result<Options> {
     let zone = Zone::named(&args.timezone).map_err(|_| Error::Usage {
         what: format!("--timezone {} is not known", args.timezone),
         hint: "give an IANA name such as Europe/Berlin or UTC".into(),

@@ -4,6 +4,7 @@ mod args;
 mod bar;
 mod demo;
 mod export;
+mod plan;
 mod simulate;
 mod told;
 
@@ -31,6 +32,7 @@ pub fn main() -> ExitCode {
     let done = runtime.block_on(async {
         match &cli.command {
             Command::Export(args) => export::run(args, &cli.told, stop.clone()).await,
+            Command::Plan(args) => plan::run(args, &cli.told).await,
             Command::Demo(args) => demo::run(args, &cli.told, stop.clone()).await,
             Command::Simulate(args) => simulate::run(args, stop.clone()).await,
         }

@@ -105,6 +105,35 @@ pub(super) fn data(text: &str) -> crate::error::Result<()> {
     }
 }
 
+/// A number with its thousands set apart: `12 345`.
+pub(super) fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (place, digit) in digits.char_indices() {
+        if place > 0 && (digits.len() - place) % 3 == 0 {
+            text.push(' ');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// A size in the largest unit of 1000 that keeps a digit before the point: `7.8 MB`.
+pub(super) fn bytes(number: u64) -> String {
+    let (mut size, mut unit) = (number as f64, "B");
+    for larger in ["kB", "MB", "GB", "TB"] {
+        if size < 999.5 {
+            break;
+        }
+        (size, unit) = (size / 1000.0, larger);
+    }
+    match unit {
+        "B" => format!("{number} B"),
+        _ if size < 9.95 => format!("{size:.1} {unit}"),
+        _ => format!("{size:.0} {unit}"),
+    }
+}
+
 /// Prints a run's summary for people.
 pub(super) fn summary(summary: &Summary) {
     for (name, dataset) in &summary.datasets {
@@ -138,4 +167,25 @@ fn sentence(dataset: &DatasetSummary) -> String {
         parts.push(format!("the API filters by {field}"));
     }
     parts.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_and_sizes_can_be_read() {
+        assert_eq!(
+            ["0", "999", "1 000", "12 345 678"],
+            [0, 999, 1000, 12_345_678]
+                .map(grouped)
+                .each_ref()
+                .map(String::as_str)
+        );
+        let sizes = [0, 999, 1_000, 7_840_000, 12_300_000, 999_700_000].map(bytes);
+        assert_eq!(
+            ["0 B", "999 B", "1.0 kB", "7.8 MB", "12 MB", "1.0 GB"],
+            sizes.each_ref().map(String::as_str)
+        );
+    }
 }

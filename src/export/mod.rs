@@ -1,7 +1,9 @@
 //! The whole way of an export: plan, fetch, spool, decode, build, commit.
 
 mod build;
+mod forecast;
 mod options;
+mod probe;
 mod progress;
 mod summary;
 
@@ -14,6 +16,7 @@ use futures_util::future::join_all;
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::mpsc;
 
+pub use forecast::{Basis, Forecast, JobForecast, forecast};
 pub use options::{DEFAULT_BASE_URL, DEFAULT_REQUESTS_PER_SECOND, DEFAULT_SETTLE, MAX_PER_PAGE, Options};
 pub use progress::{Progress, Silent};
 pub use summary::{Changed, DatasetSummary, Summary};

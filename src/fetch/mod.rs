@@ -132,6 +132,22 @@ pub async fn fetch(
 }
 
 impl Endpoint {
+    /// Asks for one page that is only looked at: nothing of it is kept.
+    ///
+    /// # Errors
+    /// Where the API does not give it.
+    pub async fn look(&self, dataset: Dataset, ask: &Ask, tally: &Tally) -> Result<(Answer, Peek)> {
+        let sent = self.budget.permit().await.spend();
+        let read = |body: &[u8]| dataset::peek(dataset, body).map_err(|error| error.to_string());
+        let page = self.client.page(ask, true, &self.budget, sent, tally, read).await;
+        page.map_err(|source| Error::Fetch {
+            dataset: dataset.name(),
+            bot: ask.bot.clone(),
+            window: ask.window.to_string(),
+            source,
+        })
+    }
+
     /// Waits until a request may go, then takes the scheduler's word on which.
     async fn next(&self, scheduler: &mut Scheduler) -> Result<Option<(Request, Instant)>> {
         let closed = |_: AcquireError| Error::Internal("the endpoint was closed".into());

@@ -45,10 +45,39 @@ pub(crate) fn write(
     batches: &[RecordBatch],
     rows: &[RowRef],
 ) -> Result<Written> {
-    let failed = |source: ParquetError| Error::parquet("write", path)(source);
     let file = File::create(path).map_err(Error::io("create", path))?;
+    let buffered = BufWriter::with_capacity(1 << 18, file);
+    let (buffered, written) = encode(buffered, path, key, batches, rows)?;
+    let file = buffered
+        .into_inner()
+        .map_err(|error| Error::io("write", path)(error.into_error()))?;
+    file.sync_all().map_err(Error::io("write", path))?;
+    Ok(written)
+}
+
+/// How large the file of a batch would be, in bytes.
+///
+/// # Errors
+/// Where its rows cannot be written as Parquet.
+pub fn size(key: &PartitionKey, batch: &RecordBatch) -> Result<u64> {
+    let count = u32::try_from(batch.num_rows()).map_err(|error| Error::Internal(error.to_string()))?;
+    let rows: Vec<RowRef> = (0..count).map(|row| RowRef { batch: 0, row }).collect();
+    let nowhere = Path::new("a file that is only measured");
+    let (_, written) = encode(io::sink(), nowhere, key, std::slice::from_ref(batch), &rows)?;
+    Ok(written.bytes)
+}
+
+/// Writes rows as Parquet; `path` is told in errors.
+fn encode<W: Write + Send>(
+    output: W,
+    path: &Path,
+    key: &PartitionKey,
+    batches: &[RecordBatch],
+    rows: &[RowRef],
+) -> Result<(W, Written)> {
+    let failed = |source: ParquetError| Error::parquet("write", path)(source);
     let output = Hashing {
-        inner: BufWriter::with_capacity(1 << 18, file),
+        inner: output,
         sha256: Sha256::new(),
         bytes: 0,
     };
@@ -68,16 +97,12 @@ pub(crate) fn write(
         writer.write(&gathered).map_err(failed)?;
     }
     let output = writer.into_inner().map_err(failed)?;
-    let file = output
-        .inner
-        .into_inner()
-        .map_err(|error| Error::io("write", path)(error.into_error()))?;
-    file.sync_all().map_err(Error::io("write", path))?;
-    Ok(Written {
+    let written = Written {
         bytes: output.bytes,
         sha256: hex(&output.sha256.finalize()),
         ids_sha256: hex(&ids.finalize()),
-    })
+    };
+    Ok((output.inner, written))
 }
 
 /// All rows of a file, in batches.

@@ -19,8 +19,9 @@ pub use partition::{Day, Days, PartitionKey, Zone, bot_folder};
 pub use settings::{SCHEMA_VERSION, Settings};
 
 pub(crate) use file::hex;
-pub use file::read as read_file;
+pub use file::{read as read_file, size as file_size};
 
+use crate::dataset::Dataset;
 use crate::error::{Error, Result};
 use crate::store;
 
@@ -174,15 +175,25 @@ impl Table {
     /// # Errors
     /// Where the entry cannot be read.
     pub fn entry(&self, key: &PartitionKey) -> Result<Option<Entry>> {
-        let path = self.entry_path(key);
-        let Some(content) = store::read_if_there(&path)? else {
-            return Ok(None);
-        };
-        let entry = serde_json::from_slice(&content);
-        entry.map(Some).map_err(|error| Error::Damaged {
-            path,
-            what: error.to_string(),
-        })
+        read_entry(&self.entry_path(key))
+    }
+
+    /// Bytes of a row on average, over at most so many partitions of a dataset of a bot; 0 where there are none.
+    ///
+    /// # Errors
+    /// Where an entry cannot be read.
+    pub fn row_bytes(&self, dataset: Dataset, bot: &str, partitions: usize) -> Result<f64> {
+        let folder = self.own_folder().join("partitions").join(dataset.name());
+        let folder = folder.join(bot_folder(bot));
+        let names = store::names(&folder)?;
+        let (mut bytes, mut rows) = (0, 0);
+        for name in names.iter().step_by(names.len() / partitions.max(1) + 1) {
+            if let Some(entry) = read_entry(&folder.join(name))? {
+                bytes += entry.bytes;
+                rows += entry.rows;
+            }
+        }
+        Ok(if rows > 0 { bytes as f64 / rows as f64 } else { 0.0 })
     }
 
     /// All rows that a partition holds.
@@ -315,4 +326,15 @@ impl Table {
         path.push(".json");
         path.into()
     }
+}
+
+fn read_entry(path: &Path) -> Result<Option<Entry>> {
+    let Some(content) = store::read_if_there(path)? else {
+        return Ok(None);
+    };
+    let entry = serde_json::from_slice(&content);
+    entry.map(Some).map_err(|error| Error::Damaged {
+        path: path.to_owned(),
+        what: error.to_string(),
+    })
 }

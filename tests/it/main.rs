@@ -9,6 +9,7 @@ mod odd;
 mod open;
 mod pace;
 mod pieces;
+mod plan;
 mod refused;
 mod resumed;
 mod run;

@@ -1,0 +1,133 @@
+//! `converse-export plan`, and `export --dry-run`: what an export would do.
+
+use comfy_table::presets::NOTHING;
+use comfy_table::{CellAlignment, Table as Grid};
+use jiff::{SignedDuration, SpanRound, Unit};
+
+use super::args::{ExportArgs, Told};
+use super::{export, told};
+use crate::error::{Error, Result};
+use crate::export::{Basis, Forecast, Options, forecast};
+use crate::window::Windows;
+
+pub(super) async fn run(args: &ExportArgs, told: &Told) -> Result<u8> {
+    let options = export::options(args)?;
+    let (forecast, failures) = forecast(&options).await?;
+    if told.json {
+        let json = serde_json::to_string_pretty(&forecast);
+        told::data(&json.map_err(|error| Error::Internal(error.to_string()))?)?;
+    } else {
+        told::data(&text(&forecast, &options))?;
+    }
+    told::failures(&failures);
+    Ok(export::code(&failures, 0, options.bots.len()))
+}
+
+fn text(forecast: &Forecast, options: &Options) -> String {
+    let mut grid = Grid::new();
+    grid.load_style(NOTHING).set_header([
+        "dataset", "bot", "complete", "missing", "records", "requests", "windows", "files", "size",
+    ]);
+    for column in 4..9 {
+        if let Some(column) = grid.column_mut(column) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    for job in &forecast.jobs {
+        let about = |number: u64| match job.basis {
+            Basis::Nothing => "0".to_owned(),
+            _ => format!("~{}", told::grouped(number)),
+        };
+        grid.add_row([
+            job.dataset.name().to_owned(),
+            job.bot.clone(),
+            length(&job.complete),
+            length(&job.missing),
+            about(job.records),
+            about(job.requests),
+            job.windows.to_string(),
+            about(job.files),
+            format!(
+                "{}{}",
+                if job.bytes > 0 { "~" } else { "" },
+                told::bytes(job.bytes)
+            ),
+        ]);
+    }
+    let sum = |what: fn(&crate::export::JobForecast) -> u64| forecast.jobs.iter().map(what).sum::<u64>();
+    let (requests, probes, kept) = (
+        sum(|job| job.requests),
+        sum(|job| job.probes),
+        sum(|job| job.kept_pages),
+    );
+    let mut lines = vec![grid.trim_fmt()];
+    lines.push(String::new());
+    lines.push(match forecast.seconds {
+        _ if requests == 0 => {
+            "everything is in the table already: an export would make no request".to_owned()
+        }
+        Some(seconds) => format!(
+            "about {} at {} requests a second on each endpoint",
+            duration(seconds),
+            options.requests_per_second
+        ),
+        None => "as long as the API takes, since no limit is set".to_owned(),
+    });
+    if kept > 0 {
+        lines.push(format!(
+            "{kept} pages of an interrupted run are kept and not asked for again"
+        ));
+    }
+    lines.push(match probes {
+        0 => "nothing was asked, nothing was written".to_owned(),
+        _ => format!("estimated from {probes} probing requests; nothing was written"),
+    });
+    lines.join("\n")
+}
+
+/// How much time windows hold, in days or less.
+fn length(windows: &Windows) -> String {
+    match windows.seconds() {
+        0 => "–".to_owned(),
+        seconds if seconds % 86_400 == 0 => format!("{}d", seconds / 86_400),
+        seconds => span(SignedDuration::from_secs(seconds)),
+    }
+}
+
+fn duration(seconds: f64) -> String {
+    SignedDuration::try_from_secs_f64(seconds.ceil()).map_or_else(|_| "for ever".to_owned(), span)
+}
+
+/// Days to seconds, the two largest units.
+fn span(length: SignedDuration) -> String {
+    let smallest = match length.as_secs() {
+        ..3600 => Unit::Second,
+        3600..86_400 => Unit::Minute,
+        _ => Unit::Hour,
+    };
+    let rounded = jiff::Span::try_from(length).and_then(|span| {
+        span.round(
+            SpanRound::new()
+                .largest(Unit::Day)
+                .smallest(smallest)
+                .days_are_24_hours(),
+        )
+    });
+    rounded.map_or_else(|_| format!("{length:#}"), |span| format!("{span:#}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lengths_are_told_in_two_units() {
+        assert_eq!(duration(62.4), "1m 3s");
+        assert_eq!(duration(3600.0 * 30.0), "1d 6h");
+        assert_eq!(duration(0.2), "1s");
+        let windows = |seconds| std::iter::once(crate::window::Window::new(0, seconds)).collect();
+        assert_eq!(length(&windows(5 * 86_400)), "5d");
+        assert_eq!(length(&windows(5 * 86_400 + 7200)), "5d 2h");
+        assert_eq!(length(&Windows::new()), "–");
+    }
+}

@@ -1,0 +1,198 @@
+//! What an export would do, told without fetching its data: from what the table holds or, where that says too
+//! little, from a few probing requests.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::probe::{Probed, probe};
+use super::{Failure, Options, endpoints, plan, settings};
+use crate::api::Client;
+use crate::dataset::Dataset;
+use crate::error::{Error, Result};
+use crate::fetch::{Endpoint, Job};
+use crate::ledger::Ledger;
+use crate::spool::Spool;
+use crate::table::{Table, Zone};
+use crate::window::{Window, Windows};
+
+/// What the table holds says enough of the rest where it spans so many seconds, or this part of what is missing.
+const ENOUGH_SECONDS: i64 = 28 * 86_400;
+const ENOUGH_PART: i64 = 4;
+/// Chains that it takes to hide the latency cost about so many requests each beyond the fewest possible.
+const BEYOND: f64 = 1.5;
+/// Thought of the latency where nothing was asked.
+const USUAL_LATENCY: Duration = Duration::from_millis(500);
+/// Manifest entries that are looked at for the size of a row.
+const ENTRIES: usize = 50;
+
+/// What an export would do.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Forecast {
+    /// For each dataset of each bot.
+    pub jobs: Vec<JobForecast>,
+    /// How long all of it would take, datasets side by side; none where there is no limit to reckon with.
+    pub seconds: Option<f64>,
+}
+
+/// What an export would do for a dataset of a bot. Records and all that follows from them are estimates.
+#[derive(Clone, Debug, Serialize)]
+pub struct JobForecast {
+    /// The dataset.
+    pub dataset: Dataset,
+    /// The bot.
+    pub bot: String,
+    /// What was asked for.
+    pub range: Window,
+    /// What of it is complete already.
+    pub complete: Windows,
+    /// What of it would be asked for.
+    pub missing: Windows,
+    /// Pages that an interrupted run kept, which are not asked for again.
+    pub kept_pages: u64,
+    /// What the estimates rest on.
+    pub basis: Basis,
+    /// Requests that were made to tell this.
+    pub probes: u64,
+    /// Records still to come.
+    pub records: u64,
+    /// Requests that they take.
+    pub requests: u64,
+    /// Windows that would be open at a time.
+    pub windows: u64,
+    /// Partitions, each a file, that would be written.
+    pub files: u64,
+    /// Their size together.
+    pub bytes: u64,
+}
+
+/// What an estimate rests on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Basis {
+    /// Nothing is missing.
+    Nothing,
+    /// Days that the table holds already.
+    Table,
+    /// Probing requests.
+    Probes,
+}
+
+/// Tells what [`export`](super::export) would do with the same options. Nothing is written.
+///
+/// # Errors
+/// Where the options make no sense or the folder cannot be read. A dataset that could not be probed is among the
+/// failures.
+pub async fn forecast(options: &Options) -> Result<(Forecast, Vec<Failure>)> {
+    options.check()?;
+    let table = Table::open(&options.out, settings(options))?;
+    let (zone, own) = (table.zone()?, table.own_folder());
+    let spool = std::sync::Arc::new(Spool::open(&own.join("pages"))?);
+    let ledger = Ledger::load(&Ledger::path(&own))?;
+    let client = Client::new(options.connection.clone()).map_err(Error::Connection)?;
+    let client = std::sync::Arc::new(client);
+    let endpoints = endpoints(options, &client, &spool);
+
+    let (mut forecast, mut failures) = (Forecast::default(), Vec::new());
+    let mut seconds: BTreeMap<Dataset, f64> = BTreeMap::new();
+    for job in plan(options, &ledger, &spool, &zone)? {
+        match foresee(&job, &table, &zone, &endpoints[&job.dataset], options).await {
+            Ok((told, latency)) => {
+                if options.requests_per_second > 0.0 && told.requests > 0 {
+                    *seconds.entry(job.dataset).or_insert(latency) +=
+                        told.requests as f64 / options.requests_per_second;
+                }
+                forecast.jobs.push(told);
+            }
+            Err(error) => failures.push(Failure {
+                dataset: job.dataset,
+                bot: job.bot,
+                error,
+            }),
+        }
+    }
+    forecast.seconds = (options.requests_per_second > 0.0).then(|| seconds.into_values().fold(0.0, f64::max));
+    Ok((forecast, failures))
+}
+
+async fn foresee(
+    job: &Job,
+    table: &Table,
+    zone: &Zone,
+    endpoint: &Endpoint,
+    options: &Options,
+) -> Result<(JobForecast, f64)> {
+    let mut complete: Windows = std::iter::once(job.range).collect();
+    complete.subtract_all(&job.missing);
+    let kept: usize = job.kept.iter().map(|(_, page)| page.records.len()).sum();
+    let (held_seconds, held_rows) = held(job);
+    let (basis, probed) = if job.missing.is_empty() {
+        (Basis::Nothing, Probed::default())
+    } else if held_seconds >= ENOUGH_SECONDS || held_seconds * ENOUGH_PART >= job.missing.seconds() {
+        let told = Probed {
+            records: held_rows as f64 / held_seconds as f64 * job.missing.seconds() as f64,
+            row_bytes: table.row_bytes(job.dataset, &job.bot, ENTRIES)?,
+            ..Probed::default()
+        };
+        (Basis::Table, told)
+    } else {
+        (Basis::Probes, probe(job, endpoint).await?)
+    };
+    let left = (probed.records - kept as f64).max(0.0);
+    let latency = probed.latency.unwrap_or(USUAL_LATENCY).as_secs_f64();
+    let pages = (left / f64::from(job.per_page)).ceil();
+    let windows = ((options.requests_per_second * latency).ceil() + 1.0).min(pages);
+    let beyond = if windows > 1.0 {
+        (BEYOND * windows).floor()
+    } else {
+        0.0
+    };
+    // even an empty range is asked for once
+    let least = u64::from(basis != Basis::Nothing);
+    let days = days(&job.missing, zone);
+    let told = JobForecast {
+        dataset: job.dataset,
+        bot: job.bot.clone(),
+        range: job.range,
+        complete,
+        missing: job.missing.clone(),
+        kept_pages: job.kept.len() as u64,
+        basis,
+        probes: probed.requests,
+        records: whole(left),
+        requests: whole(pages + beyond).max(least),
+        windows: whole(windows).max(least),
+        files: days.min(whole(probed.records.ceil())),
+        bytes: whole(probed.records * probed.row_bytes),
+    };
+    Ok((told, latency))
+}
+
+/// Seconds and rows of the days that the table holds.
+fn held(job: &Job) -> (i64, u64) {
+    let days = job.density.iter();
+    days.fold((0, 0), |(seconds, rows), (day, held)| {
+        (seconds + day.seconds(), rows + held)
+    })
+}
+
+/// The days, in the table's zone, that windows touch.
+fn days(windows: &Windows, zone: &Zone) -> u64 {
+    let mut days = zone.days();
+    let mut day = |second: i64| days.of(Some(second.saturating_mul(1_000_000))).0;
+    let spans = windows.iter().filter_map(|window| {
+        let (first, last) = (day(window.start)?, day(window.end - 1)?);
+        Some(u64::from((last - first).get_days().unsigned_abs()) + 1)
+    });
+    spans.sum()
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "an estimate, never negative"
+)]
+fn whole(estimate: f64) -> u64 {
+    estimate.round() as u64
+}

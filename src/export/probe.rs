@@ -1,0 +1,162 @@
+//! How many records a range may hold, reckoned from a few small windows of it.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::api::Ask;
+use crate::dataset::{Next, Peek, PeekedRecord, decode};
+use crate::error::{Error, Result};
+use crate::fetch::{Endpoint, Job};
+use crate::table::{Day, PartitionKey, file_size};
+use crate::window::{Window, Windows};
+
+/// The range is looked at in so many equal parts.
+const PARTS: i64 = 6;
+/// The first window that is asked for is this long at most.
+const FIRST: i64 = 6 * 3600;
+/// Later ones are as long as holds about this part of a page.
+const PORTION: f64 = 0.6;
+/// A window that held too much is asked for again, this much shorter, so many times in all.
+const SHORTER: i64 = 16;
+const AGAIN: u64 = 3;
+/// The golden ratio: places within the parts that do not all fall on the same hour of the day.
+const GOLDEN: f64 = 0.618_034;
+
+/// What probing told.
+#[derive(Debug, Default)]
+pub(super) struct Probed {
+    pub(super) records: f64,
+    /// Size of a row in a file; 0 where no record was seen.
+    pub(super) row_bytes: f64,
+    /// The median of the answers.
+    pub(super) latency: Option<Duration>,
+    pub(super) requests: u64,
+}
+
+/// Asks for a small window in each part of what a job is missing.
+pub(super) async fn probe(job: &Job, endpoint: &Endpoint) -> Result<Probed> {
+    let mut latencies = Vec::new();
+    let (mut probed, mut again) = (Probed::default(), 0);
+    let mut all = Told::default();
+    let part = (job.missing.seconds() / PARTS).max(1);
+    let parts = job.missing.seconds().min(PARTS);
+    for number in 0..parts {
+        let mut length = all.seconds_of(PORTION * f64::from(job.per_page)).unwrap_or(FIRST);
+        let told = loop {
+            length = length.clamp(1, part);
+            let place = (GOLDEN * (number + 1) as f64).fract() * (part - length) as f64;
+            let window = within(&job.missing, number * part + whole(place), length);
+            let begin = Instant::now();
+            let (body, page) = look(job, endpoint, window).await?;
+            latencies.push(begin.elapsed());
+            if !page.records.is_empty() {
+                probed.row_bytes = row_bytes(job, &body)?;
+            }
+            match told(&page, window) {
+                Some(told) => break told,
+                None if again < AGAIN && length > 1 => {
+                    again += 1;
+                    length = window.seconds() / SHORTER;
+                }
+                // at least so many
+                None => break Told::new(window.seconds(), &page),
+            }
+        };
+        all.seconds += told.seconds;
+        all.records += told.records;
+        probed.records += told.records / told.seconds * job.missing.seconds() as f64 / parts as f64;
+    }
+    probed.requests = latencies.len() as u64;
+    latencies.sort_unstable();
+    probed.latency = latencies.get(latencies.len() / 2).copied();
+    Ok(probed)
+}
+
+/// What pages told: of so many seconds all records.
+#[derive(Clone, Copy, Default)]
+struct Told {
+    seconds: f64,
+    records: f64,
+}
+
+impl Told {
+    fn new(seconds: i64, page: &Peek) -> Self {
+        Self {
+            seconds: seconds.max(1) as f64,
+            records: page.records.len() as f64,
+        }
+    }
+
+    /// How many seconds may hold so many records.
+    fn seconds_of(&self, records: f64) -> Option<i64> {
+        (self.records > 0.0).then(|| whole(records * self.seconds / self.records))
+    }
+}
+
+/// What a page tells; nothing where it tells of no part of its window all.
+fn told(page: &Peek, window: Window) -> Option<Told> {
+    if !matches!(page.cursor, Next::Cursor(_)) {
+        return Some(Told::new(window.seconds(), page));
+    }
+    let second = |record: &PeekedRecord| record.time.map(|time| time.div_euclid(1_000_000));
+    let times: Option<Vec<i64>> = page.records.iter().map(second).collect();
+    let times = times.filter(|times| times.iter().all(|time| window.contains(*time)))?;
+    let (first, last) = (*times.first()?, *times.last()?);
+    let seconds = if times.is_sorted() {
+        last - window.start
+    } else if times.is_sorted_by(|a, b| a >= b) {
+        window.end - last
+    } else {
+        return None;
+    };
+    (first != last).then(|| Told::new(seconds, page))
+}
+
+/// The window of so many seconds that begins so many seconds into a set, as far as it lies in one piece.
+fn within(windows: &Windows, mut offset: i64, length: i64) -> Window {
+    for window in windows {
+        if offset < window.seconds() {
+            let start = window.start + offset;
+            return Window::new(start, (start + length).min(window.end));
+        }
+        offset -= window.seconds();
+    }
+    windows.hull().unwrap_or(Window::new(0, 0))
+}
+
+async fn look(job: &Job, endpoint: &Endpoint, window: Window) -> Result<(Vec<u8>, Peek)> {
+    let ask = Ask {
+        endpoint: job.dataset.endpoint(),
+        bot: job.bot.clone(),
+        window,
+        per_page: job.per_page,
+        cursor: None,
+    };
+    let (answer, page) = endpoint.look(job.dataset, &ask, &job.tally).await?;
+    Ok((answer.body, page))
+}
+
+fn row_bytes(job: &Job, body: &[u8]) -> Result<f64> {
+    let decoded = decode(job.dataset, body).map_err(|error| Error::Internal(error.to_string()))?;
+    let key = PartitionKey {
+        dataset: job.dataset,
+        bot: job.bot.clone(),
+        day: Day(None),
+    };
+    let rows = decoded.batch.num_rows();
+    let (bytes, empty) = (
+        file_size(&key, &decoded.batch)?,
+        file_size(&key, &decoded.batch.slice(0, 0))?,
+    );
+    Ok(if rows > 0 {
+        (bytes - empty) as f64 / rows as f64
+    } else {
+        0.0
+    })
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "an estimate")]
+fn whole(estimate: f64) -> i64 {
+    estimate.round() as i64
+}
