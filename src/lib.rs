@@ -7,6 +7,7 @@ pub mod api;
 pub mod cli;
 pub mod commit;
 pub mod dataset;
+pub mod doctor;
 pub mod error;
 pub mod export;
 pub mod fetch;

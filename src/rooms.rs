@@ -18,6 +18,10 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("commit", &["error", "ledger", "spool", "store", "table"]),
     ("fetch", &["api", "dataset", "error", "spool", "window"]),
     (
+        "doctor",
+        &["api", "dataset", "error", "fetch", "ledger", "table", "window"],
+    ),
+    (
         "export",
         &[
             "api", "commit", "dataset", "error", "fetch", "ledger", "rejected", "spool", "table", "window",
@@ -28,6 +32,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
         &[
             "api",
             "dataset",
+            "doctor",
             "error",
             "export",
             "fetch",

@@ -141,7 +141,11 @@ impl Client {
         }
     }
 
-    async fn attempt(&self, ask: &Ask, tally: &Tally) -> Result<Answer, Failure> {
+    /// Asks once, whatever comes of it; the body is not looked at.
+    ///
+    /// # Errors
+    /// What went wrong with the attempt.
+    pub async fn attempt(&self, ask: &Ask, tally: &Tally) -> Result<Answer, Failure> {
         let asked = Timestamp::now();
         let mut response = self
             .http

@@ -98,6 +98,8 @@ pub(super) enum Command {
     Export(Box<ExportArgs>),
     /// Tell what an export would do, without fetching its data: windows, requests, minutes, files
     Plan(Box<ExportArgs>),
+    /// Ask the API what its documentation leaves open, with about ten requests to each endpoint
+    Doctor(Box<DoctorArgs>),
     /// Show what an export is like: simulates the API and exports a week from it
     Demo(DemoArgs),
     /// Serve a simulated Export API on this machine until stopped
@@ -172,6 +174,41 @@ pub(super) struct ExportArgs {
         hide_env = true
     )]
     pub(super) dry_run: bool,
+    #[command(flatten, next_help_heading = "API")]
+    pub(super) api: ApiArgs,
+}
+
+const DOCTOR_EXAMPLES: &str = "\
+Examples:
+  # what is this API like?
+  converse-export doctor --bot r3-218210
+
+  # the same, and let exports into this table begin with it
+  converse-export doctor --bot r3-218210 --start 2023-10-01 --end 2023-10-06 --out ./lake";
+
+#[derive(Debug, Args)]
+#[command(after_help = DOCTOR_EXAMPLES)]
+pub(super) struct DoctorArgs {
+    /// The bot's name or id
+    #[arg(long, value_name = "NAME", env = "CONVERSE_EXPORT_BOT", hide_env = true)]
+    pub(super) bot: String,
+    /// Where to look for records, from: YYYY-MM-DD, RFC 3339 or Unix seconds [default: 30 days before --end]
+    #[arg(long, value_name = "TIME", env = "CONVERSE_EXPORT_START", hide_env = true)]
+    pub(super) start: Option<Moment>,
+    /// Where to look for records, to [default: now]
+    #[arg(long, value_name = "TIME", env = "CONVERSE_EXPORT_END", hide_env = true)]
+    pub(super) end: Option<Moment>,
+    /// What to ask about, conversations or messages; may be given twice [default: both]
+    #[arg(
+        long,
+        value_name = "DATASET",
+        env = "CONVERSE_EXPORT_DATASET",
+        hide_env = true
+    )]
+    pub(super) dataset: Vec<Dataset>,
+    /// Keep what was learnt in the table of this folder, so that exports begin with it
+    #[arg(long, value_name = "PATH", env = "CONVERSE_EXPORT_OUT", hide_env = true)]
+    pub(super) out: Option<PathBuf>,
     #[command(flatten, next_help_heading = "API")]
     pub(super) api: ApiArgs,
 }

@@ -70,13 +70,6 @@ pub(super) fn options(args: &ExportArgs) -> Result<Options> {
             hint: "give a date between the years 1 and 9998".into(),
         })
     };
-    let mut datasets = if args.dataset.is_empty() {
-        Dataset::ALL.to_vec()
-    } else {
-        args.dataset.clone()
-    };
-    datasets.sort_unstable();
-    datasets.dedup();
     let mut bots = Vec::new();
     for bot in &args.bot {
         if !bots.contains(bot) {
@@ -85,7 +78,7 @@ pub(super) fn options(args: &ExportArgs) -> Result<Options> {
     }
     let options = Options {
         bots,
-        datasets,
+        datasets: datasets(&args.dataset),
         range: Window::new(seconds(args.start)?, seconds(args.end)?),
         out: args.out.clone(),
         connection: connection(&args.api)?,
@@ -99,7 +92,19 @@ pub(super) fn options(args: &ExportArgs) -> Result<Options> {
     Ok(options)
 }
 
-fn connection(args: &ApiArgs) -> Result<Connection> {
+/// The datasets that were asked for; all where none was.
+pub(super) fn datasets(asked: &[Dataset]) -> Vec<Dataset> {
+    let mut datasets = if asked.is_empty() {
+        Dataset::ALL.to_vec()
+    } else {
+        asked.to_vec()
+    };
+    datasets.sort_unstable();
+    datasets.dedup();
+    datasets
+}
+
+pub(super) fn connection(args: &ApiArgs) -> Result<Connection> {
     Ok(Connection {
         base_url: args.base_url.clone(),
         key: key(args.api_key_file.as_deref())?,

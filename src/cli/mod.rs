@@ -3,6 +3,7 @@
 mod args;
 mod bar;
 mod demo;
+mod doctor;
 mod export;
 mod plan;
 mod simulate;
@@ -33,6 +34,7 @@ pub fn main() -> ExitCode {
         match &cli.command {
             Command::Export(args) => export::run(args, &cli.told, stop.clone()).await,
             Command::Plan(args) => plan::run(args, &cli.told).await,
+            Command::Doctor(args) => doctor::run(args, &cli.told).await,
             Command::Demo(args) => demo::run(args, &cli.told, stop.clone()).await,
             Command::Simulate(args) => simulate::run(args, stop.clone()).await,
         }

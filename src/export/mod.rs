@@ -17,7 +17,9 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::sync::mpsc;
 
 pub use forecast::{Basis, Forecast, JobForecast, forecast};
-pub use options::{DEFAULT_BASE_URL, DEFAULT_REQUESTS_PER_SECOND, DEFAULT_SETTLE, MAX_PER_PAGE, Options};
+pub use options::{
+    DEFAULT_BASE_URL, DEFAULT_REQUESTS_PER_SECOND, DEFAULT_SETTLE, MAX_PER_PAGE, Options, check_base_url,
+};
 pub use progress::{Progress, Silent};
 pub use summary::{Changed, DatasetSummary, Summary};
 

@@ -103,7 +103,10 @@ impl Options {
 }
 
 /// The key goes over the network with every request, so only HTTPS will do, but for this machine itself.
-fn check_base_url(url: &Url) -> Result<()> {
+///
+/// # Errors
+/// [`Error::Usage`] where the key would be sent unprotected, or nowhere.
+pub fn check_base_url(url: &Url) -> Result<()> {
     let wrong = |what: String, hint: &str| {
         Err(Error::Usage {
             what,

@@ -13,7 +13,7 @@ use tokio::sync::{AcquireError, Semaphore};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
 
-pub use scheduler::{Field, Knowledge, Order};
+pub use scheduler::{Direction, Field, Knowledge, Order};
 pub use stop::{Stop, Stopper};
 
 use crate::api::{Answer, Ask, AskError, Budget, Client, Tally};

@@ -3,6 +3,7 @@
 //! Tests of an invariant of the architecture carry its number.
 #![allow(clippy::expect_used, clippy::unwrap_used, missing_docs)]
 
+mod doctor;
 mod duck;
 mod lake;
 mod odd;

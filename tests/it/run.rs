@@ -14,6 +14,14 @@ use crate::world::{BOT, KEY, World};
 /// No run of these tests takes so long, unless it hangs.
 const PATIENCE: Duration = Duration::from_secs(120);
 
+/// Runs the binary with the simulator's key and nothing else in its environment.
+pub(crate) fn converse(args: &[&str]) -> Run {
+    let _share = Share::take();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_converse-export"));
+    command.env_clear().env("CONVERSE_EXPORT_API_KEY", KEY);
+    Run::of(command.args(args).stdin(Stdio::null()).output().unwrap())
+}
+
 /// A run of `converse-export export` that is being put together.
 #[derive(Clone)]
 pub(crate) struct Export<'a> {

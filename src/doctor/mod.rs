@@ -1,0 +1,387 @@
+//! Asks the live API what its documentation leaves open: about ten requests to each endpoint.
+//!
+//! Nothing that is told here is needed for an export to be right; it lets one begin with beliefs instead of
+//! guesses, and tells a person what API this is.
+
+mod findings;
+mod look;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use jiff::Timestamp;
+use tokio::time::{Instant, sleep};
+
+pub use findings::{Bounds, Cursors, DeadCursor, PageLimit, Refusal, Report};
+
+use crate::api::{Answer, Ask, Budget, Client, Connection, Failure, Tally};
+use crate::dataset::{self, Dataset, Next, Peek, PeekedRecord};
+use crate::error::{Error, Result};
+use crate::fetch::{Field, Knowledge, Order};
+use crate::ledger::Ledger;
+use crate::table::{Lock, OWN_FOLDER, Settings};
+use crate::window::Window;
+
+/// Records of a page at most, by the vendor's word.
+const MOST_PER_PAGE: u32 = 1000;
+/// A window so far ahead of now holds nothing.
+const AHEAD: i64 = 86_400;
+/// Requests at once that are more than the limit allows, where it is small.
+const BURST_BEYOND: usize = 3;
+const LARGEST_BURST: usize = 40;
+/// A record whose two times are this far apart tells which of them a window filters. Seconds.
+const APART: i64 = 3;
+
+/// Whom to ask, and about what.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// How to reach the API.
+    pub connection: Connection,
+    /// Requests a second on each endpoint; 0 means no limit.
+    pub requests_per_second: f64,
+    /// The bot.
+    pub bot: String,
+    /// Where records are looked for.
+    pub range: Window,
+}
+
+/// Asks about a dataset.
+///
+/// # Errors
+/// Where the API refuses the key or the bot, or gives no page at all.
+pub async fn examine(options: &Options, dataset: Dataset) -> Result<Report> {
+    let client = Client::new(options.connection.clone()).map_err(Error::Connection)?;
+    let mut examination = Examination {
+        client: &client,
+        budget: Budget::new(options.requests_per_second),
+        options,
+        dataset,
+        tally: Arc::default(),
+        latencies: Vec::new(),
+    };
+    examination.run().await
+}
+
+/// Keeps what was learnt in the ledger of a table, so that exports begin with it.
+///
+/// # Errors
+/// Where the folder holds a table of another API, a run is at work on it, or it cannot be written.
+pub fn remember(out: &std::path::Path, options: &Options, reports: &[Report]) -> Result<()> {
+    let own = out.join(OWN_FOLDER);
+    let base_url = options.connection.base_url.as_str().trim_end_matches('/');
+    if let Some(settings) = Settings::load(&own)?
+        && settings.base_url != base_url
+    {
+        return Err(Error::OtherSettings {
+            path: out.to_owned(),
+            differences: vec![format!(
+                "--base-url is {}, and {base_url} was asked for",
+                settings.base_url
+            )],
+        });
+    }
+    let _lock = Lock::take(out, &own)?;
+    let path = Ledger::path(&own);
+    let mut ledger = Ledger::load(&path)?;
+    for report in reports {
+        ledger.account(report.dataset.name(), &options.bot).learnt = report.knowledge();
+    }
+    ledger.save(&path)
+}
+
+/// Questions under way.
+struct Examination<'a> {
+    client: &'a Client,
+    budget: Budget,
+    options: &'a Options,
+    dataset: Dataset,
+    tally: Arc<Tally>,
+    latencies: Vec<Duration>,
+}
+
+impl Examination<'_> {
+    async fn run(&mut self) -> Result<Report> {
+        let mut report = Report::new(self.dataset, self.options.range);
+        let now = Timestamp::now();
+        let (answer, first) = self.page(self.ask(self.options.range, None)).await?;
+        let ahead = answer.asked_at.duration_since(now).as_secs_f64();
+        report.clock_ahead_seconds = ahead;
+        report.records = first.records.len();
+        look::fields(self.dataset, &answer.body, &mut report);
+
+        let mut pages = vec![first];
+        report.cursors = self.cursors(&mut pages).await?;
+        self.bounds(&pages, &mut report).await?;
+        report.order = order(&pages, report.bounds.filter);
+        report.page_limit = self.page_limit(&pages).await;
+        let empty = self.future(ahead);
+        let (_, page) = self.page(self.ask(empty, None)).await?;
+        report.future_records = page.records.len();
+        report.dead_cursor = self.dead_cursor().await;
+        report.refusal = self.burst(empty).await;
+
+        self.latencies.sort_unstable();
+        report.latency_seconds = self.latencies[self.latencies.len() / 2].as_secs_f64();
+        report.in_flight = (self.options.requests_per_second * report.latency_seconds).ceil() + 1.0;
+        report.requests = self.tally.requests.load(std::sync::atomic::Ordering::Relaxed);
+        Ok(report)
+    }
+
+    fn ask(&self, window: Window, cursor: Option<String>) -> Ask {
+        Ask {
+            endpoint: self.dataset.endpoint(),
+            bot: self.options.bot.clone(),
+            window,
+            per_page: MOST_PER_PAGE,
+            cursor,
+        }
+    }
+
+    /// A page that must be had.
+    async fn page(&mut self, ask: Ask) -> Result<(Answer, Peek)> {
+        let sent = self.budget.permit().await.spend();
+        let begin = Instant::now();
+        let dataset = self.dataset;
+        let read = |body: &[u8]| dataset::peek(dataset, body).map_err(|error| error.to_string());
+        let page = self
+            .client
+            .page(&ask, true, &self.budget, sent, &self.tally, read)
+            .await;
+        self.latencies.push(begin.elapsed());
+        page.map_err(|source| Error::Fetch {
+            dataset: dataset.name(),
+            bot: ask.bot,
+            window: ask.window.to_string(),
+            source,
+        })
+    }
+
+    /// One attempt, whatever comes of it.
+    async fn attempt(&self, ask: &Ask) -> std::result::Result<Peek, Failure> {
+        let _ = self.budget.permit().await.spend();
+        self.tally
+            .requests
+            .fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let answer = self.client.attempt(ask, &self.tally).await?;
+        dataset::peek(self.dataset, &answer.body).map_err(|error| Failure::BadPage(error.to_string()))
+    }
+
+    /// The second page, twice.
+    async fn cursors(&mut self, pages: &mut Vec<Peek>) -> Result<Cursors> {
+        let Next::Cursor(cursor) = pages[0].cursor.clone() else {
+            return Ok(Cursors::NotNeeded);
+        };
+        let (_, second) = self
+            .page(self.ask(self.options.range, Some(cursor.clone())))
+            .await?;
+        let next = second.cursor.clone();
+        pages.push(second);
+        if next == Next::Cursor(cursor.clone()) {
+            return Ok(Cursors::Stays);
+        }
+        let ids = |page: &Peek| page.records.iter().map(|record| record.id).collect::<Vec<_>>();
+        Ok(
+            match self.attempt(&self.ask(self.options.range, Some(cursor))).await {
+                Ok(again) => Cursors::Changes {
+                    repeatable: ids(&again) == ids(&pages[1]),
+                },
+                Err(failure) if failure.may_be_a_dead_cursor() => Cursors::Once,
+                Err(_) => Cursors::Changes { repeatable: false },
+            },
+        )
+    }
+
+    /// Which time a window filters, and whether it includes its ends: a record is looked for in windows around it.
+    async fn bounds(&mut self, pages: &[Peek], report: &mut Report) -> Result<()> {
+        let Some(record) = telling(pages) else {
+            return Ok(());
+        };
+        let fields = [
+            (Field::Time, record.time),
+            (Field::LastAction, record.last_action),
+        ];
+        let fields: Vec<(Field, i64)> = fields
+            .into_iter()
+            .filter_map(|(field, micros)| Some((field, micros?.div_euclid(1_000_000))))
+            .collect();
+        let apart = match fields[..] {
+            [(_, time), (_, last)] => time.abs_diff(last) >= APART.unsigned_abs(),
+            _ => true,
+        };
+        // a window of one second that begins with the record's, then one that begins before it
+        'found: for before in [0, 1] {
+            for (field, second) in &fields {
+                let window = Window::new(second - before, second + 1);
+                if self.holds(window, record.id).await? == Some(true) {
+                    let exact = [record.time, record.last_action][*field as usize]
+                        .is_some_and(|at| at % 1_000_000 == 0);
+                    report.bounds.filter = apart.then_some(*field);
+                    report.bounds.includes_start = exact.then_some(before == 0);
+                    if exact && apart {
+                        report.bounds.includes_end =
+                            self.holds(Window::new(second - 1, *second), record.id).await?;
+                    }
+                    break 'found;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether a record is among those of a window; nothing where its first page does not tell.
+    async fn holds(&mut self, window: Window, id: u64) -> Result<Option<bool>> {
+        let (_, page) = self.page(self.ask(window, None)).await?;
+        let found = page.records.iter().any(|record| record.id == id);
+        let whole = !matches!(page.cursor, Next::Cursor(_));
+        Ok((found || whole).then_some(found))
+    }
+
+    async fn page_limit(&self, pages: &[Peek]) -> PageLimit {
+        let ask = Ask {
+            per_page: MOST_PER_PAGE + 1,
+            ..self.ask(self.options.range, None)
+        };
+        match self.attempt(&ask).await {
+            Err(Failure::Status { status, excerpt, .. }) => PageLimit::Refused {
+                status,
+                told: excerpt,
+            },
+            Err(failure) => PageLimit::Unclear {
+                why: failure.to_string(),
+            },
+            Ok(page) if matches!(pages[0].cursor, Next::Cursor(_)) => PageLimit::Gives {
+                records: page.records.len(),
+            },
+            Ok(_) => PageLimit::Unclear {
+                why: "the range holds no more than a page".into(),
+            },
+        }
+    }
+
+    /// A window in which nothing can have happened yet, by the server's own clock.
+    fn future(&self, ahead: f64) -> Window {
+        #[expect(clippy::cast_possible_truncation, reason = "whole seconds are enough")]
+        let now = Timestamp::now().as_second() + ahead as i64;
+        Window::new(now + AHEAD, now + 2 * AHEAD)
+    }
+
+    async fn dead_cursor(&self) -> DeadCursor {
+        let ask = self.ask(self.options.range, Some("not-a-cursor".into()));
+        match self.attempt(&ask).await {
+            Ok(page) => DeadCursor::Answered {
+                records: page.records.len(),
+            },
+            Err(Failure::Status { status, excerpt, .. }) => DeadCursor::Refused {
+                status,
+                told: excerpt,
+            },
+            Err(failure) => DeadCursor::Unclear {
+                why: failure.to_string(),
+            },
+        }
+    }
+
+    /// More requests at once than the limit allows, each for next to nothing.
+    async fn burst(&self, window: Window) -> Option<Refusal> {
+        let rate = self.options.requests_per_second;
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a small number, never negative"
+        )]
+        let many = rate.ceil() as usize + BURST_BEYOND;
+        if rate <= 0.0 || many > LARGEST_BURST {
+            return None;
+        }
+        // what was asked before must not count
+        sleep(Duration::from_secs(1)).await;
+        let ask = Ask {
+            per_page: 1,
+            ..self.ask(window, None)
+        };
+        let answers = join_all((0..many).map(|_| {
+            self.tally
+                .requests
+                .fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            self.client.attempt(&ask, &self.tally)
+        }))
+        .await;
+        let refused: Vec<&Failure> = answers
+            .iter()
+            .filter_map(|answer| answer.as_ref().err())
+            .filter(|failure| failure.is_refusal())
+            .collect();
+        let retry_after = refused.first().and_then(|failure| failure.retry_after());
+        let wait = retry_after
+            .unwrap_or(Duration::from_secs(1))
+            .min(Duration::from_secs(10));
+        sleep(wait).await;
+        Some(Refusal {
+            asked: many,
+            refused: refused.len(),
+            retry_after_seconds: retry_after.map(|wait| wait.as_secs_f64()),
+        })
+    }
+}
+
+/// The record that tells most about bounds: its times stand on whole seconds, and lie apart.
+fn telling(pages: &[Peek]) -> Option<PeekedRecord> {
+    let exact = |time: Option<i64>| time.is_none_or(|micros| micros % 1_000_000 == 0);
+    let apart = |record: &PeekedRecord| match (record.time, record.last_action) {
+        (Some(time), Some(last)) => time.abs_diff(last) >= APART.unsigned_abs() * 1_000_000,
+        _ => false,
+    };
+    let records = pages.iter().flat_map(|page| &page.records);
+    records
+        .filter(|record| !record.rejected && record.time.is_some())
+        .max_by_key(|record| (apart(record), exact(record.time) && exact(record.last_action)))
+        .copied()
+}
+
+/// The order of pages that follow each other, on the field that windows filter where that is known.
+fn order(pages: &[Peek], filter: Option<Field>) -> Option<Order> {
+    use crate::fetch::Direction;
+    let fields = [Field::Time, Field::LastAction];
+    let directed = |field: Field| {
+        let time = |record: &PeekedRecord| match field {
+            Field::Time => record.time,
+            Field::LastAction => record.last_action,
+        };
+        let times: Option<Vec<i64>> = pages.iter().flat_map(|page| &page.records).map(time).collect();
+        let times = times.filter(|times| times.first() != times.last())?;
+        let rising = times.is_sorted().then_some(Direction::Ascending);
+        let direction =
+            rising.or_else(|| times.is_sorted_by(|a, b| a >= b).then_some(Direction::Descending))?;
+        Some(Order { field, direction })
+    };
+    let mut orders = fields.into_iter().filter_map(directed);
+    match filter {
+        Some(filter) => orders
+            .clone()
+            .find(|order| order.field == filter)
+            .or_else(|| orders.next()),
+        None => orders.next(),
+    }
+}
+
+impl Report {
+    /// What an export can begin with.
+    #[must_use]
+    pub fn knowledge(&self) -> Knowledge {
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a small number, never negative"
+        )]
+        let in_flight = self.in_flight as usize;
+        Knowledge {
+            order: self
+                .order
+                .filter(|order| self.bounds.filter.is_none_or(|filter| filter == order.field)),
+            filter: self.bounds.filter,
+            includes_first_second: self.bounds.includes_start == Some(true),
+            in_flight: (in_flight > 0).then_some(in_flight),
+        }
+    }
+}
