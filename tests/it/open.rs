@@ -1,7 +1,14 @@
 //! What the API leaves open never loses a record, and never brings one from outside the range.
 
-use converse_export::simulator::{CursorKind, Filter, Options, Order};
+use std::path::PathBuf;
+use std::time::Duration;
 
+use converse_export::simulator::{
+    CursorKind, Filter, Growth, Latency, MessageFilter, Options, Order, TimeFormat,
+};
+
+use crate::duck::rows_of_each;
+use crate::lake::ids;
 use crate::world::{DAY, World, small};
 
 /// The days in the middle: there is something on both sides to be taken in wrongly.
@@ -39,6 +46,163 @@ fn bounds_filters_orders_and_cursors() {
                 exact_end: number % 2 == 0,
                 ..small()
             });
+        }
+    }
+}
+
+/// A small generator, so that a seed names a case for good.
+struct Chance(u64);
+
+impl Chance {
+    fn below(&mut self, count: usize) -> usize {
+        self.0 = self
+            .0
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        usize::try_from(self.0 >> 33).unwrap() % count
+    }
+
+    fn pick<T: Copy>(&mut self, of: &[T]) -> T {
+        of[self.below(of.len())]
+    }
+}
+
+/// An API as it might be.
+fn some_api(seed: u64) -> Options {
+    let mut chance = Chance(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+    chance.below(1);
+    Options {
+        conversations: 500,
+        order: chance.pick(&[
+            Order::StartAscending,
+            Order::StartDescending,
+            Order::LastActionAscending,
+            Order::LastActionDescending,
+            Order::Unordered,
+            Order::Id,
+        ]),
+        start_inclusive: chance.pick(&[true, false]),
+        end_inclusive: chance.pick(&[true, false]),
+        filter: chance.pick(&[Filter::Start, Filter::LastAction]),
+        message_filter: chance.pick(&[
+            MessageFilter::Time,
+            MessageFilter::Time,
+            MessageFilter::ConversationStart,
+        ]),
+        times: chance.pick(&[
+            TimeFormat::Seconds,
+            TimeFormat::Milliseconds,
+            TimeFormat::Microseconds,
+            TimeFormat::FloatSeconds,
+            TimeFormat::Iso,
+            TimeFormat::IsoOffset,
+            TimeFormat::SecondsText,
+        ]),
+        cursor: chance.pick(&[CursorKind::Token, CursorKind::Offset, CursorKind::Scroll]),
+        empty_every: chance.pick(&[0, 0, 2, 5]),
+        exact_end: chance.pick(&[true, false]),
+        latency: Latency::Fixed(Duration::from_millis(chance.pick(&[0, 3]))),
+        seed,
+        ..small()
+    }
+}
+
+fn number(variable: &str) -> Option<u64> {
+    std::env::var(variable).ok()?.parse().ok()
+}
+
+/// `CONVERSE_EXPORT_TEST_SEED` begins at a seed of one's own, `CONVERSE_EXPORT_TEST_CASES` tries more of them.
+#[test]
+fn whatever_the_api_is_like_exactly_what_it_selects_is_exported() {
+    let clock = || u64::try_from(jiff::Timestamp::now().as_second()).unwrap();
+    let first = number("CONVERSE_EXPORT_TEST_SEED").unwrap_or_else(clock);
+    let cases = number("CONVERSE_EXPORT_TEST_CASES").unwrap_or(40);
+    println!("seeds {first} to {}", first + cases - 1);
+    let seeds: Vec<u64> = (first..first + cases).collect();
+    for some in seeds.chunks(20) {
+        let worlds: Vec<(u64, World)> = some
+            .iter()
+            .map(|seed| (*seed, World::new(some_api(*seed))))
+            .collect();
+        for (seed, world) in &worlds {
+            let range = world.range.start + DAY..world.range.start + 3 * DAY;
+            let run = world.export().range(range).args(&["--per-page", "100"]).run();
+            assert_eq!(
+                run.code,
+                Some(0),
+                "seed {seed}: {:?}: {}",
+                some_api(*seed),
+                run.stderr
+            );
+        }
+        let lakes: Vec<PathBuf> = worlds.iter().map(|(_, world)| world.lake().0).collect();
+        for dataset in ["conversations", "messages"] {
+            let exported = rows_of_each(&lakes, &format!("select id from {dataset}"));
+            for ((seed, world), rows) in worlds.iter().zip(exported) {
+                let (exported, api) = (ids(rows), some_api(*seed));
+                let range = world.range.start + DAY..world.range.start + 3 * DAY;
+                let selected = world.ids_within(dataset, &range);
+                if dataset == "messages" && api.message_filter == MessageFilter::ConversationStart {
+                    // no message tells the time that is filtered: what the bounds may bring beyond is kept
+                    let around = world.ids_within(dataset, &(range.start - 2..range.end + 2));
+                    assert!(
+                        exported.is_superset(&selected) && exported.is_subset(&around),
+                        "seed {seed}: {api:?}"
+                    );
+                } else {
+                    let differ = exported.symmetric_difference(&selected).count();
+                    assert_eq!(differ, 0, "seed {seed}, {} {dataset}: {api:?}", selected.len());
+                }
+            }
+        }
+    }
+}
+
+/// Everything appears and changes while the first run reads; what it asked for is young, so the second run asks again.
+#[test]
+fn an_archive_that_grows_while_it_is_read_is_whole_after_the_next_run() {
+    let orders = [
+        Order::StartAscending,
+        Order::StartDescending,
+        Order::LastActionAscending,
+        Order::Unordered,
+    ];
+    let cursors = [CursorKind::Token, CursorKind::Offset, CursorKind::Scroll];
+    for (number, order) in (0..).zip(orders) {
+        for cursor in cursors {
+            let world = World::new(Options {
+                order,
+                cursor,
+                filter: if number % 2 == 0 {
+                    Filter::Start
+                } else {
+                    Filter::LastAction
+                },
+                growth: Growth {
+                    late_records: 300,
+                    updates: 300,
+                    after_requests: 2,
+                    per_request: 40,
+                },
+                ..small()
+            });
+            // the server's clock stands at the end of the archive, and all of it is younger than that
+            let export = world.export().args(&["--settle", "30d"]);
+            world.clock.set(world.range.end);
+            export.run().ok();
+            let held = ["conversations", "messages"].map(|dataset| (dataset, world.truth(dataset)));
+            export.run().ok();
+            let lake = world.lake();
+            for (dataset, held) in &held {
+                let exported = lake.ids(dataset);
+                let missing = held.keys().filter(|id| !exported.contains(*id)).count();
+                assert_eq!(missing, 0, "{order:?} {cursor:?}: of {} {dataset}", held.len());
+            }
+            for row in lake.rows("select id, epoch_us(last_action_at) from conversations") {
+                let before = held[0].1.get(row[0].as_str().unwrap());
+                let is_old = before.is_some_and(|truth| row[1].as_i64() < truth.last_action_us);
+                assert!(!is_old, "{order:?} {cursor:?}: an old version");
+            }
         }
     }
 }

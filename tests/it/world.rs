@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::path::PathBuf;
 
-use converse_export::simulator::{Endpoint, Options, Simulator, Stats, Truth};
+use converse_export::simulator::{Clock, Endpoint, Options, Simulator, Stats, Truth};
 use tempfile::TempDir;
 
 use crate::lake::Lake;
@@ -29,17 +29,21 @@ pub(crate) struct World {
     pub(crate) simulator: Simulator,
     /// What holds all that the exporter is asked to export: messages go on after the last conversation began.
     pub(crate) range: Range<i64>,
+    /// The server's clock.
+    pub(crate) clock: Clock,
     folder: TempDir,
 }
 
 impl World {
     pub(crate) fn new(options: Options) -> Self {
         let range = options.range.start..options.range.end + DAY;
+        let clock = options.clock.clone();
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let simulator = runtime.block_on(Simulator::start(options)).unwrap();
         Self {
             simulator,
             range,
+            clock,
             folder: tempfile::tempdir().unwrap(),
         }
     }
