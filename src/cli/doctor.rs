@@ -156,12 +156,12 @@ fn window(bounds: Bounds) -> String {
         return "which time it filters could not be told from these records".into();
     };
     let end = |included: Option<bool>| match included {
-        Some(true) => "included",
-        Some(false) => "not included",
-        None => "not known",
+        Some(true) => "is included",
+        Some(false) => "is not",
+        None => "is not known",
     };
     format!(
-        "filters {}; its start is {}, its end {}",
+        "filters {}; its start {}, its end {}",
         field(by),
         end(bounds.includes_start),
         end(bounds.includes_end)
