@@ -9,15 +9,17 @@ use arrow::array::{AsArray, RecordBatch};
 use arrow::compute::interleave_record_batch;
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
-use parquet::basic::{Compression, ZstdLevel};
+use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::errors::ParquetError;
 use parquet::file::metadata::{KeyValue, SortingColumn};
 use parquet::file::properties::WriterProperties;
+use parquet::schema::types::ColumnPath;
 use sha2::{Digest, Sha256};
 
 use super::merge::RowRef;
 use super::partition::PartitionKey;
 use super::settings::SCHEMA_VERSION;
+use crate::dataset::Kind;
 use crate::error::{Error, Result};
 
 /// Rows of a row group: what DuckDB scans at a time.
@@ -27,6 +29,9 @@ const ROW_GROUP_BYTES: usize = 64 * 1024 * 1024;
 /// Rows gathered at a time on their way to the writer; fixed, since the place of page breaks depends on it.
 const GATHERED_ROWS: usize = 2048;
 const ZSTD_LEVEL: i32 = 3;
+/// A dictionary may grow so large before a column goes on without one. Values of metadata repeat within a row
+/// group, and many are longer than the usual limit of 1 MiB lets in: files become a fifth smaller.
+const DICTIONARY_BYTES: usize = 8 * 1024 * 1024;
 
 /// What a file turned out to be.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -129,9 +134,26 @@ fn properties(key: &PartitionKey) -> Result<WriterProperties> {
         nulls_first: true,
     };
     let sorting = vec![ascending(column(dataset.time_column())?), ascending(column(0)?)];
+    let mut builder = WriterProperties::builder();
+    for column in dataset.columns() {
+        let path = ColumnPath::from(column.name);
+        builder = match column.kind {
+            // sorted by time, ids begin much alike; none comes twice, so a dictionary would only cost
+            Kind::Id => builder
+                .set_column_dictionary_enabled(path.clone(), false)
+                .set_column_encoding(path.clone(), Encoding::DELTA_BYTE_ARRAY)
+                .set_column_bloom_filter_enabled(path, true),
+            Kind::Reference => builder.set_column_bloom_filter_enabled(path, true),
+            Kind::Time => builder
+                .set_column_dictionary_enabled(path.clone(), false)
+                .set_column_encoding(path, Encoding::DELTA_BINARY_PACKED),
+            Kind::Text | Kind::StrictText | Kind::TextList | Kind::TextMap => builder,
+        };
+    }
     let told = |name: &str, value: String| KeyValue::new(format!("converse_export.{name}"), value);
     let time = dataset.schema().field(dataset.time_column()).name().clone();
-    Ok(WriterProperties::builder()
+    Ok(builder
+        .set_dictionary_page_size_limit(DICTIONARY_BYTES)
         .set_created_by(concat!("converse-export version ", env!("CARGO_PKG_VERSION")).into())
         .set_compression(Compression::ZSTD(
             ZstdLevel::try_new(ZSTD_LEVEL).unwrap_or_default(),
