@@ -15,7 +15,7 @@ use crate::api;
 use crate::commit::Commit;
 use crate::dataset::{Dataset, Decoded, PeekedRecord, decode};
 use crate::error::{Error, Result};
-use crate::fetch::{Field, Job, Knowledge};
+use crate::fetch::{Field, Job, Reach};
 use crate::ledger::{LastRun, Ledger};
 use crate::rejected::RejectedRecords;
 use crate::spool::{PageHeader, Spool};
@@ -24,6 +24,9 @@ use crate::window::{Window, Windows};
 
 /// Records decoded at a time: what bounds the memory of building, beside the largest partition.
 const GROUP_RECORDS: u64 = 150_000;
+
+/// So many are built as soon as there is nothing else to do, so that little is left for the end.
+const IDLE_RECORDS: u64 = 20_000;
 
 /// A kept page that the table does not hold whole yet.
 #[derive(Debug)]
@@ -50,8 +53,7 @@ pub(super) struct Build<'a> {
     /// What asking has cost, and the requests of it that the ledger knows of.
     asked: Arc<api::Tally>,
     booked: u64,
-    learnt: Knowledge,
-    covered: Windows,
+    reach: Reach,
     /// Shortly before the first page was asked for: what is older has settled. Unix seconds.
     settled: i64,
     pending: BTreeMap<u64, Pending>,
@@ -93,8 +95,7 @@ impl<'a> Build<'a> {
             ranges: job.missing.clone(),
             asked: Arc::clone(&job.tally),
             booked: 0,
-            learnt: Knowledge::default(),
-            covered: Windows::new(),
+            reach: Reach::default(),
             settled: i64::MAX,
             pending: BTreeMap::new(),
             waiting: BTreeMap::new(),
@@ -142,22 +143,21 @@ impl<'a> Build<'a> {
         self.pending.insert(header.sequence, pending);
     }
 
-    /// Takes note of what is fetched completely, and of what is learnt of the API.
-    pub(super) fn covered(&mut self, covered: Windows, learnt: Knowledge) {
-        self.covered = covered;
-        self.learnt = learnt;
+    /// Takes note of how far fetching has come.
+    pub(super) fn reached(&mut self, reach: Reach) {
+        self.reach = reach;
     }
 
     /// Whether everything that was missing is fetched.
     pub(super) fn has_all(&self) -> bool {
         let mut missing = self.ranges.clone();
-        missing.subtract_all(&self.covered);
+        missing.subtract_all(&self.reach.covered);
         missing.is_empty()
     }
 
     /// The field that the API is proven to filter by.
     pub(super) fn filter(&self) -> Option<Field> {
-        self.learnt.filter
+        self.reach.learnt.filter
     }
 
     /// Ranges asked for that are not called complete.
@@ -169,19 +169,24 @@ impl<'a> Build<'a> {
         missing
     }
 
-    /// Whether enough days wait that will get no more pages.
-    pub(super) fn is_worth_building(&self) -> bool {
-        self.ready().map(|(_, records)| records).sum::<u64>() >= GROUP_RECORDS
+    /// Whether enough days wait that will hardly get more pages: less is enough while nothing else is to be done.
+    pub(super) fn is_worth_building(&self, idle: bool) -> bool {
+        let enough = if idle { IDLE_RECORDS } else { GROUP_RECORDS };
+        self.ready().map(|(_, records)| records).sum::<u64>() >= enough
     }
 
-    /// Days of which every page is there, as far as the API filters by the time of partitions; where it does
-    /// not, a day that got rows later is merged again, which costs but loses nothing.
+    /// Days that seem to be read whole. A day that gets rows later is merged again, which costs but loses nothing.
     fn ready(&self) -> impl Iterator<Item = (Day, u64)> {
-        let by_start = self.learnt.filter != Some(Field::LastAction);
+        // most conversations end within a day of their start
+        let late = match self.reach.learnt.filter {
+            Some(Field::LastAction) => 86_400,
+            _ => 0,
+        };
         self.waiting.iter().filter_map(move |(day, waiting)| {
-            let window = self.zone.window(*day).filter(|_| by_start)?;
+            let day_itself = self.zone.window(*day)?;
+            let window = Window::new(day_itself.start, day_itself.end + late);
             let mut missing = self.ranges.intersect(window);
-            missing.subtract_all(&self.covered);
+            missing.subtract_all(&self.reach.read);
             missing.is_empty().then_some((*day, waiting.records))
         })
     }
@@ -278,7 +283,7 @@ impl<'a> Build<'a> {
     /// Commits what is staged, with all that it completes. The last commit of a run lets go of every page that
     /// is part of the table, also of those whose window was too young to be called complete.
     fn commit(&mut self, staged: &[Staged], ledger: &mut Ledger, last: bool) -> Result<()> {
-        let mut complete = self.covered.intersect(Window::new(i64::MIN, self.settled));
+        let mut complete = self.reach.covered.intersect(Window::new(i64::MIN, self.settled));
         for page in self.pending.values().filter(|page| !page.days.is_empty()) {
             complete.subtract(page.asked);
         }
@@ -323,7 +328,7 @@ impl<'a> Build<'a> {
         let requests = self.asked.requests.load(Ordering::Relaxed);
         account.requests += requests - self.booked;
         self.booked = requests;
-        account.learnt = self.learnt;
+        account.learnt = self.reach.learnt;
     }
 
     /// Builds what can be built of a run that has ended, and writes down how it ended.
@@ -404,7 +409,7 @@ impl<'a> Build<'a> {
     /// Which rows lie outside the range asked for, on the field that the API is proven to filter by. Nothing
     /// is outside as long as that is not proven.
     fn outside(&self, page: u64, batch: &RecordBatch) -> impl Iterator<Item = bool> {
-        let column = match self.learnt.filter {
+        let column = match self.reach.learnt.filter {
             Some(Field::Time) => Some(self.dataset.time_column()),
             Some(Field::LastAction) => self.dataset.version_column(),
             None => None,

@@ -57,7 +57,7 @@ pub struct Failure {
 /// Events of all jobs on their way to the building thread, each with the number of its job.
 type Events = mpsc::Sender<(usize, Event)>;
 /// Events under way at most; more of them make fetching wait for building.
-const EVENTS_UNDER_WAY: usize = 64;
+const EVENTS_UNDER_WAY: usize = 1024;
 
 /// Exports what the options ask for and the table does not have yet.
 ///
@@ -219,9 +219,9 @@ async fn fetch_all(
         let mut covered_seconds = 0;
         let fetched = fetch::fetch(job, &endpoints[&dataset], stop.clone(), async |event| {
             match &event {
-                Event::Covered(covered, _) => {
+                Event::Reached(reach) => {
                     let mut left = missing.clone();
-                    left.subtract_all(covered);
+                    left.subtract_all(&reach.read);
                     covered_seconds = missing.seconds() - left.seconds();
                 }
                 Event::Kept(_, records) => {
@@ -281,9 +281,9 @@ impl Site {
                     self.table.establish()?;
                     build.page(&header, &records, &ledger);
                 }
-                Event::Covered(covered, learnt) => build.covered(covered, learnt),
+                Event::Reached(reach) => build.reached(reach),
             }
-            if build.is_worth_building() {
+            if build.is_worth_building(events.is_empty()) {
                 self.commit(&jobs[number], build, |build| build.build_ready(&mut ledger))?;
             }
         }

@@ -98,8 +98,19 @@ pub struct Job {
 pub enum Event {
     /// A page is kept.
     Kept(PageHeader, Vec<PeekedRecord>),
-    /// So much is fetched completely, and so much is learnt of the API.
-    Covered(Windows, Knowledge),
+    /// So far the job has come.
+    Reached(Reach),
+}
+
+/// How far a job has come.
+#[derive(Clone, Debug, Default)]
+pub struct Reach {
+    /// What is proven to be fetched completely.
+    pub covered: Windows,
+    /// What is thought to be: more than what is proven, and more of use for deciding what to build next.
+    pub read: Windows,
+    /// What was learnt of the API.
+    pub learnt: Knowledge,
 }
 
 /// Fetches what a job is missing; every page is in the spool before `told` hears of it. Where `told` answers
@@ -114,7 +125,7 @@ pub async fn fetch(
     mut told: impl AsyncFnMut(Event) -> bool,
 ) -> Result<()> {
     let mut fetch = Fetch::begin(job, endpoint)?;
-    told(fetch.covered()).await;
+    told(fetch.reached()).await;
     while fetch.is_wanted(&stop) {
         let fetched = tokio::select! {
             request = fetch.endpoint.next(&mut fetch.scheduler), if fetch.scheduler.wants() => {
@@ -226,8 +237,12 @@ impl Fetch {
             && (self.scheduler.wants() || !self.flying.is_empty())
     }
 
-    fn covered(&self) -> Event {
-        Event::Covered(self.scheduler.covered(), self.scheduler.learnt())
+    fn reached(&self) -> Event {
+        Event::Reached(Reach {
+            covered: self.scheduler.covered(),
+            read: self.scheduler.read(),
+            learnt: self.scheduler.learnt(),
+        })
     }
 
     /// Sends a request on its way.
@@ -321,7 +336,7 @@ impl Fetch {
         };
         match next {
             Ok(()) => {
-                if !told(self.covered()).await {
+                if !told(self.reached()).await {
                     self.unwanted = true;
                 }
             }

@@ -278,6 +278,19 @@ impl Scheduler {
             .collect()
     }
 
+    /// What was read so far: complete as far as the order that is believed in holds, which is not proven yet.
+    #[must_use]
+    pub fn read(&self) -> Windows {
+        let mut read = self.drained.clone();
+        if let Mode::Ordered(order) = self.mode {
+            let chains = self.chains.iter().filter(|chain| chain.counts());
+            read.extend(
+                chains.map(|chain| order.along(Window::new(chain.begin(order), chain.reached(order)))),
+            );
+        }
+        read
+    }
+
     /// How far the export is.
     #[must_use]
     pub fn progress(&self) -> Progress {
