@@ -11,7 +11,7 @@ use reqwest::redirect::Policy;
 use tokio::time::Instant;
 use url::Url;
 
-use super::{ApiKey, Ask, AskError, Attempt, Budget, Decision, Failure, Patience, decide};
+use super::{ApiKey, Ask, AskError, Attempt, Budget, Decision, Failure, Patience, Sent, decide};
 
 /// How to reach the API.
 #[derive(Clone, Debug)]
@@ -81,7 +81,7 @@ impl Client {
         })
     }
 
-    /// Asks until there is a page that `read` accepts. The first attempt's permit was spent at `sent`, later
+    /// Asks until there is a page that `read` accepts. The first attempt's permit was spent for `sent`, later
     /// ones take theirs from `budget`; a refusal pauses all that share it. Where `repeatable` is false nothing is asked twice.
     ///
     /// # Errors
@@ -91,7 +91,7 @@ impl Client {
         ask: &Ask,
         repeatable: bool,
         budget: &Budget,
-        mut sent: Instant,
+        mut sent: Sent,
         tally: &Tally,
         read: impl Fn(&[u8]) -> Result<T, String>,
     ) -> Result<(Answer, T), AskError> {
@@ -111,7 +111,7 @@ impl Client {
             };
             if failure.is_refusal() {
                 tally.rate_limited.fetch_add(1, Ordering::Relaxed);
-                budget.refused(sent, failure.retry_after());
+                budget.refused(&sent, failure.retry_after());
             } else if ask.cursor.is_some() && failure.may_be_a_dead_cursor() {
                 return Err(AskError::CursorDied { failure });
             } else if !repeatable && failure.may_heal() {

@@ -4,12 +4,16 @@ mod budget;
 mod client;
 mod failure;
 mod key;
+mod pace;
 mod retry;
+#[cfg(test)]
+mod simulation;
 
 pub use budget::{Budget, Permit};
 pub use client::{Answer, Client, Connection, Tally};
 pub use failure::Failure;
 pub use key::ApiKey;
+pub use pace::Sent;
 pub use retry::{Attempt, Decision, Patience, decide};
 
 use crate::window::Window;
