@@ -27,13 +27,14 @@ const HOLD: Duration = Duration::from_secs(2);
 /// How long after a refusal the first step is tried, and the longest that this grows to.
 const PEACE: Duration = Duration::from_secs(15);
 const LONGEST_PEACE: Duration = Duration::from_secs(240);
+/// Requests a second that a server without a limit is thought to bear at least when it refuses the first time.
+const UNKNOWN: f64 = 10.0;
 /// However much is refused, a request goes this often.
 const SLOWEST: Duration = Duration::from_secs(10);
 
 /// A request that went, with what the pace knew at that moment.
 #[derive(Clone, Copy, Debug)]
 pub struct Sent {
-    pub(super) at: Instant,
     /// The moments of refusal before it.
     round: u32,
     interval: Duration,
@@ -46,13 +47,14 @@ pub struct Sent {
 impl Sent {
     /// The interval that the server may be thought to bear, if it refused this one and none before it.
     ///
-    /// Whoever counts by the second says so at once, having taken as many as it bears; but where calendar
-    /// seconds count, the last second may have had a share of two of them, so a third comes off at least; and
-    /// others may have had a share of it, so more than half does not. Whoever says it later had a second's worth to spare at first (a token bucket), and has spent it.
+    /// Whoever counts by the second says so at once, having taken as many as it bears. Yet where calendar seconds
+    /// count, the last second may have had a share of two of them: a third comes off at least. And others may
+    /// have had a share of what it bears: more than half does not come off. Whoever says so later had a second's
+    /// worth to spare at first (a token bucket), and that is spent.
     fn bearable(&self) -> Duration {
         let lately = f64::from(self.lately);
         let pace = if self.interval.is_zero() {
-            lately.max(1.0) * 1.5
+            lately.max(UNKNOWN) * 1.5
         } else {
             1.0 / self.interval.as_secs_f64()
         };
@@ -168,7 +170,6 @@ impl Pace {
         let lately = u32::try_from(lately.count()).unwrap_or(u32::MAX);
         self.sent.push_back(now);
         Sent {
-            at: now,
             round: self.round,
             interval: self.interval,
             busy: (now - since, count),

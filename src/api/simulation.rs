@@ -231,7 +231,11 @@ async fn the_pace_comes_back_when_the_server_bears_more() {
         };
         let measured = export(rule, 30.0, 3000).await;
         assert!(measured.pace > 29.0, "{rule:?}: {} a second", measured.pace);
-        assert!(measured.wall < 3000.0 / 30.0 * 1.25, "{rule:?}: {}", measured.wall);
+        assert!(
+            measured.wall < 3000.0 / 30.0 * 1.25,
+            "{rule:?}: {}",
+            measured.wall
+        );
     }
 }
 
@@ -241,8 +245,8 @@ async fn invariant_9_no_way_of_counting_refuses_what_was_asked_right() {
         for rule in rules(bears, Duration::from_millis(latency)) {
             let measured = export(rule, bears, 200).await;
             assert!(measured.refused < 1.0, "{rule:?}");
-            let least = (200.0 - 1.0) / bears;
-            assert!(measured.wall > least - 1.0, "{rule:?}");
+            let least = 200.0 / bears + rule.latency.as_secs_f64();
+            assert!(measured.wall < least * 1.05, "{rule:?}: {} s", measured.wall);
         }
     }
 }
