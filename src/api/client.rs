@@ -91,7 +91,7 @@ impl Client {
                         self.answered.store(true, Ordering::Relaxed);
                         return Ok((answer, page));
                     }
-                    Err(why) => Failure::BadPage(why),
+                    Err(why) => Failure::BadPage(self.connection.key.hidden_in(&why)),
                 },
                 Err(failure) => failure,
             };
@@ -150,18 +150,28 @@ impl Client {
             && let Some(to) = headers.get(LOCATION).and_then(|to| to.to_str().ok())
             && response.url().join(to).map(|to| to.origin()) != Ok(response.url().origin())
         {
-            return Err(Failure::Redirect { to: shortened(to) });
+            return Err(Failure::Redirect {
+                to: shortened(&self.connection.key.hidden_in(to)),
+            });
         }
         let held = self.shelf.body();
         let body = self.body(response, &held).await?;
-        tally
-            .bytes_received
-            .fetch_add(body.len() as u64, Ordering::Relaxed);
+        let bytes = body.len() as u64;
+        tally.bytes_received.fetch_add(bytes, Ordering::Relaxed);
+        tracing::debug!(
+            endpoint = ask.endpoint,
+            window = %ask.window,
+            goes_on = ask.cursor.is_some(),
+            status = status.as_u16(),
+            bytes,
+            elapsed = ?asked.elapsed(),
+            "answered"
+        );
         if !status.is_success() {
             return Err(Failure::Status {
                 status: status.as_u16(),
                 retry_after: retry_after(&headers, now),
-                excerpt: message(&body),
+                excerpt: shortened(&self.connection.key.hidden_in(&message(&body))),
             });
         }
         Ok(Answer {
@@ -244,4 +254,72 @@ fn innermost(error: &dyn std::error::Error) -> String {
         last = inner;
     }
     shortened(&last.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+    use std::net::TcpListener;
+    use std::time::Duration;
+
+    use futures_util::future::join_all;
+
+    use super::super::ApiKey;
+    use super::*;
+    use crate::window::Window;
+
+    const MIB: u64 = 1024 * 1024;
+
+    /// A server whose every answer is 4 MiB of spaces; its address.
+    fn large_answers() -> Url {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        std::thread::spawn(move || {
+            for mut socket in listener.incoming().flatten() {
+                std::thread::spawn(move || {
+                    // each request comes in one piece
+                    while socket.read(&mut [0; 4096]).is_ok_and(|bytes| bytes > 0) {
+                        let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", 4 * MIB);
+                        let _ = socket.write_all(head.as_bytes());
+                        for _ in 0..64 {
+                            let _ = socket.write_all(&[b' '; 64 * 1024]);
+                        }
+                    }
+                });
+            }
+        });
+        format!("http://{address}").parse().unwrap()
+    }
+
+    #[tokio::test]
+    async fn invariant_6_bodies_in_flight_are_bounded_by_their_bytes() {
+        let connection = Connection {
+            max_held_bytes: 8 * MIB,
+            ..Connection::new(large_answers(), ApiKey::new("key").unwrap())
+        };
+        let client = Client::new(connection).unwrap();
+        let ask = Ask {
+            endpoint: "/pages",
+            bot: "bot".into(),
+            window: Window::new(0, 9),
+            per_page: 10,
+            cursor: None,
+        };
+        let (budget, tally) = (Budget::new(0.0), Tally::default());
+        let fetch = async |_| {
+            for _ in 0..3 {
+                let sent = budget.permit().await.spend();
+                let page = client.page(&ask, true, &budget, sent, &tally, |_| Ok(())).await;
+                let (answer, ()) = page.unwrap();
+                assert_eq!(answer.body.len() as u64, 4 * MIB);
+                // the spool keeps it
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        join_all((0..16).map(fetch)).await;
+        // beside one body, of each other one the piece that was under way
+        let most = client.shelf.most();
+        assert!(most >= 8 * MIB, "{most}");
+        assert!(most <= (8 + 4) * MIB + 15 * MIB / 2, "{most}");
+    }
 }

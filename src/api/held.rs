@@ -48,6 +48,12 @@ impl Shelf {
         }
     }
 
+    /// The most bytes that were held at a time.
+    #[cfg(test)]
+    pub(super) fn most(&self) -> u64 {
+        self.bodies().most
+    }
+
     fn bodies(&self) -> MutexGuard<'_, Bodies> {
         self.bodies.lock().unwrap_or_else(PoisonError::into_inner)
     }

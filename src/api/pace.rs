@@ -27,6 +27,9 @@ const HOLD: Duration = Duration::from_secs(2);
 /// How long after a refusal the first step is tried, and the longest that this grows to.
 const PEACE: Duration = Duration::from_secs(15);
 const LONGEST_PEACE: Duration = Duration::from_secs(240);
+/// So often the pace eases without a while of peace between. A server that goes on refusing has other reasons
+/// than the pace, and gets its pauses only.
+const MOST_EASED: u32 = 6;
 /// Requests a second that a server without a limit is thought to bear at least when it refuses the first time.
 const UNKNOWN: f64 = 10.0;
 /// However much is refused, a request goes this often.
@@ -97,6 +100,8 @@ pub(super) struct Pace {
     round: u32,
     /// When the interval changed last, and how.
     change: Option<(Instant, Change)>,
+    /// How often the pace eased since the last step up or while of peace.
+    eased: u32,
     /// How long after a refusal the next step is tried.
     peace: Duration,
 }
@@ -117,6 +122,7 @@ impl Pace {
             busy: None,
             round: 0,
             change: None,
+            eased: 0,
             peace: PEACE,
         }
     }
@@ -189,19 +195,24 @@ impl Pace {
         self.busy = None;
         let last = self.change.filter(|(at, _)| now - *at < self.peace);
         let (eased, change) = match last {
-            Some((_, step @ (Change::Up | Change::Down))) => {
-                if step == Change::Up {
-                    self.peace = (self.peace * 2).min(LONGEST_PEACE);
-                }
+            Some((_, Change::Up)) => {
+                self.peace = (self.peace * 2).min(LONGEST_PEACE);
                 (sent.interval.mul_f64(STEP), Change::Down)
             }
+            Some((_, Change::Down)) => (sent.interval.mul_f64(STEP), Change::Down),
             Some((_, Change::Eased)) => (sent.bearable(), Change::Eased),
             None => {
                 self.peace = PEACE;
                 (sent.bearable(), Change::Eased)
             }
         };
-        self.interval = eased.min(SLOWEST).max(self.floor);
+        self.eased = match last {
+            Some((_, Change::Eased | Change::Down)) => self.eased.saturating_add(1),
+            Some((_, Change::Up)) | None => 1,
+        };
+        if self.eased <= MOST_EASED {
+            self.interval = eased.min(SLOWEST).max(self.floor);
+        }
         self.due = Some(now + self.interval);
         self.change = Some((now, change));
     }

@@ -36,6 +36,8 @@ struct Rule {
     refuses_at_once: bool,
     /// Where in a calendar second the server begins.
     phase: Duration,
+    /// Every so manieth request is refused for no reason; 0 = none.
+    moody: u32,
 }
 
 struct Server {
@@ -43,6 +45,7 @@ struct Server {
     begin: Instant,
     admitted: RefCell<VecDeque<Duration>>,
     tokens: Cell<(f64, Duration)>,
+    asked: Cell<u32>,
 }
 
 impl Server {
@@ -52,11 +55,16 @@ impl Server {
             begin: Instant::now(),
             admitted: RefCell::default(),
             tokens: Cell::new((f64::INFINITY, Duration::ZERO)),
+            asked: Cell::new(0),
         }
     }
 
     /// Takes a request, or says how long to wait.
     fn take(&self) -> Result<(), Option<Duration>> {
+        self.asked.set(self.asked.get() + 1);
+        if self.rule.moody > 0 && self.asked.get().is_multiple_of(self.rule.moody) {
+            return Err(Some(SECOND));
+        }
         let (before, after, change) = self.rule.bears;
         let at = self.begin.elapsed();
         let bears = if at < change { before } else { after };
@@ -150,8 +158,11 @@ async fn export(rule: Rule, asked: f64, pages: u32) -> Measured {
             }
         }
     };
-    let workers = (asked * rule.latency.as_secs_f64()).ceil() as u64 + 2;
-    join_all((0..workers).map(worker)).await;
+    let mut workers = vec![worker(0), worker(1)];
+    while (workers.len() as f64) < asked * rule.latency.as_secs_f64() + 2.0 {
+        workers.push(worker(workers.len() as u64));
+    }
+    join_all(workers).await;
     Measured {
         requests: requests.get(),
         refused: refused.get(),
@@ -174,6 +185,7 @@ fn rules(bears: f64, latency: Duration) -> Vec<Rule> {
                         latency,
                         refuses_at_once,
                         phase: Duration::from_secs(1000) + tenth * SECOND / 10 + Duration::from_millis(7),
+                        moody: 0,
                     });
                 }
             }
@@ -248,5 +260,17 @@ async fn invariant_9_no_way_of_counting_refuses_what_was_asked_right() {
             let least = 200.0 / bears + rule.latency.as_secs_f64();
             assert!(measured.wall < least * 1.05, "{rule:?}: {} s", measured.wall);
         }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn refusals_without_a_reason_do_not_bring_it_to_a_halt() {
+    for (asked, moody) in [(30.0, 50), (3.0, 50), (0.0, 50), (0.0, 7)] {
+        let rule = Rule {
+            moody,
+            ..rules(1000.0, Duration::from_millis(300))[0]
+        };
+        let measured = export(rule, asked, 1000).await;
+        assert!(measured.pace > 1.0, "{rule:?}: {} a second", measured.pace);
     }
 }
