@@ -117,7 +117,8 @@ Examples:
       --start 2023-10-01 --end 2023-11-01 --timezone Europe/Berlin --out ./lake --json
 
 The key comes from the environment variable CONVERSE_EXPORT_API_KEY or from --api-key-file.
-Every flag can be set as CONVERSE_EXPORT_ and its name, e.g. CONVERSE_EXPORT_OUT.";
+Every flag can be set as CONVERSE_EXPORT_ and its name, e.g. CONVERSE_EXPORT_OUT.
+Proxies come from HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY.";
 
 #[derive(Debug, Args)]
 #[command(after_help = EXPORT_EXAMPLES)]
