@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use converse_export::api::{ApiKey, Connection, Patience};
+use converse_export::api::{ApiKey, Connection};
 use converse_export::dataset::Dataset;
 use converse_export::export::{Options, Silent, export};
 use converse_export::fetch::Stopper;
@@ -21,13 +21,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         datasets: vec![Dataset::Conversations],
         range: Window::new(1_696_118_400, 1_696_291_200),
         out: out.clone(),
-        connection: Connection {
-            base_url: simulator.base_url().parse()?,
-            key: ApiKey::new("demo-key")?,
-            max_page_bytes: 256 * 1024 * 1024,
-            silence: Duration::from_secs(60),
-            patience: Patience::default(),
-        },
+        connection: Connection::new(simulator.base_url().parse()?, ApiKey::new("demo-key")?),
         requests_per_second: 3.0,
         concurrency: None,
         per_page: 1000,

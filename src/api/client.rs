@@ -1,40 +1,29 @@
 //! Asks the Export API for one page, as often as it takes and as the budget allows.
 
 use std::error::Error as _;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Duration;
 
-use jiff::Timestamp;
-use jiff::fmt::rfc2822;
-use reqwest::header::{ACCEPT, DATE, HeaderMap, LOCATION, RETRY_AFTER};
-use reqwest::redirect::Policy;
-use tokio::time::Instant;
+use jiff::{SignedDuration, Timestamp};
+use reqwest::header::{ACCEPT, LOCATION};
+use tokio::time::{Instant, timeout};
 use url::Url;
 
-use super::{ApiKey, Ask, AskError, Attempt, Budget, Decision, Failure, Patience, decide};
+use super::held::{Held, Shelf};
+use super::told::{ServerClock, message, retry_after, shortened};
+use super::{Ask, AskError, Attempt, Budget, Connection, Decision, Failure, Sent, decide};
 
-/// How to reach the API.
-#[derive(Clone, Debug)]
-pub struct Connection {
-    /// The API's root; paths of endpoints are appended.
-    pub base_url: Url,
-    /// Sent with every request to `base_url`'s host, and to no other.
-    pub key: ApiKey,
-    /// The largest body accepted, in bytes, after decompression.
-    pub max_page_bytes: u64,
-    /// The longest silence while an answer is awaited or read.
-    pub silence: Duration,
-    /// How long to go on asking for a page.
-    pub patience: Patience,
-}
+/// Bytes read of an answer that is an error.
+const ERROR_BYTES: u64 = 64 * 1024;
 
 /// One page as it came.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Answer {
-    /// The body, decompressed.
+    /// The body, decompressed. It counts among the bytes held at a time until the answer is dropped.
     pub body: Vec<u8>,
     /// When the page was asked for, by the server's own clock where it tells, by ours otherwise.
     pub asked_at: Timestamp,
+    _held: Held,
 }
 
 /// What asking has cost so far.
@@ -55,6 +44,8 @@ pub struct Tally {
 pub struct Client {
     http: reqwest::Client,
     connection: Connection,
+    shelf: Arc<Shelf>,
+    clock: ServerClock,
     answered: AtomicBool,
 }
 
@@ -64,24 +55,19 @@ impl Client {
     /// # Errors
     /// Where the system's TLS or proxy settings cannot be used.
     pub fn new(connection: Connection) -> Result<Self, Failure> {
-        // a second call finds the provider installed already, which is as good
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let http = reqwest::Client::builder()
-            .user_agent(concat!("converse-export/", env!("CARGO_PKG_VERSION")))
-            .redirect(same_origin())
-            .connect_timeout(Duration::from_secs(15))
-            .read_timeout(connection.silence)
-            .tcp_nodelay(true)
-            .build()
+        let http = connection
+            .open()
             .map_err(|error| Failure::Connect(innermost(&error)))?;
         Ok(Self {
             http,
+            shelf: Shelf::new(connection.max_held_bytes),
+            clock: ServerClock::new(),
             connection,
             answered: AtomicBool::new(false),
         })
     }
 
-    /// Asks until there is a page that `read` accepts. The first attempt's permit was spent at `sent`, later
+    /// Asks until there is a page that `read` accepts. The first attempt's permit was spent for `sent`, later
     /// ones take theirs from `budget`; a refusal pauses all that share it. Where `repeatable` is false nothing is asked twice.
     ///
     /// # Errors
@@ -91,7 +77,7 @@ impl Client {
         ask: &Ask,
         repeatable: bool,
         budget: &Budget,
-        mut sent: Instant,
+        mut sent: Sent,
         tally: &Tally,
         read: impl Fn(&[u8]) -> Result<T, String>,
     ) -> Result<(Answer, T), AskError> {
@@ -105,13 +91,15 @@ impl Client {
                         self.answered.store(true, Ordering::Relaxed);
                         return Ok((answer, page));
                     }
-                    Err(why) => Failure::BadPage(why),
+                    Err(why) => Failure::BadPage(self.connection.key.hidden_in(&why)),
                 },
                 Err(failure) => failure,
             };
             if failure.is_refusal() {
                 tally.rate_limited.fetch_add(1, Ordering::Relaxed);
-                budget.refused(sent, failure.retry_after());
+                // nobody waits longer than this run goes on
+                let patience = self.connection.patience.limit;
+                budget.refused(&sent, failure.retry_after().filter(|asked| *asked <= patience));
             } else if ask.cursor.is_some() && failure.may_be_a_dead_cursor() {
                 return Err(AskError::CursorDied { failure });
             } else if !repeatable && failure.may_heal() {
@@ -146,62 +134,80 @@ impl Client {
     /// # Errors
     /// What went wrong with the attempt.
     pub async fn attempt(&self, ask: &Ask, tally: &Tally) -> Result<Answer, Failure> {
-        let asked = Timestamp::now();
-        let mut response = self
+        let asked = Instant::now();
+        let request = self
             .http
             .get(self.url(ask))
             .header("x-api-key", self.connection.key.header())
-            .header(ACCEPT, "application/json")
-            .send()
-            .await
-            .map_err(|error| transport(&error))?;
-        let limit = self.connection.max_page_bytes;
-        let status = response.status();
-        let headers = response.headers().clone();
+            .header(ACCEPT, "application/json");
+        let response = self.heard(request.send()).await?;
+        let now = self.clock.read(response.headers()).unwrap_or_else(Timestamp::now);
+        // the server's clock told the time when its answer came
+        let since = SignedDuration::try_from(asked.elapsed()).unwrap_or_default();
+        let asked_at = now.checked_sub(since).unwrap_or(now);
+        let (status, headers) = (response.status(), response.headers().clone());
         if status.is_redirection()
             && let Some(to) = headers.get(LOCATION).and_then(|to| to.to_str().ok())
+            && response.url().join(to).map(|to| to.origin()) != Ok(response.url().origin())
         {
-            return Err(Failure::Redirect { to: shortened(to) });
+            return Err(Failure::Redirect {
+                to: shortened(&self.connection.key.hidden_in(to)),
+            });
         }
-        let cap = if status.is_success() {
-            limit
-        } else {
-            limit.min(64 * 1024)
-        };
-        let mut body = Vec::new();
-        loop {
-            match response.chunk().await {
-                Ok(Some(chunk)) => {
-                    if (body.len() + chunk.len()) as u64 > cap {
-                        if status.is_success() {
-                            return Err(Failure::TooLarge { limit });
-                        }
-                        break;
-                    }
-                    body.extend_from_slice(&chunk);
-                }
-                Ok(None) => break,
-                // of an error's body, what came is enough
-                Err(_) if !status.is_success() => break,
-                Err(error) => return Err(transport(&error)),
-            }
-        }
-        tally
-            .bytes_received
-            .fetch_add(body.len() as u64, Ordering::Relaxed);
+        let held = self.shelf.body();
+        let body = self.body(response, &held).await?;
+        let bytes = body.len() as u64;
+        tally.bytes_received.fetch_add(bytes, Ordering::Relaxed);
+        tracing::debug!(
+            endpoint = ask.endpoint,
+            window = %ask.window,
+            goes_on = ask.cursor.is_some(),
+            status = status.as_u16(),
+            bytes,
+            elapsed = ?asked.elapsed(),
+            "answered"
+        );
         if !status.is_success() {
             return Err(Failure::Status {
                 status: status.as_u16(),
-                retry_after: retry_after(&headers, Timestamp::now()),
-                excerpt: message(&body),
+                retry_after: retry_after(&headers, now),
+                excerpt: shortened(&self.connection.key.hidden_in(&message(&body))),
             });
         }
-        // the answer's own date is at or after the asking; our clock tells how much later
-        let asked_at = match server_time(&headers) {
-            Some(answered) => answered - (Timestamp::now() - asked),
-            None => asked,
-        };
-        Ok(Answer { body, asked_at })
+        Ok(Answer {
+            body,
+            asked_at,
+            _held: held,
+        })
+    }
+
+    /// Reads the body of a page; of an error, as much as tells it.
+    async fn body(&self, mut response: reqwest::Response, held: &Held) -> Result<Vec<u8>, Failure> {
+        let limit = self.connection.max_page_bytes;
+        let success = response.status().is_success();
+        let cap = if success { limit } else { limit.min(ERROR_BYTES) };
+        let mut body = Vec::new();
+        loop {
+            held.room().await;
+            match self.heard(response.chunk()).await {
+                Ok(Some(chunk)) if (body.len() + chunk.len()) as u64 <= cap => {
+                    held.grow(chunk.len());
+                    body.extend_from_slice(&chunk);
+                }
+                Ok(Some(_)) if success => return Err(Failure::TooLarge { limit }),
+                // of an error's body, what came is enough
+                Err(failure) if success => return Err(failure),
+                _ => return Ok(body),
+            }
+        }
+    }
+
+    /// Waits for the server as long as its silence is borne.
+    async fn heard<T>(&self, answer: impl Future<Output = reqwest::Result<T>>) -> Result<T, Failure> {
+        match timeout(self.connection.silence, answer).await {
+            Ok(heard) => heard.map_err(|error| transport(&error)),
+            Err(_) => Err(Failure::Timeout),
+        }
     }
 
     fn url(&self, ask: &Ask) -> Url {
@@ -221,18 +227,6 @@ impl Client {
         }
         url
     }
-}
-
-/// Follows redirects within one origin only, since the key's header would be sent along.
-fn same_origin() -> Policy {
-    Policy::custom(|attempt| {
-        let from = attempt.previous().first().map(Url::origin);
-        if from == Some(attempt.url().origin()) && attempt.previous().len() < 5 {
-            attempt.follow()
-        } else {
-            attempt.stop()
-        }
-    })
 }
 
 fn transport(error: &reqwest::Error) -> Failure {
@@ -262,87 +256,70 @@ fn innermost(error: &dyn std::error::Error) -> String {
     shortened(&last.to_string())
 }
 
-/// `Retry-After` in seconds or as an HTTP date; nothing where it is neither.
-fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
-    let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
-    if let Ok(seconds) = text.parse::<f64>() {
-        return Duration::try_from_secs_f64(seconds.max(0.0)).ok();
-    }
-    let at = http_date(text)?;
-    // a date is read against the server's own clock where it tells it
-    let now = server_time(headers).unwrap_or(now);
-    Some(Duration::try_from(at - now).unwrap_or(Duration::ZERO))
-}
-
-fn server_time(headers: &HeaderMap) -> Option<Timestamp> {
-    http_date(headers.get(DATE)?.to_str().ok()?)
-}
-
-fn http_date(text: &str) -> Option<Timestamp> {
-    rfc2822::DateTimeParser::new().parse_timestamp(text).ok()
-}
-
-/// The server's own message where the body is JSON that has one, else the start of the body.
-fn message(body: &[u8]) -> String {
-    #[derive(serde::Deserialize)]
-    #[serde(untagged)]
-    enum Told {
-        Plain(String),
-        Object { message: String },
-    }
-    #[derive(serde::Deserialize)]
-    struct Body {
-        error: Option<Told>,
-        message: Option<String>,
-    }
-    let told = serde_json::from_slice::<Body>(body)
-        .ok()
-        .and_then(|body| match body.error {
-            Some(Told::Plain(text) | Told::Object { message: text }) => Some(text),
-            None => body.message,
-        });
-    shortened(&told.unwrap_or_else(|| String::from_utf8_lossy(body).into_owned()))
-}
-
-/// One line of at most 200 characters.
-fn shortened(text: &str) -> String {
-    let mut line = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    if let Some((cut, _)) = line.char_indices().nth(200) {
-        line.truncate(cut);
-        line.push('…');
-    }
-    line.replace(char::is_control, " ")
-}
-
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::io::{Read, Write};
+    use std::net::TcpListener;
+    use std::time::Duration;
 
-    #[test]
-    fn retry_after_is_read_in_both_forms() {
-        let now: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
-        let read = |text: &str| {
-            let headers: HeaderMap = [(RETRY_AFTER, text.parse().unwrap())].into_iter().collect();
-            retry_after(&headers, now)
-        };
-        assert_eq!(read("2"), Some(Duration::from_secs(2)));
-        assert_eq!(read("0.5"), Some(Duration::from_millis(500)));
-        assert_eq!(
-            read("Thu, 01 Jan 2026 00:00:07 GMT"),
-            Some(Duration::from_secs(7))
-        );
-        assert_eq!(read("Wed, 31 Dec 2025 23:59:00 GMT"), Some(Duration::ZERO));
-        assert_eq!(read("soon"), None);
+    use futures_util::future::join_all;
+
+    use super::super::ApiKey;
+    use super::*;
+    use crate::window::Window;
+
+    const MIB: u64 = 1024 * 1024;
+
+    /// A server whose every answer is 4 MiB of spaces; its address.
+    fn large_answers() -> Url {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        std::thread::spawn(move || {
+            for mut socket in listener.incoming().flatten() {
+                std::thread::spawn(move || {
+                    // each request comes in one piece
+                    while socket.read(&mut [0; 4096]).is_ok_and(|bytes| bytes > 0) {
+                        let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", 4 * MIB);
+                        let _ = socket.write_all(head.as_bytes());
+                        for _ in 0..64 {
+                            let _ = socket.write_all(&[b' '; 64 * 1024]);
+                        }
+                    }
+                });
+            }
+        });
+        format!("http://{address}").parse().unwrap()
     }
 
-    #[test]
-    fn the_servers_message_is_found_and_shortened() {
-        assert_eq!(
-            message(br#"{"error":{"code":"x","message":"no such bot"}}"#),
-            "no such bot"
-        );
-        assert_eq!(message(br#"{"message":"no\nkey"}"#), "no key");
-        assert_eq!(message(b"<html>\n<p>Bad"), "<html> <p>Bad");
-        assert_eq!(message("ä".repeat(500).as_bytes()).chars().count(), 201);
+    #[tokio::test]
+    async fn invariant_6_bodies_in_flight_are_bounded_by_their_bytes() {
+        let connection = Connection {
+            max_held_bytes: 8 * MIB,
+            ..Connection::new(large_answers(), ApiKey::new("key").unwrap())
+        };
+        let client = Client::new(connection).unwrap();
+        let ask = Ask {
+            endpoint: "/pages",
+            bot: "bot".into(),
+            window: Window::new(0, 9),
+            per_page: 10,
+            cursor: None,
+        };
+        let (budget, tally) = (Budget::new(0.0), Tally::default());
+        let fetch = async |_| {
+            for _ in 0..3 {
+                let sent = budget.permit().await.spend();
+                let page = client.page(&ask, true, &budget, sent, &tally, |_| Ok(())).await;
+                let (answer, ()) = page.unwrap();
+                assert_eq!(answer.body.len() as u64, 4 * MIB);
+                // the spool keeps it
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        join_all((0..16).map(fetch)).await;
+        // beside one body, of each other one the piece that was under way
+        let most = client.shelf.most();
+        assert!(most >= 8 * MIB, "{most}");
+        assert!(most <= (8 + 4) * MIB + 15 * MIB / 2, "{most}");
     }
 }

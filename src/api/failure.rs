@@ -95,6 +95,9 @@ impl Failure {
             Self::Status {
                 status: 400 | 422, ..
             } => "check --bot, --start and --end against the server's message",
+            Self::Status { status: 407, .. } => {
+                "check user and password in HTTP_PROXY, HTTPS_PROXY or ALL_PROXY"
+            }
             Self::Status { status: 429, .. } => {
                 "another job may be using the same key: run again later, or lower --requests-per-second"
             }
@@ -125,6 +128,7 @@ impl fmt::Display for Failure {
                     401 => "the API refused the key",
                     403 => "the key may not export this",
                     404 => "the API does not know this bot or address",
+                    407 => "the proxy wants to know who asks",
                     408 => "the API timed out",
                     429 => "the API refused the request for coming too soon",
                     300..=399 => "the API answered with a redirect that leads nowhere",

@@ -34,6 +34,15 @@ impl ApiKey {
         Ok(Self(value))
     }
 
+    /// A text of the server's without the key, should it repeat it.
+    pub(super) fn hidden_in(&self, text: &str) -> String {
+        let key = self.0.to_str().unwrap_or_default();
+        if key.is_empty() {
+            return text.to_owned();
+        }
+        text.replace(key, "***")
+    }
+
     pub(super) fn header(&self) -> HeaderValue {
         self.0.clone()
     }

@@ -2,14 +2,22 @@
 
 mod budget;
 mod client;
+mod connection;
 mod failure;
+mod held;
 mod key;
+mod pace;
 mod retry;
+#[cfg(test)]
+mod simulation;
+mod told;
 
 pub use budget::{Budget, Permit};
-pub use client::{Answer, Client, Connection, Tally};
+pub use client::{Answer, Client, Tally};
+pub use connection::{Connection, DEFAULT_PAGE_BYTES};
 pub use failure::Failure;
 pub use key::ApiKey;
+pub use pace::Sent;
 pub use retry::{Attempt, Decision, Patience, decide};
 
 use crate::window::Window;

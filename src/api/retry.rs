@@ -73,7 +73,7 @@ pub fn decide(failure: &Failure, attempt: Attempt, patience: Patience, random: f
         Some(asked) => asked.max(backoff(attempt.number, patience.longest_wait, random).min(FIRST_WAIT)),
         None => backoff(attempt.number, patience.longest_wait, random),
     };
-    if attempt.elapsed + wait > limit {
+    if attempt.elapsed.saturating_add(wait) > limit {
         if bad_page {
             Decision::Fail
         } else {
@@ -191,7 +191,9 @@ mod tests {
         assert!(
             matches!(decide(&asked(0), known(1, 0), PATIENCE, 0.5), Decision::Wait(w) if w.as_millis() >= 250)
         );
-        assert_eq!(decide(&asked(4000), known(1, 0), PATIENCE, 0.5), Decision::GiveUp);
+        for long in [301, 4000, u64::MAX] {
+            assert_eq!(decide(&asked(long), known(1, 1), PATIENCE, 0.5), Decision::GiveUp);
+        }
     }
 
     #[test]

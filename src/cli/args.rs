@@ -10,6 +10,7 @@ use jiff::civil::{Date, Time};
 use jiff::{SpanRelativeTo, Timestamp};
 use url::Url;
 
+use crate::api::DEFAULT_PAGE_BYTES;
 use crate::dataset::Dataset;
 use crate::export::{DEFAULT_BASE_URL, DEFAULT_REQUESTS_PER_SECOND, MAX_PER_PAGE};
 use crate::table::Zone;
@@ -116,7 +117,8 @@ Examples:
       --start 2023-10-01 --end 2023-11-01 --timezone Europe/Berlin --out ./lake --json
 
 The key comes from the environment variable CONVERSE_EXPORT_API_KEY or from --api-key-file.
-Every flag can be set as CONVERSE_EXPORT_ and its name, e.g. CONVERSE_EXPORT_OUT.";
+Every flag can be set as CONVERSE_EXPORT_ and its name, e.g. CONVERSE_EXPORT_OUT.
+Proxies come from HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY.";
 
 #[derive(Debug, Args)]
 #[command(after_help = EXPORT_EXAMPLES)]
@@ -227,6 +229,14 @@ pub(super) struct ApiArgs {
     /// The API's address
     #[arg(long, value_name = "URL", default_value = DEFAULT_BASE_URL, env = "CONVERSE_EXPORT_BASE_URL", hide_env = true)]
     pub(super) base_url: Url,
+    /// Send the key over plain http to another machine, where everybody on the way can read it
+    #[arg(
+        long,
+        value_parser = BoolishValueParser::new(),
+        env = "CONVERSE_EXPORT_ALLOW_HTTP",
+        hide_env = true
+    )]
+    pub(super) allow_http: bool,
     /// Requests a second on each endpoint; 0 means no limit
     #[arg(
         long,
@@ -266,7 +276,7 @@ pub(super) struct ApiArgs {
     #[arg(
         long,
         value_name = "BYTES",
-        default_value_t = 256 * 1024 * 1024,
+        default_value_t = DEFAULT_PAGE_BYTES,
         env = "CONVERSE_EXPORT_MAX_PAGE_BYTES",
         hide_env = true
     )]

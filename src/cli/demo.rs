@@ -13,7 +13,7 @@ use url::Url;
 
 use super::args::{DemoArgs, Told};
 use super::{bar, export, told};
-use crate::api::{ApiKey, Connection, Patience};
+use crate::api::{ApiKey, Connection};
 use crate::dataset::Dataset;
 use crate::error::{Error, Result};
 use crate::export::{DEFAULT_SETTLE, MAX_PER_PAGE, Options};
@@ -79,13 +79,10 @@ fn options(args: &DemoArgs, simulator: &Simulator) -> Result<Options> {
         datasets: Dataset::ALL.to_vec(),
         range: WEEK,
         out: args.out.clone(),
-        connection: Connection {
-            base_url: Url::parse(simulator.base_url()).map_err(|error| internal(&error))?,
-            key: ApiKey::new(&simulated.key).map_err(|error| internal(&error))?,
-            max_page_bytes: 256 * 1024 * 1024,
-            silence: Duration::from_secs(60),
-            patience: Patience::default(),
-        },
+        connection: Connection::new(
+            Url::parse(simulator.base_url()).map_err(|error| internal(&error))?,
+            ApiKey::new(&simulated.key).map_err(|error| internal(&error))?,
+        ),
         requests_per_second: REQUESTS_PER_SECOND,
         concurrency: None,
         per_page: MAX_PER_PAGE,

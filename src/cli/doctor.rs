@@ -47,7 +47,7 @@ fn options(args: &DoctorArgs) -> Result<Options> {
     let end = second(args.end, Timestamp::now().as_second())?;
     let range = Window::new(second(args.start, end - DAYS * 86_400)?, end);
     let connection = export::connection(&args.api)?;
-    crate::export::check_base_url(&connection.base_url)?;
+    crate::export::check_base_url(&connection)?;
     if range.is_empty() || range.start < 0 {
         return Err(Error::Usage {
             what: "the range holds no time".into(),

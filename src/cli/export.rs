@@ -106,14 +106,14 @@ pub(super) fn datasets(asked: &[Dataset]) -> Vec<Dataset> {
 
 pub(super) fn connection(args: &ApiArgs) -> Result<Connection> {
     Ok(Connection {
-        base_url: args.base_url.clone(),
-        key: key(args.api_key_file.as_deref())?,
+        allow_http: args.allow_http,
         max_page_bytes: args.max_page_bytes,
         silence: args.timeout,
         patience: Patience {
             limit: args.retry_for,
             ..Patience::default()
         },
+        ..Connection::new(args.base_url.clone(), key(args.api_key_file.as_deref())?)
     })
 }
 

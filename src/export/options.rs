@@ -3,8 +3,6 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use url::Url;
-
 use crate::api::Connection;
 use crate::dataset::Dataset;
 use crate::error::{Error, Result};
@@ -98,21 +96,23 @@ impl Options {
                 "give 1 or more, or leave it out",
             );
         }
-        check_base_url(&self.connection.base_url)
+        check_base_url(&self.connection)
     }
 }
 
-/// The key goes over the network with every request, so only HTTPS will do, but for this machine itself.
+/// The key goes over the network with every request, so only HTTPS will do, but for this machine itself, or
+/// where it is said that plain HTTP will do.
 ///
 /// # Errors
 /// [`Error::Usage`] where the key would be sent unprotected, or nowhere.
-pub fn check_base_url(url: &Url) -> Result<()> {
+pub fn check_base_url(connection: &Connection) -> Result<()> {
     let wrong = |what: String, hint: &str| {
         Err(Error::Usage {
             what,
             hint: hint.into(),
         })
     };
+    let url = &connection.base_url;
     if !url.username().is_empty() || url.password().is_some() || url.query().is_some() {
         return wrong(
             "--base-url holds more than an address".into(),
@@ -121,22 +121,14 @@ pub fn check_base_url(url: &Url) -> Result<()> {
     }
     match (url.scheme(), url.host()) {
         ("https", Some(_)) => Ok(()),
-        ("http", Some(host)) if is_loopback(&host) => Ok(()),
+        ("http", Some(_)) if connection.is_local() || connection.allow_http => Ok(()),
         ("http", Some(host)) => wrong(
             format!("--base-url would send the key to {host} unprotected"),
-            "use https; plain http is only for this machine itself",
+            "use https, or give --allow-http where you trust the whole way there with the key",
         ),
         (scheme, _) => wrong(
             format!("--base-url cannot be reached by {scheme}"),
             "give an address such as https://api.converseapps.com",
         ),
-    }
-}
-
-fn is_loopback(host: &url::Host<&str>) -> bool {
-    match host {
-        url::Host::Domain(name) => *name == "localhost" || name.ends_with(".localhost"),
-        url::Host::Ipv4(address) => address.is_loopback(),
-        url::Host::Ipv6(address) => address.is_loopback(),
     }
 }

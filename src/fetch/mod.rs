@@ -16,7 +16,7 @@ use tokio::time::{Instant, timeout_at};
 pub use scheduler::{Direction, Field, Knowledge, Order};
 pub use stop::{Stop, Stopper};
 
-use crate::api::{Answer, Ask, AskError, Budget, Client, Tally};
+use crate::api::{Answer, Ask, AskError, Budget, Client, Sent, Tally};
 use crate::dataset::{self, Dataset, Peek, PeekedRecord};
 use crate::error::{Error, Result};
 use crate::spool::{PageHeader, Spool};
@@ -160,7 +160,7 @@ impl Endpoint {
     }
 
     /// Waits until a request may go, then takes the scheduler's word on which.
-    async fn next(&self, scheduler: &mut Scheduler) -> Result<Option<(Request, Instant)>> {
+    async fn next(&self, scheduler: &mut Scheduler) -> Result<Option<(Request, Sent)>> {
         let closed = |_: AcquireError| Error::Internal("the endpoint was closed".into());
         let slot = self.in_flight.acquire().await.map_err(closed)?;
         let permit = self.budget.permit().await;
@@ -246,7 +246,7 @@ impl Fetch {
     }
 
     /// Sends a request on its way.
-    fn ask(&mut self, request: Request, sent: Instant) {
+    fn ask(&mut self, request: Request, sent: Sent) {
         let number = request.chain.number();
         let resumed = usize::try_from(number)
             .ok()
@@ -379,7 +379,7 @@ impl Endpoint {
         dataset: Dataset,
         ask: &Ask,
         retryable: bool,
-        sent: Instant,
+        sent: Sent,
         tally: &Tally,
     ) -> Result<(Answer, Peek), NoPage> {
         let read = |body: &[u8]| dataset::peek(dataset, body).map_err(|error| error.to_string());

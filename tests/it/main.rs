@@ -3,6 +3,7 @@
 //! Tests of an invariant of the architecture carry its number.
 #![allow(clippy::expect_used, clippy::unwrap_used, missing_docs)]
 
+mod attempts;
 mod doctor;
 mod duck;
 mod lake;
@@ -14,5 +15,7 @@ mod plan;
 mod refused;
 mod resumed;
 mod run;
+mod scripted;
+mod sockets;
 mod whole;
 mod world;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use converse_export::simulator::{Counting, Fault, Faults, Options};
+use converse_export::simulator::{Counting, Fault, Faults, Latency, Options, RetryAfter};
 
 use crate::run::alone;
 use crate::world::{World, small};
@@ -38,6 +38,34 @@ fn invariant_9_calendar_seconds_refuse_none() {
 #[test]
 fn invariant_9_the_last_second_refuses_none() {
     invariant_9(Counting::SlidingSecond);
+}
+
+#[test]
+fn a_server_that_bears_20_requests_a_second_where_30_are_asked_is_kept_busy() {
+    let world = World::new(Options {
+        requests_per_second: 20.0,
+        counting: Counting::SlidingSecond,
+        retry_after: RetryAfter::HttpDate,
+        conversations: 8_000,
+        latency: Latency::Fixed(Duration::from_millis(300)),
+        ..small()
+    });
+    let export = world.export().only("conversations").rate("30");
+    let export = export.args(&["--per-page", "40"]);
+    let _machine = alone();
+    let run = export.run_alone().ok();
+    let refused = run.count("conversations", "rate_limited");
+    let requests = run.count("conversations", "requests");
+    assert!(
+        requests > 200 && refused > 0 && refused * 20 < requests,
+        "{refused} of {requests} refused"
+    );
+    let taken = run.of_dataset("conversations")["elapsed_seconds"]
+        .as_f64()
+        .unwrap();
+    let least = f64::from(u32::try_from(requests - refused).unwrap()) / 20.0 + 0.3;
+    // a second for starting and for the last partitions
+    assert!(taken < least * 1.25 + 1.0, "{taken} s instead of {least} s");
 }
 
 #[test]

@@ -134,9 +134,10 @@ impl<'a> Export<'a> {
 
     /// Starts it.
     pub(crate) fn start(&self) -> Running {
+        let share = Share::take();
         Running {
             child: Some(self.command().spawn().unwrap()),
-            _share: Share::take(),
+            _share: share,
         }
     }
 }

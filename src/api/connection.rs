@@ -1,0 +1,85 @@
+//! How to reach the API, and how far the key may go.
+
+use std::time::Duration;
+
+use reqwest::redirect::Policy;
+use url::{Host, Url};
+
+use super::{ApiKey, Patience};
+
+/// The largest page accepted, and the most bytes of pages held at a time, where nobody says otherwise.
+pub const DEFAULT_PAGE_BYTES: u64 = 256 * 1024 * 1024;
+
+/// How to reach the API.
+#[derive(Clone, Debug)]
+pub struct Connection {
+    /// The API's root; paths of endpoints are appended.
+    pub base_url: Url,
+    /// Whether `base_url` may be plain HTTP on another machine, where everybody on the way can read the key.
+    pub allow_http: bool,
+    /// Sent with every request to `base_url`'s host, and to no other.
+    pub key: ApiKey,
+    /// The largest body accepted, in bytes, after decompression.
+    pub max_page_bytes: u64,
+    /// The most bytes of bodies held at a time, over all requests; one body may exceed it.
+    pub max_held_bytes: u64,
+    /// The longest silence while an answer is awaited or read.
+    pub silence: Duration,
+    /// How long to go on asking for a page.
+    pub patience: Patience,
+}
+
+impl Connection {
+    /// A connection with the usual limits.
+    #[must_use]
+    pub fn new(base_url: Url, key: ApiKey) -> Self {
+        Self {
+            base_url,
+            allow_http: false,
+            key,
+            max_page_bytes: DEFAULT_PAGE_BYTES,
+            max_held_bytes: DEFAULT_PAGE_BYTES,
+            silence: Duration::from_secs(60),
+            patience: Patience::default(),
+        }
+    }
+
+    /// Whether requests do not leave this machine.
+    #[must_use]
+    pub fn is_local(&self) -> bool {
+        match self.base_url.host() {
+            Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+            Some(Host::Ipv4(address)) => address.is_loopback(),
+            Some(Host::Ipv6(address)) => address.is_loopback(),
+            None => false,
+        }
+    }
+
+    /// Connections that are kept and reused. Proxies come from the environment; one that is meant for the
+    /// network does not get what stays on this machine.
+    pub(super) fn open(&self) -> reqwest::Result<reqwest::Client> {
+        // a second call finds the provider installed already, which is as good
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let mut builder = reqwest::Client::builder()
+            .user_agent(concat!("converse-export/", env!("CARGO_PKG_VERSION")))
+            .redirect(same_origin())
+            .connect_timeout(Duration::from_secs(15))
+            .tcp_nodelay(true);
+        if self.is_local() {
+            builder = builder.no_proxy();
+        }
+        builder.build()
+    }
+}
+
+/// Follows redirects within one origin only, since the key's header would be sent along.
+fn same_origin() -> Policy {
+    Policy::custom(|attempt| {
+        let from = attempt.previous().first().map(Url::origin);
+        if from == Some(attempt.url().origin()) && attempt.previous().len() < 5 {
+            attempt.follow()
+        } else {
+            attempt.stop()
+        }
+    })
+}

@@ -1,0 +1,173 @@
+//! The bytes of bodies that are held at a time, bounded over all requests of a client.
+//!
+//! A body counts from its first byte until whoever holds it lets it go. Above the bound only the oldest body
+//! grows, so that one can always be finished and let go, and the most held is the bound, one body, and of each
+//! other body the piece that was under way.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::Notify;
+
+/// What all bodies share.
+#[derive(Debug)]
+pub(super) struct Shelf {
+    bound: u64,
+    bodies: Mutex<Bodies>,
+    changed: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Bodies {
+    /// Bytes of each body by its number; the oldest has the smallest.
+    sizes: BTreeMap<u64, u64>,
+    next: u64,
+    total: u64,
+    #[cfg(test)]
+    most: u64,
+}
+
+impl Shelf {
+    pub(super) fn new(bound: u64) -> Arc<Self> {
+        Arc::new(Self {
+            bound,
+            bodies: Mutex::default(),
+            changed: Notify::new(),
+        })
+    }
+
+    /// Begins a body.
+    pub(super) fn body(self: &Arc<Self>) -> Held {
+        let mut bodies = self.bodies();
+        let number = bodies.next;
+        bodies.next += 1;
+        bodies.sizes.insert(number, 0);
+        Held {
+            shelf: Arc::clone(self),
+            number,
+        }
+    }
+
+    /// The most bytes that were held at a time.
+    #[cfg(test)]
+    pub(super) fn most(&self) -> u64 {
+        self.bodies().most
+    }
+
+    fn bodies(&self) -> MutexGuard<'_, Bodies> {
+        self.bodies.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// One body's place, given back when it is dropped.
+#[derive(Debug)]
+pub(super) struct Held {
+    shelf: Arc<Shelf>,
+    number: u64,
+}
+
+impl Held {
+    /// Waits until the body may grow.
+    pub(super) async fn room(&self) {
+        loop {
+            let changed = self.shelf.changed.notified();
+            tokio::pin!(changed);
+            // from here on no change is missed
+            changed.as_mut().enable();
+            if self.may_grow() {
+                return;
+            }
+            changed.await;
+        }
+    }
+
+    fn may_grow(&self) -> bool {
+        let bodies = self.shelf.bodies();
+        let oldest = bodies.sizes.first_key_value().map(|(number, _)| *number);
+        bodies.total < self.shelf.bound || oldest == Some(self.number)
+    }
+
+    /// So many bytes came.
+    pub(super) fn grow(&self, bytes: usize) {
+        let bytes = bytes as u64;
+        let mut bodies = self.shelf.bodies();
+        bodies.total += bytes;
+        if let Some(size) = bodies.sizes.get_mut(&self.number) {
+            *size += bytes;
+        }
+        #[cfg(test)]
+        {
+            bodies.most = bodies.most.max(bodies.total);
+        }
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        let mut bodies = self.shelf.bodies();
+        if let Some(size) = bodies.sizes.remove(&self.number) {
+            bodies.total -= size;
+        }
+        drop(bodies);
+        self.shelf.changed.notify_waiters();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use futures_util::future::join_all;
+    use tokio::time::{Instant, sleep, timeout};
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn invariant_6_no_more_is_held_than_the_bound_and_one_body() {
+        let shelf = Shelf::new(1000);
+        let reader = async |number: u64| {
+            for body in 0..10 {
+                sleep(Duration::from_millis((number + body) * 7 % 40)).await;
+                let held = shelf.body();
+                for _ in 0..20 {
+                    held.room().await;
+                    sleep(Duration::from_millis(number % 5)).await;
+                    held.grow(30);
+                }
+                // the spool keeps it
+                sleep(Duration::from_millis(10)).await;
+            }
+        };
+        let all = join_all((0..20).map(reader));
+        timeout(Duration::from_secs(600), all)
+            .await
+            .expect("nobody waits for ever");
+        let bodies = shelf.bodies();
+        assert!(
+            (1000..=1000 + 600 + 19 * 30).contains(&bodies.most),
+            "{}",
+            bodies.most
+        );
+        assert_eq!((bodies.total, bodies.sizes.len()), (0, 0));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn above_the_bound_only_the_oldest_body_grows_until_it_is_let_go() {
+        let shelf = Shelf::new(10);
+        let (first, second, third) = (shelf.body(), shelf.body(), shelf.body());
+        second.grow(10);
+        let waits = async |held: &Held| timeout(Duration::from_secs(1), held.room()).await.is_err();
+        assert!(!waits(&first).await && waits(&second).await && waits(&third).await);
+        // finished, and still held
+        first.grow(5);
+        assert!(waits(&second).await && waits(&third).await);
+        drop(first);
+        assert!(!waits(&second).await && waits(&third).await);
+        let begin = Instant::now();
+        tokio::join!(third.room(), async {
+            sleep(Duration::from_millis(300)).await;
+            drop(second);
+        });
+        assert_eq!(begin.elapsed(), Duration::from_millis(300));
+    }
+}

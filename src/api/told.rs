@@ -1,0 +1,144 @@
+//! What an answer tells beside its page: when to come again, what time it is, what went wrong.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use jiff::fmt::rfc2822;
+use jiff::{SignedDuration, Timestamp};
+use reqwest::header::{DATE, HeaderMap, RETRY_AFTER};
+use tokio::time::Instant;
+
+/// The server's clock, as the dates of its answers show it. A date names a whole second only; many of them
+/// together tell the time more finely.
+#[derive(Debug)]
+pub(super) struct ServerClock {
+    begin: Instant,
+    /// The server's time at `begin`, or a little earlier.
+    at_begin: Mutex<Option<Timestamp>>,
+}
+
+impl ServerClock {
+    pub(super) fn new() -> Self {
+        Self {
+            begin: Instant::now(),
+            at_begin: Mutex::new(None),
+        }
+    }
+
+    /// The server's time at this moment, by the answer that came just now and those before it; nothing where
+    /// the answer has no date.
+    pub(super) fn read(&self, headers: &HeaderMap) -> Option<Timestamp> {
+        let date = http_date(headers.get(DATE)?.to_str().ok()?)?;
+        let elapsed = SignedDuration::try_from(self.begin.elapsed()).ok()?;
+        let shown = date.checked_sub(elapsed).ok()?;
+        let mut at_begin = self.at_begin.lock().unwrap_or_else(PoisonError::into_inner);
+        let best = at_begin.map_or(shown, |known| known.max(shown));
+        *at_begin = Some(best);
+        let end = date.checked_add(SignedDuration::from_millis(999)).ok()?;
+        Some(best.checked_add(elapsed).ok()?.clamp(date, end))
+    }
+}
+
+/// `Retry-After` in seconds or as an HTTP date, read at `now` by the server's clock; nothing where it is
+/// neither.
+pub(super) fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
+    let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
+    if let Ok(seconds) = text.parse::<f64>() {
+        return Duration::try_from_secs_f64(seconds.max(0.0)).ok();
+    }
+    let at = http_date(text)?;
+    Some(Duration::try_from(at.duration_since(now)).unwrap_or(Duration::ZERO))
+}
+
+fn http_date(text: &str) -> Option<Timestamp> {
+    rfc2822::DateTimeParser::new().parse_timestamp(text).ok()
+}
+
+/// The server's own message where the body is JSON that has one, else the start of the body.
+pub(super) fn message(body: &[u8]) -> String {
+    #[derive(serde::Deserialize)]
+    #[serde(untagged)]
+    enum Told {
+        Plain(String),
+        Object { message: String },
+    }
+    #[derive(serde::Deserialize)]
+    struct Body {
+        error: Option<Told>,
+        message: Option<String>,
+    }
+    let told = serde_json::from_slice::<Body>(body)
+        .ok()
+        .and_then(|body| match body.error {
+            Some(Told::Plain(text) | Told::Object { message: text }) => Some(text),
+            None => body.message,
+        });
+    told.unwrap_or_else(|| String::from_utf8_lossy(body).into_owned())
+}
+
+/// One line of at most 200 characters.
+pub(super) fn shortened(text: &str) -> String {
+    let mut line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    if let Some((cut, _)) = line.char_indices().nth(200) {
+        line.truncate(cut);
+        line.push('…');
+    }
+    line.replace(char::is_control, " ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn retry_after_is_read_in_both_forms() {
+        let now: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
+        let read = |text: &str| {
+            let headers: HeaderMap = [(RETRY_AFTER, text.parse().unwrap())].into_iter().collect();
+            retry_after(&headers, now)
+        };
+        assert_eq!(read("2"), Some(Duration::from_secs(2)));
+        assert_eq!(read("0.5"), Some(Duration::from_millis(500)));
+        assert_eq!(
+            read("Thu, 01 Jan 2026 00:00:07 GMT"),
+            Some(Duration::from_secs(7))
+        );
+        assert_eq!(read("Wed, 31 Dec 2025 23:59:00 GMT"), Some(Duration::ZERO));
+        assert_eq!(read("soon"), None);
+        assert_eq!(read("1e400"), None);
+        assert_eq!(read("-3"), Some(Duration::ZERO));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn many_dates_tell_the_time_more_finely_than_one() {
+        // the server's time when ours begins, 0.7 s into its second
+        let begin: Timestamp = "2026-01-01T00:00:00.7Z".parse().unwrap();
+        let clock = ServerClock::new();
+        let mut off = SignedDuration::MAX;
+        for step in 0..10 {
+            let now = begin + Duration::from_millis(step * 130);
+            let date = Timestamp::from_second(now.as_second()).unwrap();
+            let text = rfc2822::DateTimePrinter::new()
+                .timestamp_to_rfc9110_string(&date)
+                .unwrap();
+            let headers: HeaderMap = [(DATE, text.parse().unwrap())].into_iter().collect();
+            let read = clock.read(&headers).unwrap();
+            assert!(read <= now && read.as_second() == now.as_second(), "{read}");
+            off = now.duration_since(read);
+            tokio::time::sleep(Duration::from_millis(130)).await;
+        }
+        assert!(off < SignedDuration::from_millis(130), "{off}");
+        assert_eq!(clock.read(&HeaderMap::new()), None);
+    }
+
+    #[test]
+    fn the_servers_message_is_found_and_shortened() {
+        assert_eq!(
+            message(br#"{"error":{"code":"x","message":"no such bot"}}"#),
+            "no such bot"
+        );
+        assert_eq!(shortened(&message(br#"{"message":"no\nkey"}"#)), "no key");
+        assert_eq!(shortened(&message(b"<html>\n<p>Bad")), "<html> <p>Bad");
+        assert_eq!(shortened(&"ä".repeat(500)).chars().count(), 201);
+    }
+}

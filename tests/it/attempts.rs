@@ -1,0 +1,148 @@
+//! What may heal is asked for again, whatever it was; what cannot heal is told at once.
+
+use std::net::TcpListener;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::run::Export;
+use crate::scripted::{Reply, Scripted, answer, ok, page};
+use crate::world::{World, small};
+
+/// A conversation every hour of the world's first days.
+fn times(world: &World, many: i64) -> Vec<i64> {
+    (0..many).map(|hour| world.range.start + hour * 3600).collect()
+}
+
+/// One request after the other, of ten conversations each.
+fn one_by_one<'a>(world: &'a World, server: &Scripted) -> Export<'a> {
+    let export = world.export().of(&server.url()).only("conversations");
+    export.args(&["--concurrency", "1", "--per-page", "10"])
+}
+
+/// An attempt's way to fail.
+type Failing = fn(&str) -> Reply;
+
+fn broken(headers: &str, body: &str) -> Reply {
+    Reply::Last(format!("HTTP/1.1 200 OK\r\n{headers}\r\n\r\n{body}").into_bytes())
+}
+
+#[test]
+fn every_attempt_that_fails_is_made_again() {
+    let failing: [(&str, Failing); 17] = [
+        ("closed before headers", |_| Reply::Last(Vec::new())),
+        ("closed within headers", |_| {
+            Reply::Last(b"HTTP/1.1 200 OK\r\ncontent-le".to_vec())
+        }),
+        ("closed in the body", |page| {
+            broken(
+                &format!("content-length: {}", page.len()),
+                &page[..page.len() / 2],
+            )
+        }),
+        ("closed in a chunk", |page| {
+            broken(
+                "transfer-encoding: chunked",
+                &format!("{:x}\r\n{}", page.len(), &page[..page.len() / 2]),
+            )
+        }),
+        ("content-length too large", |page| {
+            broken(&format!("content-length: {}", page.len() + 10), page)
+        }),
+        ("content-length too small", |page| {
+            broken(&format!("content-length: {}", page.len() - 10), page)
+        }),
+        ("no HTTP", |_| Reply::Last(b"SSH-2.0-OpenSSH_9.2\r\n".to_vec())),
+        ("truncated JSON", |page| ok(&page[..page.len() / 2])),
+        ("broken gzip", |page| {
+            answer("200 OK", "content-encoding: gzip\r\n", page)
+        }),
+        ("HTML", |_| {
+            answer(
+                "200 OK",
+                "content-type: text/html\r\n",
+                "<html><title>Sign in</title></html>",
+            )
+        }),
+        ("nothing", |_| ok("")),
+        ("an error with 200", |_| ok(r#"{"error": {"message": "busy"}}"#)),
+        ("408", |_| answer("408 Request Timeout", "", "")),
+        ("425", |_| answer("425 Too Early", "", "")),
+        ("429", |_| {
+            answer("429 Too Many Requests", "retry-after: 0\r\n", "")
+        }),
+        ("503", |_| {
+            answer("503 Service Unavailable", "retry-after: 1\r\n", "<html>")
+        }),
+        ("silence", |_| Reply::Silence(Duration::from_secs(4))),
+    ];
+    let world = World::new(small());
+    let (times, many) = (times(&world, 300), failing.len());
+    let expected = times.len();
+    // after some good ones every other request fails, each in its own way
+    let server = Scripted::start(move |asked| {
+        let page = page(asked, &times);
+        match asked.number.checked_sub(5) {
+            Some(odd) if odd % 2 == 0 && odd / 2 < many => failing[odd / 2].1(&page),
+            _ => ok(page),
+        }
+    });
+    let export = one_by_one(&world, &server).range(world.range.start..world.range.start + 300 * 3600);
+    let run = export.args(&["--timeout", "2s", "-v"]).run().ok();
+    assert_eq!(
+        run.count("conversations", "retries"),
+        many as u64,
+        "{}",
+        run.stderr
+    );
+    assert_eq!(run.count("conversations", "rate_limited"), 1);
+    assert_eq!(world.lake().ids("conversations").len(), expected);
+    assert_eq!(run.count("conversations", "duplicates"), 0);
+}
+
+#[test]
+fn a_server_that_is_not_there_yet_is_waited_for() {
+    let world = World::new(small());
+    let times = times(&world, 30);
+    let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let export = world
+        .export()
+        .of(&format!("http://{address}"))
+        .only("conversations");
+    let running = export.start();
+    thread::sleep(Duration::from_millis(800));
+    let _server = Scripted::start_at(address, move |asked| ok(page(asked, &times)));
+    let run = running.end().ok();
+    assert!(run.count("conversations", "retries") > 0);
+    assert_eq!(world.lake().ids("conversations").len(), 30);
+}
+
+#[test]
+fn what_cannot_heal_is_asked_once_and_says_what_to_do() {
+    for (status, words) in [
+        ("400 Bad Request", "check --bot, --start and --end"),
+        ("401 Unauthorized", "check the key in CONVERSE_EXPORT_API_KEY"),
+        ("403 Forbidden", "ask a site admin"),
+        ("404 Not Found", "check --bot"),
+        ("410 Gone", "hint: "),
+        ("501 Not Implemented", "hint: "),
+    ] {
+        let world = World::new(small());
+        let server = Scripted::start(move |_| answer(status, "", r#"{"message": "that is why"}"#));
+        let run = one_by_one(&world, &server).run().ended(1);
+        assert!(run.stderr.contains(words), "{}", run.stderr);
+        assert!(run.stderr.contains("that is why"), "{}", run.stderr);
+        assert_eq!(server.asked().len(), 1, "{status}");
+    }
+}
+
+#[test]
+fn a_wait_beyond_all_patience_ends_the_run_at_once() {
+    let world = World::new(small());
+    let server = Scripted::start(|_| answer("429 Too Many Requests", "retry-after: 4000\r\n", ""));
+    let begin = Instant::now();
+    let export = world.export().of(&server.url());
+    // two bots share the budget, and neither waits
+    let run = export.args(&["--bot", "one", "--bot", "two"]).run().ended(3);
+    assert!(begin.elapsed() < Duration::from_secs(20), "{:?}", begin.elapsed());
+    assert!(run.stderr.contains("run again later"), "{}", run.stderr);
+}
