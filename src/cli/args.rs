@@ -11,7 +11,7 @@ use jiff::{SpanRelativeTo, Timestamp};
 use url::Url;
 
 use crate::dataset::Dataset;
-use crate::export::{DEFAULT_BASE_URL, DEFAULT_REQUESTS_PER_SECOND, MAX_PER_PAGE};
+use crate::export::{DEFAULT_REQUESTS_PER_SECOND, MAX_PER_PAGE};
 use crate::table::Zone;
 
 const STYLES: Styles = Styles::styled()
@@ -28,6 +28,10 @@ Examples:
   # five days of a bot, conversations and messages
   export CONVERSE_EXPORT_API_KEY=…
   converse-export export --bot r3-218210 --start 2023-10-01 --end 2023-10-06 --out ./lake
+
+  # what the folder holds, and the proof that it holds it
+  converse-export status --out ./lake
+  converse-export verify --out ./lake
 
 Exit codes: 0 done · 1 failed, a person must act · 2 usage · 3 incomplete, run it again ·
 4 done, but records were rejected · 130/143 interrupted, run it again";
@@ -100,6 +104,10 @@ pub(super) enum Command {
     Plan(Box<ExportArgs>),
     /// Ask the API what its documentation leaves open, with about ten requests to each endpoint
     Doctor(Box<DoctorArgs>),
+    /// Prove that a table is what its exports left: files, counts, ids, and on request the API
+    Verify(Box<VerifyArgs>),
+    /// Tell what a table holds: complete ranges, holes, days, rows, the last run
+    Status(StatusArgs),
     /// Show what an export is like: simulates the API and exports a week from it
     Demo(DemoArgs),
     /// Serve a simulated Export API on this machine until stopped
@@ -213,8 +221,47 @@ pub(super) struct DoctorArgs {
     pub(super) api: ApiArgs,
 }
 
-/// How to reach the API, and how hard to ask.
+const VERIFY_EXAMPLES: &str = "\
+Examples:
+  # files against manifest, manifest against ledger; changes nothing, needs no key
+  converse-export verify --out ./lake
+
+  # and asks the API again for 20 windows that are called complete
+  converse-export verify --out ./lake --live 20
+
+Exit codes: 0 nothing is wrong · 1 something is wrong · 2 usage · 3 the API did not answer, run it again";
+
 #[derive(Debug, Args)]
+#[command(after_help = VERIFY_EXAMPLES)]
+pub(super) struct VerifyArgs {
+    /// The folder that holds the table
+    #[arg(long, value_name = "PATH", env = "CONVERSE_EXPORT_OUT", hide_env = true)]
+    pub(super) out: PathBuf,
+    /// Ask the API again for so many random complete windows, of about a page each, and compare ids
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 0,
+        env = "CONVERSE_EXPORT_LIVE",
+        hide_env = true
+    )]
+    pub(super) live: u32,
+    /// What windows are chosen by: the same number chooses the same ones [default: random, and told]
+    #[arg(long, value_name = "N", env = "CONVERSE_EXPORT_SEED", hide_env = true)]
+    pub(super) seed: Option<u64>,
+    #[command(flatten, next_help_heading = "API")]
+    pub(super) api: ApiArgs,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct StatusArgs {
+    /// The folder that holds the table
+    #[arg(long, value_name = "PATH", env = "CONVERSE_EXPORT_OUT", hide_env = true)]
+    pub(super) out: PathBuf,
+}
+
+/// How to reach the API, and how hard to ask.
+#[derive(Clone, Debug, Args)]
 pub(super) struct ApiArgs {
     /// Read the API key from a file; - reads standard input [default: environment CONVERSE_EXPORT_API_KEY]
     #[arg(
@@ -224,9 +271,9 @@ pub(super) struct ApiArgs {
         hide_env = true
     )]
     pub(super) api_key_file: Option<PathBuf>,
-    /// The API's address
-    #[arg(long, value_name = "URL", default_value = DEFAULT_BASE_URL, env = "CONVERSE_EXPORT_BASE_URL", hide_env = true)]
-    pub(super) base_url: Url,
+    /// The API's address [default: https://api.converseapps.com; of verify: the one that the table came from]
+    #[arg(long, value_name = "URL", env = "CONVERSE_EXPORT_BASE_URL", hide_env = true)]
+    pub(super) base_url: Option<Url>,
     /// Requests a second on each endpoint; 0 means no limit
     #[arg(
         long,
