@@ -73,7 +73,8 @@ fn ask_again(args: &VerifyArgs) -> Result<Option<AskAgain>> {
     )?;
     Ok(Some(AskAgain {
         windows: args.live,
-        seed: args.seed.unwrap_or_else(rand::random),
+        // few enough digits that every reader of JSON keeps them
+        seed: args.seed.unwrap_or_else(|| rand::random::<u32>().into()),
         connection,
         requests_per_second: api.requests_per_second,
         concurrency: api.concurrency,

@@ -76,5 +76,22 @@ def watch(task):
     return {"answers": [json.loads(answer) for answer in answers], "errors": sorted(errors), "reads": reads}
 
 
+def rewrite(task):
+    """Writes a file anew without one of its rows, or with another id in it; tells the ids and times that it has then."""
+    table = pq.read_table(task["path"], partitioning=None)
+    row = task["row"]
+    if task.get("id") is None:
+        table = pa.concat_tables([table.slice(0, row), table.slice(row + 1)])
+    else:
+        ids = table.column("id").to_pylist()
+        ids[row] = task["id"]
+        table = table.set_column(0, table.schema.field("id"), pa.array(ids, pa.string()))
+    labels = pq.read_metadata(task["path"]).metadata
+    labels.pop(b"ARROW:schema")
+    pq.write_table(table.replace_schema_metadata(labels), task["path"], compression="zstd")
+    time = "time" if "time" in table.column_names else "start_time"
+    return {"ids": table.column("id").to_pylist(), "times": table.column(time).cast(pa.int64()).to_pylist()}
+
+
 task = json.load(sys.stdin)
-json.dump({"sql": sql, "arrow": arrow, "watch": watch}[task["task"]](task), sys.stdout, default=str)
+json.dump({"sql": sql, "arrow": arrow, "watch": watch, "rewrite": rewrite}[task["task"]](task), sys.stdout, default=str)

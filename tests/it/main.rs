@@ -3,6 +3,7 @@
 //! Tests of an invariant of the architecture carry its number.
 #![allow(clippy::expect_used, clippy::unwrap_used, missing_docs)]
 
+mod damage;
 mod doctor;
 mod duck;
 mod lake;
@@ -11,8 +12,11 @@ mod open;
 mod pace;
 mod pieces;
 mod plan;
+mod proof;
+mod proof_live;
 mod refused;
 mod resumed;
 mod run;
+mod status;
 mod whole;
 mod world;
