@@ -81,6 +81,16 @@ pub(crate) fn assert_sound(lake: &Lake) -> Run {
     run
 }
 
+/// What happens to a row.
+#[derive(Clone, Copy)]
+pub(crate) enum Change<'a> {
+    LeaveOut,
+    /// With the row behind it.
+    ChangePlaces,
+    DayLater,
+    Id(&'a str),
+}
+
 /// A partition of the only bot, in a lake.
 pub(crate) struct Partition<'a> {
     lake: &'a Lake,
@@ -124,10 +134,16 @@ impl<'a> Partition<'a> {
         serde_json::from_slice(&fs::read(self.entry_path()).unwrap()).unwrap()
     }
 
-    /// Writes its file anew without a row, or with another id in it, and the manifest to fit.
-    pub(crate) fn rewrite(&self, row: usize, id: Option<&str>) {
+    /// Writes its file anew with a change to a row, and the manifest to fit.
+    pub(crate) fn rewrite(&self, row: usize, change: Change) {
         let path = self.path();
-        let task = json!({"task": "rewrite", "path": path, "row": row, "id": id});
+        let (change, id) = match change {
+            Change::LeaveOut => ("leave out", ""),
+            Change::ChangePlaces => ("change places", ""),
+            Change::DayLater => ("a day later", ""),
+            Change::Id(id) => ("id", id),
+        };
+        let task = json!({"task": "rewrite", "path": path, "row": row, "change": change, "id": id});
         let now = Reader::begin(&task).answer();
         let ids: Vec<&str> = now["ids"]
             .as_array()

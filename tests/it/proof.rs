@@ -1,13 +1,13 @@
 //! `verify` passes a sound table, names what was done to a damaged one, and passes it again once that is undone.
 
 use std::fs;
+use std::time::Duration;
 
 use converse_export::simulator::{Injected, Latency, Options};
 use rustix::process::Signal;
 use serde_json::{Value, json};
-use std::time::Duration;
 
-use crate::damage::{Partition, Snapshot, assert_sound, assert_told, bend_account, findings, verify};
+use crate::damage::{Change, Partition, Snapshot, assert_sound, assert_told, bend_account, findings, verify};
 use crate::lake::{Lake, files_below};
 use crate::run::on;
 use crate::world::{BOT, DAY, World, small};
@@ -150,17 +150,39 @@ fn invariant_5_a_row_taken_out_of_file_and_manifest_alike_is_noticed() {
     for dataset in ["conversations", "messages"] {
         let partition = &Partition::all(&lake, dataset)[1];
         let snapshot = Snapshot::of(&lake);
-        partition.rewrite(7, None);
+        partition.rewrite(7, Change::LeaveOut);
         assert_told(&lake, &partition.file(), "the ledger");
         snapshot.restore(&lake);
         assert_sound(&lake);
         // another row in its place, so that no count tells
-        partition.rewrite(7, Some("0-somebody-else"));
+        partition.rewrite(7, Change::Id("0-somebody-else"));
         assert_told(
             &lake,
             &partition.file(),
             "its ids are not those that the ledger tells",
         );
+        snapshot.restore(&lake);
+    }
+}
+
+#[test]
+fn rows_out_of_their_order_or_date_are_noticed() {
+    let (_world, lake) = exported();
+    let snapshot = Snapshot::of(&lake);
+    let partition = &Partition::all(&lake, "messages")[1];
+    let last = usize::try_from(partition.entry()["rows"].as_u64().unwrap() - 1).unwrap();
+    let changes = [
+        (
+            30,
+            Change::ChangePlaces,
+            "1 rows are not in the order of time, then id",
+        ),
+        (last, Change::DayLater, "1 rows do not belong to its date"),
+    ];
+    for (row, change, what) in changes {
+        partition.rewrite(row, change);
+        partition.bend_ledger();
+        assert_told(&lake, &partition.file(), what);
         snapshot.restore(&lake);
     }
 }
@@ -231,13 +253,9 @@ fn an_id_under_two_dates_is_noticed() {
             partitions[0].date
         );
         let id = lake.rows(&sql)[0][0].as_str().unwrap().to_owned();
-        partitions[2].rewrite(3, Some(&id));
+        partitions[2].rewrite(3, Change::Id(&id));
         partitions[2].bend_ledger();
-        assert_told(
-            &lake,
-            &partitions[0].folder(),
-            &format!("{}", partitions[2].folder()),
-        );
+        assert_told(&lake, &partitions[0].folder(), &partitions[2].folder());
         assert_told(&lake, &partitions[0].folder(), &id);
         snapshot.restore(&lake);
         assert_sound(&lake);
@@ -262,7 +280,10 @@ fn messages_without_their_conversation_are_counted_and_no_failure() {
         .iter()
         .find(|partition| row[0] == partition.date.as_str())
         .unwrap();
-    partition.rewrite(usize::try_from(row[1].as_u64().unwrap()).unwrap(), None);
+    partition.rewrite(
+        usize::try_from(row[1].as_u64().unwrap()).unwrap(),
+        Change::LeaveOut,
+    );
     partition.bend_ledger();
     let report = assert_sound(&lake).json();
     assert_eq!(

@@ -2,7 +2,7 @@
 
 use converse_export::simulator::{CursorKind, CursorLife, Filter, Options, Order, TimeFormat};
 
-use crate::damage::{Partition, Snapshot, assert_sound, findings, verify};
+use crate::damage::{Change, Partition, Snapshot, assert_sound, findings, verify};
 use crate::world::{BOT, World, small};
 
 const ASK: [&str; 6] = ["--live", "30", "--seed", "7", "--requests-per-second", "0"];
@@ -111,7 +111,7 @@ fn invariant_5_a_row_that_the_api_has_and_the_table_lacks_is_a_failure() {
         );
         let id = lake.rows(&sql)[0][0].as_str().unwrap().to_owned();
         // so thoroughly that the table alone looks sound
-        partition.rewrite(20, Some("0-nobody"));
+        partition.rewrite(20, Change::Id("0-nobody"));
         partition.bend_ledger();
         assert_sound(&lake);
         let args = [&ASK[2..], &["--live", "60"]].concat();
