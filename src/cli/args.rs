@@ -105,9 +105,9 @@ pub(super) enum Command {
     /// Ask the API what its documentation leaves open, with about ten requests to each endpoint
     Doctor(Box<DoctorArgs>),
     /// Prove that a table is what its exports left: files, counts, ids, and on request the API
-    Verify(Box<VerifyArgs>),
+    Verify(Box<super::verify::VerifyArgs>),
     /// Tell what a table holds: complete ranges, holes, days, rows, the last run
-    Status(StatusArgs),
+    Status(super::status::StatusArgs),
     /// Show what an export is like: simulates the API and exports a week from it
     Demo(DemoArgs),
     /// Serve a simulated Export API on this machine until stopped
@@ -219,45 +219,6 @@ pub(super) struct DoctorArgs {
     pub(super) out: Option<PathBuf>,
     #[command(flatten, next_help_heading = "API")]
     pub(super) api: ApiArgs,
-}
-
-const VERIFY_EXAMPLES: &str = "\
-Examples:
-  # files against manifest, manifest against ledger; changes nothing, needs no key
-  converse-export verify --out ./lake
-
-  # and asks the API again for 20 windows that are called complete
-  converse-export verify --out ./lake --live 20
-
-Exit codes: 0 nothing is wrong · 1 something is wrong · 2 usage · 3 the API did not answer, run it again";
-
-#[derive(Debug, Args)]
-#[command(after_help = VERIFY_EXAMPLES)]
-pub(super) struct VerifyArgs {
-    /// The folder that holds the table
-    #[arg(long, value_name = "PATH", env = "CONVERSE_EXPORT_OUT", hide_env = true)]
-    pub(super) out: PathBuf,
-    /// Ask the API again for so many random complete windows, of about a page each, and compare ids
-    #[arg(
-        long,
-        value_name = "N",
-        default_value_t = 0,
-        env = "CONVERSE_EXPORT_LIVE",
-        hide_env = true
-    )]
-    pub(super) live: u32,
-    /// What windows are chosen by: the same number chooses the same ones [default: random, and told]
-    #[arg(long, value_name = "N", env = "CONVERSE_EXPORT_SEED", hide_env = true)]
-    pub(super) seed: Option<u64>,
-    #[command(flatten, next_help_heading = "API")]
-    pub(super) api: ApiArgs,
-}
-
-#[derive(Debug, Args)]
-pub(super) struct StatusArgs {
-    /// The folder that holds the table
-    #[arg(long, value_name = "PATH", env = "CONVERSE_EXPORT_OUT", hide_env = true)]
-    pub(super) out: PathBuf,
 }
 
 /// How to reach the API, and how hard to ask.

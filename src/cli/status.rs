@@ -1,11 +1,22 @@
 //! `converse-export status`: what a folder holds, for people or as JSON.
 
-use super::args::{StatusArgs, Told};
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::args::Told;
 use super::told;
 use crate::error::{Error, Result};
 use crate::fetch::{Field, scheduler::Direction};
 use crate::status::{Holding, Range, Status, status};
 use crate::table::{Table, Zone};
+
+#[derive(Debug, Args)]
+pub(super) struct StatusArgs {
+    /// The folder that holds the table
+    #[arg(long, value_name = "PATH", env = "CONVERSE_EXPORT_OUT", hide_env = true)]
+    pub(super) out: PathBuf,
+}
 
 /// Ranges that are told one by one.
 const TOLD: usize = 20;

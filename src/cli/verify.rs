@@ -1,16 +1,51 @@
 //! `converse-export verify`: the proof of a table as a grid, or as JSON.
 
+use std::path::PathBuf;
+
+use clap::Args;
 use comfy_table::presets::UTF8_FULL_CONDENSED;
 use comfy_table::{CellAlignment, ContentArrangement, Table as Grid};
 use url::Url;
 
-use super::args::{Told, VerifyArgs};
+use super::args::{ApiArgs, Told};
 use super::{bar, exit_code, export, told};
 use crate::error::{Error, Result};
 use crate::export::check_asking;
 use crate::fetch::Stop;
 use crate::table::{OWN_FOLDER, Settings};
 use crate::verify::{AskAgain, Finding, Report, verify};
+
+const EXAMPLES: &str = "\
+Examples:
+  # files against manifest, manifest against ledger; changes nothing, needs no key
+  converse-export verify --out ./lake
+
+  # and asks the API again for 20 windows that are called complete
+  converse-export verify --out ./lake --live 20
+
+Exit codes: 0 nothing is wrong · 1 something is wrong · 2 usage · 3 the API did not answer, run it again";
+
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct VerifyArgs {
+    /// The folder that holds the table
+    #[arg(long, value_name = "PATH", env = "CONVERSE_EXPORT_OUT", hide_env = true)]
+    pub(super) out: PathBuf,
+    /// Ask the API again for so many random complete windows, of about a page each, and compare ids
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 0,
+        env = "CONVERSE_EXPORT_LIVE",
+        hide_env = true
+    )]
+    pub(super) live: u32,
+    /// What windows are chosen by: the same number chooses the same ones [default: random, and told]
+    #[arg(long, value_name = "N", env = "CONVERSE_EXPORT_SEED", hide_env = true)]
+    pub(super) seed: Option<u64>,
+    #[command(flatten, next_help_heading = "API")]
+    pub(super) api: ApiArgs,
+}
 
 /// Problems that are told one by one; there may be one for each partition.
 const TOLD: usize = 100;
@@ -32,7 +67,7 @@ pub(super) async fn run(args: &VerifyArgs, told: &Told, mut stop: Stop) -> Resul
     let choosing = again.clone();
     let mut chosen = tokio::task::spawn_blocking(move || verified.choose(&choosing))
         .await
-        .map_err(|error| Error::Internal(format!("choosing ended: {error}")))?;
+        .map_err(|error| Error::Internal(format!("choosing ended: {error}")))??;
     let asked = tokio::select! {
         asked = chosen.ask(&again) => asked,
         () = stop.told() => Err(Error::Interrupted),

@@ -1,6 +1,7 @@
 //! Asks the API again for some windows that are called complete, and compares ids.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
+use std::path::Path;
 
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::TimestampMicrosecondType;
@@ -9,10 +10,11 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use rayon::prelude::*;
 
+use super::asking::{Answered, Desk};
 use super::report::{Asked, Live, Mend, Report};
 use super::{Verified, choice};
-use crate::api::{Ask, AskError, Budget, Client, Connection, Tally};
-use crate::dataset::{Dataset, Next, PeekedRecord, decode, id_hash, peek};
+use crate::api::{Budget, Client, Connection, Tally};
+use crate::dataset::{Dataset, id_hash};
 use crate::error::{Error, Result};
 use crate::fetch::Field;
 use crate::table::{Entry, Footer, PartitionKey, bot_folder};
@@ -22,10 +24,6 @@ use crate::window::Window;
 const SHARE_OF_PAGE: f64 = 0.8;
 /// Requests in flight where no number is given.
 const SIDE_BY_SIDE: usize = 4;
-/// A window is started again so often after its cursor died.
-const STARTS: u32 = 3;
-/// So many pages in a row may bring nothing new.
-const QUIET_PAGES: u32 = 20;
 
 /// What to ask for again, and how.
 #[derive(Clone, Debug)]
@@ -53,10 +51,10 @@ pub struct Again {
 
 /// A window to ask for.
 #[derive(Debug)]
-struct Chosen {
-    dataset: Dataset,
-    bot: String,
-    window: Window,
+pub(super) struct Chosen {
+    pub(super) dataset: Dataset,
+    pub(super) bot: String,
+    pub(super) window: Window,
     /// The times that the API may filter by.
     fields: Vec<Field>,
     /// Hashes of the ids that the table holds of it.
@@ -65,8 +63,10 @@ struct Chosen {
 
 impl Verified {
     /// Chooses windows and reads what the table holds of them. Asks nobody.
-    #[must_use]
-    pub fn choose(self, again: &AskAgain) -> Again {
+    ///
+    /// # Errors
+    /// Where a partition that could be read before cannot be read any more.
+    pub fn choose(self, again: &AskAgain) -> Result<Again> {
         let mut random = StdRng::seed_from_u64(again.seed);
         let accounts: Vec<_> = self
             .ledger
@@ -96,27 +96,27 @@ impl Verified {
                 })
             })
             .collect();
-        self.read_held(&mut chosen);
-        Again {
+        self.read_held(&mut chosen)?;
+        Ok(Again {
             verified: self,
             chosen,
-        }
+        })
     }
 
     /// Reads which ids the table holds of the windows.
-    fn read_held(&self, chosen: &mut [Chosen]) {
-        let found: Vec<(usize, u64)> = self
-            .entries
-            .par_iter()
-            .flat_map_iter(|(key, entry)| self.held_of(chosen, key, entry))
-            .collect();
-        for (number, id) in found {
+    fn read_held(&self, chosen: &mut [Chosen]) -> Result<()> {
+        let found = self
+            .readable()
+            .map(|(key, entry)| self.held_of(chosen, key, entry))
+            .collect::<Result<Vec<_>>>()?;
+        for (number, id) in found.into_iter().flatten() {
             chosen[number].held.insert(id);
         }
+        Ok(())
     }
 
     /// The ids of a partition that lie within a window, each with the number of the window.
-    fn held_of(&self, chosen: &[Chosen], key: &PartitionKey, entry: &Entry) -> Vec<(usize, u64)> {
+    fn held_of(&self, chosen: &[Chosen], key: &PartitionKey, entry: &Entry) -> Result<Vec<(usize, u64)>> {
         let day = self.zone.window(key.day);
         let touches = |chosen: &Chosen| {
             let in_day = day.is_some_and(|day| !chosen.window.intersect(day).is_empty());
@@ -128,37 +128,23 @@ impl Verified {
             .enumerate()
             .filter(|(_, chosen)| touches(chosen))
             .collect();
+        let mut found = Vec::new();
         if windows.is_empty() {
-            return Vec::new();
+            return Ok(found);
         }
         let dataset = key.dataset;
-        // what cannot be read is told of already
-        let Ok(footer) = Footer::open(&self.table.out().join(&entry.path)) else {
-            return Vec::new();
-        };
-        let Ok(batches) = footer.batches(None) else {
-            return Vec::new();
-        };
-        let mut found = Vec::new();
-        for batch in batches.map_while(Result::ok) {
-            let Some(ids) = batch.column(dataset.id_column()).as_string_opt::<i32>() else {
-                break;
-            };
-            let (time, last_action) = (
-                micros(&batch, Some(dataset.time_column())),
-                micros(&batch, dataset.version_column()),
-            );
-            for (row, id) in ids.iter().enumerate() {
-                let id = id_hash(id.unwrap_or_default());
+        for batch in Footer::open(&self.table.out().join(&entry.path))?.batches(None)? {
+            let batch = batch?;
+            let time = micros(&batch, Some(dataset.time_column()));
+            let last_action = micros(&batch, dataset.version_column());
+            let ids = batch.column(dataset.id_column()).as_string::<i32>();
+            for (row, id) in ids.iter().flatten().enumerate() {
                 let record = (time(row), last_action(row));
-                for (number, chosen) in &windows {
-                    if chosen.holds(record) {
-                        found.push((*number, id));
-                    }
-                }
+                let holding = windows.iter().filter(|(_, chosen)| chosen.holds(record));
+                found.extend(holding.map(|(number, _)| (*number, id_hash(id))));
             }
         }
-        found
+        Ok(found)
     }
 }
 
@@ -178,7 +164,7 @@ fn micros(batch: &RecordBatch, column: Option<usize>) -> impl Fn(usize) -> Optio
 
 impl Chosen {
     /// Whether a record with this time and this last action lies within, whichever of them the API filters by.
-    fn holds(&self, (time, last_action): (Option<i64>, Option<i64>)) -> bool {
+    pub(super) fn holds(&self, (time, last_action): (Option<i64>, Option<i64>)) -> bool {
         self.fields.iter().all(|field| {
             let micros = match field {
                 Field::Time => time,
@@ -187,27 +173,6 @@ impl Chosen {
             micros.is_some_and(|micros| self.window.contains(micros.div_euclid(1_000_000)))
         })
     }
-}
-
-/// What the API answered of one window.
-#[derive(Default)]
-struct Answered {
-    ids: HashSet<u64>,
-    /// Those of them that lie surely within the window.
-    within: HashSet<u64>,
-    /// Those of these that the table lacks.
-    missing: HashSet<u64>,
-    /// The id of one of them.
-    example: Option<String>,
-}
-
-/// What all questions share.
-struct Desk<'a> {
-    client: Client,
-    budgets: BTreeMap<Dataset, Budget>,
-    tally: Tally,
-    per_page: u32,
-    verified: &'a Verified,
 }
 
 impl Again {
@@ -244,6 +209,10 @@ impl Again {
         for (chosen, answered) in self.chosen.iter().zip(answers) {
             live.windows.push(compare(report, chosen, &answered));
         }
+        if live.windows.is_empty() {
+            let what = "nothing is called complete, so there is nothing to ask for again";
+            report.note(Path::new("."), what);
+        }
         report.live = Some(live);
         Ok(())
     }
@@ -251,7 +220,7 @@ impl Again {
 
 fn compare(report: &mut Report, chosen: &Chosen, answered: &Answered) -> Asked {
     let (dataset, bot, window) = (chosen.dataset, chosen.bot.as_str(), chosen.window);
-    let folder = std::path::Path::new(dataset.name()).join(bot_folder(bot));
+    let folder = Path::new(dataset.name()).join(bot_folder(bot));
     let gone = chosen.held.difference(&answered.ids).count() as u64;
     let missing = answered.missing.len() as u64;
     if missing > 0 {
@@ -274,106 +243,5 @@ fn compare(report: &mut Report, chosen: &Chosen, answered: &Answered) -> Asked {
         records: answered.within.len() as u64,
         missing,
         gone,
-    }
-}
-
-impl Desk<'_> {
-    /// Asks for a window until its cursor is null.
-    async fn window(&self, chosen: &Chosen) -> Result<Answered> {
-        for _ in 1..STARTS {
-            match self.chain(chosen).await {
-                Err(Error::Fetch {
-                    source: AskError::CursorDied { .. } | AskError::Lost { .. },
-                    ..
-                }) => {}
-                ended => return ended,
-            }
-        }
-        self.chain(chosen).await
-    }
-
-    async fn chain(&self, chosen: &Chosen) -> Result<Answered> {
-        // a second more at both ends, whose records are not compared: the bounds may be inclusive or exclusive
-        let window = Window::new((chosen.window.start - 1).max(0), chosen.window.end + 1);
-        let mut ask = Ask {
-            endpoint: chosen.dataset.endpoint(),
-            bot: chosen.bot.clone(),
-            window,
-            per_page: self.per_page,
-            cursor: None,
-        };
-        let mut answered = Answered::default();
-        let (mut moves, mut quiet) = (true, 0);
-        loop {
-            let (budget, sent) = {
-                let budget = &self.budgets[&chosen.dataset];
-                (budget, budget.permit().await.spend())
-            };
-            let read = |body: &[u8]| peek(chosen.dataset, body).map_err(|error| error.to_string());
-            // where the cursor stays the same, the server moves on at each request
-            let page = self
-                .client
-                .page(&ask, moves, budget, sent, &self.tally, read)
-                .await;
-            let (answer, page) = page.map_err(|source| Error::Fetch {
-                dataset: chosen.dataset.name(),
-                bot: chosen.bot.clone(),
-                window: window.to_string(),
-                source,
-            })?;
-            let before = answered.ids.len();
-            self.take(chosen, &page.records, &answer.body, &mut answered)?;
-            quiet = if answered.ids.len() > before { 0 } else { quiet + 1 };
-            let failed = |what: &str| {
-                Err(Error::Chain {
-                    dataset: chosen.dataset.name(),
-                    bot: chosen.bot.clone(),
-                    what: format!("window {window} {what}"),
-                })
-            };
-            match page.cursor {
-                Next::End => return Ok(answered),
-                Next::Absent if page.records.len() < self.per_page as usize => return Ok(answered),
-                Next::Absent => return failed("answered a full page without a cursor"),
-                Next::Cursor(_) if quiet > QUIET_PAGES => {
-                    return failed("goes on and on without a new record");
-                }
-                Next::Cursor(next) => {
-                    moves = ask.cursor.as_deref() != Some(next.as_str());
-                    ask.cursor = Some(next);
-                }
-            }
-        }
-    }
-
-    /// Takes a page in.
-    fn take(
-        &self,
-        chosen: &Chosen,
-        records: &[PeekedRecord],
-        body: &[u8],
-        answered: &mut Answered,
-    ) -> Result<()> {
-        let ids = self.verified.ids.get(&(chosen.dataset, chosen.bot.clone()));
-        let is_there = |id: u64| ids.is_some_and(|ids| ids.binary_search(&id).is_ok());
-        for record in records.iter().filter(|record| !record.rejected) {
-            answered.ids.insert(record.id);
-            if chosen.holds((record.time, record.last_action)) {
-                answered.within.insert(record.id);
-                if !is_there(record.id) {
-                    answered.missing.insert(record.id);
-                }
-            }
-        }
-        if answered.example.is_none() && !answered.missing.is_empty() {
-            let decoded = decode(chosen.dataset, body).map_err(|error| Error::Internal(error.to_string()))?;
-            let ids = decoded
-                .batch
-                .column(chosen.dataset.id_column())
-                .as_string::<i32>();
-            let missing = |id: &&str| answered.missing.contains(&id_hash(id));
-            answered.example = ids.iter().flatten().find(missing).map(str::to_owned);
-        }
-        Ok(())
     }
 }

@@ -5,6 +5,7 @@
 //! moment.
 
 mod accounts;
+mod asking;
 mod choice;
 mod live;
 mod partition;
@@ -12,7 +13,7 @@ mod report;
 mod strays;
 mod twice;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -42,6 +43,8 @@ pub struct Verified {
     zone: Zone,
     ledger: Option<Ledger>,
     entries: BTreeMap<PartitionKey, Entry>,
+    /// Partitions whose rows cannot be read.
+    unreadable: BTreeSet<PartitionKey>,
     /// A hash of each id, sorted.
     ids: BTreeMap<(Dataset, String), Vec<u64>>,
 }
@@ -69,6 +72,7 @@ pub fn verify(out: &Path, stop: &Stop, told: &dyn Fn(usize, usize)) -> Result<Ve
         table,
         ledger,
         entries,
+        unreadable: BTreeSet::new(),
         ids: BTreeMap::new(),
     };
     let waiting = verified.pages()?;
@@ -146,6 +150,12 @@ fn ledger(own: &Path, may_be_missing: bool, report: &mut Report) -> Option<Ledge
 type Waiting = BTreeMap<(String, String), u64>;
 
 impl Verified {
+    /// The partitions that could be read whole, and so can be read again.
+    fn readable(&self) -> impl ParallelIterator<Item = (&PartitionKey, &Entry)> {
+        let is_readable = |(key, _): &(&PartitionKey, &Entry)| !self.unreadable.contains(*key);
+        self.entries.par_iter().filter(is_readable)
+    }
+
     /// Counts the pages that wait, and proves them.
     fn pages(&mut self) -> Result<Waiting> {
         let folder = self.table.own_folder().join("pages");
@@ -179,7 +189,6 @@ impl Verified {
     /// Checks every partition against its entry; conversations first, since messages are looked up in them.
     fn partitions(&mut self, stop: &Stop, told: &dyn Fn(usize, usize)) -> Result<()> {
         let mut done = 0;
-        let mut all_read: BTreeMap<(Dataset, String), bool> = BTreeMap::new();
         for dataset in Dataset::ALL {
             let of = |(key, _): &(&PartitionKey, &Entry)| key.dataset == dataset;
             let entries: Vec<_> = self.entries.iter().filter(of).collect();
@@ -203,7 +212,9 @@ impl Verified {
                     if let Some(missing) = checked.missing_conversations {
                         *proven.missing_conversations.get_or_insert(0) += missing;
                     }
-                    *all_read.entry((dataset, key.bot.clone())).or_insert(true) &= checked.is_read;
+                    if !checked.is_read {
+                        self.unreadable.insert((*key).clone());
+                    }
                     if !checked.findings.is_empty() {
                         let what = checked.findings.join("; ");
                         self.report
@@ -222,8 +233,11 @@ impl Verified {
             }
         }
         // a conversation in a file that cannot be read is not missing
-        for (bot, proven) in self.report.datasets.entry(Dataset::Messages.name()).or_default() {
-            if all_read.get(&(Dataset::Conversations, bot.clone())) == Some(&false) {
+        for key in &self.unreadable {
+            let messages = self.report.datasets.get_mut(Dataset::Messages.name());
+            if key.dataset == Dataset::Conversations
+                && let Some(proven) = messages.and_then(|bots| bots.get_mut(&key.bot))
+            {
                 proven.missing_conversations = None;
             }
         }

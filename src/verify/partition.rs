@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::panic::{self, AssertUnwindSafe};
 use std::path::Path;
 
 use arrow::array::{Array, AsArray, RecordBatch};
@@ -47,7 +48,13 @@ impl Look<'_> {
             checked.findings.push(what);
             return Ok(checked);
         }
-        match self.file(key, entry, &mut checked) {
+        // where file and manifest were bent alike, a reader may meet what it holds impossible
+        let file = AssertUnwindSafe(|| self.file(key, entry, &mut checked));
+        let looked = panic::catch_unwind(file).unwrap_or_else(|_| {
+            let what = format!("{} makes its reader break off", entry.path.display());
+            Err(Error::Internal(what))
+        });
+        match looked {
             Err(Error::Interrupted) => Err(Error::Interrupted),
             Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
                 checked.findings.push("it is missing".into());
@@ -189,5 +196,80 @@ impl Rows<'_> {
         checked.ids = self.ids;
         checked.is_read = true;
         checked.missing_conversations = self.conversations.map(|_| self.missing_conversations);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sha2::Digest;
+
+    use super::*;
+    use crate::dataset::decode;
+    use crate::fetch::Stopper;
+    use crate::table::{Day, RowRef, SCHEMA_VERSION, Settings, Table};
+
+    /// A published partition of some messages.
+    fn published(out: &Path) -> (PartitionKey, Entry) {
+        let settings = Settings {
+            schema_version: SCHEMA_VERSION,
+            base_url: "https://api.example.com".into(),
+            timezone: "UTC".into(),
+        };
+        let table = Table::open(out, settings).unwrap();
+        let records: Vec<String> = (0..300)
+            .map(|n| {
+                format!(
+                    r#"{{"_id":"m{n}","time":{},"conversationId":"c{}","userInput":"{}","x":[{n}]}}"#,
+                    1_696_118_400 + n,
+                    n / 7,
+                    "text ".repeat(5)
+                )
+            })
+            .collect();
+        let page = format!(r#"{{"data":[{}],"cursor":null}}"#, records.join(","));
+        let batch = decode(Dataset::Messages, page.as_bytes()).unwrap().batch;
+        let rows: Vec<RowRef> = (0..300).map(|row| RowRef { batch: 0, row }).collect();
+        let key = PartitionKey {
+            dataset: Dataset::Messages,
+            bot: "r3".into(),
+            day: Day(Some("2023-10-01".parse().unwrap())),
+        };
+        let staged = table.stage(&key, &[batch], &rows).unwrap();
+        table.publish(&key, &staged.entry).unwrap();
+        (key, staged.entry)
+    }
+
+    #[test]
+    fn a_file_that_was_bent_with_its_entry_does_not_bring_the_proof_down() {
+        let folder = tempfile::tempdir().unwrap();
+        let (key, entry) = published(folder.path());
+        let (_stopper, stop) = Stopper::new();
+        let look = Look {
+            out: folder.path(),
+            zone: &Zone::named("UTC").unwrap(),
+            conversations: &BTreeMap::new(),
+            stop: &stop,
+        };
+        assert_eq!(look.check(&key, &entry).unwrap().findings, [""; 0]);
+        let path = folder.path().join(&entry.path);
+        let whole = std::fs::read(&path).unwrap();
+        std::fs::remove_file(&path).unwrap();
+        let mut noticed = 0;
+        for place in 0..whole.len() {
+            let mut bent = whole.clone();
+            bent[place] ^= [0x01, 0x80][place % 2];
+            let sha256 = hex(&Sha256::digest(&bent));
+            let path = key.folder().join(file_name(&sha256));
+            std::fs::write(folder.path().join(&path), &bent).unwrap();
+            let bent = Entry {
+                sha256,
+                path,
+                ..entry.clone()
+            };
+            noticed += usize::from(!look.check(&key, &bent).unwrap().findings.is_empty());
+            std::fs::remove_file(folder.path().join(&bent.path)).unwrap();
+        }
+        // texts may change without anybody noticing, but for the checksum that was bent with them
+        assert!(noticed * 2 > whole.len(), "{noticed} of {}", whole.len());
     }
 }

@@ -43,6 +43,8 @@ pub(super) enum Mend {
     None,
     /// To remove what does not belong there.
     Remove,
+    /// To ask the vendor which of two records is right.
+    Vendor,
     /// To ask the API for the range once more.
     Refetch,
     /// To run the same export again.
@@ -150,6 +152,7 @@ impl Report {
                 "run the same export again: it mends what kept pages or the API still give; then verify again",
             ),
             Mend::Refetch => Some("export the range once more with --refetch; then verify again"),
+            Mend::Vendor => Some("the API gave one record two times: ask the vendor which of them is right"),
             Mend::Remove | Mend::None => Some("remove what does not belong to the table; then verify again"),
         }
     }

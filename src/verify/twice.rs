@@ -10,7 +10,7 @@ use super::report::Mend;
 use crate::dataset::{Dataset, id_hash};
 use crate::error::{Error, Result};
 use crate::fetch::Stop;
-use crate::table::{Footer, PartitionKey};
+use crate::table::{Entry, Footer, PartitionKey};
 
 /// How often each pair of partitions shares an id, with one of the ids.
 type Shared = BTreeMap<(PartitionKey, PartitionKey), (u64, String)>;
@@ -40,7 +40,7 @@ impl Verified {
                 )
             };
             self.report
-                .problem_of((one.dataset, &one.bot), &one.folder(), Mend::Export, what);
+                .problem_of((one.dataset, &one.bot), &one.folder(), Mend::Vendor, what);
         }
         Ok(())
     }
@@ -53,37 +53,13 @@ impl Verified {
         shared: &mut Shared,
         stop: &Stop,
     ) -> Result<()> {
-        let entries: Vec<_> = self
-            .entries
-            .iter()
+        let found = self
+            .readable()
             .filter(|(key, _)| key.dataset == dataset && key.bot == bot)
-            .collect();
-        let found = entries
-            .par_iter()
-            .map(|(_, entry)| {
-                let mut found = Vec::new();
-                // a file that cannot be read is told of already
-                let Ok(footer) = Footer::open(&self.table.out().join(&entry.path)) else {
-                    return Ok(found);
-                };
-                let Ok(batches) = footer.batches(Some(&[dataset.id_column()])) else {
-                    return Ok(found);
-                };
-                for batch in batches.map_while(Result::ok) {
-                    if stop.is_told() {
-                        return Err(Error::Interrupted);
-                    }
-                    let Some(ids) = batch.columns().first().and_then(|ids| ids.as_string_opt::<i32>()) else {
-                        return Ok(found);
-                    };
-                    let among = |id: &&str| candidates.contains(&id_hash(id));
-                    found.extend(ids.iter().flatten().filter(among).map(str::to_owned));
-                }
-                Ok(found)
-            })
-            .collect::<Result<Vec<Vec<String>>>>()?;
+            .map(|(key, entry)| Ok((key, self.among(candidates, key, entry, stop)?)))
+            .collect::<Result<Vec<_>>>()?;
         let mut first: HashMap<String, &PartitionKey> = HashMap::new();
-        for ((key, _), ids) in entries.into_iter().zip(found) {
+        for (key, ids) in found {
             for id in ids {
                 match first.get(&id) {
                     Some(earlier) => {
@@ -98,5 +74,28 @@ impl Verified {
             }
         }
         Ok(())
+    }
+    /// The ids of a partition that may stand elsewhere too.
+    fn among(
+        &self,
+        candidates: &BTreeSet<u64>,
+        key: &PartitionKey,
+        entry: &Entry,
+        stop: &Stop,
+    ) -> Result<Vec<String>> {
+        let mut found = Vec::new();
+        let footer = Footer::open(&self.table.out().join(&entry.path))?;
+        for batch in footer.batches(Some(&[key.dataset.id_column()]))? {
+            if stop.is_told() {
+                return Err(Error::Interrupted);
+            }
+            let batch = batch?;
+            let ids = batch.column(0).as_string::<i32>().iter().flatten();
+            found.extend(
+                ids.filter(|id| candidates.contains(&id_hash(id)))
+                    .map(str::to_owned),
+            );
+        }
+        Ok(found)
     }
 }

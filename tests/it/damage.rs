@@ -86,7 +86,7 @@ pub(crate) fn assert_sound(lake: &Lake) -> Run {
 pub(crate) enum Change<'a> {
     LeaveOut,
     /// With the row behind it.
-    ChangePlaces,
+    Swap,
     DayLater,
     Id(&'a str),
 }
@@ -139,7 +139,7 @@ impl<'a> Partition<'a> {
         let path = self.path();
         let (change, id) = match change {
             Change::LeaveOut => ("leave out", ""),
-            Change::ChangePlaces => ("change places", ""),
+            Change::Swap => ("change places", ""),
             Change::DayLater => ("a day later", ""),
             Change::Id(id) => ("id", id),
         };

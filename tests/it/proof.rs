@@ -172,11 +172,7 @@ fn rows_out_of_their_order_or_date_are_noticed() {
     let partition = &Partition::all(&lake, "messages")[1];
     let last = usize::try_from(partition.entry()["rows"].as_u64().unwrap() - 1).unwrap();
     let changes = [
-        (
-            30,
-            Change::ChangePlaces,
-            "1 rows are not in the order of time, then id",
-        ),
+        (30, Change::Swap, "1 rows are not in the order of time, then id"),
         (last, Change::DayLater, "1 rows do not belong to its date"),
     ];
     for (row, change, what) in changes {
@@ -326,7 +322,7 @@ pub(crate) fn odd() -> Vec<Injected> {
 #[test]
 fn what_a_kill_left_is_told_and_no_failure_but_damage_to_it_is() {
     let world = World::new(Options {
-        latency: Latency::Fixed(Duration::from_millis(40)),
+        latency: Latency::Fixed(Duration::from_millis(80)),
         ..small()
     });
     let export = world.export().args(&["--concurrency", "1"]);
@@ -335,7 +331,8 @@ fn what_a_kill_left_is_told_and_no_failure_but_damage_to_it_is() {
     let kept = world.path("lake/_export/pages");
     let is_page = |path: &std::path::PathBuf| path.extension().is_some_and(|ending| ending == "zst");
     let pages = || files_below(&kept).into_iter().filter(is_page).collect::<Vec<_>>();
-    running.until(|| pages().len() >= 2);
+    let settings = world.path("lake/_export/table.json");
+    running.until(|| pages().len() >= 2 && settings.exists());
     let at_work = verify(&lake, &[]);
     let notes = findings(&at_work, "notes");
     let holder = format!("process {}", running.id());
@@ -357,7 +354,7 @@ fn what_a_kill_left_is_told_and_no_failure_but_damage_to_it_is() {
     let name = page.strip_prefix(&lake.0).unwrap().to_str().unwrap();
     assert_told(&lake, name, "damaged");
     export.run().ok();
-    assert_eq!(findings(&assert_sound(&lake), "notes"), []);
+    assert!(!findings(&assert_sound(&lake), "notes").iter().any(waiting));
 }
 
 #[test]

@@ -88,11 +88,15 @@ fn dates_are_those_of_the_tables_zone() {
 #[test]
 fn pages_that_wait_and_a_run_at_work_are_told() {
     let world = World::new(Options {
-        latency: Latency::Fixed(Duration::from_millis(40)),
+        latency: Latency::Fixed(Duration::from_millis(80)),
         ..small()
     });
     let mut running = world.export().args(&["--concurrency", "1"]).start();
-    running.until(|| files_below(&world.path("lake/_export/pages")).len() >= 2);
+    let (pages, settings) = (
+        world.path("lake/_export/pages"),
+        world.path("lake/_export/table.json"),
+    );
+    running.until(|| files_below(&pages).len() >= 3 && settings.exists());
     let lake = world.lake();
     let status = on(&lake.0, "status", &["--json"]).ok().json();
     let holder = status["at_work"].as_str().unwrap();
