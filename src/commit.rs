@@ -49,24 +49,48 @@ impl Commit {
         self.apply(table, spool, &intent)
     }
 
+    /// What a crash interrupted, if anything; nothing of it is carried out.
+    ///
+    /// # Errors
+    /// Where the intent cannot be read, or is not as it was written.
+    pub fn interrupted(own_folder: &Path) -> Result<Option<Self>> {
+        let intent = path(own_folder);
+        let Some(content) = store::read_if_there(&intent)? else {
+            return Ok(None);
+        };
+        let commit = serde_json::from_slice(&content);
+        commit.map(Some).map_err(|error| Error::Damaged {
+            path: intent,
+            what: error.to_string(),
+        })
+    }
+
     /// Carries out what a crash interrupted, if anything.
     ///
     /// # Errors
     /// Where the system refuses, or the intent is not as it was written.
     pub fn finish(table: &Table, spool: &Spool) -> Result<()> {
-        let intent = path(&table.own_folder());
-        let Some(content) = store::read_if_there(&intent)? else {
+        let own_folder = table.own_folder();
+        let Some(commit) = Self::interrupted(&own_folder)? else {
             return Ok(());
         };
-        let commit: Self = serde_json::from_slice(&content).map_err(|error| Error::Damaged {
-            path: intent.clone(),
-            what: error.to_string(),
-        })?;
         tracing::info!(
             partitions = commit.partitions.len(),
             "finishing an interrupted commit"
         );
-        commit.apply(table, spool, &intent)
+        commit.apply(table, spool, &path(&own_folder))
+    }
+
+    /// The partitions that get another version, with what will be known of them.
+    #[must_use]
+    pub fn partitions(&self) -> &[(PartitionKey, Entry)] {
+        &self.partitions
+    }
+
+    /// The ledger as it will be.
+    #[must_use]
+    pub fn ledger(&self) -> &Ledger {
+        &self.ledger
     }
 
     fn apply(&self, table: &Table, spool: &Spool, intent: &Path) -> Result<()> {

@@ -1,5 +1,6 @@
 //! What can go wrong, by meaning, and what to do about it.
 
+use std::error::Error as _;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -146,6 +147,22 @@ impl Error {
                 source,
             },
         }
+    }
+
+    /// Its text and those of its causes, each said once.
+    #[must_use]
+    pub fn with_causes(&self) -> String {
+        let mut text = self.to_string();
+        let mut cause = self.source();
+        while let Some(inner) = cause {
+            let inner_text = inner.to_string();
+            if !text.contains(&inner_text) {
+                text.push_str(": ");
+                text.push_str(&inner_text);
+            }
+            cause = inner.source();
+        }
+        text
     }
 
     /// What this means for whoever runs the exporter again.

@@ -17,8 +17,10 @@ pub mod rejected;
 mod rooms;
 pub mod simulator;
 pub mod spool;
+pub mod status;
 mod store;
 pub mod table;
+pub mod verify;
 pub mod window;
 
 pub use error::{Error, Result};

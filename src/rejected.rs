@@ -1,8 +1,8 @@
 //! Records that could not become rows: kept whole, once each.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::fs::File;
-use std::io::Write;
+use std::io::{self, BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -36,10 +36,7 @@ impl RejectedRecords {
     /// # Errors
     /// Where it cannot be read.
     pub fn open(own_folder: &Path, dataset: Dataset, bot: &str) -> Result<Self> {
-        let path = own_folder
-            .join("rejected")
-            .join(dataset.name())
-            .join(format!("{}.jsonl", bot_folder(bot)));
+        let path = path(own_folder, dataset.name(), bot);
         let content = store::read_if_there(&path)?.unwrap_or_default();
         let whole = content
             .iter()
@@ -113,5 +110,102 @@ impl RejectedRecords {
     #[must_use]
     pub fn met(&self) -> u64 {
         self.met.len() as u64
+    }
+}
+
+/// What a file of rejected records holds.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Kept {
+    /// Distinct records.
+    pub distinct: u64,
+    /// How many there are for each reason.
+    pub reasons: BTreeMap<String, u64>,
+    /// Lines that are not as they were written.
+    pub unreadable: u64,
+    /// Whether a crash tore the last line. The next run mends it.
+    pub torn: bool,
+}
+
+impl Kept {
+    /// Looks at the rejected records of a dataset of a bot; nothing is mended.
+    ///
+    /// # Errors
+    /// Where the file cannot be read.
+    pub fn look(own_folder: &Path, dataset: &str, bot: &str) -> Result<Self> {
+        let path = path(own_folder, dataset, bot);
+        let file = match File::open(&path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Self::default()),
+            Err(error) => return Err(Error::io("open", &path)(error)),
+        };
+        let (mut file, mut line) = (BufReader::new(file), Vec::new());
+        let (mut kept, mut known) = (Self::default(), HashSet::new());
+        while file
+            .read_until(b'\n', &mut line)
+            .map_err(Error::io("read", &path))?
+            > 0
+        {
+            if line.ends_with(b"\n") {
+                match serde_json::from_slice::<Line<'_>>(&line) {
+                    Ok(line) => {
+                        if known.insert(line.sha256) {
+                            *kept.reasons.entry(line.reason).or_default() += 1;
+                        }
+                    }
+                    Err(_) => kept.unreadable += 1,
+                }
+            } else {
+                kept.torn = true;
+            }
+            line.clear();
+        }
+        kept.distinct = known.len() as u64;
+        Ok(kept)
+    }
+}
+
+/// The file of the rejected records of a dataset of a bot.
+pub(crate) fn path(own_folder: &Path, dataset: &str, bot: &str) -> PathBuf {
+    let name = format!("{}.jsonl", bot_folder(bot));
+    own_folder.join("rejected").join(dataset).join(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dataset::Reason;
+
+    #[test]
+    fn what_is_kept_is_counted_by_reason_and_left_as_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let look = || Kept::look(folder.path(), "messages", "r3").unwrap();
+        assert_eq!(look(), Kept::default());
+        let record = |raw: &str, reason| Rejected {
+            index: 0,
+            reason,
+            raw: raw.into(),
+        };
+        let records = [
+            record("5", Reason::NotAnObject),
+            record("{\n}", Reason::NoId),
+            record("5", Reason::NotAnObject),
+            record("[6]", Reason::NotAnObject),
+        ];
+        let mut rejected = RejectedRecords::open(folder.path(), Dataset::Messages, "r3").unwrap();
+        rejected.keep(&records).unwrap();
+        let reasons = [(String::from("no usable _id"), 1), ("not an object".into(), 2)];
+        let mut expected = Kept {
+            distinct: 3,
+            reasons: reasons.into(),
+            ..Kept::default()
+        };
+        assert_eq!(look(), expected);
+        let path = path(folder.path(), "messages", "r3");
+        let mut content = std::fs::read(&path).unwrap();
+        content.extend_from_slice(b"?\n{\"sha");
+        std::fs::write(&path, &content).unwrap();
+        (expected.unreadable, expected.torn) = (1, true);
+        assert_eq!(look(), expected);
+        assert_eq!(std::fs::read(&path).unwrap(), content);
     }
 }

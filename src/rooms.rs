@@ -28,6 +28,19 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "status",
+        &[
+            "commit", "error", "fetch", "ledger", "rejected", "spool", "table", "window",
+        ],
+    ),
+    (
+        "verify",
+        &[
+            "api", "commit", "dataset", "error", "fetch", "ledger", "rejected", "spool", "store", "table",
+            "window",
+        ],
+    ),
+    (
         "cli",
         &[
             "api",
@@ -39,7 +52,9 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
             "ledger",
             "simulator",
             "spool",
+            "status",
             "table",
+            "verify",
             "window",
         ],
     ),
@@ -48,7 +63,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
 /// Crates that only certain rooms use.
 const ONLY_IN: &[(&str, &[&str])] = &[
     ("reqwest", &["api"]),
-    ("rayon", &["export", "table"]),
+    ("rayon", &["export", "table", "verify"]),
     ("clap", &["cli"]),
     ("indicatif", &["cli"]),
     ("axum", &["simulator"]),

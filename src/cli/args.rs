@@ -12,7 +12,7 @@ use url::Url;
 
 use crate::api::DEFAULT_PAGE_BYTES;
 use crate::dataset::Dataset;
-use crate::export::{DEFAULT_BASE_URL, DEFAULT_REQUESTS_PER_SECOND, MAX_PER_PAGE};
+use crate::export::{DEFAULT_REQUESTS_PER_SECOND, MAX_PER_PAGE};
 use crate::table::Zone;
 
 const STYLES: Styles = Styles::styled()
@@ -29,6 +29,10 @@ Examples:
   # five days of a bot, conversations and messages
   export CONVERSE_EXPORT_API_KEY=…
   converse-export export --bot r3-218210 --start 2023-10-01 --end 2023-10-06 --out ./lake
+
+  # what the folder holds, and the proof that it holds it
+  converse-export status --out ./lake
+  converse-export verify --out ./lake
 
 Exit codes: 0 done · 1 failed, a person must act · 2 usage · 3 incomplete, run it again ·
 4 done, but records were rejected · 130/143 interrupted, run it again";
@@ -101,6 +105,10 @@ pub(super) enum Command {
     Plan(Box<ExportArgs>),
     /// Ask the API what its documentation leaves open, with about ten requests to each endpoint
     Doctor(Box<DoctorArgs>),
+    /// Prove that a table is what its exports left: files, counts, ids, and on request the API
+    Verify(Box<super::verify::VerifyArgs>),
+    /// Tell what a table holds: complete ranges, holes, days, rows, the last run
+    Status(super::status::StatusArgs),
     /// Show what an export is like: simulates the API and exports a week from it
     Demo(DemoArgs),
     /// Serve a simulated Export API on this machine until stopped
@@ -216,7 +224,7 @@ pub(super) struct DoctorArgs {
 }
 
 /// How to reach the API, and how hard to ask.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub(super) struct ApiArgs {
     /// Read the API key from a file; - reads standard input [default: environment CONVERSE_EXPORT_API_KEY]
     #[arg(
@@ -226,9 +234,9 @@ pub(super) struct ApiArgs {
         hide_env = true
     )]
     pub(super) api_key_file: Option<PathBuf>,
-    /// The API's address
-    #[arg(long, value_name = "URL", default_value = DEFAULT_BASE_URL, env = "CONVERSE_EXPORT_BASE_URL", hide_env = true)]
-    pub(super) base_url: Url,
+    /// The API's address [default: https://api.converseapps.com; of verify: the one that the table came from]
+    #[arg(long, value_name = "URL", env = "CONVERSE_EXPORT_BASE_URL", hide_env = true)]
+    pub(super) base_url: Option<Url>,
     /// Send the key over plain http to another machine, where everybody on the way can read it
     #[arg(
         long,

@@ -23,15 +23,40 @@ pub(super) fn suspended<T>(what: impl FnOnce() -> T) -> T {
     }
 }
 
-/// The progress that was asked for.
-pub(super) fn progress(told: &Told) -> Arc<dyn Progress> {
-    let kind = match told.progress {
+fn kind(told: &Told) -> ProgressKind {
+    match told.progress {
         ProgressKind::Auto if told.quiet => ProgressKind::None,
         ProgressKind::Auto if io::stderr().is_terminal() => ProgressKind::Bar,
         ProgressKind::Auto => ProgressKind::Log,
         other => other,
-    };
-    match kind {
+    }
+}
+
+/// A bar that counts: so many of so many. It is for what takes seconds, so without a terminal nothing is told.
+pub(super) fn counted(told: &Told, what: &'static str) -> Box<dyn Fn(usize, usize) + Send> {
+    if kind(told) != ProgressKind::Bar {
+        return Box::new(|_, _| {});
+    }
+    let style = ProgressStyle::with_template("{bar:24.cyan/dim} {pos} of {len} {msg} · {elapsed}");
+    let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
+    bar.set_style(
+        style
+            .unwrap_or_else(|_| ProgressStyle::default_bar())
+            .progress_chars("━╸─"),
+    );
+    bar.set_message(what);
+    Box::new(move |done, all| {
+        bar.set_length(all as u64);
+        bar.set_position(done as u64);
+        if done == all {
+            bar.finish_and_clear();
+        }
+    })
+}
+
+/// The progress that was asked for.
+pub(super) fn progress(told: &Told) -> Arc<dyn Progress> {
+    match kind(told) {
         ProgressKind::Bar => Arc::new(Bars::default()),
         ProgressKind::Log => Arc::new(Lines::default()),
         _ => Arc::new(Silent),

@@ -3,12 +3,14 @@
 use std::io::Read;
 use std::path::Path;
 
+use url::Url;
+
 use super::args::{ApiArgs, ExportArgs, Told};
 use super::{bar, exit_code, told};
 use crate::api::{ApiKey, Connection, Patience};
 use crate::dataset::Dataset;
 use crate::error::{Error, Result, Severity};
-use crate::export::{Failure, Options, Outcome, export};
+use crate::export::{DEFAULT_BASE_URL, Failure, Options, Outcome, export};
 use crate::fetch::Stop;
 use crate::table::Zone;
 use crate::window::Window;
@@ -105,6 +107,10 @@ pub(super) fn datasets(asked: &[Dataset]) -> Vec<Dataset> {
 }
 
 pub(super) fn connection(args: &ApiArgs) -> Result<Connection> {
+    let base_url = match &args.base_url {
+        Some(url) => url.clone(),
+        None => Url::parse(DEFAULT_BASE_URL).map_err(|error| Error::Internal(error.to_string()))?,
+    };
     Ok(Connection {
         allow_http: args.allow_http,
         max_page_bytes: args.max_page_bytes,
@@ -113,7 +119,7 @@ pub(super) fn connection(args: &ApiArgs) -> Result<Connection> {
             limit: args.retry_for,
             ..Patience::default()
         },
-        ..Connection::new(args.base_url.clone(), key(args.api_key_file.as_deref())?)
+        ..Connection::new(base_url, key(args.api_key_file.as_deref())?)
     })
 }
 

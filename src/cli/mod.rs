@@ -7,7 +7,9 @@ mod doctor;
 mod export;
 mod plan;
 mod simulate;
+mod status;
 mod told;
+mod verify;
 
 use std::process::ExitCode;
 
@@ -35,6 +37,8 @@ pub fn main() -> ExitCode {
             Command::Export(args) => export::run(args, &cli.told, stop.clone()).await,
             Command::Plan(args) => plan::run(args, &cli.told).await,
             Command::Doctor(args) => doctor::run(args, &cli.told).await,
+            Command::Verify(args) => verify::run(args, &cli.told, stop.clone()).await,
+            Command::Status(args) => status::run(args, &cli.told),
             Command::Demo(args) => demo::run(args, &cli.told, stop.clone()).await,
             Command::Simulate(args) => simulate::run(args, stop.clone()).await,
         }

@@ -55,23 +55,8 @@ impl Write for AboveBars {
 
 /// Prints an error: what failed, why, and what to do.
 pub(super) fn error(error: &Error) {
-    line(&format!("error: {}", with_causes(error)));
+    line(&format!("error: {}", error.with_causes()));
     line(&format!("hint: {}", error.hint()));
-}
-
-/// An error's text and those of its causes, each said once.
-fn with_causes(error: &Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        let inner_text = inner.to_string();
-        if !text.contains(&inner_text) {
-            text.push_str(": ");
-            text.push_str(&inner_text);
-        }
-        cause = inner.source();
-    }
-    text
 }
 
 /// Prints what could not be done of a run; the same cause is told once.

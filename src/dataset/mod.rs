@@ -36,7 +36,7 @@ use serde::{Deserialize, Serialize};
 pub use column::{Column, Kind};
 pub use decode::{Decoded, Reason, Rejected, decode};
 pub use page::{Next, PageError};
-pub use peek::{Peek, PeekedRecord, peek};
+pub use peek::{Peek, PeekedRecord, id_hash, peek};
 
 /// A kind of record that the API exports.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize, Deserialize)]

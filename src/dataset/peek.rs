@@ -88,9 +88,9 @@ impl Fields {
 impl Found<'_> {
     fn peek(&self, raw: &str) -> PeekedRecord {
         let id = match self.id {
-            Value::Text(text) => hash(&text.text()),
-            Value::Number(number) => hash(number),
-            _ => hash(raw),
+            Value::Text(text) => id_hash(&text.text()),
+            Value::Number(number) => id_hash(number),
+            _ => id_hash(raw),
         };
         let (time, last_action) = (parse_time(self.time), parse_time(self.last_action));
         PeekedRecord {
@@ -102,8 +102,9 @@ impl Found<'_> {
     }
 }
 
-/// FNV-1a with the mixing steps of MurmurHash3 behind it, so that every bit depends on every byte.
-fn hash(text: &str) -> u64 {
+/// The hash of an id's text that [`PeekedRecord::id`] holds: FNV-1a with the mixing steps of MurmurHash3 behind it, so that every bit depends on every byte.
+#[must_use]
+pub fn id_hash(text: &str) -> u64 {
     let fnv = text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
     });
@@ -118,6 +119,6 @@ mod tests {
 
     #[test]
     fn hashes_are_fixed() {
-        assert_eq!(hash(""), 0xefd0_1f60_ba99_2926);
+        assert_eq!(id_hash(""), 0xefd0_1f60_ba99_2926);
     }
 }

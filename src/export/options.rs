@@ -48,12 +48,6 @@ impl Options {
     /// # Errors
     /// [`Error::Usage`] with the first thing that does not.
     pub fn check(&self) -> Result<()> {
-        let wrong = |what: String, hint: &str| {
-            Err(Error::Usage {
-                what,
-                hint: hint.into(),
-            })
-        };
         if self.bots.is_empty() || self.bots.iter().any(|bot| bot.trim().is_empty()) {
             return wrong(
                 "--bot is empty".into(),
@@ -75,29 +69,51 @@ impl Options {
         if self.range.start < 0 {
             return wrong("--start lies before 1970".into(), "give a --start from 1970 on");
         }
-        if !(1..=MAX_PER_PAGE).contains(&self.per_page) {
-            return wrong(
-                format!("--per-page {} is not possible", self.per_page),
-                "the API gives 1 to 1000 records a page; more of them means fewer requests",
-            );
-        }
-        if !self.requests_per_second.is_finite() || !(0.0..=10_000.0).contains(&self.requests_per_second) {
-            return wrong(
-                format!(
-                    "--requests-per-second {} is not possible",
-                    self.requests_per_second
-                ),
-                "give a number from 0 (no limit) to 10000; the vendor allows 3",
-            );
-        }
-        if self.concurrency == Some(0) {
-            return wrong(
-                "--concurrency 0 would fetch nothing".into(),
-                "give 1 or more, or leave it out",
-            );
-        }
-        check_base_url(&self.connection)
+        check_asking(
+            &self.connection,
+            self.requests_per_second,
+            self.concurrency,
+            self.per_page,
+        )
     }
+}
+
+fn wrong(what: String, hint: &str) -> Result<()> {
+    Err(Error::Usage {
+        what,
+        hint: hint.into(),
+    })
+}
+
+/// Whether the way to ask the API makes sense.
+///
+/// # Errors
+/// [`Error::Usage`] with the first thing that does not.
+pub fn check_asking(
+    connection: &Connection,
+    requests_per_second: f64,
+    concurrency: Option<usize>,
+    per_page: u32,
+) -> Result<()> {
+    if !(1..=MAX_PER_PAGE).contains(&per_page) {
+        return wrong(
+            format!("--per-page {per_page} is not possible"),
+            "the API gives 1 to 1000 records a page; more of them means fewer requests",
+        );
+    }
+    if !requests_per_second.is_finite() || !(0.0..=10_000.0).contains(&requests_per_second) {
+        return wrong(
+            format!("--requests-per-second {requests_per_second} is not possible"),
+            "give a number from 0 (no limit) to 10000; the vendor allows 3",
+        );
+    }
+    if concurrency == Some(0) {
+        return wrong(
+            "--concurrency 0 would fetch nothing".into(),
+            "give 1 or more, or leave it out",
+        );
+    }
+    check_base_url(connection)
 }
 
 /// The key goes over the network with every request, so only HTTPS will do, but for this machine itself, or
@@ -106,12 +122,6 @@ impl Options {
 /// # Errors
 /// [`Error::Usage`] where the key would be sent unprotected, or nowhere.
 pub fn check_base_url(connection: &Connection) -> Result<()> {
-    let wrong = |what: String, hint: &str| {
-        Err(Error::Usage {
-            what,
-            hint: hint.into(),
-        })
-    };
     let url = &connection.base_url;
     if !url.username().is_empty() || url.password().is_some() || url.query().is_some() {
         return wrong(

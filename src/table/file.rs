@@ -150,8 +150,7 @@ fn properties(key: &PartitionKey) -> Result<WriterProperties> {
             Kind::Text | Kind::StrictText | Kind::TextList | Kind::TextMap => builder,
         };
     }
-    let told = |name: &str, value: String| KeyValue::new(format!("converse_export.{name}"), value);
-    let time = dataset.schema().field(dataset.time_column()).name().clone();
+    let told = labels(key).map(|(name, value)| KeyValue::new(name, value));
     Ok(builder
         .set_dictionary_page_size_limit(DICTIONARY_BYTES)
         .set_created_by(concat!("converse-export version ", env!("CARGO_PKG_VERSION")).into())
@@ -161,20 +160,28 @@ fn properties(key: &PartitionKey) -> Result<WriterProperties> {
         .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
         .set_max_row_group_bytes(Some(ROW_GROUP_BYTES))
         .set_sorting_columns(Some(sorting))
-        .set_key_value_metadata(Some(vec![
-            told("dataset", dataset.name().into()),
-            told("bot", key.bot.clone()),
-            told("schema_version", SCHEMA_VERSION.to_string()),
-            told("sorted_by", format!("{time}, id")),
-        ]))
+        .set_key_value_metadata(Some(told.to_vec()))
         .build())
 }
 
+/// What a file says of itself beside its rows.
+pub(super) fn labels(key: &PartitionKey) -> [(String, String); 4] {
+    let dataset = key.dataset;
+    let time = dataset.schema().field(dataset.time_column()).name().clone();
+    [
+        ("dataset", dataset.name().into()),
+        ("bot", key.bot.clone()),
+        ("schema_version", SCHEMA_VERSION.to_string()),
+        ("sorted_by", format!("{time}, id")),
+    ]
+    .map(|(name, value)| (format!("converse_export.{name}"), value))
+}
+
 /// Passes bytes on and takes their checksum.
-struct Hashing<W> {
-    inner: W,
-    sha256: Sha256,
-    bytes: u64,
+pub(super) struct Hashing<W> {
+    pub(super) inner: W,
+    pub(super) sha256: Sha256,
+    pub(super) bytes: u64,
 }
 
 impl<W: Write> Write for Hashing<W> {

@@ -1,7 +1,7 @@
 //! One run at a time on a folder.
 
 use std::fs::File;
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::path::Path;
 
 use rustix::fs::{FlockOperation, flock};
@@ -34,17 +34,9 @@ impl Lock {
         match flock(&file, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => {}
             Err(rustix::io::Errno::WOULDBLOCK) => {
-                let mut holder = String::new();
-                // who holds it is only told, so an unreadable name is no reason to fail otherwise
-                let _ = file.read_to_string(&mut holder);
-                let holder = if holder.trim().is_empty() {
-                    "unknown".into()
-                } else {
-                    holder.trim().to_owned()
-                };
                 return Err(Error::Locked {
                     path: out.to_owned(),
-                    holder,
+                    holder: name(&mut file),
                 });
             }
             Err(error) => return Err(Error::io("lock", &path)(error.into())),
@@ -60,6 +52,35 @@ impl Lock {
             .and_then(|()| file.write_all(holder.as_bytes()))
             .map_err(Error::io("write", &path))?;
         Ok(Self { _file: file })
+    }
+
+    /// Who holds the lock of the table whose own folder is `folder`, if anybody does. Nothing is written, and
+    /// the lock is let go of at once.
+    ///
+    /// # Errors
+    /// Where the lock cannot be looked at.
+    pub fn holder(folder: &Path) -> Result<Option<String>> {
+        let path = folder.join("lock");
+        let mut file = match File::open(&path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(Error::io("open", &path)(error)),
+        };
+        match flock(&file, FlockOperation::NonBlockingLockShared) {
+            Ok(()) => Ok(None),
+            Err(rustix::io::Errno::WOULDBLOCK) => Ok(Some(name(&mut file))),
+            Err(error) => Err(Error::io("lock", &path)(error.into())),
+        }
+    }
+}
+
+/// Who holds the lock, as the file tells. It is only told, so an unreadable name is no reason to fail.
+fn name(file: &mut File) -> String {
+    let mut holder = String::new();
+    let _ = file.read_to_string(&mut holder);
+    match holder.trim() {
+        "" => "unknown".into(),
+        holder => holder.to_owned(),
     }
 }
 
@@ -79,7 +100,10 @@ mod tests {
             holder.contains(&format!("process {}", std::process::id())),
             "{holder}"
         );
+        let asked = || Lock::holder(&folder.path().join("_export")).unwrap();
+        assert_eq!(asked(), Some(holder));
         drop(first);
+        assert_eq!(asked(), None);
         take().unwrap();
     }
 }

@@ -2,8 +2,10 @@
 
 mod file;
 mod lock;
+mod manifest;
 mod merge;
 mod partition;
+mod scan;
 mod settings;
 
 use std::ops::AddAssign;
@@ -14,8 +16,11 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 pub use lock::Lock;
+pub use manifest::Manifest;
 pub(crate) use merge::RowRef;
 pub use partition::{Day, Days, PartitionKey, Zone, bot_folder};
+pub(crate) use partition::{bot_of, day_of};
+pub(crate) use scan::{Footer, Scan};
 pub use settings::{SCHEMA_VERSION, Settings};
 
 pub(crate) use file::hex;
@@ -52,6 +57,11 @@ pub struct Entry {
     pub first: Option<Timestamp>,
     /// Time of the last row that has one.
     pub last: Option<Timestamp>,
+}
+
+/// The name of the data file with this SHA-256.
+pub(crate) fn file_name(sha256: &str) -> String {
+    format!("part-{}.parquet", sha256.get(..32).unwrap_or(sha256))
 }
 
 /// What new rows did to a partition.
@@ -263,7 +273,7 @@ impl Table {
         store::create_folder(&folder)?;
         let unnamed = folder.join("part.parquet");
         let written = file::write(&unnamed, key, &batches, &merged.rows)?;
-        let name = format!("part-{}.parquet", &written.sha256[..32]);
+        let name = file_name(&written.sha256);
         std::fs::rename(&unnamed, folder.join(&name)).map_err(Error::io("rename", &unnamed))?;
         store::sync_folder(&folder)?;
         let (first, last) = merge::time_bounds(key.dataset, &batches, &merged.rows);

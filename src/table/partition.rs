@@ -7,7 +7,7 @@ use arrow::array::{Array, TimestampMicrosecondArray};
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan};
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use crate::dataset::Dataset;
@@ -26,6 +26,24 @@ const NO_DATE: &str = "__HIVE_DEFAULT_PARTITION__";
 #[must_use]
 pub fn bot_folder(bot: &str) -> String {
     format!("bot={}", utf8_percent_encode(bot, PATH_SAFE))
+}
+
+/// The bot whose folder has this name, if it is one's.
+pub(crate) fn bot_of(folder: &str) -> Option<String> {
+    let bot = percent_decode_str(folder.strip_prefix("bot=")?)
+        .decode_utf8()
+        .ok()?;
+    (bot_folder(&bot) == folder).then(|| bot.into_owned())
+}
+
+/// The day whose folder has this name, if it is one's.
+pub(crate) fn day_of(folder: &str) -> Option<Day> {
+    let text = folder.strip_prefix("date=")?;
+    let day = match text {
+        NO_DATE => Day(None),
+        date => Day(Some(date.parse().ok()?)),
+    };
+    (day.to_string() == text).then_some(day)
 }
 
 /// The date of a partition; `None` stands for rows whose time cannot be read.
@@ -106,6 +124,13 @@ impl Zone {
     /// Where the date lies beyond the years that can be told.
     pub fn begin(&self, date: Date) -> Result<Timestamp, jiff::Error> {
         Ok(date.to_zoned(self.0.clone())?.timestamp())
+    }
+
+    /// The date that begins at this very moment, if one does.
+    #[must_use]
+    pub fn date_at_midnight(&self, at: Timestamp) -> Option<Date> {
+        let date = at.to_zoned(self.0.clone()).date();
+        (self.begin(date).ok()? == at).then_some(date)
     }
 
     /// The seconds of a day; none of the day that stands for no time.

@@ -1,5 +1,6 @@
 """Reads a table with DuckDB and pyarrow, the way its users would; tasks come as JSON, answers go as JSON."""
 
+import datetime
 import glob
 import json
 import os
@@ -76,5 +77,33 @@ def watch(task):
     return {"answers": [json.loads(answer) for answer in answers], "errors": sorted(errors), "reads": reads}
 
 
+def rewrite(task):
+    """Writes a file anew with a change to one of its rows; tells the ids and times that it has then."""
+    table, row = pq.read_table(task["path"], partitioning=None), task["row"]
+    time = "time" if "time" in table.column_names else "start_time"
+    rows = list(range(table.num_rows))
+
+    def set_value(name, value):
+        values = table.column(name).to_pylist()
+        values[row] = value(values[row])
+        field = table.schema.field(name)
+        return table.set_column(table.column_names.index(name), field, pa.array(values, field.type))
+
+    match task["change"]:
+        case "leave out":
+            rows.remove(row)
+        case "change places":
+            rows[row], rows[row + 1] = rows[row + 1], rows[row]
+        case "a day later":
+            table = set_value(time, lambda at: at + datetime.timedelta(days=1))
+        case "id":
+            table = set_value("id", lambda _: task["id"])
+    table = table.take(rows)
+    labels = pq.read_metadata(task["path"]).metadata
+    labels.pop(b"ARROW:schema")
+    pq.write_table(table.replace_schema_metadata(labels), task["path"], compression="zstd")
+    return {"ids": table.column("id").to_pylist(), "times": table.column(time).cast(pa.int64()).to_pylist()}
+
+
 task = json.load(sys.stdin)
-json.dump({"sql": sql, "arrow": arrow, "watch": watch}[task["task"]](task), sys.stdout, default=str)
+json.dump({"sql": sql, "arrow": arrow, "watch": watch, "rewrite": rewrite}[task["task"]](task), sys.stdout, default=str)

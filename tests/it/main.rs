@@ -4,6 +4,7 @@
 #![allow(clippy::expect_used, clippy::unwrap_used, missing_docs)]
 
 mod attempts;
+mod damage;
 mod doctor;
 mod duck;
 mod lake;
@@ -12,10 +13,13 @@ mod open;
 mod pace;
 mod pieces;
 mod plan;
+mod proof;
+mod proof_live;
 mod refused;
 mod resumed;
 mod run;
 mod scripted;
 mod sockets;
+mod status;
 mod whole;
 mod world;

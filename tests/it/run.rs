@@ -1,7 +1,7 @@
 //! The binary as a process: put together, started, stopped, and what it said.
 
 use std::ops::Range;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -142,6 +142,15 @@ impl<'a> Export<'a> {
     }
 }
 
+/// Another command on a lake, with the key in its environment, run to its end.
+pub(crate) fn on(lake: &Path, command: &str, args: &[&str]) -> Run {
+    let _share = Share::take();
+    let mut process = Command::new(env!("CARGO_BIN_EXE_converse-export"));
+    process.env_clear().env("CONVERSE_EXPORT_API_KEY", KEY);
+    process.arg(command).arg("--out").arg(lake).args(args);
+    Run::of(process.stdin(Stdio::null()).output().unwrap())
+}
+
 /// A run under way. Left alone it is killed.
 pub(crate) struct Running {
     child: Option<Child>,
@@ -219,6 +228,12 @@ impl Run {
     pub(crate) fn ended(self, code: i32) -> Self {
         assert_eq!(self.code, Some(code), "standard error: {}", self.stderr);
         self
+    }
+
+    /// The JSON on standard output.
+    #[track_caller]
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(&self.stdout).expect("JSON on standard output")
     }
 
     /// The summary's part on a dataset.

@@ -1,0 +1,183 @@
+//! `converse-export status`: what a folder holds, for people or as JSON.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::args::Told;
+use super::told;
+use crate::error::{Error, Result};
+use crate::fetch::{Field, scheduler::Direction};
+use crate::status::{Holding, Range, Status, status};
+use crate::table::{Table, Zone};
+
+#[derive(Debug, Args)]
+pub(super) struct StatusArgs {
+    /// The folder that holds the table
+    #[arg(long, value_name = "PATH", env = "CONVERSE_EXPORT_OUT", hide_env = true)]
+    pub(super) out: PathBuf,
+}
+
+/// Ranges that are told one by one.
+const TOLD: usize = 20;
+
+pub(super) fn run(args: &StatusArgs, told: &Told) -> Result<u8> {
+    let table = Table::standing(&args.out)?;
+    let status = status(&table)?;
+    if told.json {
+        let json = serde_json::to_string_pretty(&status);
+        told::data(&json.map_err(|error| Error::Internal(error.to_string()))?)?;
+    } else {
+        told::data(&text(&status, &table.zone()?))?;
+    }
+    Ok(0)
+}
+
+fn text(status: &Status, zone: &Zone) -> String {
+    let settings = &status.settings;
+    let mut lines = vec![format!(
+        "table of {}, days of {}, schema version {}",
+        settings.base_url, settings.timezone, settings.schema_version
+    )];
+    if let Some(holder) = &status.at_work {
+        lines.push(format!("a run is at work: {holder}"));
+    } else if status.interrupted_commit {
+        lines.push("a commit was interrupted: run the export again, it carries it through".into());
+    }
+    for (dataset, bots) in &status.datasets {
+        for (bot, holding) in bots {
+            lines.push(format!("\n{dataset} of {bot}"));
+            for (name, value) in told_of(holding, zone) {
+                lines.push(format!("  {name:<10} {value}"));
+            }
+        }
+    }
+    if status.datasets.is_empty() {
+        lines.push("it holds nothing yet".into());
+    }
+    lines.join("\n")
+}
+
+fn told_of(holding: &Holding, zone: &Zone) -> Vec<(&'static str, String)> {
+    let mut told = Vec::new();
+    ranges("complete", &holding.complete, zone, &mut told);
+    ranges("hole", &holding.holes, zone, &mut told);
+    told.push((
+        "rows",
+        format!(
+            "{} in {} days, {}",
+            holding.rows,
+            holding.days,
+            size(holding.bytes)
+        ),
+    ));
+    if let (Some(first), Some(last)) = (holding.first, holding.last) {
+        told.push(("times", format!("{first} to {last}")));
+    }
+    let counts = [
+        (holding.duplicates, "duplicates"),
+        (holding.superseded, "superseded"),
+        (holding.outside, "outside the range"),
+    ];
+    let counts: String = counts
+        .iter()
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, what)| format!(", {count} {what}"))
+        .collect();
+    told.push((
+        "received",
+        format!(
+            "{} records in {} requests{counts}",
+            holding.received, holding.requests
+        ),
+    ));
+    if holding.rejected > 0 {
+        let reasons: Vec<String> = holding
+            .rejected_reasons
+            .iter()
+            .map(|(reason, count)| format!("{count} {reason}"))
+            .collect();
+        let what = format!(
+            "{} ({}), kept in _export/rejected/",
+            holding.rejected,
+            reasons.join(", ")
+        );
+        told.push(("rejected", what));
+    }
+    if holding.pages_waiting > 0 {
+        let what = format!("{} pages: run the export again", holding.pages_waiting);
+        told.push(("waiting", what));
+    }
+    if let Some(run) = &holding.last_run {
+        let how = if run.whole {
+            "whole"
+        } else {
+            "not whole: run it again"
+        };
+        told.push((
+            "last run",
+            format!("{:.0}, {} new rows, {how}", run.ended, run.rows),
+        ));
+    }
+    let learnt = learnt(holding);
+    if !learnt.is_empty() {
+        told.push(("API", learnt.join(", ")));
+    }
+    told
+}
+
+/// A line for each range, with the end exclusive as in the flags.
+fn ranges(name: &'static str, ranges: &[Range], zone: &Zone, told: &mut Vec<(&'static str, String)>) {
+    for range in ranges.iter().take(TOLD) {
+        let (start, end) = range.told(zone);
+        told.push((name, format!("--start {start} --end {end}")));
+    }
+    if ranges.len() > TOLD {
+        told.push((name, format!("and {} more", ranges.len() - TOLD)));
+    }
+}
+
+fn learnt(holding: &Holding) -> Vec<String> {
+    let column = |field| match field {
+        Field::Time => "the record's own time",
+        Field::LastAction => "the last action",
+    };
+    let filter = holding
+        .learnt
+        .filter
+        .map(|field| format!("filters by {}", column(field)));
+    let order = holding.learnt.order.map(|order| {
+        let way = match order.direction {
+            Direction::Ascending => "earliest first",
+            Direction::Descending => "latest first",
+        };
+        format!("answers {way} by {}", column(order.field))
+    });
+    filter.into_iter().chain(order).collect()
+}
+
+#[allow(clippy::cast_precision_loss)] // told with three digits
+fn size(bytes: u64) -> String {
+    let mut size = bytes as f64;
+    for unit in ["bytes", "kB", "MB"] {
+        if size < 1000.0 {
+            let digits = usize::from(unit != "bytes");
+            return format!("{size:.digits$} {unit}");
+        }
+        size /= 1000.0;
+    }
+    format!("{size:.1} GB")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_told_in_their_unit() {
+        assert_eq!(
+            [999, 1000, 123_456_789, 5_000_000_000_000].map(size),
+            ["999 bytes", "1.0 kB", "123.5 MB", "5000.0 GB"]
+        );
+    }
+}

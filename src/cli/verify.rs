@@ -1,0 +1,198 @@
+//! `converse-export verify`: the proof of a table as a grid, or as JSON.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use comfy_table::presets::UTF8_FULL_CONDENSED;
+use comfy_table::{CellAlignment, ContentArrangement, Table as Grid};
+use url::Url;
+
+use super::args::{ApiArgs, Told};
+use super::{bar, exit_code, export, told};
+use crate::error::{Error, Result};
+use crate::export::check_asking;
+use crate::fetch::Stop;
+use crate::table::{OWN_FOLDER, Settings};
+use crate::verify::{AskAgain, Finding, Report, verify};
+
+const EXAMPLES: &str = "\
+Examples:
+  # files against manifest, manifest against ledger; changes nothing, needs no key
+  converse-export verify --out ./lake
+
+  # and asks the API again for 20 windows that are called complete
+  converse-export verify --out ./lake --live 20
+
+Exit codes: 0 nothing is wrong · 1 something is wrong · 2 usage · 3 the API did not answer, run it again";
+
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct VerifyArgs {
+    /// The folder that holds the table
+    #[arg(long, value_name = "PATH", env = "CONVERSE_EXPORT_OUT", hide_env = true)]
+    pub(super) out: PathBuf,
+    /// Ask the API again for so many random complete windows, of about a page each, and compare ids
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 0,
+        env = "CONVERSE_EXPORT_LIVE",
+        hide_env = true
+    )]
+    pub(super) live: u32,
+    /// What windows are chosen by: the same number chooses the same ones [default: random, and told]
+    #[arg(long, value_name = "N", env = "CONVERSE_EXPORT_SEED", hide_env = true)]
+    pub(super) seed: Option<u64>,
+    #[command(flatten, next_help_heading = "API")]
+    pub(super) api: ApiArgs,
+}
+
+/// Problems that are told one by one; there may be one for each partition.
+const TOLD: usize = 100;
+
+pub(super) async fn run(args: &VerifyArgs, told: &Told, mut stop: Stop) -> Result<u8> {
+    let again = ask_again(args)?;
+    let verified = {
+        let (out, stop, bar) = (args.out.clone(), stop.clone(), bar::counted(told, "partitions"));
+        let verified = tokio::task::spawn_blocking(move || verify(&out, &stop, &*bar)).await;
+        verified.map_err(|error| Error::Internal(format!("verifying ended: {error}")))??
+    };
+    let Some(again) = again else {
+        return report(&verified.report, told);
+    };
+    told::line(&format!(
+        "asking {} again, --seed {}",
+        again.connection.base_url, again.seed
+    ));
+    let choosing = again.clone();
+    let mut chosen = tokio::task::spawn_blocking(move || verified.choose(&choosing))
+        .await
+        .map_err(|error| Error::Internal(format!("choosing ended: {error}")))??;
+    let asked = tokio::select! {
+        asked = chosen.ask(&again) => asked,
+        () = stop.told() => Err(Error::Interrupted),
+    };
+    let code = report(chosen.report(), told)?;
+    match asked {
+        Err(error) if code == 0 => Err(error),
+        Err(error) => {
+            told::error(&error);
+            Ok(code.max(exit_code(&error)))
+        }
+        Ok(()) => Ok(code),
+    }
+}
+
+/// How the API is to be asked, where it is.
+fn ask_again(args: &VerifyArgs) -> Result<Option<AskAgain>> {
+    if args.live == 0 {
+        return Ok(None);
+    }
+    let settings = Settings::load(&args.out.join(OWN_FOLDER))?;
+    // where there is no table the proof says so
+    let Some(settings) = settings else { return Ok(None) };
+    let mut api = args.api.clone();
+    if api.base_url.is_none() {
+        let url = Url::parse(&settings.base_url).map_err(|error| Error::Usage {
+            what: format!("the table's address {} is none: {error}", settings.base_url),
+            hint: "give --base-url".into(),
+        })?;
+        api.base_url = Some(url);
+    }
+    let connection = export::connection(&api)?;
+    check_asking(
+        &connection,
+        api.requests_per_second,
+        api.concurrency,
+        api.per_page,
+    )?;
+    Ok(Some(AskAgain {
+        windows: args.live,
+        // few enough digits that every reader of JSON keeps them
+        seed: args.seed.unwrap_or_else(|| rand::random::<u32>().into()),
+        connection,
+        requests_per_second: api.requests_per_second,
+        concurrency: api.concurrency,
+        per_page: api.per_page,
+    }))
+}
+
+fn report(report: &Report, told: &Told) -> Result<u8> {
+    if told.json {
+        let json = serde_json::to_string_pretty(report);
+        told::data(&json.map_err(|error| Error::Internal(error.to_string()))?)?;
+    } else {
+        told::data(&text(report))?;
+    }
+    if let Some(hint) = report.hint() {
+        told::line(&format!("hint: {hint}"));
+    }
+    Ok(u8::from(!report.ok))
+}
+
+fn text(report: &Report) -> String {
+    let mut lines = vec![grid(report).to_string()];
+    if let Some(live) = &report.live {
+        let records: u64 = live.windows.iter().map(|asked| asked.records).sum();
+        lines.push(format!(
+            "asked the API again for {} windows: {records} records compared, {} requests",
+            live.windows.len(),
+            live.requests
+        ));
+    }
+    lines.extend(findings("note", &report.notes));
+    lines.extend(findings("problem", &report.problems));
+    let seconds = report.elapsed_seconds;
+    lines.push(match report.problems.len() {
+        0 => format!("nothing is wrong ({seconds:.1} s)"),
+        1 => format!("1 problem ({seconds:.1} s)"),
+        many => format!("{many} problems ({seconds:.1} s)"),
+    });
+    lines.join("\n")
+}
+
+fn findings<'a>(kind: &'a str, findings: &'a [Finding]) -> impl Iterator<Item = String> + 'a {
+    let told = findings.iter().take(TOLD);
+    let more = findings.len().saturating_sub(TOLD);
+    told.map(move |finding| format!("{kind}: {}: {}", finding.path, finding.what))
+        .chain((more > 0).then(|| format!("{kind}: and {more} more, all of them with --json")))
+}
+
+fn grid(report: &Report) -> Grid {
+    let mut grid = Grid::new();
+    grid.load_style(UTF8_FULL_CONDENSED)
+        .set_content_arrangement(ContentArrangement::Disabled)
+        .set_header([
+            "dataset",
+            "bot",
+            "partitions",
+            "rows",
+            "received",
+            "duplicates",
+            "superseded",
+            "rejected",
+            "no conversation",
+            "problems",
+        ]);
+    for (dataset, bots) in &report.datasets {
+        for (bot, proven) in bots {
+            let missing = proven.missing_conversations;
+            let counts = [
+                Some(proven.partitions),
+                Some(proven.rows),
+                Some(proven.received),
+                Some(proven.duplicates),
+                Some(proven.superseded),
+                Some(proven.rejected),
+                missing,
+                Some(proven.problems),
+            ];
+            let counts = counts.map(|count| count.map_or_else(|| "–".into(), |count| count.to_string()));
+            grid.add_row([(*dataset).to_owned(), bot.clone()].into_iter().chain(counts));
+        }
+    }
+    for column in grid.column_iter_mut().skip(2) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    grid
+}

@@ -1,0 +1,174 @@
+//! What a folder holds, by its ledger and manifest: quick, and without looking into a single data file.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use crate::commit::Commit;
+use crate::error::{Error, Result};
+use crate::fetch::Knowledge;
+use crate::ledger::{Account, LastRun, Ledger};
+use crate::rejected::Kept;
+use crate::spool::Spool;
+use crate::table::{Entry, Lock, PartitionKey, Settings, Table, Zone};
+use crate::window::{Window, Windows};
+
+/// What a folder holds.
+#[derive(Clone, Debug, Serialize)]
+pub struct Status {
+    /// What every file of the table depends on.
+    pub settings: Settings,
+    /// Who works on the table, if a run does.
+    pub at_work: Option<String>,
+    /// Whether a commit was interrupted, which the next run carries through.
+    pub interrupted_commit: bool,
+    /// By dataset, then by bot.
+    pub datasets: BTreeMap<String, BTreeMap<String, Holding>>,
+}
+
+/// What a folder holds of a dataset of a bot.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Holding {
+    /// Ranges that are complete, of the time that the API filters by.
+    pub complete: Vec<Range>,
+    /// What lies between them.
+    pub holes: Vec<Range>,
+    /// Partitions with a date.
+    pub days: u64,
+    /// Rows in them, and in the one without a date.
+    pub rows: u64,
+    /// Size of the data files.
+    pub bytes: u64,
+    /// Time of the first row.
+    pub first: Option<Timestamp>,
+    /// Time of the last row.
+    pub last: Option<Timestamp>,
+    /// Requests made, retries included.
+    pub requests: u64,
+    /// Records received.
+    pub received: u64,
+    /// Records that came again as they were.
+    pub duplicates: u64,
+    /// Records that gave way to another version.
+    pub superseded: u64,
+    /// Records that lay outside the range asked for.
+    pub outside: u64,
+    /// Distinct records that could not become rows.
+    pub rejected: u64,
+    /// How many of them there are for each reason.
+    pub rejected_reasons: BTreeMap<String, u64>,
+    /// Pages that are answered and not yet wholly part of the table.
+    pub pages_waiting: u64,
+    /// How the last run that did something ended.
+    pub last_run: Option<LastRun>,
+    /// What the API showed of its ways.
+    pub learnt: Knowledge,
+}
+
+/// A half-open range of time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Range {
+    /// The first moment.
+    pub start: Timestamp,
+    /// The moment after the last one.
+    pub end: Timestamp,
+}
+
+/// Tells what the table in `table` holds, by its ledger and manifest alone.
+///
+/// # Errors
+/// Where the folder, its ledger or an entry of its manifest cannot be read.
+pub fn status(table: &Table) -> Result<Status> {
+    let own = table.own_folder();
+    let manifest = table.manifest()?;
+    if let Some((path, what)) = manifest.unreadable.into_iter().next() {
+        return Err(Error::Damaged {
+            path: table.out().join(path),
+            what,
+        });
+    }
+    let ledger = Ledger::load(&Ledger::path(&own))?;
+    let mut datasets: BTreeMap<String, BTreeMap<String, Holding>> = BTreeMap::new();
+    for (dataset, bots) in &ledger.datasets {
+        for (bot, account) in bots {
+            let mut holding = Holding::of(account);
+            if account.rejected > 0 {
+                holding.rejected_reasons = Kept::look(&own, dataset, bot)?.reasons;
+            }
+            datasets
+                .entry(dataset.clone())
+                .or_default()
+                .insert(bot.clone(), holding);
+        }
+    }
+    let mut of = |dataset: &str, bot: &str, add: &dyn Fn(&mut Holding)| {
+        let bots = datasets.entry(dataset.to_owned()).or_default();
+        add(bots.entry(bot.to_owned()).or_default());
+    };
+    for (key, entry) in &manifest.entries {
+        of(key.dataset.name(), &key.bot, &|holding| holding.add(key, entry));
+    }
+    for header in Spool::open(&own.join("pages"))?.list()?.0 {
+        of(&header.dataset, &header.bot, &|holding| {
+            holding.pages_waiting += 1
+        });
+    }
+    Ok(Status {
+        settings: table.settings().clone(),
+        at_work: Lock::holder(&own)?,
+        interrupted_commit: Commit::interrupted(&own)?.is_some(),
+        datasets,
+    })
+}
+
+impl Holding {
+    fn of(account: &Account) -> Self {
+        let mut holes = Windows::new();
+        holes.extend(account.complete.hull());
+        holes.subtract_all(&account.complete);
+        Self {
+            complete: ranges(&account.complete),
+            holes: ranges(&holes),
+            requests: account.requests,
+            received: account.received,
+            duplicates: account.duplicates,
+            superseded: account.superseded,
+            outside: account.outside,
+            rejected: account.rejected,
+            last_run: account.last_run.clone(),
+            learnt: account.learnt,
+            ..Self::default()
+        }
+    }
+
+    fn add(&mut self, key: &PartitionKey, entry: &Entry) {
+        self.days += u64::from(key.day.0.is_some());
+        self.rows += entry.rows;
+        self.bytes += entry.bytes;
+        self.first = [self.first, entry.first].into_iter().flatten().min();
+        self.last = self.last.max(entry.last);
+    }
+}
+
+fn ranges(windows: &Windows) -> Vec<Range> {
+    windows.iter().filter_map(|window| Range::of(*window)).collect()
+}
+
+impl Range {
+    fn of(window: Window) -> Option<Self> {
+        Some(Self {
+            start: Timestamp::from_second(window.start).ok()?,
+            end: Timestamp::from_second(window.end).ok()?,
+        })
+    }
+
+    /// As the flags `--start` and `--end` are typed: dates where both ends are midnights of the zone.
+    #[must_use]
+    pub fn told(&self, zone: &Zone) -> (String, String) {
+        match (zone.date_at_midnight(self.start), zone.date_at_midnight(self.end)) {
+            (Some(start), Some(end)) => (start.to_string(), end.to_string()),
+            _ => (self.start.to_string(), self.end.to_string()),
+        }
+    }
+}

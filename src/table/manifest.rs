@@ -1,0 +1,175 @@
+//! What a table knows of all its partitions, read as it stands.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use rayon::prelude::*;
+
+use super::{Entry, OWN_FOLDER, PartitionKey, Settings, Table, partition};
+use crate::dataset::Dataset;
+use crate::error::{Error, Result};
+use crate::store;
+
+/// The entries of all partitions.
+#[derive(Clone, Debug, Default)]
+pub struct Manifest {
+    /// What is known of each partition.
+    pub entries: BTreeMap<PartitionKey, Entry>,
+    /// What stands among the entries and is none, and why; paths begin in the table's folder.
+    pub unreadable: Vec<(PathBuf, String)>,
+}
+
+impl Table {
+    /// The table that stands in `out`, with the settings that it was made with. It need not be writable.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] where there is none, or it is of a newer version of this program; [`Error::Damaged`] where
+    /// there is one, but its settings cannot be read.
+    pub fn standing(out: &Path) -> Result<Self> {
+        let own = out.join(OWN_FOLDER);
+        if let Some(settings) = Settings::load(&own)? {
+            let out = out.to_owned();
+            return Ok(Self { out, settings });
+        }
+        if own.join("partitions").exists() {
+            return Err(Error::Damaged {
+                path: own.join("table.json"),
+                what: "it is missing, though there is a table".into(),
+            });
+        }
+        Err(Error::Usage {
+            what: format!("there is no table in {}", out.display()),
+            hint: "give the --out of an export".into(),
+        })
+    }
+
+    /// The settings that every file of the table depends on.
+    #[must_use]
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// What is known of every partition. An entry that cannot be read does not keep the others from being told.
+    ///
+    /// # Errors
+    /// Where a folder cannot be read.
+    pub fn manifest(&self) -> Result<Manifest> {
+        let below = Path::new(OWN_FOLDER).join("partitions");
+        let mut manifest = Manifest::default();
+        let mut named = Vec::new();
+        for name in store::names(&self.out.join(&below))? {
+            let path = below.join(&name);
+            match name.parse::<Dataset>() {
+                Ok(dataset) => self.bots(dataset, &path, &mut named, &mut manifest.unreadable)?,
+                Err(unknown) => manifest.unreadable.push((path, unknown.to_string())),
+            }
+        }
+        let read: Vec<_> = named
+            .into_par_iter()
+            .map(|(key, path)| match self.entry(&key) {
+                Ok(Some(entry)) => Ok((key, entry)),
+                Ok(None) => Err((path, "it stands where no entry belongs".to_owned())),
+                Err(error) => Err((path, error.with_causes())),
+            })
+            .collect();
+        for entry in read {
+            match entry {
+                Ok((key, entry)) => {
+                    manifest.entries.insert(key, entry);
+                }
+                Err(wrong) => manifest.unreadable.push(wrong),
+            }
+        }
+        Ok(manifest)
+    }
+
+    /// Adds the partitions of a dataset that the manifest names, each with the path of its entry.
+    fn bots(
+        &self,
+        dataset: Dataset,
+        folder: &Path,
+        named: &mut Vec<(PartitionKey, PathBuf)>,
+        unreadable: &mut Vec<(PathBuf, String)>,
+    ) -> Result<()> {
+        for name in store::names(&self.out.join(folder))? {
+            let path = folder.join(&name);
+            let Some(bot) = partition::bot_of(&name) else {
+                unreadable.push((path, "it is named after no bot".into()));
+                continue;
+            };
+            // what begins with a dot was not finished, and counts as not there
+            for name in store::names(&self.out.join(&path))?
+                .into_iter()
+                .filter(|name| !name.starts_with('.'))
+            {
+                let day = name.strip_suffix(".json").and_then(partition::day_of);
+                match day {
+                    Some(day) => {
+                        let bot = bot.clone();
+                        named.push((PartitionKey { dataset, bot, day }, path.join(&name)));
+                    }
+                    None => unreadable.push((path.join(&name), "it is named after no date".into())),
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::table::Day;
+
+    #[test]
+    fn a_manifest_tells_what_it_holds_and_what_it_cannot_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let none = Table::standing(folder.path());
+        assert!(matches!(none, Err(Error::Usage { .. })));
+        let settings = Settings {
+            schema_version: 1,
+            base_url: "https://api.example.com".into(),
+            timezone: "UTC".into(),
+        };
+        settings.save(&folder.path().join(OWN_FOLDER)).unwrap();
+        let table = Table::standing(folder.path()).unwrap();
+        assert!(table.manifest().unwrap().entries.is_empty());
+
+        let key = |bot: &str, day: Option<&str>| PartitionKey {
+            dataset: Dataset::Messages,
+            bot: bot.into(),
+            day: Day(day.map(|day| day.parse().unwrap())),
+        };
+        let keys = [key("a/b ü", Some("2023-10-01")), key("r3", None)];
+        for key in &keys {
+            let entry = Entry {
+                path: key.folder().join("part-0.parquet"),
+                rows: 1,
+                bytes: 2,
+                sha256: "3".into(),
+                ids_sha256: "4".into(),
+                first: None,
+                last: None,
+            };
+            let json = serde_json::to_vec(&entry).unwrap();
+            store::write_atomically(&table.entry_path(key), &json).unwrap();
+        }
+        let partitions = folder.path().join(OWN_FOLDER).join("partitions/messages/bot=r3");
+        for (name, content) in [
+            ("date=2023-10-02.json", "{"),
+            ("notes.txt", ""),
+            (".date=2023-10-03.json.tmp", ""),
+        ] {
+            std::fs::write(partitions.join(name), content).unwrap();
+        }
+        let manifest = table.manifest().unwrap();
+        assert_eq!(manifest.entries.into_keys().collect::<Vec<_>>(), keys);
+        let names: Vec<_> = manifest
+            .unreadable
+            .iter()
+            .map(|(path, _)| path.file_name().unwrap())
+            .collect();
+        assert_eq!(names.len(), 2);
+        assert!(names.contains(&"date=2023-10-02.json".as_ref()) && names.contains(&"notes.txt".as_ref()));
+    }
+}

@@ -1,0 +1,144 @@
+//! Reads one data file in order to prove it: all its bytes, its footer, its rows batch by batch.
+
+use std::fs::File;
+use std::io::{self, Seek};
+use std::path::{Path, PathBuf};
+
+use arrow::array::RecordBatch;
+use parquet::arrow::ArrowSchemaConverter;
+use parquet::arrow::ProjectionMask;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use sha2::{Digest, Sha256};
+
+use super::file::{self, Hashing, hex};
+use super::partition::PartitionKey;
+use crate::error::{Error, Result};
+
+/// Rows of a batch: what bounds the memory of a scan.
+const BATCH_ROWS: usize = 8192;
+
+/// A data file whose bytes were all read.
+#[derive(Debug)]
+pub(crate) struct Scan {
+    path: PathBuf,
+    file: File,
+    /// Its size.
+    pub(crate) bytes: u64,
+    /// Its SHA-256, in hex.
+    pub(crate) sha256: String,
+}
+
+impl Scan {
+    /// Reads all bytes of a file.
+    ///
+    /// # Errors
+    /// Where the system refuses.
+    pub(crate) fn open(path: &Path) -> Result<Self> {
+        let mut file = File::open(path).map_err(Error::io("open", path))?;
+        let mut read = Hashing {
+            inner: io::sink(),
+            sha256: Sha256::new(),
+            bytes: 0,
+        };
+        io::copy(&mut io::BufReader::with_capacity(1 << 18, &file), &mut read)
+            .and_then(|_| file.rewind())
+            .map_err(Error::io("read", path))?;
+        Ok(Self {
+            path: path.to_owned(),
+            file,
+            bytes: read.bytes,
+            sha256: hex(&read.sha256.finalize()),
+        })
+    }
+
+    /// Reads the footer.
+    ///
+    /// # Errors
+    /// Where it cannot be read as Parquet.
+    pub(crate) fn footer(self) -> Result<Footer> {
+        let builder = ParquetRecordBatchReaderBuilder::try_new(self.file)
+            .map_err(Error::parquet("read", &self.path))?
+            .with_batch_size(BATCH_ROWS);
+        Ok(Footer {
+            path: self.path,
+            builder,
+        })
+    }
+}
+
+/// What a file's footer says, and the way to its rows.
+pub(crate) struct Footer {
+    path: PathBuf,
+    builder: ParquetRecordBatchReaderBuilder<File>,
+}
+
+impl Footer {
+    /// Opens a file for its rows alone.
+    ///
+    /// # Errors
+    /// Where it cannot be read as Parquet.
+    pub(crate) fn open(path: &Path) -> Result<Self> {
+        let file = File::open(path).map_err(Error::io("open", path))?;
+        let scan = Scan {
+            path: path.to_owned(),
+            file,
+            bytes: 0,
+            sha256: String::new(),
+        };
+        scan.footer()
+    }
+
+    /// The number of rows that it tells.
+    pub(crate) fn rows(&self) -> u64 {
+        self.builder
+            .metadata()
+            .file_metadata()
+            .num_rows()
+            .try_into()
+            .unwrap_or(0)
+    }
+
+    /// Whether the columns are exactly the dataset's, as Arrow and as Parquet.
+    pub(crate) fn has_schema_of(&self, key: &PartitionKey) -> bool {
+        let schema = key.dataset.schema();
+        let parquet = ArrowSchemaConverter::new().convert(&schema);
+        let same_parquet = parquet.is_ok_and(|expected| {
+            expected.root_schema().get_fields() == self.builder.parquet_schema().root_schema().get_fields()
+        });
+        same_parquet && self.builder.schema().fields() == schema.fields()
+    }
+
+    /// A sentence for each thing that the file says of itself and that does not fit its partition.
+    pub(crate) fn differing_labels(&self, key: &PartitionKey) -> Vec<String> {
+        let labels = self.builder.metadata().file_metadata().key_value_metadata();
+        let value = |name: &str| labels?.iter().find(|label| label.key == name)?.value.as_deref();
+        file::labels(key)
+            .into_iter()
+            .filter_map(|(name, expected)| match value(&name) {
+                Some(found) if found == expected => None,
+                Some(found) => Some(format!("its label {name} is {found:?} instead of {expected:?}")),
+                None => Some(format!("its label {name} is missing")),
+            })
+            .collect()
+    }
+
+    /// Its rows in order, of these columns, or of all.
+    ///
+    /// # Errors
+    /// Where they cannot be read.
+    pub(crate) fn batches(
+        self,
+        columns: Option<&[usize]>,
+    ) -> Result<impl Iterator<Item = Result<RecordBatch>> + use<>> {
+        let Self { path, builder } = self;
+        let mask = match columns {
+            Some(columns) => ProjectionMask::roots(builder.parquet_schema(), columns.iter().copied()),
+            None => ProjectionMask::all(),
+        };
+        let reader = builder
+            .with_projection(mask)
+            .build()
+            .map_err(Error::parquet("read", &path))?;
+        Ok(reader.map(move |batch| batch.map_err(|error| Error::parquet("read", &path)(error.into()))))
+    }
+}

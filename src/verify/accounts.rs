@@ -1,0 +1,159 @@
+//! The ledger: against the manifest, against the rejected records, and against itself.
+
+use std::path::Path;
+
+use super::report::Mend;
+use super::{Verified, Waiting, own_path};
+use crate::commit::Commit;
+use crate::dataset::Dataset;
+use crate::error::Result;
+use crate::ledger::{Account, Held, Ledger};
+use crate::rejected::{self, Kept};
+use crate::table::{Entry, OWN_FOLDER, PartitionKey};
+
+impl Verified {
+    /// Checks what the ledger tells. Where a commit was interrupted, a partition may be what either ledger tells.
+    pub(super) fn accounts(&mut self, commit: Option<&Commit>, waiting: &Waiting) -> Result<()> {
+        let ledger = self.ledger.take();
+        let told: Vec<&Ledger> = ledger.iter().chain(commit.map(Commit::ledger)).collect();
+        if !told.is_empty() {
+            self.held(&told);
+        }
+        if let Some(ledger) = &ledger {
+            self.unheld(ledger, commit);
+            for (name, bots) in &ledger.datasets {
+                let Ok(dataset) = name.parse::<Dataset>() else {
+                    let what = format!("it tells of a dataset {name}, which this program does not know");
+                    self.report.problem(&own_path("ledger.json"), Mend::Export, what);
+                    continue;
+                };
+                for (bot, account) in bots {
+                    let pages = waiting.get(&(name.clone(), bot.clone())).copied();
+                    self.account(dataset, bot, account, pages.unwrap_or(0))?;
+                }
+            }
+        }
+        self.ledger = ledger;
+        Ok(())
+    }
+
+    /// Every entry must hold what a ledger tells of its partition.
+    fn held(&mut self, told: &[&Ledger]) {
+        let report = &mut self.report;
+        for (key, entry) in &self.entries {
+            let held: Vec<&Held> = told.iter().filter_map(|ledger| held(ledger, key)).collect();
+            if held.iter().any(|held| fits(entry, held)) {
+                continue;
+            }
+            let what = match held.first() {
+                None => "the ledger knows nothing of it".into(),
+                Some(held) if held.rows != entry.rows => format!(
+                    "the manifest tells {} rows of it, the ledger {}",
+                    entry.rows, held.rows
+                ),
+                Some(_) => "its ids are not those that the ledger tells".into(),
+            };
+            report.problem_of((key.dataset, &key.bot), &entry.path, Mend::Export, what);
+        }
+    }
+
+    /// Every partition of the ledger must have an entry.
+    fn unheld(&mut self, ledger: &Ledger, commit: Option<&Commit>) {
+        let under_way = |key: &PartitionKey| {
+            commit.is_some_and(|commit| commit.partitions().iter().any(|(next, _)| next == key))
+        };
+        for (name, bots) in &ledger.datasets {
+            let Ok(dataset) = name.parse::<Dataset>() else {
+                continue;
+            };
+            for (bot, account) in bots {
+                for (day, held) in &account.partitions {
+                    let (bot, day) = (bot.clone(), *day);
+                    let key = PartitionKey { dataset, bot, day };
+                    if !self.entries.contains_key(&key) && !under_way(&key) {
+                        let what = format!("the ledger tells {} rows of it, the manifest nothing", held.rows);
+                        let of = (dataset, key.bot.as_str());
+                        self.report.problem_of(of, &key.folder(), Mend::Export, what);
+                    }
+                }
+            }
+        }
+    }
+
+    /// The counts of one account.
+    fn account(&mut self, dataset: Dataset, bot: &str, account: &Account, pages_wait: u64) -> Result<()> {
+        let proven = self.report.of(dataset, bot);
+        proven.received = account.received;
+        proven.duplicates = account.duplicates;
+        proven.superseded = account.superseded;
+        proven.rejected = account.rejected;
+        let mut wrong = Vec::new();
+        let held: u128 = sum(account.partitions.values().map(|held| held.rows));
+        if held != u128::from(account.rows) {
+            wrong.push(format!(
+                "{dataset} of {bot}: {} rows by its count, {held} by its partitions",
+                account.rows
+            ));
+        }
+        let accounted = [
+            account.rows,
+            account.duplicates,
+            account.superseded,
+            account.rejected,
+        ];
+        if sum(accounted) != u128::from(account.received) {
+            let [rows, duplicates, superseded, rejected] = accounted;
+            wrong.push(format!(
+                "{dataset} of {bot}: {} records received, but {rows} rows + {duplicates} duplicates + {superseded} \
+                 superseded + {rejected} rejected",
+                account.received
+            ));
+        }
+        for what in wrong {
+            self.report
+                .problem_of((dataset, bot), &own_path("ledger.json"), Mend::Export, what);
+        }
+        self.rejected(dataset, bot, account.rejected, pages_wait)
+    }
+
+    fn rejected(&mut self, dataset: Dataset, bot: &str, counted: u64, pages_wait: u64) -> Result<()> {
+        let path = rejected::path(Path::new(OWN_FOLDER), dataset.name(), bot);
+        let kept = Kept::look(&self.table.own_folder(), dataset.name(), bot)?;
+        if kept.torn {
+            self.report
+                .note(&path, "its last line is torn: the next run mends it");
+        }
+        let mut wrong = Vec::new();
+        if kept.unreadable > 0 {
+            wrong.push(format!("{} lines cannot be read", kept.unreadable));
+        }
+        // those of a page that waits are kept already and counted with the page
+        if kept.distinct < counted || (kept.distinct > counted && pages_wait == 0) {
+            wrong.push(format!(
+                "it holds {} records, the ledger tells {counted}",
+                kept.distinct
+            ));
+        }
+        if !wrong.is_empty() {
+            self.report
+                .problem_of((dataset, bot), &path, Mend::Export, wrong.join("; "));
+        }
+        Ok(())
+    }
+}
+
+fn held<'a>(ledger: &'a Ledger, key: &PartitionKey) -> Option<&'a Held> {
+    ledger
+        .known(key.dataset.name(), &key.bot)?
+        .partitions
+        .get(&key.day)
+}
+
+fn fits(entry: &Entry, held: &Held) -> bool {
+    entry.rows == held.rows && entry.ids_sha256 == held.ids_sha256
+}
+
+/// Counts from a file may be anything, so they are added where they cannot overflow.
+fn sum(counts: impl IntoIterator<Item = u64>) -> u128 {
+    counts.into_iter().map(u128::from).sum()
+}

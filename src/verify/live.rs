@@ -1,0 +1,247 @@
+//! Asks the API again for some windows that are called complete, and compares ids.
+
+use std::collections::HashSet;
+use std::path::Path;
+
+use arrow::array::{Array, AsArray, RecordBatch};
+use arrow::datatypes::TimestampMicrosecondType;
+use futures_util::stream::{self, StreamExt, TryStreamExt};
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+use rayon::prelude::*;
+
+use super::asking::{Answered, Desk};
+use super::report::{Asked, Live, Mend, Report};
+use super::{Verified, choice};
+use crate::api::{Budget, Client, Connection, Tally};
+use crate::dataset::{Dataset, id_hash};
+use crate::error::{Error, Result};
+use crate::fetch::Field;
+use crate::table::{Entry, Footer, PartitionKey, bot_folder};
+use crate::window::Window;
+
+/// A window is chosen to hold so much of a page: its days' counts are only a mean.
+const SHARE_OF_PAGE: f64 = 0.8;
+/// Requests in flight where no number is given.
+const SIDE_BY_SIDE: usize = 4;
+
+/// What to ask for again, and how.
+#[derive(Clone, Debug)]
+pub struct AskAgain {
+    /// How many windows.
+    pub windows: u32,
+    /// Where the choice of windows comes from.
+    pub seed: u64,
+    /// How to reach the API.
+    pub connection: Connection,
+    /// On each endpoint; 0 means no limit.
+    pub requests_per_second: f64,
+    /// Most requests in flight.
+    pub concurrency: Option<usize>,
+    /// Records wanted a page.
+    pub per_page: u32,
+}
+
+/// A proof whose windows are chosen and can be asked for.
+#[derive(Debug)]
+pub struct Again {
+    verified: Verified,
+    chosen: Vec<Chosen>,
+}
+
+/// A window to ask for.
+#[derive(Debug)]
+pub(super) struct Chosen {
+    pub(super) dataset: Dataset,
+    pub(super) bot: String,
+    pub(super) window: Window,
+    /// The times that the API may filter by.
+    fields: Vec<Field>,
+    /// Hashes of the ids that the table holds of it.
+    held: HashSet<u64>,
+}
+
+impl Verified {
+    /// Chooses windows and reads what the table holds of them. Asks nobody.
+    ///
+    /// # Errors
+    /// Where a partition that could be read before cannot be read any more.
+    pub fn choose(self, again: &AskAgain) -> Result<Again> {
+        let mut random = StdRng::seed_from_u64(again.seed);
+        let accounts: Vec<_> = self
+            .ledger
+            .iter()
+            .flat_map(|ledger| &ledger.datasets)
+            .filter_map(|(name, bots)| Some((name.parse::<Dataset>().ok()?, bots)))
+            .flat_map(|(dataset, bots)| bots.iter().map(move |(bot, account)| (dataset, bot, account)))
+            .filter(|(.., account)| !account.complete.is_empty())
+            .collect();
+        let rows = f64::from(again.per_page) * SHARE_OF_PAGE;
+        let first = random.random_range(0..accounts.len().max(1));
+        let in_turn = accounts.iter().cycle().skip(first);
+        let mut chosen: Vec<Chosen> = in_turn
+            .take(again.windows as usize)
+            .filter_map(|(dataset, bot, account)| {
+                let fields = match account.learnt.filter {
+                    Some(field) => vec![field],
+                    None if dataset.version_column().is_some() => vec![Field::Time, Field::LastAction],
+                    None => vec![Field::Time],
+                };
+                Some(Chosen {
+                    dataset: *dataset,
+                    bot: (*bot).clone(),
+                    window: choice::choose(account, &self.zone, rows, &mut random)?,
+                    fields,
+                    held: HashSet::new(),
+                })
+            })
+            .collect();
+        self.read_held(&mut chosen)?;
+        Ok(Again {
+            verified: self,
+            chosen,
+        })
+    }
+
+    /// Reads which ids the table holds of the windows.
+    fn read_held(&self, chosen: &mut [Chosen]) -> Result<()> {
+        let found = self
+            .readable()
+            .map(|(key, entry)| self.held_of(chosen, key, entry))
+            .collect::<Result<Vec<_>>>()?;
+        for (number, id) in found.into_iter().flatten() {
+            chosen[number].held.insert(id);
+        }
+        Ok(())
+    }
+
+    /// The ids of a partition that lie within a window, each with the number of the window.
+    fn held_of(&self, chosen: &[Chosen], key: &PartitionKey, entry: &Entry) -> Result<Vec<(usize, u64)>> {
+        let day = self.zone.window(key.day);
+        let touches = |chosen: &Chosen| {
+            let in_day = day.is_some_and(|day| !chosen.window.intersect(day).is_empty());
+            let of_bot = chosen.dataset == key.dataset && chosen.bot == key.bot;
+            of_bot && (in_day || !chosen.fields.contains(&Field::Time))
+        };
+        let windows: Vec<_> = chosen
+            .iter()
+            .enumerate()
+            .filter(|(_, chosen)| touches(chosen))
+            .collect();
+        let mut found = Vec::new();
+        if windows.is_empty() {
+            return Ok(found);
+        }
+        let dataset = key.dataset;
+        for batch in Footer::open(&self.table.out().join(&entry.path))?.batches(None)? {
+            let batch = batch?;
+            let time = micros(&batch, Some(dataset.time_column()));
+            let last_action = micros(&batch, dataset.version_column());
+            let ids = batch.column(dataset.id_column()).as_string::<i32>();
+            for (row, id) in ids.iter().flatten().enumerate() {
+                let record = (time(row), last_action(row));
+                let holding = windows.iter().filter(|(_, chosen)| chosen.holds(record));
+                found.extend(holding.map(|(number, _)| (*number, id_hash(id))));
+            }
+        }
+        Ok(found)
+    }
+}
+
+/// The times of a column by row, in microseconds.
+fn micros(batch: &RecordBatch, column: Option<usize>) -> impl Fn(usize) -> Option<i64> + '_ {
+    let times = column.and_then(|column| {
+        batch
+            .column(column)
+            .as_primitive_opt::<TimestampMicrosecondType>()
+    });
+    move |row| {
+        times
+            .filter(|times| times.is_valid(row))
+            .map(|times| times.value(row))
+    }
+}
+
+impl Chosen {
+    /// Whether a record with this time and this last action lies within, whichever of them the API filters by.
+    pub(super) fn holds(&self, (time, last_action): (Option<i64>, Option<i64>)) -> bool {
+        self.fields.iter().all(|field| {
+            let micros = match field {
+                Field::Time => time,
+                Field::LastAction => last_action,
+            };
+            micros.is_some_and(|micros| self.window.contains(micros.div_euclid(1_000_000)))
+        })
+    }
+}
+
+impl Again {
+    /// What was found so far.
+    #[must_use]
+    pub fn report(&self) -> &Report {
+        &self.verified.report
+    }
+
+    /// Asks for the windows chosen, and adds what the API says to the report.
+    ///
+    /// # Errors
+    /// Where the API did not answer; nothing is added then.
+    pub async fn ask(&mut self, again: &AskAgain) -> Result<()> {
+        let budget = |dataset| (dataset, Budget::new(again.requests_per_second));
+        let desk = Desk {
+            client: Client::new(again.connection.clone()).map_err(Error::Connection)?,
+            budgets: Dataset::ALL.map(budget).into(),
+            tally: Tally::default(),
+            per_page: again.per_page,
+            verified: &self.verified,
+        };
+        let answers: Vec<Answered> = stream::iter(self.chosen.iter().map(|chosen| desk.window(chosen)))
+            .buffered(again.concurrency.unwrap_or(SIDE_BY_SIDE))
+            .try_collect()
+            .await?;
+        let requests = desk.tally.requests.into_inner();
+        let mut live = Live {
+            seed: again.seed,
+            windows: Vec::new(),
+            requests,
+        };
+        let report = &mut self.verified.report;
+        for (chosen, answered) in self.chosen.iter().zip(answers) {
+            live.windows.push(compare(report, chosen, &answered));
+        }
+        if live.windows.is_empty() {
+            let what = "nothing is called complete, so there is nothing to ask for again";
+            report.note(Path::new("."), what);
+        }
+        report.live = Some(live);
+        Ok(())
+    }
+}
+
+fn compare(report: &mut Report, chosen: &Chosen, answered: &Answered) -> Asked {
+    let (dataset, bot, window) = (chosen.dataset, chosen.bot.as_str(), chosen.window);
+    let folder = Path::new(dataset.name()).join(bot_folder(bot));
+    let gone = chosen.held.difference(&answered.ids).count() as u64;
+    let missing = answered.missing.len() as u64;
+    if missing > 0 {
+        let example = answered.example.as_deref().unwrap_or("?");
+        let what =
+            format!("the API answers {missing} records of {window} that are missing, such as {example}");
+        report.problem_of((dataset, bot), &folder, Mend::Refetch, what);
+    }
+    if gone > 0 {
+        let what = format!(
+            "the API no longer answers {gone} rows of {window}: they were deleted or changed at the source, and stay \
+             in the table"
+        );
+        report.note(&folder, what);
+    }
+    Asked {
+        dataset: dataset.name(),
+        bot: bot.to_owned(),
+        window: window.to_string(),
+        records: answered.within.len() as u64,
+        missing,
+        gone,
+    }
+}

@@ -1,0 +1,246 @@
+//! Proves a table from the outside in: each file against the manifest, the manifest against the ledger, the ledger
+//! against itself, and on request all of it against the API. Nothing of the table is changed.
+//!
+//! Memory is bounded by the batches that are being looked at, and a hash of 8 bytes for each id, held twice for a
+//! moment.
+
+mod accounts;
+mod asking;
+mod choice;
+mod live;
+mod partition;
+mod report;
+mod strays;
+mod twice;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use rayon::prelude::*;
+
+pub use live::{Again, AskAgain};
+pub use report::{Asked, Finding, Live, Proven, Report};
+
+use crate::commit::Commit;
+use crate::dataset::Dataset;
+use crate::error::{Error, Result};
+use crate::fetch::Stop;
+use crate::ledger::Ledger;
+use crate::spool::Spool;
+use crate::table::{Entry, Lock, OWN_FOLDER, PartitionKey, Table, Zone};
+use report::Mend;
+
+/// Partitions that are checked side by side before the next ones are begun; progress is told between them.
+const SIDE_BY_SIDE: usize = 64;
+
+/// A proof, and what it takes to go on and ask the API.
+#[derive(Debug)]
+pub struct Verified {
+    /// What was found.
+    pub report: Report,
+    table: Table,
+    zone: Zone,
+    ledger: Option<Ledger>,
+    entries: BTreeMap<PartitionKey, Entry>,
+    /// Partitions whose rows cannot be read.
+    unreadable: BTreeSet<PartitionKey>,
+    /// A hash of each id, sorted.
+    ids: BTreeMap<(Dataset, String), Vec<u64>>,
+}
+
+/// Proves the table in `out`. `told` hears how many partitions of how many are checked.
+///
+/// # Errors
+/// Where there is no table, or it cannot be looked at; what is wrong with one is told in the [`Report`].
+pub fn verify(out: &Path, stop: &Stop, told: &dyn Fn(usize, usize)) -> Result<Verified> {
+    let begin = Instant::now();
+    let table = Table::standing(out)?;
+    let own = table.own_folder();
+    let mut report = Report::new();
+    let mut holder = Lock::holder(&own)?;
+    let commit = interrupted(&own, &mut report);
+    let manifest = table.manifest()?;
+    for (path, what) in manifest.unreadable {
+        report.problem(&path, Mend::Export, what);
+    }
+    let entries = present(manifest.entries, commit.as_ref(), &table);
+    let ledger = ledger(&own, commit.is_some() || entries.is_empty(), &mut report);
+    let mut verified = Verified {
+        report,
+        zone: table.zone()?,
+        table,
+        ledger,
+        entries,
+        unreadable: BTreeSet::new(),
+        ids: BTreeMap::new(),
+    };
+    let waiting = verified.pages()?;
+    verified.partitions(stop, told)?;
+    verified.accounts(commit.as_ref(), &waiting)?;
+    verified.strays(commit.as_ref())?;
+    verified.twice(stop)?;
+    // a run may have begun meanwhile
+    if holder.is_none() {
+        holder = Lock::holder(&own)?;
+    }
+    let report = &mut verified.report;
+    if let Some(holder) = holder {
+        let what = format!("a run is at work ({holder}): what is found may be of the moment");
+        report.note(&own_path("lock"), what);
+    }
+    report.elapsed_seconds = begin.elapsed().as_secs_f64();
+    Ok(verified)
+}
+
+fn own_path(name: &str) -> PathBuf {
+    Path::new(OWN_FOLDER).join(name)
+}
+
+fn interrupted(own: &Path, report: &mut Report) -> Option<Commit> {
+    let path = own_path("commit.json");
+    match Commit::interrupted(own) {
+        Ok(Some(commit)) => {
+            report.note(
+                &path,
+                "a commit was interrupted: run the export again, it carries it through",
+            );
+            Some(commit)
+        }
+        Ok(None) => None,
+        Err(error) => {
+            report.problem(&path, Mend::Export, error.with_causes());
+            None
+        }
+    }
+}
+
+/// The entries that should fit the files: where a commit was interrupted, those of the version that stands.
+fn present(
+    mut entries: BTreeMap<PartitionKey, Entry>,
+    commit: Option<&Commit>,
+    table: &Table,
+) -> BTreeMap<PartitionKey, Entry> {
+    let is_there = |entry: &Entry| table.out().join(&entry.path).exists();
+    for (key, next) in commit.map_or(&[][..], Commit::partitions) {
+        if is_there(next) {
+            entries.insert(key.clone(), next.clone());
+        } else if entries.get(key).is_some_and(|entry| !is_there(entry)) {
+            // between its two versions, on a file system that cannot exchange them
+            entries.remove(key);
+        }
+    }
+    entries
+}
+
+fn ledger(own: &Path, may_be_missing: bool, report: &mut Report) -> Option<Ledger> {
+    let path = Ledger::path(own);
+    if !path.exists() {
+        if !may_be_missing {
+            report.problem(&own_path("ledger.json"), Mend::Export, "it is missing");
+        }
+        return None;
+    }
+    Ledger::load(&path)
+        .map_err(|error| report.problem(&own_path("ledger.json"), Mend::Export, error.with_causes()))
+        .ok()
+}
+
+/// How many pages wait to become part of the table, by dataset and bot.
+type Waiting = BTreeMap<(String, String), u64>;
+
+impl Verified {
+    /// The partitions that could be read whole, and so can be read again.
+    fn readable(&self) -> impl ParallelIterator<Item = (&PartitionKey, &Entry)> {
+        let is_readable = |(key, _): &(&PartitionKey, &Entry)| !self.unreadable.contains(*key);
+        self.entries.par_iter().filter(is_readable)
+    }
+
+    /// Counts the pages that wait, and proves them.
+    fn pages(&mut self) -> Result<Waiting> {
+        let folder = self.table.own_folder().join("pages");
+        let spool = Spool::open(&folder)?;
+        let (headers, mut damaged) = spool.list()?;
+        damaged.par_extend(headers.par_iter().filter_map(|header| {
+            spool
+                .read(header.sequence)
+                .is_err_and(|error| matches!(error, Error::Damaged { .. }))
+                .then_some(header.sequence)
+        }));
+        for sequence in damaged {
+            let path = own_path("pages").join(format!("{sequence:012}.json.zst"));
+            self.report.problem(
+                &path,
+                Mend::Export,
+                "the page is damaged: it will be asked for again",
+            );
+        }
+        let mut waiting = Waiting::new();
+        for header in headers {
+            *waiting.entry((header.dataset, header.bot)).or_default() += 1;
+        }
+        for ((dataset, bot), pages) in &waiting {
+            let what = format!("{pages} pages of {dataset} of {bot} wait: run the export again");
+            self.report.note(&own_path("pages"), what);
+        }
+        Ok(waiting)
+    }
+
+    /// Checks every partition against its entry; conversations first, since messages are looked up in them.
+    fn partitions(&mut self, stop: &Stop, told: &dyn Fn(usize, usize)) -> Result<()> {
+        let mut done = 0;
+        for dataset in Dataset::ALL {
+            let of = |(key, _): &(&PartitionKey, &Entry)| key.dataset == dataset;
+            let entries: Vec<_> = self.entries.iter().filter(of).collect();
+            let mut found: BTreeMap<String, Vec<Vec<u64>>> = BTreeMap::new();
+            for some in entries.chunks(SIDE_BY_SIDE) {
+                let look = partition::Look {
+                    out: self.table.out(),
+                    zone: &self.zone,
+                    conversations: &self.ids,
+                    stop,
+                };
+                let checked = some
+                    .par_iter()
+                    .map(|(key, entry)| look.check(key, entry))
+                    .collect::<Result<Vec<_>>>()?;
+                for ((key, entry), checked) in some.iter().zip(checked) {
+                    let proven = self.report.of(dataset, &key.bot);
+                    proven.partitions += 1;
+                    proven.rows += checked.ids.len() as u64;
+                    proven.bytes += entry.bytes;
+                    if let Some(missing) = checked.missing_conversations {
+                        *proven.missing_conversations.get_or_insert(0) += missing;
+                    }
+                    if !checked.is_read {
+                        self.unreadable.insert((*key).clone());
+                    }
+                    if !checked.findings.is_empty() {
+                        let what = checked.findings.join("; ");
+                        self.report
+                            .problem_of((dataset, &key.bot), &entry.path, Mend::Export, what);
+                    }
+                    found.entry(key.bot.clone()).or_default().push(checked.ids);
+                }
+                done += some.len();
+                told(done, self.entries.len());
+            }
+            for (bot, pieces) in found {
+                let mut ids = Vec::with_capacity(pieces.iter().map(Vec::len).sum());
+                pieces.into_iter().for_each(|piece| ids.extend(piece));
+                ids.par_sort_unstable();
+                self.ids.insert((dataset, bot), ids);
+            }
+        }
+        // a conversation in a file that cannot be read is not missing
+        for key in &self.unreadable {
+            let messages = self.report.datasets.get_mut(Dataset::Messages.name());
+            if key.dataset == Dataset::Conversations
+                && let Some(proven) = messages.and_then(|bots| bots.get_mut(&key.bot))
+            {
+                proven.missing_conversations = None;
+            }
+        }
+        Ok(())
+    }
+}

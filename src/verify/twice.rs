@@ -1,0 +1,101 @@
+//! Ids that stand in more than one row of a dataset of a bot.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use arrow::array::AsArray;
+use rayon::prelude::*;
+
+use super::Verified;
+use super::report::Mend;
+use crate::dataset::{Dataset, id_hash};
+use crate::error::{Error, Result};
+use crate::fetch::Stop;
+use crate::table::{Entry, Footer, PartitionKey};
+
+/// How often each pair of partitions shares an id, with one of the ids.
+type Shared = BTreeMap<(PartitionKey, PartitionKey), (u64, String)>;
+
+impl Verified {
+    /// Looks for ids that stand under two dates. Equal hashes are only candidates; the ids decide.
+    pub(super) fn twice(&mut self, stop: &Stop) -> Result<()> {
+        let mut shared = Shared::new();
+        for ((dataset, bot), ids) in &self.ids {
+            let candidates: BTreeSet<u64> = ids
+                .windows(2)
+                .filter(|pair| pair[0] == pair[1])
+                .map(|pair| pair[0])
+                .collect();
+            if !candidates.is_empty() {
+                self.compare(*dataset, bot, &candidates, &mut shared, stop)?;
+            }
+        }
+        for ((one, other), (count, example)) in shared {
+            let what = if one == other {
+                format!("{count} ids stand in it twice, such as {example}")
+            } else {
+                let other = other.folder();
+                format!(
+                    "{count} ids stand in it and in {} too, such as {example}",
+                    other.display()
+                )
+            };
+            self.report
+                .problem_of((one.dataset, &one.bot), &one.folder(), Mend::Vendor, what);
+        }
+        Ok(())
+    }
+
+    fn compare(
+        &self,
+        dataset: Dataset,
+        bot: &str,
+        candidates: &BTreeSet<u64>,
+        shared: &mut Shared,
+        stop: &Stop,
+    ) -> Result<()> {
+        let found = self
+            .readable()
+            .filter(|(key, _)| key.dataset == dataset && key.bot == bot)
+            .map(|(key, entry)| Ok((key, self.among(candidates, key, entry, stop)?)))
+            .collect::<Result<Vec<_>>>()?;
+        let mut first: HashMap<String, &PartitionKey> = HashMap::new();
+        for (key, ids) in found {
+            for id in ids {
+                match first.get(&id) {
+                    Some(earlier) => {
+                        let pair = ((*earlier).clone(), key.clone());
+                        let (count, _) = shared.entry(pair).or_insert_with(|| (0, id));
+                        *count += 1;
+                    }
+                    None => {
+                        first.insert(id, key);
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+    /// The ids of a partition that may stand elsewhere too.
+    fn among(
+        &self,
+        candidates: &BTreeSet<u64>,
+        key: &PartitionKey,
+        entry: &Entry,
+        stop: &Stop,
+    ) -> Result<Vec<String>> {
+        let mut found = Vec::new();
+        let footer = Footer::open(&self.table.out().join(&entry.path))?;
+        for batch in footer.batches(Some(&[key.dataset.id_column()]))? {
+            if stop.is_told() {
+                return Err(Error::Interrupted);
+            }
+            let batch = batch?;
+            let ids = batch.column(0).as_string::<i32>().iter().flatten();
+            found.extend(
+                ids.filter(|id| candidates.contains(&id_hash(id)))
+                    .map(str::to_owned),
+            );
+        }
+        Ok(found)
+    }
+}
