@@ -22,9 +22,16 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
         &["api", "dataset", "error", "fetch", "ledger", "table", "window"],
     ),
     (
+        "rebuild",
+        &[
+            "commit", "dataset", "error", "fetch", "ledger", "spool", "store", "table",
+        ],
+    ),
+    (
         "export",
         &[
-            "api", "commit", "dataset", "error", "fetch", "ledger", "rejected", "spool", "table", "window",
+            "api", "commit", "dataset", "error", "fetch", "ledger", "rebuild", "rejected", "spool", "table",
+            "window",
         ],
     ),
     (
@@ -37,6 +44,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
             "export",
             "fetch",
             "ledger",
+            "rebuild",
             "simulator",
             "spool",
             "table",
@@ -48,7 +56,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
 /// Crates that only certain rooms use.
 const ONLY_IN: &[(&str, &[&str])] = &[
     ("reqwest", &["api"]),
-    ("rayon", &["export", "table"]),
+    ("rayon", &["export", "rebuild", "table"]),
     ("clap", &["cli"]),
     ("indicatif", &["cli"]),
     ("axum", &["simulator"]),

@@ -6,6 +6,7 @@ mod demo;
 mod doctor;
 mod export;
 mod plan;
+mod rebuild;
 mod simulate;
 mod told;
 
@@ -35,6 +36,7 @@ pub fn main() -> ExitCode {
             Command::Export(args) => export::run(args, &cli.told, stop.clone()).await,
             Command::Plan(args) => plan::run(args, &cli.told).await,
             Command::Doctor(args) => doctor::run(args, &cli.told).await,
+            Command::Rebuild(args) => rebuild::run(args, &cli.told, stop.clone()).await,
             Command::Demo(args) => demo::run(args, &cli.told, stop.clone()).await,
             Command::Simulate(args) => simulate::run(args, stop.clone()).await,
         }

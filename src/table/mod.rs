@@ -1,5 +1,6 @@
 //! The table: partitions of distinct and sorted rows, one Parquet file each, replaced as one.
 
+mod check;
 mod file;
 mod lock;
 mod merge;
@@ -13,6 +14,7 @@ use arrow::array::RecordBatch;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+pub(crate) use check::{Look, Wrong};
 pub use lock::Lock;
 pub(crate) use merge::RowRef;
 pub use partition::{Day, Days, PartitionKey, Zone, bot_folder};
@@ -159,6 +161,12 @@ impl Table {
         self.out.join(OWN_FOLDER)
     }
 
+    /// What all of its files depend on.
+    #[must_use]
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
     /// The zone of its dates.
     ///
     /// # Errors
@@ -194,6 +202,11 @@ impl Table {
             }
         }
         Ok(if rows > 0 { bytes as f64 / rows as f64 } else { 0.0 })
+    }
+
+    /// The rows of a partition's file, a batch at a time.
+    pub(crate) fn batches(&self, entry: &Entry) -> Result<impl Iterator<Item = Result<RecordBatch>> + use<>> {
+        file::batches(&self.out.join(&entry.path))
     }
 
     /// All rows that a partition holds.
@@ -263,7 +276,7 @@ impl Table {
         store::create_folder(&folder)?;
         let unnamed = folder.join("part.parquet");
         let written = file::write(&unnamed, key, &batches, &merged.rows)?;
-        let name = format!("part-{}.parquet", &written.sha256[..32]);
+        let name = file::name(&written.sha256);
         std::fs::rename(&unnamed, folder.join(&name)).map_err(Error::io("rename", &unnamed))?;
         store::sync_folder(&folder)?;
         let (first, last) = merge::time_bounds(key.dataset, &batches, &merged.rows);
@@ -296,9 +309,14 @@ impl Table {
         if staging.join(name).exists() && !live.join(name).exists() {
             store::exchange_folders(&staging, &live)?;
         }
-        let json = serde_json::to_vec_pretty(entry).map_err(|error| Error::Internal(error.to_string()))?;
-        store::write_atomically(&self.entry_path(key), &json)?;
+        self.remember(key, entry)?;
         store::remove_folder(&staging)
+    }
+
+    /// Writes down what is known of a partition.
+    fn remember(&self, key: &PartitionKey, entry: &Entry) -> Result<()> {
+        let json = serde_json::to_vec_pretty(entry).map_err(|error| Error::Internal(error.to_string()))?;
+        store::write_atomically(&self.entry_path(key), &json)
     }
 
     /// Removes what a crash left unfinished. Only for the holder of the lock, and after the last commit was
@@ -318,13 +336,14 @@ impl Table {
     }
 
     fn entry_path(&self, key: &PartitionKey) -> PathBuf {
-        let mut path = self
-            .own_folder()
-            .join("partitions")
-            .join(key.folder())
-            .into_os_string();
+        let mut path = self.entries().join(key.folder()).into_os_string();
         path.push(".json");
         path.into()
+    }
+
+    /// Where the entries of all partitions stand: the manifest.
+    fn entries(&self) -> PathBuf {
+        self.own_folder().join("partitions")
     }
 }
 

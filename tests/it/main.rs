@@ -6,11 +6,14 @@
 mod doctor;
 mod duck;
 mod lake;
+mod mended;
 mod odd;
 mod open;
 mod pace;
 mod pieces;
 mod plan;
+mod rebuilt;
+mod refetched;
 mod refused;
 mod resumed;
 mod run;

@@ -141,6 +141,21 @@ impl<'a> Export<'a> {
     }
 }
 
+/// Starts another command, such as `rebuild`, without a key.
+pub(crate) fn start(args: &[&str]) -> Running {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_converse-export"));
+    command
+        .env_clear()
+        .args(args)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    Running {
+        child: Some(command.spawn().unwrap()),
+        _share: Share::take(),
+    }
+}
+
 /// A run under way. Left alone it is killed.
 pub(crate) struct Running {
     child: Option<Child>,
