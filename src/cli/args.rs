@@ -178,7 +178,7 @@ pub(super) struct ExportArgs {
     )]
     pub(super) refetch: bool,
     /// Keep the API's answers, compressed, in _export/kept/ once they are part of the table: damaged files are then
-    /// mended without a request. Takes about as much space again as the table, or somewhat more
+    /// mended without a request. They take about one and a half times the space of the table
     #[arg(
         long,
         value_parser = BoolishValueParser::new(),
