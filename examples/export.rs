@@ -27,6 +27,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         per_page: 1000,
         timezone: "UTC".into(),
         settle: Duration::from_secs(15 * 60),
+        refetch: false,
+        keep_pages: false,
     };
     // whoever holds the stopper can end the run early; what was answered is kept
     let (_stopper, stop) = Stopper::new();

@@ -19,13 +19,16 @@ pub struct Commit {
     partitions: Vec<(PartitionKey, Entry)>,
     ledger: Ledger,
     pages: Vec<u64>,
+    /// Whether the pages are kept beside the spool.
+    #[serde(default)]
+    keeps_pages: bool,
 }
 
 impl Commit {
     /// A commit of staged partitions, of the ledger that is true once they are published, and of the pages
-    /// that are no longer needed then.
+    /// that are no longer needed then, which are kept beside the spool or not.
     #[must_use]
-    pub fn new(staged: &[Staged], ledger: Ledger, pages: Vec<u64>) -> Self {
+    pub fn new(staged: &[Staged], ledger: Ledger, pages: Vec<u64>, keeps_pages: bool) -> Self {
         let partitions = staged
             .iter()
             .filter(|staged| staged.replaces)
@@ -35,6 +38,7 @@ impl Commit {
             partitions,
             ledger,
             pages,
+            keeps_pages,
         }
     }
 
@@ -97,8 +101,13 @@ impl Commit {
         for (key, entry) in &self.partitions {
             table.publish(key, entry)?;
         }
-        self.ledger.save(&Ledger::path(&table.own_folder()))?;
-        spool.remove(self.pages.iter().copied())?;
+        self.ledger.save(&table.own_folder())?;
+        let pages = self.pages.iter().copied();
+        if self.keeps_pages {
+            spool.keep(pages)?;
+        } else {
+            spool.remove(pages)?;
+        }
         store::remove_file(intent)
     }
 }

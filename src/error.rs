@@ -186,7 +186,7 @@ impl Error {
         match self {
             Self::Usage { hint, .. } => hint.clone(),
             Self::OtherSettings { .. } => {
-                "use the table's own settings, or give another --out: two kinds of files in one table would mislead its readers".into()
+                "use the table's own settings, give another --out, or change the table's zone with `converse-export rebuild --timezone`: two kinds of files in one table would mislead its readers".into()
             }
             Self::Locked { .. } => "wait for it to end, or give another --out".into(),
             Self::Fetch { source, .. } => match source {
@@ -199,7 +199,7 @@ impl Error {
             Self::Chain { .. } => {
                 "nothing of it is called complete: run the same command again, and tell the vendor if it stays".into()
             }
-            Self::Interrupted => "what was fetched is kept: the same command goes on from there".into(),
+            Self::Interrupted => "nothing that was fetched is lost: run the same command again".into(),
             Self::Io { source, .. } => match source.kind() {
                 io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
                     "make room and run the same command again: what was fetched is kept".into()
@@ -210,7 +210,7 @@ impl Error {
                 _ => "check the disk, then run the same command again".into(),
             },
             Self::Parquet { .. } | Self::Damaged { .. } => {
-                "put the file back from a copy, or remove it and export its days again".into()
+                "run the export of its days again: it mends what is damaged, as far as the API still has it".into()
             }
             Self::Arrow(_) | Self::Internal(_) => "this should not happen: please report it with this message".into(),
         }

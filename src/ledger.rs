@@ -10,9 +10,10 @@ use crate::error::{Error, Result};
 use crate::fetch::Knowledge;
 use crate::store;
 use crate::table::{Day, Entry};
-use crate::window::Windows;
+use crate::window::{Window, Windows};
 
 const VERSION: u32 = 1;
+const COPY: &str = "ledger.copy.json";
 
 /// The account of one folder. It is replaced as a whole, and only ever by one that is true of what is durable.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,6 +23,12 @@ pub struct Ledger {
     pub next_sequence: u64,
     /// By dataset, then by bot.
     pub datasets: BTreeMap<String, BTreeMap<String, Account>>,
+}
+
+/// What every version of the ledger says.
+#[derive(Deserialize)]
+struct Versioned {
+    version: u32,
 }
 
 /// The account of one dataset of one bot, over all runs.
@@ -59,6 +66,17 @@ pub struct Account {
     pub under_way: BTreeMap<u64, BTreeSet<Day>>,
     /// What each partition holds, so that a row taken out of a file and its manifest alike is noticed.
     pub partitions: BTreeMap<Day, Held>,
+    /// What a run was asked to fetch anew, as long as not all of it is.
+    pub refetching: Option<Refetch>,
+}
+
+/// A range that is fetched anew.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refetch {
+    /// The range.
+    pub range: Window,
+    /// Pages with smaller numbers were answered before, and so prove nothing of it.
+    pub since: u64,
 }
 
 /// What a partition holds.
@@ -68,6 +86,20 @@ pub struct Held {
     pub rows: u64,
     /// [`Entry::ids_sha256`].
     pub ids_sha256: String,
+    /// [`Entry::sha256`].
+    pub sha256: String,
+}
+
+impl Held {
+    /// What the partition with this entry holds.
+    #[must_use]
+    pub fn of(entry: &Entry) -> Self {
+        Self {
+            rows: entry.rows,
+            ids_sha256: entry.ids_sha256.clone(),
+            sha256: entry.sha256.clone(),
+        }
+    }
 }
 
 /// How a run ended.
@@ -84,10 +116,7 @@ pub struct LastRun {
 impl Account {
     /// Takes note of what a partition holds from now on.
     pub fn hold(&mut self, day: Day, entry: &Entry) {
-        let held = Held {
-            rows: entry.rows,
-            ids_sha256: entry.ids_sha256.clone(),
-        };
+        let held = Held::of(entry);
         self.rows += held.rows;
         if let Some(before) = self.partitions.insert(day, held) {
             self.rows -= before.rows;
@@ -95,47 +124,97 @@ impl Account {
         self.first = [self.first, entry.first].into_iter().flatten().min();
         self.last = self.last.max(entry.last);
     }
+
+    /// Takes in a partition that stands in the table and was not known of.
+    pub fn adopt(&mut self, day: Day, entry: &Entry) {
+        self.received += entry.rows;
+        self.hold(day, entry);
+    }
+
+    /// Lets go of a partition whose rows are lost, so that pages may bring them again.
+    pub fn forget(&mut self, day: Day) {
+        if let Some(held) = self.partitions.remove(&day) {
+            self.rows -= held.rows;
+            self.received -= held.rows;
+        }
+        for days in self.under_way.values_mut() {
+            days.remove(&day);
+        }
+    }
+
+    /// Calls nothing of `range` complete, so that it is asked for anew; pages from `since` on count. Where a run
+    /// was asked for the same and did not come to its end, this one goes on from there.
+    pub fn refetch(&mut self, range: Window, since: u64) {
+        let goes_on = self.refetching.is_some_and(|begun| begun.range == range);
+        if !goes_on || self.complete.covers(range) {
+            self.complete.subtract(range);
+            self.refetching = Some(Refetch { range, since });
+        }
+    }
 }
 
 impl Ledger {
-    /// Reads the ledger; a new one where there is none.
-    ///
-    /// # Errors
-    /// [`Error::Damaged`] where it is not as it was written, or from a newer version.
-    pub fn load(path: &Path) -> Result<Self> {
-        let Some(content) = store::read_if_there(path)? else {
-            return Ok(Self {
-                version: VERSION,
-                ..Self::default()
-            });
-        };
-        let damaged = |what: String| Error::Damaged {
-            path: path.to_owned(),
-            what,
-        };
-        let ledger: Self = serde_json::from_slice(&content).map_err(|error| damaged(error.to_string()))?;
-        if ledger.version > VERSION {
-            return Err(damaged(format!(
-                "version {} is newer than this program knows",
-                ledger.version
-            )));
+    /// A ledger that knows of nothing.
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            version: VERSION,
+            ..Self::default()
         }
-        Ok(ledger)
     }
 
-    /// Replaces the ledger in one step.
+    /// Reads the ledger; a new one where there was none.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] where it is not as it was written, or only its copy is there, [`Error::Usage`] where it is from a newer version.
+    pub fn load(path: &Path) -> Result<Self> {
+        let Some(content) = store::read_if_there(path)? else {
+            return match path.with_file_name(COPY).exists() {
+                true => Err(Error::Damaged {
+                    path: path.to_owned(),
+                    what: "it is missing".into(),
+                }),
+                false => Ok(Self::new()),
+            };
+        };
+        let damaged = |error: serde_json::Error| Error::Damaged {
+            path: path.to_owned(),
+            what: error.to_string(),
+        };
+        // a newer version may hold what this one cannot read, and is no damage
+        let Versioned { version } = serde_json::from_slice(&content).map_err(damaged)?;
+        if version > VERSION {
+            return Err(Error::Usage {
+                what: format!(
+                    "{} has version {version}, this program knows {VERSION}",
+                    path.display()
+                ),
+                hint: "update converse-export".into(),
+            });
+        }
+        serde_json::from_slice(&content).map_err(damaged)
+    }
+
+    /// Replaces the ledger in one step, and then its copy: a bad disk may take one of them.
     ///
     /// # Errors
     /// Where it cannot be written; the old one is then still there.
-    pub fn save(&self, path: &Path) -> Result<()> {
+    pub fn save(&self, export_folder: &Path) -> Result<()> {
         let json = serde_json::to_vec_pretty(self).map_err(|error| Error::Internal(error.to_string()))?;
-        store::write_atomically(path, &json)
+        store::write_atomically(&Self::path(export_folder), &json)?;
+        store::write_atomically(&Self::copy_path(export_folder), &json)
     }
 
     /// Where the ledger of a table stands.
     #[must_use]
     pub fn path(export_folder: &Path) -> PathBuf {
         export_folder.join("ledger.json")
+    }
+
+    /// Where its copy stands.
+    #[must_use]
+    pub fn copy_path(export_folder: &Path) -> PathBuf {
+        export_folder.join(COPY)
     }
 
     /// The account of a dataset of a bot, if there is one.
@@ -165,7 +244,6 @@ impl Ledger {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::window::Window;
 
     #[test]
     fn a_ledger_comes_back_and_a_damaged_one_is_told() {
@@ -176,10 +254,33 @@ mod tests {
             .account("messages", "r3")
             .complete
             .insert(Window::new(0, 86_400));
-        ledger.save(&path).unwrap();
+        ledger.save(folder.path()).unwrap();
         assert_eq!(Ledger::load(&path).unwrap(), ledger);
         let whole = std::fs::read(&path).unwrap();
         std::fs::write(&path, &whole[..whole.len() / 2]).unwrap();
         assert!(matches!(Ledger::load(&path), Err(Error::Damaged { .. })));
+        std::fs::write(&path, r#"{"version": 2, "datasets": "moved"}"#).unwrap();
+        assert!(matches!(Ledger::load(&path), Err(Error::Usage { .. })));
+    }
+
+    #[test]
+    fn a_range_is_fetched_anew_once_however_often_it_is_interrupted() {
+        let range = Window::new(0, 100);
+        let mut account = Account::default();
+        account.complete.insert(Window::new(0, 200));
+        account.refetch(range, 7);
+        assert_eq!(account.complete.iter().as_slice(), [Window::new(100, 200)]);
+        // interrupted half way
+        account.complete.insert(Window::new(0, 50));
+        account.refetch(range, 9);
+        assert!(account.complete.covers(Window::new(0, 50)), "it goes on");
+        assert_eq!(account.refetching.unwrap().since, 7);
+        // another range, or the same one once it is whole, begins anew
+        account.complete.insert(range);
+        account.refetch(range, 20);
+        assert!(!account.complete.contains(10));
+        account.complete.insert(Window::new(0, 50));
+        account.refetch(Window::new(0, 60), 30);
+        assert!(!account.complete.contains(10));
     }
 }

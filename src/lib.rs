@@ -12,6 +12,7 @@ pub mod error;
 pub mod export;
 pub mod fetch;
 pub mod ledger;
+pub mod rebuild;
 pub mod rejected;
 #[cfg(test)]
 mod rooms;

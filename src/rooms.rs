@@ -22,9 +22,16 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
         &["api", "dataset", "error", "fetch", "ledger", "table", "window"],
     ),
     (
+        "rebuild",
+        &[
+            "commit", "dataset", "error", "fetch", "ledger", "spool", "store", "table",
+        ],
+    ),
+    (
         "export",
         &[
-            "api", "commit", "dataset", "error", "fetch", "ledger", "rejected", "spool", "table", "window",
+            "api", "commit", "dataset", "error", "fetch", "ledger", "rebuild", "rejected", "spool", "table",
+            "window",
         ],
     ),
     (
@@ -50,6 +57,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
             "export",
             "fetch",
             "ledger",
+            "rebuild",
             "simulator",
             "spool",
             "status",
@@ -63,7 +71,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
 /// Crates that only certain rooms use.
 const ONLY_IN: &[(&str, &[&str])] = &[
     ("reqwest", &["api"]),
-    ("rayon", &["export", "table", "verify"]),
+    ("rayon", &["export", "rebuild", "table", "verify"]),
     ("clap", &["cli"]),
     ("indicatif", &["cli"]),
     ("axum", &["simulator"]),

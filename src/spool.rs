@@ -2,25 +2,24 @@
 //!
 //! A page is one file: a zstd skippable frame with its header as JSON, then a zstd frame with the body. So
 //! `zstd -dc` of a page prints exactly what the API answered. Both parts carry a checksum; a page that fails
-//! it counts as never answered.
+//! it counts as never answered. Pages that are part of the table are forgotten, or kept beside the spool for as
+//! long as the user likes.
+
+mod format;
 
 use std::fs::{self, File};
-use std::io::{self, Read, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
 use crate::error::{Error, Result};
 use crate::store;
 use crate::window::Window;
+use format::{decode_body, encode, is_damage, read_header};
 
-/// The skippable frame's magic number, which every zstd decoder passes over.
-const SKIPPABLE: u32 = 0x184D_2A50;
-/// Fast: the network is slower still, and pages live shortly.
-const LEVEL: i32 = 1;
 const ENDING: &str = ".json.zst";
 
 /// Where a page belongs.
@@ -52,29 +51,30 @@ pub struct PageHeader {
     pub asked_at: Timestamp,
 }
 
-/// The folder of pages that are answered and not yet part of the table.
+/// The folder of pages that are answered and not yet part of the table, and beside it, in `kept`, the folder of
+/// those that are part of it and that the user wants to keep.
 #[derive(Debug)]
 pub struct Spool {
     folder: PathBuf,
+    kept: PathBuf,
     next: AtomicU64,
 }
 
 impl Spool {
     /// Opens the spool in `folder`, which need not be there. Pages get sequence numbers beyond those that are
-    /// there.
+    /// there and those that are kept beside it.
     ///
     /// # Errors
     /// Where the folder cannot be read.
     pub fn open(folder: &Path) -> Result<Self> {
-        let spool = Self {
+        let kept = folder.with_file_name("kept");
+        let last = sequences(folder)?.last().copied();
+        let last = last.max(sequences(&kept)?.last().copied());
+        Ok(Self {
             folder: folder.to_owned(),
-            next: AtomicU64::new(0),
-        };
-        let last = spool.sequences()?.last().copied();
-        spool
-            .next
-            .fetch_max(last.map_or(0, |last| last + 1), Ordering::Relaxed);
-        Ok(spool)
+            kept,
+            next: AtomicU64::new(last.map_or(0, |last| last + 1)),
+        })
     }
 
     /// The number that the next page will get.
@@ -100,25 +100,21 @@ impl Spool {
         Ok(header)
     }
 
-    /// The headers of all pages, in the order in which they were answered, and the numbers of those that are
+    /// The headers of all pages, in the order in which they were answered, and the files of those that are
     /// damaged.
     ///
     /// # Errors
     /// Where the folder or a file cannot be read at all.
-    pub fn list(&self) -> Result<(Vec<PageHeader>, Vec<u64>)> {
-        let mut headers = Vec::new();
-        let mut damaged = Vec::new();
-        for sequence in self.sequences()? {
-            let path = self.path(sequence);
-            let file = File::open(&path).map_err(Error::io("read", &path))?;
-            match read_header(file) {
-                Ok(header) if header.sequence == sequence => headers.push(header),
-                Ok(_) => damaged.push(sequence),
-                Err(error) if is_damage(&error) => damaged.push(sequence),
-                Err(error) => return Err(Error::io("read", &path)(error)),
-            }
-        }
-        Ok((headers, damaged))
+    pub fn list(&self) -> Result<(Vec<PageHeader>, Vec<PathBuf>)> {
+        list(&self.folder)
+    }
+
+    /// The same of the pages that are kept beside the spool.
+    ///
+    /// # Errors
+    /// Where the folder or a file cannot be read at all.
+    pub fn list_kept(&self) -> Result<(Vec<PageHeader>, Vec<PathBuf>)> {
+        list(&self.kept)
     }
 
     /// The body of a page, exactly as the API answered it.
@@ -126,15 +122,15 @@ impl Spool {
     /// # Errors
     /// [`Error::Damaged`] where its checksum does not fit.
     pub fn read(&self, sequence: u64) -> Result<Vec<u8>> {
-        let path = self.path(sequence);
-        let content = fs::read(&path).map_err(Error::io("read", &path))?;
-        decode_body(&content).map_err(|error| match is_damage(&error) {
-            true => Error::Damaged {
-                path,
-                what: error.to_string(),
-            },
-            false => Error::io("read", &path)(error),
-        })
+        read(self.path(sequence))
+    }
+
+    /// The body of a page that is kept beside the spool.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] where its checksum does not fit.
+    pub fn read_kept(&self, sequence: u64) -> Result<Vec<u8>> {
+        read(path(&self.kept, sequence))
     }
 
     /// Forgets pages; those that are gone already are passed over.
@@ -147,91 +143,80 @@ impl Spool {
             .try_for_each(|sequence| store::remove_file(&self.path(sequence)))
     }
 
-    fn sequences(&self) -> Result<Vec<u64>> {
+    /// Takes pages out of the spool and keeps them beside it; those that are gone already are passed over.
+    ///
+    /// # Errors
+    /// Where a file cannot be moved.
+    pub fn keep(&self, sequences: impl IntoIterator<Item = u64>) -> Result<()> {
+        store::create_folder(&self.kept)?;
+        for sequence in sequences {
+            let from = self.path(sequence);
+            match fs::rename(&from, path(&self.kept, sequence)) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    return Err(Error::io("move", &from)(error));
+                }
+                _ => {}
+            }
+        }
+        store::sync_folder(&self.kept)
+    }
+
+    /// Removes what a crash left unfinished.
+    ///
+    /// # Errors
+    /// Where a file cannot be removed.
+    pub fn sweep(&self) -> Result<()> {
         let names = store::names(&self.folder)?;
-        Ok(names
-            .iter()
-            .filter_map(|name| name.strip_suffix(ENDING)?.parse().ok())
-            .collect())
+        let unfinished = names.iter().filter(|name| name.starts_with('.'));
+        unfinished
+            .map(|name| self.folder.join(name))
+            .try_for_each(|path| store::remove_file(&path))
     }
 
-    fn path(&self, sequence: u64) -> PathBuf {
-        self.folder.join(format!("{sequence:012}{ENDING}"))
-    }
-}
-
-fn encode(header: &PageHeader, body: &[u8]) -> io::Result<Vec<u8>> {
-    let json = serde_json::to_vec(header).map_err(io::Error::other)?;
-    let length = u32::try_from(json.len() + CHECK).map_err(io::Error::other)?;
-    let mut content = Vec::with_capacity(body.len() / 4 + json.len() + 64);
-    content.extend_from_slice(&SKIPPABLE.to_le_bytes());
-    content.extend_from_slice(&length.to_le_bytes());
-    content.extend_from_slice(&check(&json));
-    content.extend_from_slice(&json);
-    let mut encoder = zstd::Encoder::new(content, LEVEL)?;
-    encoder.include_checksum(true)?;
-    encoder.include_contentsize(true)?;
-    encoder.set_pledged_src_size(Some(body.len() as u64))?;
-    encoder.write_all(body)?;
-    encoder.finish()
-}
-
-/// Bytes of checksum before the header's JSON.
-const CHECK: usize = 8;
-/// What precedes the header's checksum: magic number and length.
-const PREFIX: usize = 8;
-
-fn check(json: &[u8]) -> [u8; CHECK] {
-    let mut check = [0; CHECK];
-    check.copy_from_slice(&Sha256::digest(json)[..CHECK]);
-    check
-}
-
-fn read_header(mut page: impl Read) -> io::Result<PageHeader> {
-    let mut prefix = [0; PREFIX + CHECK];
-    page.read_exact(&mut prefix)?;
-    let (magic, rest) = prefix.split_at(4);
-    let (length, expected) = rest.split_at(4);
-    let length = u32::from_le_bytes([length[0], length[1], length[2], length[3]]) as usize;
-    if magic != SKIPPABLE.to_le_bytes() || !(CHECK..64 * 1024 * 1024).contains(&length) {
-        return Err(damage("it does not begin as a page does"));
-    }
-    let mut json = vec![0; length - CHECK];
-    page.read_exact(&mut json)?;
-    if check(&json) != expected {
-        return Err(damage("its header's checksum does not fit"));
-    }
-    serde_json::from_slice(&json).map_err(|error| damage(error.to_string()))
-}
-
-fn decode_body(content: &[u8]) -> io::Result<Vec<u8>> {
-    read_header(content)?;
-    let length = u32::from_le_bytes([content[4], content[5], content[6], content[7]]) as usize;
-    let frame = &content[PREFIX + length..];
-    let size = zstd::zstd_safe::get_frame_content_size(frame).ok().flatten();
-    let size = size
-        .and_then(|size| usize::try_from(size).ok())
-        .ok_or_else(|| damage("its body is cut off"))?;
-    let mut body = Vec::with_capacity(size);
-    zstd::Decoder::new(frame)
-        .and_then(|mut decoder| decoder.read_to_end(&mut body))
-        .map_err(|error| damage(error.to_string()))?;
-    if body.len() == size {
-        Ok(body)
-    } else {
-        Err(damage("its body is cut off"))
+    /// Where a page stands.
+    #[must_use]
+    pub fn path(&self, sequence: u64) -> PathBuf {
+        path(&self.folder, sequence)
     }
 }
 
-fn damage(what: impl Into<String>) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, what.into())
+fn path(folder: &Path, sequence: u64) -> PathBuf {
+    folder.join(format!("{sequence:012}{ENDING}"))
 }
 
-fn is_damage(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof
-    )
+fn sequences(folder: &Path) -> Result<Vec<u64>> {
+    let names = store::names(folder)?;
+    Ok(names
+        .iter()
+        .filter_map(|name| name.strip_suffix(ENDING)?.parse().ok())
+        .collect())
+}
+
+fn list(folder: &Path) -> Result<(Vec<PageHeader>, Vec<PathBuf>)> {
+    let mut headers = Vec::new();
+    let mut damaged = Vec::new();
+    for sequence in sequences(folder)? {
+        let path = path(folder, sequence);
+        let file = File::open(&path).map_err(Error::io("read", &path))?;
+        match read_header(file) {
+            Ok(header) if header.sequence == sequence => headers.push(header),
+            Ok(_) => damaged.push(path),
+            Err(error) if is_damage(&error) => damaged.push(path),
+            Err(error) => return Err(Error::io("read", &path)(error)),
+        }
+    }
+    Ok((headers, damaged))
+}
+
+fn read(path: PathBuf) -> Result<Vec<u8>> {
+    let content = fs::read(&path).map_err(Error::io("read", &path))?;
+    decode_body(&content).map_err(|error| match is_damage(&error) {
+        true => Error::Damaged {
+            path,
+            what: error.to_string(),
+        },
+        false => Error::io("read", &path)(error),
+    })
 }
 
 #[cfg(test)]
@@ -258,11 +243,11 @@ mod tests {
     #[test]
     fn a_page_comes_back_as_it_was_after_reopening() {
         let folder = tempfile::tempdir().unwrap();
-        let spool = Spool::open(folder.path()).unwrap();
+        let spool = Spool::open(&folder.path().join("pages")).unwrap();
         spool.begin_at(7);
         let kept = spool.append(header(), b"{\"data\": []}").unwrap();
         assert_eq!(kept.sequence, 7);
-        let spool = Spool::open(folder.path()).unwrap();
+        let spool = Spool::open(&folder.path().join("pages")).unwrap();
         assert_eq!(spool.next_sequence(), 8);
         assert_eq!(spool.list().unwrap(), (vec![kept], vec![]));
         assert_eq!(spool.read(7).unwrap(), b"{\"data\": []}");
@@ -273,7 +258,7 @@ mod tests {
     #[test]
     fn a_page_torn_at_any_byte_is_noticed() {
         let folder = tempfile::tempdir().unwrap();
-        let spool = Spool::open(folder.path()).unwrap();
+        let spool = Spool::open(&folder.path().join("pages")).unwrap();
         spool
             .append(header(), b"{\"data\": [1, 2, 3], \"cursor\": null}")
             .unwrap();
@@ -294,6 +279,21 @@ mod tests {
                 );
             }
         }
+    }
+
+    #[test]
+    fn kept_pages_are_pages_still_and_their_numbers_are_not_given_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let spool = Spool::open(&folder.path().join("pages")).unwrap();
+        let page = spool.append(header(), b"{}").unwrap();
+        for _ in 0..2 {
+            spool.keep([0, 1]).unwrap();
+            assert_eq!(spool.list().unwrap(), (vec![], vec![]));
+            assert_eq!(spool.list_kept().unwrap(), (vec![page.clone()], vec![]));
+            assert_eq!(spool.read_kept(0).unwrap(), b"{}");
+        }
+        let spool = Spool::open(&folder.path().join("pages")).unwrap();
+        assert_eq!(spool.next_sequence(), 1);
     }
 
     #[test]

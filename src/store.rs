@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, CWD, RenameFlags};
@@ -88,6 +89,36 @@ pub(crate) fn exchange_folders(new: &Path, live: &Path) -> Result<()> {
         }
     }
     sync_folder(parent(live))
+}
+
+/// Moves a file to where nobody stumbles over it, as `aside`, or that name with a number where it is taken. One
+/// that is not there is as good.
+///
+/// # Errors
+/// Where the system refuses.
+pub(crate) fn set_aside(path: &Path, aside: &Path) -> Result<()> {
+    if !path.exists() {
+        return Ok(());
+    }
+    create_folder(parent(aside))?;
+    let mut to = aside.to_owned();
+    for number in 2.. {
+        if !to.exists() {
+            break;
+        }
+        let mut name = aside.as_os_str().to_owned();
+        name.push(format!(".{number}"));
+        to = name.into();
+    }
+    fs::rename(path, &to).map_err(Error::io("move", path))?;
+    sync_folder(parent(&to))?;
+    sync_folder(parent(path))
+}
+
+/// When a file or folder last changed in any way, by the system's own clock, in nanoseconds: unlike the time of
+/// its content, no program can set it.
+pub(crate) fn changed(about: &fs::Metadata) -> i128 {
+    i128::from(about.ctime()) * 1_000_000_000 + i128::from(about.ctime_nsec())
 }
 
 /// Removes a folder with all that is in it; one that is not there is as good.

@@ -109,6 +109,8 @@ pub(super) enum Command {
     Verify(Box<super::verify::VerifyArgs>),
     /// Tell what a table holds: complete ranges, holes, days, rows, the last run
     Status(super::status::StatusArgs),
+    /// Make the table again from its own rows, without a request: with its days in another time zone, say
+    Rebuild(RebuildArgs),
     /// Show what an export is like: simulates the API and exports a week from it
     Demo(DemoArgs),
     /// Serve a simulated Export API on this machine until stopped
@@ -176,6 +178,24 @@ pub(super) struct ExportArgs {
         hide_env = true
     )]
     pub(super) settle: Duration,
+    /// Ask again for all of the range, also for what is complete already: rows that changed are replaced, none is
+    /// removed. Interrupted, the same command goes on from there
+    #[arg(
+        long,
+        value_parser = BoolishValueParser::new(),
+        env = "CONVERSE_EXPORT_REFETCH",
+        hide_env = true
+    )]
+    pub(super) refetch: bool,
+    /// Keep the API's answers, compressed, in _export/kept/ once they are part of the table: damaged files are then
+    /// mended without a request. They take about one and a half times the space of the table
+    #[arg(
+        long,
+        value_parser = BoolishValueParser::new(),
+        env = "CONVERSE_EXPORT_KEEP_PAGES",
+        hide_env = true
+    )]
+    pub(super) keep_pages: bool,
     /// Only tell what would be done, as `plan` does
     #[arg(
         long,
@@ -289,6 +309,27 @@ pub(super) struct ApiArgs {
         hide_env = true
     )]
     pub(super) max_page_bytes: u64,
+}
+
+const REBUILD_NOTES: &str = "\
+Every file is written anew, beside the table and from its rows alone: no key, no request. The old table stays in
+place until the new one stands whole, then the two change places; interrupted at any moment, there is the one or
+the other. It takes as much space again as the table meanwhile.
+
+A table of an older schema version is brought to the present one by the same command; there is only one so far.
+
+Example:
+  converse-export rebuild --out ./lake --timezone Europe/Berlin";
+
+#[derive(Debug, Args)]
+#[command(after_help = REBUILD_NOTES)]
+pub(super) struct RebuildArgs {
+    /// The folder that holds the table
+    #[arg(long, value_name = "PATH", env = "CONVERSE_EXPORT_OUT", hide_env = true)]
+    pub(super) out: PathBuf,
+    /// IANA zone of the partitions' dates from now on [default: as it is]
+    #[arg(long, value_name = "ZONE", env = "CONVERSE_EXPORT_TIMEZONE", hide_env = true)]
+    pub(super) timezone: Option<String>,
 }
 
 #[derive(Debug, Args)]

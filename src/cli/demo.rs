@@ -88,6 +88,8 @@ fn options(args: &DemoArgs, simulator: &Simulator) -> Result<Options> {
         per_page: MAX_PER_PAGE,
         timezone: "UTC".into(),
         settle: DEFAULT_SETTLE,
+        refetch: false,
+        keep_pages: false,
     })
 }
 

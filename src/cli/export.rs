@@ -61,11 +61,16 @@ pub(super) fn code(failures: &[Failure], rejected: u64, bots: usize) -> u8 {
     }
 }
 
-pub(super) fn options(args: &ExportArgs) -> Result<Options> {
-    let zone = Zone::named(&args.timezone).map_err(|_| Error::Usage {
-        what: format!("--timezone {} is not known", args.timezone),
+/// The zone that was asked for by name.
+pub(super) fn zone(name: &str) -> Result<Zone> {
+    Zone::named(name).map_err(|_| Error::Usage {
+        what: format!("--timezone {name} is not known"),
         hint: "give an IANA name such as Europe/Berlin or UTC".into(),
-    })?;
+    })
+}
+
+pub(super) fn options(args: &ExportArgs) -> Result<Options> {
+    let zone = zone(&args.timezone)?;
     let seconds = |moment: super::args::Moment| {
         moment.seconds(&zone).map_err(|error| Error::Usage {
             what: format!("a time cannot be told in {}: {error}", args.timezone),
@@ -89,6 +94,8 @@ pub(super) fn options(args: &ExportArgs) -> Result<Options> {
         per_page: args.api.per_page,
         timezone: zone.name().to_owned(),
         settle: args.settle,
+        refetch: args.refetch,
+        keep_pages: args.keep_pages,
     };
     options.check()?;
     Ok(options)

@@ -6,6 +6,7 @@ mod demo;
 mod doctor;
 mod export;
 mod plan;
+mod rebuild;
 mod simulate;
 mod status;
 mod told;
@@ -39,6 +40,7 @@ pub fn main() -> ExitCode {
             Command::Doctor(args) => doctor::run(args, &cli.told).await,
             Command::Verify(args) => verify::run(args, &cli.told, stop.clone()).await,
             Command::Status(args) => status::run(args, &cli.told),
+            Command::Rebuild(args) => rebuild::run(args, &cli.told, stop.clone()).await,
             Command::Demo(args) => demo::run(args, &cli.told, stop.clone()).await,
             Command::Simulate(args) => simulate::run(args, stop.clone()).await,
         }

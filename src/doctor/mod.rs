@@ -82,12 +82,11 @@ pub fn remember(out: &std::path::Path, options: &Options, reports: &[Report]) ->
         });
     }
     let _lock = Lock::take(out, &own)?;
-    let path = Ledger::path(&own);
-    let mut ledger = Ledger::load(&path)?;
+    let mut ledger = Ledger::load(&Ledger::path(&own))?;
     for report in reports {
         ledger.account(report.dataset.name(), &options.bot).learnt = report.knowledge();
     }
-    ledger.save(&path)
+    ledger.save(&own)
 }
 
 /// Questions under way.

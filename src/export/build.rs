@@ -1,26 +1,28 @@
 //! From kept pages to committed partitions: which days can be built, from which pages, and what that completes.
 
+mod decode;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use arrow::array::{Array, AsArray, RecordBatch, UInt32Array};
-use arrow::compute::take_record_batch;
-use arrow::datatypes::TimestampMicrosecondType;
+use arrow::array::RecordBatch;
 use jiff::{SignedDuration, Timestamp};
 use rayon::prelude::*;
 
 use super::summary::Changed;
 use crate::api;
 use crate::commit::Commit;
-use crate::dataset::{Dataset, Decoded, PeekedRecord, decode};
+use crate::dataset::{Dataset, PeekedRecord};
 use crate::error::{Error, Result};
 use crate::fetch::{Field, Job, Reach};
-use crate::ledger::{LastRun, Ledger};
+use crate::ledger::{LastRun, Ledger, Refetch};
 use crate::rejected::RejectedRecords;
 use crate::spool::{PageHeader, Spool};
 use crate::table::{Day, Effect, PartitionKey, RowRef, Staged, Table, Zone};
 use crate::window::{Window, Windows};
+use decode::DecodedPage;
+pub(super) use decode::is_outside;
 
 /// Records decoded at a time: what bounds the memory of building, beside the largest partition.
 const GROUP_RECORDS: u64 = 150_000;
@@ -42,20 +44,22 @@ struct Pending {
 /// Builds the partitions of one dataset of one bot.
 #[derive(Debug)]
 pub(super) struct Build<'a> {
+    job: &'a Job,
     dataset: Dataset,
     bot: String,
     table: &'a Table,
     spool: &'a Spool,
     zone: &'a Zone,
     settle: SignedDuration,
+    keep_pages: bool,
     /// What this run asks for and the ledger did not have.
     ranges: Windows,
     /// What asking has cost, and the requests of it that the ledger knows of.
     asked: Arc<api::Tally>,
     booked: u64,
     reach: Reach,
-    /// Shortly before the first page was asked for: what is older has settled. Unix seconds.
-    settled: i64,
+    /// Time that had not settled yet when a page of it was asked for.
+    young: Windows,
     pending: BTreeMap<u64, Pending>,
     waiting: BTreeMap<Day, DayPages>,
     rejected: RejectedRecords,
@@ -80,23 +84,26 @@ pub(super) struct Tally {
 
 impl<'a> Build<'a> {
     pub(super) fn new(
-        job: &Job,
+        job: &'a Job,
         (table, spool, zone): (&'a Table, &'a Spool, &'a Zone),
         settle: SignedDuration,
+        keep_pages: bool,
     ) -> Result<Self> {
         let (dataset, bot) = (job.dataset, &job.bot);
         Ok(Self {
+            job,
             dataset,
             bot: bot.clone(),
             table,
             spool,
             zone,
             settle,
+            keep_pages,
             ranges: job.missing.clone(),
             asked: Arc::clone(&job.tally),
             booked: 0,
             reach: Reach::default(),
-            settled: i64::MAX,
+            young: Windows::new(),
             pending: BTreeMap::new(),
             waiting: BTreeMap::new(),
             rejected: RejectedRecords::open(&table.own_folder(), dataset, bot)?,
@@ -111,7 +118,10 @@ impl<'a> Build<'a> {
 
     /// Takes note of a page that the spool keeps.
     pub(super) fn page(&mut self, header: &PageHeader, records: &[PeekedRecord], ledger: &Ledger) {
-        self.settled = self.settled.min((header.asked_at - self.settle).as_second());
+        if self.job.regards(header) {
+            let settled = (header.asked_at - self.settle).as_second();
+            self.young.insert(header.asked.split_at(settled).1);
+        }
         let applied = ledger.known(self.dataset.name(), &self.bot);
         let applied = applied.and_then(|account| account.under_way.get(&header.sequence));
         let mut days = self.zone.days();
@@ -283,7 +293,8 @@ impl<'a> Build<'a> {
     /// Commits what is staged, with all that it completes. The last commit of a run lets go of every page that
     /// is part of the table, also of those whose window was too young to be called complete.
     fn commit(&mut self, staged: &[Staged], ledger: &mut Ledger, last: bool) -> Result<()> {
-        let mut complete = self.reach.covered.intersect(Window::new(i64::MIN, self.settled));
+        let mut complete = self.reach.covered.clone();
+        complete.subtract_all(&self.young);
         for page in self.pending.values().filter(|page| !page.days.is_empty()) {
             complete.subtract(page.asked);
         }
@@ -300,17 +311,17 @@ impl<'a> Build<'a> {
         for sequence in &finished {
             account.under_way.remove(sequence);
             if let Some(page) = self.pending.remove(sequence) {
-                account.pages += 1;
                 rejected += page.rejected;
+                account.pages += 1;
             }
         }
-        let fresh = rejected.min(self.rejected.kept() - account.rejected);
+        let fresh = rejected.min(self.rejected.kept().saturating_sub(account.rejected));
         account.received += rejected;
         account.rejected += fresh;
         account.duplicates += rejected - fresh;
         self.book(ledger);
         ledger.next_sequence = self.spool.next_sequence();
-        Commit::new(staged, ledger.clone(), finished).carry_out(self.table, self.spool)?;
+        Commit::new(staged, ledger.clone(), finished, self.keep_pages).carry_out(self.table, self.spool)?;
         for staged in staged {
             self.tally.effect += staged.effect;
             if staged.replaces {
@@ -344,99 +355,16 @@ impl<'a> Build<'a> {
         let rows = self.tally.effect.rows;
         let account = ledger.account(self.dataset.name(), &self.bot);
         account.last_run = Some(LastRun { ended, rows, whole });
+        let is_anew = |anew: Refetch| self.job.range.intersect(anew.range) == anew.range;
+        if whole && account.refetching.is_some_and(is_anew) {
+            account.refetching = None;
+        }
         if whole {
             // lets go of every page
             self.commit(&[], ledger, true)
         } else {
             self.book(ledger);
-            ledger.save(&Ledger::path(&self.table.own_folder()))
+            ledger.save(&self.table.own_folder())
         }
     }
-
-    /// Decodes the rows of a page that belong to the days wanted.
-    fn decode(&self, sequence: u64, wanted: &BTreeMap<Day, BTreeSet<u64>>) -> Result<DecodedPage> {
-        let body = self.spool.read(sequence)?;
-        let Decoded { batch, rejected, .. } = decode(self.dataset, &body)
-            .map_err(|error| Error::Internal(format!("page {sequence}: {error}")))?;
-        drop(body);
-        let times = batch
-            .column(self.dataset.time_column())
-            .as_primitive::<TimestampMicrosecondType>();
-        let wanted = wanted.iter().filter(|(_, pages)| pages.contains(&sequence));
-        let mut rows: BTreeMap<Day, Vec<u32>> = wanted.map(|(day, _)| (*day, Vec::new())).collect();
-        let mut count = 0;
-        let mut outside = 0;
-        for ((row, day), is_outside) in (0..)
-            .zip(self.zone.days().of_column(times))
-            .zip(self.outside(sequence, &batch))
-        {
-            match rows.get_mut(&day) {
-                Some(_) if is_outside => outside += 1,
-                Some(rows) => {
-                    rows.push(row);
-                    count += 1;
-                }
-                None => {}
-            }
-        }
-        if count * 2 >= batch.num_rows() {
-            return Ok(DecodedPage {
-                batch,
-                rows,
-                rejected,
-                outside,
-            });
-        }
-        // most of the page belongs to other days: let go of it
-        let mut places = Vec::with_capacity(count);
-        for rows in rows.values_mut() {
-            for row in rows {
-                let place =
-                    u32::try_from(places.len()).map_err(|error| Error::Internal(error.to_string()))?;
-                places.push(*row);
-                *row = place;
-            }
-        }
-        let batch = take_record_batch(&batch, &UInt32Array::from(places))?;
-        Ok(DecodedPage {
-            batch,
-            rows,
-            rejected,
-            outside,
-        })
-    }
-
-    /// Which rows lie outside the range asked for, on the field that the API is proven to filter by. Nothing
-    /// is outside as long as that is not proven.
-    fn outside(&self, page: u64, batch: &RecordBatch) -> impl Iterator<Item = bool> {
-        let column = match self.reach.learnt.filter {
-            Some(Field::Time) => Some(self.dataset.time_column()),
-            Some(Field::LastAction) => self.dataset.version_column(),
-            None => None,
-        };
-        let times = column.map(|column| {
-            batch
-                .column(column)
-                .as_primitive::<TimestampMicrosecondType>()
-                .clone()
-        });
-        let range = self
-            .pending
-            .get(&page)
-            .map_or(Window::new(i64::MIN, i64::MAX), |page| page.range);
-        (0..batch.num_rows()).map(move |row| {
-            times.as_ref().is_some_and(|times| {
-                times.is_valid(row) && !range.contains(times.value(row).div_euclid(1_000_000))
-            })
-        })
-    }
-}
-
-/// What a group needs of one page.
-struct DecodedPage {
-    batch: RecordBatch,
-    /// Places in the batch, by day.
-    rows: BTreeMap<Day, Vec<u32>>,
-    rejected: Vec<crate::dataset::Rejected>,
-    outside: u64,
 }

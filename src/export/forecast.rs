@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use super::left::kept_pages;
 use super::probe::{Probed, probe};
-use super::{Failure, Options, endpoints, plan, settings};
+use super::{Failure, Options, endpoints, plan, reopen, settings};
 use crate::api::Client;
 use crate::dataset::Dataset;
 use crate::error::{Error, Result};
@@ -89,14 +90,16 @@ pub async fn forecast(options: &Options) -> Result<(Forecast, Vec<Failure>)> {
     let table = Table::open(&options.out, settings(options))?;
     let (zone, own) = (table.zone()?, table.own_folder());
     let spool = std::sync::Arc::new(Spool::open(&own.join("pages"))?);
-    let ledger = Ledger::load(&Ledger::path(&own))?;
+    let mut ledger = Ledger::load(&Ledger::path(&own))?;
+    reopen(options, &mut ledger, &spool);
+    let (kept, _) = kept_pages(&spool)?;
     let client = Client::new(options.connection.clone()).map_err(Error::Connection)?;
     let client = std::sync::Arc::new(client);
     let endpoints = endpoints(options, &client, &spool);
 
     let (mut forecast, mut failures) = (Forecast::default(), Vec::new());
     let mut seconds: BTreeMap<Dataset, f64> = BTreeMap::new();
-    for job in plan(options, &ledger, &spool, &zone)? {
+    for job in plan(options, &ledger, kept, &zone) {
         match foresee(&job, &table, &zone, &endpoints[&job.dataset], options).await {
             Ok((told, latency)) => {
                 if options.requests_per_second > 0.0 && told.requests > 0 {

@@ -2,6 +2,8 @@
 
 mod build;
 mod forecast;
+mod left;
+mod mend;
 mod options;
 mod probe;
 mod progress;
@@ -17,6 +19,7 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::sync::mpsc;
 
 pub use forecast::{Basis, Forecast, JobForecast, forecast};
+pub use mend::Damage;
 pub use options::{
     DEFAULT_BASE_URL, DEFAULT_REQUESTS_PER_SECOND, DEFAULT_SETTLE, MAX_PER_PAGE, Options, check_asking,
     check_base_url,
@@ -25,15 +28,16 @@ pub use progress::{Progress, Silent};
 pub use summary::{Changed, DatasetSummary, Summary};
 
 use crate::api::Client;
-use crate::commit::Commit;
-use crate::dataset::{Dataset, Peek, peek};
+use crate::dataset::Dataset;
 use crate::error::{Error, Result};
 use crate::fetch::{self, Endpoint, Event, Field, Job, Stop};
 use crate::ledger::{Account, Ledger};
-use crate::spool::{PageHeader, Spool};
+use crate::rebuild;
+use crate::spool::Spool;
 use crate::table::{Lock, SCHEMA_VERSION, Settings, Table, Zone};
 use crate::window::{Window, Windows};
 use build::Build;
+use left::KeptPages;
 
 /// What became of a run.
 #[derive(Debug)]
@@ -72,9 +76,16 @@ pub async fn export(options: &Options, progress: Arc<dyn Progress>, stop: Stop) 
     let zone = table.zone()?;
     let client = Arc::new(Client::new(options.connection.clone()).map_err(Error::Connection)?);
     let lock = Lock::take(table.out(), &table.own_folder())?;
-    let (spool, ledger) = open_folder(&table)?;
+    if rebuild::finish(&options.out)? {
+        // its settings may be others now
+        Table::open(&options.out, settings(options))?;
+    }
+    let (spool, ledger, mut damaged) = mend::open_folder(&table, &zone, options)?;
+    let spool = Arc::new(spool);
+    let (kept, damaged_pages) = left::kept_pages(&spool)?;
+    damaged.extend(left::set_aside(&table, damaged_pages)?);
 
-    let jobs = plan(options, &ledger, &spool, &zone)?;
+    let jobs = plan(options, &ledger, kept, &zone);
     let endpoints = endpoints(options, &client, &spool);
     let (events, received) = mpsc::channel(EVENTS_UNDER_WAY);
     let building = {
@@ -84,6 +95,7 @@ pub async fn export(options: &Options, progress: Arc<dyn Progress>, stop: Stop) 
             spool,
             zone,
             settle,
+            keep_pages: options.keep_pages,
             progress: Arc::clone(&progress),
         };
         let jobs = jobs.clone();
@@ -95,7 +107,9 @@ pub async fn export(options: &Options, progress: Arc<dyn Progress>, stop: Stop) 
         .await
         .map_err(|error| Error::Internal(format!("building ended: {error}")))??;
     drop(lock);
-    Ok(outcome(&jobs, fetched, built, begin))
+    let mut outcome = outcome(&jobs, fetched, built, begin);
+    outcome.summary.damaged = damaged;
+    Ok(outcome)
 }
 
 fn settings(options: &Options) -> Settings {
@@ -111,20 +125,8 @@ fn settings(options: &Options) -> Settings {
     }
 }
 
-/// What the folder holds beside the table, after whatever a crash left has been put right.
-fn open_folder(table: &Table) -> Result<(Arc<Spool>, Ledger)> {
-    let own = table.own_folder();
-    let spool = Spool::open(&own.join("pages"))?;
-    Commit::finish(table, &spool)?;
-    table.sweep()?;
-    let ledger = Ledger::load(&Ledger::path(&own))?;
-    spool.begin_at(ledger.next_sequence);
-    Ok((Arc::new(spool), ledger))
-}
-
 /// What is to be fetched, for each dataset of each bot.
-fn plan(options: &Options, ledger: &Ledger, spool: &Spool, zone: &Zone) -> Result<Vec<Job>> {
-    let mut kept = kept_pages(spool)?;
+fn plan(options: &Options, ledger: &Ledger, mut kept: KeptPages, zone: &Zone) -> Vec<Job> {
     let run = format!("{}-{}", Timestamp::now().as_millisecond(), std::process::id());
     let mut jobs = Vec::new();
     for dataset in &options.datasets {
@@ -147,11 +149,26 @@ fn plan(options: &Options, ledger: &Ledger, spool: &Spool, zone: &Zone) -> Resul
                     .unwrap_or_default(),
                 knowledge: ledger.learnt(dataset.name(), bot),
                 density: account.map(|account| density(account, zone)).unwrap_or_default(),
+                disregarded: account
+                    .and_then(|account| account.refetching)
+                    .map(|anew| (anew.range, anew.since)),
                 tally: Arc::default(),
             });
         }
     }
-    Ok(jobs)
+    jobs
+}
+
+/// Takes what shall be fetched anew out of what is complete.
+fn reopen(options: &Options, ledger: &mut Ledger, spool: &Spool) {
+    for dataset in options.datasets.iter().filter(|_| options.refetch) {
+        for bot in &options.bots {
+            if ledger.known(dataset.name(), bot).is_some() {
+                let account = ledger.account(dataset.name(), bot);
+                account.refetch(options.range, spool.next_sequence());
+            }
+        }
+    }
 }
 
 /// How many rows each day holds that the table has already.
@@ -159,38 +176,6 @@ fn density(account: &Account, zone: &Zone) -> Vec<(Window, u64)> {
     let days = account.partitions.iter();
     days.filter_map(|(day, held)| Some((zone.window(*day)?, held.rows)))
         .collect()
-}
-
-type KeptPages = BTreeMap<(String, String), Vec<(PageHeader, Peek)>>;
-
-/// The pages that earlier runs kept, by dataset and bot. A damaged one counts as never answered.
-fn kept_pages(spool: &Spool) -> Result<KeptPages> {
-    let (headers, mut damaged) = spool.list()?;
-    let mut kept = KeptPages::new();
-    for header in headers {
-        let Ok(dataset) = header.dataset.parse::<Dataset>() else {
-            continue;
-        };
-        match spool.read(header.sequence) {
-            Ok(body) => match peek(dataset, &body) {
-                Ok(page) => {
-                    let of = (header.dataset.clone(), header.bot.clone());
-                    kept.entry(of).or_default().push((header, page));
-                }
-                Err(_) => damaged.push(header.sequence),
-            },
-            Err(Error::Damaged { .. }) => damaged.push(header.sequence),
-            Err(error) => return Err(error),
-        }
-    }
-    if !damaged.is_empty() {
-        tracing::warn!(
-            pages = damaged.len(),
-            "kept pages are damaged and will be asked for again"
-        );
-        spool.remove(damaged)?;
-    }
-    Ok(kept)
 }
 
 fn endpoints(
@@ -244,6 +229,7 @@ struct Site {
     spool: Arc<Spool>,
     zone: Zone,
     settle: SignedDuration,
+    keep_pages: bool,
     progress: Arc<dyn Progress>,
 }
 
@@ -267,7 +253,7 @@ impl Site {
             .iter()
             .map(|job| {
                 let at = (&*self.table, &*self.spool, &self.zone);
-                Build::new(job, at, self.settle)
+                Build::new(job, at, self.settle, self.keep_pages)
             })
             .collect::<Result<Vec<_>>>()?;
         for (job, build) in jobs.iter().zip(&mut builds) {

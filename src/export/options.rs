@@ -40,6 +40,10 @@ pub struct Options {
     pub timezone: String,
     /// What is younger than this when it is asked for is exported, but not called complete.
     pub settle: Duration,
+    /// Ask again for what is complete already.
+    pub refetch: bool,
+    /// Keep the API's pages in `_export/kept/` once they are part of the table.
+    pub keep_pages: bool,
 }
 
 impl Options {

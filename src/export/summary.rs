@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use jiff::Timestamp;
 use serde::Serialize;
 
+use super::mend::Damage;
 use crate::table::Entry;
 
 /// What a run did.
@@ -13,6 +14,8 @@ use crate::table::Entry;
 pub struct Summary {
     /// By name of the dataset.
     pub datasets: BTreeMap<&'static str, DatasetSummary>,
+    /// What was found damaged: it is moved aside, and its time is not called complete until it is exported again.
+    pub damaged: Vec<Damage>,
     /// From the first step to the last.
     pub elapsed_seconds: f64,
 }

@@ -85,12 +85,23 @@ pub struct Job {
     pub run: String,
     /// Pages that earlier runs kept, in the order in which they came.
     pub kept: Vec<(PageHeader, Peek)>,
+    /// A range to ask for anew, where pages with smaller numbers than this prove nothing.
+    pub disregarded: Option<(Window, u64)>,
     /// What earlier runs learnt of the API.
     pub knowledge: Knowledge,
     /// Records over time, as far as earlier runs saw them.
     pub density: Vec<(Window, u64)>,
     /// What asking has cost so far.
     pub tally: Arc<Tally>,
+}
+
+impl Job {
+    /// Whether a page says something about what is there now.
+    #[must_use]
+    pub fn regards(&self, page: &PageHeader) -> bool {
+        self.disregarded
+            .is_none_or(|(range, since)| page.sequence >= since || range.intersect(page.asked).is_empty())
+    }
 }
 
 /// What happened during a fetch.
@@ -211,7 +222,8 @@ impl Fetch {
             knowledge: job.knowledge,
             density: std::mem::take(&mut job.density),
         };
-        let kept = std::mem::take(&mut job.kept);
+        let mut kept = std::mem::take(&mut job.kept);
+        kept.retain(|(header, _)| job.regards(header));
         let (names, chains) = resume::chains(kept, job.per_page, &job.missing);
         let ranges = job.missing.iter().copied().collect();
         let scheduler =

@@ -16,7 +16,8 @@ use parquet::file::properties::WriterProperties;
 use parquet::schema::types::ColumnPath;
 use sha2::{Digest, Sha256};
 
-use super::merge::RowRef;
+use super::Entry;
+use super::merge::{RowRef, time_bounds};
 use super::partition::PartitionKey;
 use super::settings::SCHEMA_VERSION;
 use crate::dataset::Kind;
@@ -95,10 +96,7 @@ fn encode<W: Write + Send>(
         places.clear();
         places.extend(chunk.iter().map(|at| (at.batch as usize, at.row as usize)));
         let gathered = interleave_record_batch(&batches, &places)?;
-        for id in gathered.column(0).as_string::<i32>().iter().flatten() {
-            ids.update(id);
-            ids.update("\n");
-        }
+        add_ids(&mut ids, &gathered);
         writer.write(&gathered).map_err(failed)?;
     }
     let output = writer.into_inner().map_err(failed)?;
@@ -115,13 +113,93 @@ fn encode<W: Write + Send>(
 /// # Errors
 /// Where it cannot be read as Parquet.
 pub fn read(path: &Path) -> Result<Vec<RecordBatch>> {
+    batches(path)?.collect()
+}
+
+/// The rows of a file, a batch at a time.
+pub(crate) fn batches(path: &Path) -> Result<impl Iterator<Item = Result<RecordBatch>> + use<>> {
     let file = File::open(path).map_err(Error::io("open", path))?;
     let reader = ParquetRecordBatchReaderBuilder::try_new(file)
         .and_then(|builder| builder.with_batch_size(8192).build())
         .map_err(Error::parquet("read", path))?;
-    reader
-        .map(|batch| batch.map_err(|error| Error::parquet("read", path)(error.into())))
-        .collect()
+    let path = path.to_owned();
+    Ok(reader.map(move |batch| batch.map_err(|error| Error::parquet("read", &path)(error.into()))))
+}
+
+/// The SHA-256 of a file, in hex.
+pub(crate) fn sha256(path: &Path) -> Result<String> {
+    let mut hashing = Hashing {
+        inner: io::sink(),
+        sha256: Sha256::new(),
+        bytes: 0,
+    };
+    File::open(path)
+        .and_then(|mut file| io::copy(&mut file, &mut hashing))
+        .map_err(Error::io("read", path))?;
+    Ok(hex(&hashing.sha256.finalize()))
+}
+
+/// The name of a file whose content has this SHA-256, in hex.
+pub(crate) fn name(sha256: &str) -> String {
+    format!("part-{}.parquet", sha256.get(..32).unwrap_or(sha256))
+}
+
+/// The entry of a partition's file that is known as `known_as` and has this hash, from reading it whole. `None`
+/// where it is no file of this dataset and bot.
+pub(crate) fn describe(
+    path: &Path,
+    key: &PartitionKey,
+    known_as: &Path,
+    sha256: String,
+) -> Result<Option<Entry>> {
+    let described = (|| {
+        let file = File::open(path).map_err(Error::io("open", path))?;
+        let bytes = file.metadata().map_err(Error::io("read", path))?.len();
+        let footer = ParquetRecordBatchReaderBuilder::try_new(file).map_err(Error::parquet("read", path))?;
+        let told = footer.metadata().file_metadata().key_value_metadata();
+        let says = |told: &KeyValue, name: &str, value: &str| {
+            told.key == format!("converse_export.{name}") && told.value.as_deref() == Some(value)
+        };
+        let belongs = told.is_some_and(|told| {
+            told.iter().any(|told| says(told, "dataset", key.dataset.name()))
+                && told.iter().any(|told| says(told, "bot", &key.bot))
+        });
+        if !belongs {
+            return Ok(None);
+        }
+        let mut ids = Sha256::new();
+        let (mut rows, mut first, mut last) = (0, None, None);
+        for batch in batches(path)? {
+            let batch = batch?;
+            let places = (0..batch.num_rows()).map(|row| u32::try_from(row).unwrap_or(u32::MAX));
+            let places: Vec<RowRef> = places.map(|row| RowRef { batch: 0, row }).collect();
+            rows += batch.num_rows() as u64;
+            add_ids(&mut ids, &batch);
+            let bounds = time_bounds(key.dataset, &[batch], &places);
+            first = first.or(bounds.0);
+            last = bounds.1.or(last);
+        }
+        Ok(Some(Entry {
+            path: known_as.to_owned(),
+            rows,
+            bytes,
+            sha256,
+            ids_sha256: hex(&ids.finalize()),
+            first,
+            last,
+        }))
+    })();
+    match described {
+        Err(Error::Parquet { .. }) => Ok(None),
+        described => described,
+    }
+}
+
+fn add_ids(sha256: &mut Sha256, batch: &RecordBatch) {
+    for id in batch.column(0).as_string::<i32>().iter().flatten() {
+        sha256.update(id);
+        sha256.update("\n");
+    }
 }
 
 /// Nothing in here may differ between two runs that bring the same rows.

@@ -43,12 +43,6 @@ impl Table {
         })
     }
 
-    /// The settings that every file of the table depends on.
-    #[must_use]
-    pub fn settings(&self) -> &Settings {
-        &self.settings
-    }
-
     /// What is known of every partition. An entry that cannot be read does not keep the others from being told.
     ///
     /// # Errors
@@ -60,7 +54,7 @@ impl Table {
         for name in store::names(&self.out.join(&below))? {
             let path = below.join(&name);
             match name.parse::<Dataset>() {
-                Ok(dataset) => self.bots(dataset, &path, &mut named, &mut manifest.unreadable)?,
+                Ok(dataset) => self.named(dataset, &path, &mut named, &mut manifest.unreadable)?,
                 Err(unknown) => manifest.unreadable.push((path, unknown.to_string())),
             }
         }
@@ -84,7 +78,7 @@ impl Table {
     }
 
     /// Adds the partitions of a dataset that the manifest names, each with the path of its entry.
-    fn bots(
+    fn named(
         &self,
         dataset: Dataset,
         folder: &Path,

@@ -1,5 +1,6 @@
 //! The table: partitions of distinct and sorted rows, one Parquet file each, replaced as one.
 
+mod check;
 mod file;
 mod lock;
 mod manifest;
@@ -15,6 +16,7 @@ use arrow::array::RecordBatch;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+pub(crate) use check::{Look, Wrong};
 pub use lock::Lock;
 pub use manifest::Manifest;
 pub(crate) use merge::RowRef;
@@ -23,7 +25,7 @@ pub(crate) use partition::{bot_of, day_of};
 pub(crate) use scan::{Footer, Scan};
 pub use settings::{SCHEMA_VERSION, Settings};
 
-pub(crate) use file::hex;
+pub(crate) use file::{hex, name as file_name};
 pub use file::{read as read_file, size as file_size};
 
 use crate::dataset::Dataset;
@@ -57,11 +59,6 @@ pub struct Entry {
     pub first: Option<Timestamp>,
     /// Time of the last row that has one.
     pub last: Option<Timestamp>,
-}
-
-/// The name of the data file with this SHA-256.
-pub(crate) fn file_name(sha256: &str) -> String {
-    format!("part-{}.parquet", sha256.get(..32).unwrap_or(sha256))
 }
 
 /// What new rows did to a partition.
@@ -169,6 +166,12 @@ impl Table {
         self.out.join(OWN_FOLDER)
     }
 
+    /// What all of its files depend on.
+    #[must_use]
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
     /// The zone of its dates.
     ///
     /// # Errors
@@ -204,6 +207,11 @@ impl Table {
             }
         }
         Ok(if rows > 0 { bytes as f64 / rows as f64 } else { 0.0 })
+    }
+
+    /// The rows of a partition's file, a batch at a time.
+    pub(crate) fn batches(&self, entry: &Entry) -> Result<impl Iterator<Item = Result<RecordBatch>> + use<>> {
+        file::batches(&self.out.join(&entry.path))
     }
 
     /// All rows that a partition holds.
@@ -273,7 +281,7 @@ impl Table {
         store::create_folder(&folder)?;
         let unnamed = folder.join("part.parquet");
         let written = file::write(&unnamed, key, &batches, &merged.rows)?;
-        let name = file_name(&written.sha256);
+        let name = file::name(&written.sha256);
         std::fs::rename(&unnamed, folder.join(&name)).map_err(Error::io("rename", &unnamed))?;
         store::sync_folder(&folder)?;
         let (first, last) = merge::time_bounds(key.dataset, &batches, &merged.rows);
@@ -306,9 +314,14 @@ impl Table {
         if staging.join(name).exists() && !live.join(name).exists() {
             store::exchange_folders(&staging, &live)?;
         }
-        let json = serde_json::to_vec_pretty(entry).map_err(|error| Error::Internal(error.to_string()))?;
-        store::write_atomically(&self.entry_path(key), &json)?;
+        self.remember(key, entry)?;
         store::remove_folder(&staging)
+    }
+
+    /// Writes down what is known of a partition.
+    fn remember(&self, key: &PartitionKey, entry: &Entry) -> Result<()> {
+        let json = serde_json::to_vec_pretty(entry).map_err(|error| Error::Internal(error.to_string()))?;
+        store::write_atomically(&self.entry_path(key), &json)
     }
 
     /// Removes what a crash left unfinished. Only for the holder of the lock, and after the last commit was
@@ -328,13 +341,14 @@ impl Table {
     }
 
     fn entry_path(&self, key: &PartitionKey) -> PathBuf {
-        let mut path = self
-            .own_folder()
-            .join("partitions")
-            .join(key.folder())
-            .into_os_string();
+        let mut path = self.entries().join(key.folder()).into_os_string();
         path.push(".json");
         path.into()
+    }
+
+    /// Where the entries of all partitions stand: the manifest.
+    fn entries(&self) -> PathBuf {
+        self.own_folder().join("partitions")
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
 use arrow::array::{Array, TimestampMicrosecondArray};
 use jiff::civil::Date;
@@ -69,12 +70,18 @@ impl Serialize for Day {
 impl<'de> Deserialize<'de> for Day {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
+        text.parse().map_err(de::Error::custom)
+    }
+}
+
+impl FromStr for Day {
+    type Err = jiff::Error;
+
+    fn from_str(text: &str) -> Result<Self, jiff::Error> {
         if text == NO_DATE {
             return Ok(Self(None));
         }
-        text.parse()
-            .map(|date| Self(Some(date)))
-            .map_err(de::Error::custom)
+        text.parse().map(|date| Self(Some(date)))
     }
 }
 

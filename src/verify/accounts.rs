@@ -150,7 +150,7 @@ fn held<'a>(ledger: &'a Ledger, key: &PartitionKey) -> Option<&'a Held> {
 }
 
 fn fits(entry: &Entry, held: &Held) -> bool {
-    entry.rows == held.rows && entry.ids_sha256 == held.ids_sha256
+    Held::of(entry) == *held
 }
 
 /// Counts from a file may be anything, so they are added where they cannot overflow.

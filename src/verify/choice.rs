@@ -107,6 +107,7 @@ mod tests {
                 let held = Held {
                     rows: *rows,
                     ids_sha256: String::new(),
+                    sha256: String::new(),
                 };
                 account.partitions.insert(Day(Some(date)), held);
             }

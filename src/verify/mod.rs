@@ -161,19 +161,23 @@ impl Verified {
         let folder = self.table.own_folder().join("pages");
         let spool = Spool::open(&folder)?;
         let (headers, mut damaged) = spool.list()?;
-        damaged.par_extend(headers.par_iter().filter_map(|header| {
-            spool
-                .read(header.sequence)
-                .is_err_and(|error| matches!(error, Error::Damaged { .. }))
-                .then_some(header.sequence)
-        }));
-        for sequence in damaged {
-            let path = own_path("pages").join(format!("{sequence:012}.json.zst"));
-            self.report.problem(
-                &path,
-                Mend::Export,
-                "the page is damaged: it will be asked for again",
+        let (kept, damaged_too) = spool.list_kept()?;
+        damaged.extend(damaged_too);
+        type Read = fn(&Spool, u64) -> Result<Vec<u8>>;
+        for (headers, read) in [(&headers, Spool::read as Read), (&kept, Spool::read_kept)] {
+            damaged.par_extend(
+                headers
+                    .par_iter()
+                    .filter_map(|header| match read(&spool, header.sequence) {
+                        Err(Error::Damaged { path, .. }) => Some(path),
+                        _ => None,
+                    }),
             );
+        }
+        for path in damaged {
+            let below = path.strip_prefix(self.table.out()).unwrap_or(&path);
+            let what = "the page is damaged, and counts as never answered";
+            self.report.problem(below, Mend::Export, what);
         }
         let mut waiting = Waiting::new();
         for header in headers {

@@ -2,6 +2,7 @@
 
 import datetime
 import glob
+import hashlib
 import json
 import os
 import sys
@@ -105,5 +106,35 @@ def rewrite(task):
     return {"ids": table.column("id").to_pylist(), "times": table.column(time).cast(pa.int64()).to_pylist()}
 
 
+def without_first_row(task):
+    """Takes the first row out of a file and, where it has one, out of its entry in the manifest alike."""
+    path = os.path.join(task["lake"], task["file"])
+    table = pq.read_table(path).slice(1)
+    metadata = pq.ParquetFile(path).schema_arrow.metadata
+    os.remove(path)
+    pq.write_table(table.replace_schema_metadata(metadata), path, compression="zstd")
+    with open(task["entry"]) as file:
+        entry = json.load(file)
+    content = open(path, "rb").read()
+    ids = "".join(f"{id}\n" for id in table.column("id").to_pylist())
+    entry["rows"] = table.num_rows
+    entry["bytes"] = len(content)
+    entry["sha256"] = hashlib.sha256(content).hexdigest()
+    entry["ids_sha256"] = hashlib.sha256(ids.encode()).hexdigest()
+    name = f"part-{entry['sha256'][:32]}.parquet"
+    os.rename(path, os.path.join(os.path.dirname(path), name))
+    entry["path"] = os.path.join(os.path.dirname(task["file"]), name)
+    with open(task["entry"], "w") as file:
+        json.dump(entry, file)
+    return entry["path"]
+
+
+TASKS = {
+    "sql": sql,
+    "arrow": arrow,
+    "watch": watch,
+    "rewrite": rewrite,
+    "without_first_row": without_first_row,
+}
 task = json.load(sys.stdin)
-json.dump({"sql": sql, "arrow": arrow, "watch": watch, "rewrite": rewrite}[task["task"]](task), sys.stdout, default=str)
+json.dump(TASKS[task["task"]](task), sys.stdout, default=str)

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use crate::duck::{self, Rows};
@@ -34,6 +35,28 @@ impl Lake {
             }
         }
         files
+    }
+}
+
+impl Lake {
+    /// The exporter's ledger of this table.
+    pub(crate) fn ledger(&self) -> Value {
+        serde_json::from_slice(&fs::read(self.0.join("_export/ledger.json")).unwrap()).unwrap()
+    }
+
+    /// Of each dataset of each bot, what was received is accounted for, and the rows are those of the partitions.
+    #[track_caller]
+    pub(crate) fn assert_ledger_adds_up(&self) {
+        for (dataset, bots) in self.ledger()["datasets"].as_object().unwrap() {
+            for account in bots.as_object().unwrap().values() {
+                let count = |what: &str| account[what].as_u64().unwrap();
+                let parts = count("rows") + count("duplicates") + count("superseded") + count("rejected");
+                assert_eq!(count("received"), parts, "{dataset}: {account}");
+                let held = account["partitions"].as_object().unwrap().values();
+                let held: u64 = held.map(|held| held["rows"].as_u64().unwrap()).sum();
+                assert_eq!(held, count("rows"), "{dataset}: {account}");
+            }
+        }
     }
 }
 

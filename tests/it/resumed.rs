@@ -89,11 +89,18 @@ fn a_damaged_page_is_asked_for_again() {
     running.until(|| files_below(&kept).len() >= 3);
     running.signal(Signal::KILL);
     running.end();
-    for page in files_below(&kept).iter().take(2) {
+    let whole = |page: &&std::path::PathBuf| page.to_str().unwrap().contains("/pages/0");
+    for page in files_below(&kept).iter().filter(whole).take(2) {
         let content = std::fs::read(page).unwrap();
         std::fs::write(page, &content[..content.len() / 2]).unwrap();
     }
-    export.run().ok();
+    let run = export.run().ok();
+    for page in files_below(&world.path("lake/_export/damaged/pages")) {
+        let name = page.file_name().unwrap().to_str().unwrap();
+        let told = format!("_export/pages/{name} is damaged");
+        assert!(run.stderr.contains(&told), "{}", run.stderr);
+    }
+    assert_eq!(files_below(&world.path("lake/_export/damaged")).len(), 2);
     for dataset in ["conversations", "messages"] {
         assert_eq!(
             world.lake().ids(dataset),

@@ -151,6 +151,21 @@ pub(crate) fn on(lake: &Path, command: &str, args: &[&str]) -> Run {
     Run::of(process.stdin(Stdio::null()).output().unwrap())
 }
 
+/// Starts another command, such as `rebuild`, without a key.
+pub(crate) fn start(args: &[&str]) -> Running {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_converse-export"));
+    command
+        .env_clear()
+        .args(args)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    Running {
+        child: Some(command.spawn().unwrap()),
+        _share: Share::take(),
+    }
+}
+
 /// A run under way. Left alone it is killed.
 pub(crate) struct Running {
     child: Option<Child>,

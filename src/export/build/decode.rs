@@ -1,0 +1,108 @@
+//! What building needs of a page.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use arrow::array::{Array, AsArray, RecordBatch, UInt32Array};
+use arrow::compute::take_record_batch;
+use arrow::datatypes::TimestampMicrosecondType;
+
+use super::Build;
+use crate::dataset::{Dataset, Decoded, Rejected, decode};
+use crate::error::{Error, Result};
+use crate::fetch::Field;
+use crate::table::Day;
+use crate::window::Window;
+
+/// What a group needs of one page.
+pub(super) struct DecodedPage {
+    pub(super) batch: RecordBatch,
+    /// Places in the batch, by day.
+    pub(super) rows: BTreeMap<Day, Vec<u32>>,
+    pub(super) rejected: Vec<Rejected>,
+    pub(super) outside: u64,
+}
+
+impl Build<'_> {
+    /// Decodes the rows of a page that belong to the days wanted.
+    pub(super) fn decode(&self, sequence: u64, wanted: &BTreeMap<Day, BTreeSet<u64>>) -> Result<DecodedPage> {
+        let body = self.spool.read(sequence)?;
+        let Decoded { batch, rejected, .. } = decode(self.dataset, &body)
+            .map_err(|error| Error::Internal(format!("page {sequence}: {error}")))?;
+        drop(body);
+        let times = batch
+            .column(self.dataset.time_column())
+            .as_primitive::<TimestampMicrosecondType>();
+        let wanted = wanted.iter().filter(|(_, pages)| pages.contains(&sequence));
+        let mut rows: BTreeMap<Day, Vec<u32>> = wanted.map(|(day, _)| (*day, Vec::new())).collect();
+        let mut count = 0;
+        let mut outside = 0;
+        let ever = Window::new(i64::MIN, i64::MAX);
+        let range = self.pending.get(&sequence).map_or(ever, |page| page.range);
+        for ((row, day), is_outside) in (0..).zip(self.zone.days().of_column(times)).zip(is_outside(
+            self.dataset,
+            self.reach.learnt.filter,
+            range,
+            &batch,
+        )) {
+            match rows.get_mut(&day) {
+                Some(_) if is_outside => outside += 1,
+                Some(rows) => {
+                    rows.push(row);
+                    count += 1;
+                }
+                None => {}
+            }
+        }
+        if count * 2 >= batch.num_rows() {
+            return Ok(DecodedPage {
+                batch,
+                rows,
+                rejected,
+                outside,
+            });
+        }
+        // most of the page belongs to other days: let go of it
+        let mut places = Vec::with_capacity(count);
+        for rows in rows.values_mut() {
+            for row in rows {
+                let place =
+                    u32::try_from(places.len()).map_err(|error| Error::Internal(error.to_string()))?;
+                places.push(*row);
+                *row = place;
+            }
+        }
+        let batch = take_record_batch(&batch, &UInt32Array::from(places))?;
+        Ok(DecodedPage {
+            batch,
+            rows,
+            rejected,
+            outside,
+        })
+    }
+}
+
+/// Which rows lie outside the range asked for, on the field that the API is proven to filter by. Nothing is outside
+/// as long as that is not proven.
+pub(in crate::export) fn is_outside(
+    dataset: Dataset,
+    filter: Option<Field>,
+    range: Window,
+    batch: &RecordBatch,
+) -> impl Iterator<Item = bool> {
+    let column = match filter {
+        Some(Field::Time) => Some(dataset.time_column()),
+        Some(Field::LastAction) => dataset.version_column(),
+        None => None,
+    };
+    let times = column.map(|column| {
+        batch
+            .column(column)
+            .as_primitive::<TimestampMicrosecondType>()
+            .clone()
+    });
+    (0..batch.num_rows()).map(move |row| {
+        times.as_ref().is_some_and(|times| {
+            times.is_valid(row) && !range.contains(times.value(row).div_euclid(1_000_000))
+        })
+    })
+}

@@ -1,0 +1,107 @@
+//! Partitions built again from the pages that `--keep-pages` kept.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use arrow::array::{AsArray, RecordBatch};
+use arrow::datatypes::TimestampMicrosecondType;
+use rayon::prelude::*;
+
+use crate::dataset::{Dataset, decode, peek};
+use crate::error::{Error, Result};
+use crate::export::build::is_outside;
+use crate::fetch::Field;
+use crate::spool::{PageHeader, Spool};
+use crate::table::{Day, PartitionKey, RowRef, Staged, Table, Zone};
+use crate::window::Windows;
+
+/// What kept pages hold of lost partitions of one dataset of one bot, each staged where there is anything. `times` is
+/// the time whose windows may hold their rows.
+pub(super) fn from_kept_pages(
+    table: &Table,
+    zone: &Zone,
+    spool: &Spool,
+    lost: &[PartitionKey],
+    times: &Windows,
+    filter: Option<Field>,
+) -> Result<Vec<Option<Staged>>> {
+    let Some(PartitionKey { dataset, bot, .. }) = lost.first() else {
+        return Ok(Vec::new());
+    };
+    let days: BTreeSet<Day> = lost.iter().map(|key| key.day).collect();
+    let (headers, damaged) = spool.list_kept()?;
+    for path in damaged {
+        tracing::warn!("{} is damaged, and of no use", path.display());
+    }
+    let may_hold_rows = |page: &PageHeader| {
+        page.dataset == dataset.name() && page.bot == *bot && !times.intersect(page.asked).is_empty()
+    };
+    let pages: Vec<_> = headers.into_iter().filter(may_hold_rows).collect();
+    let seen = pages
+        .par_iter()
+        .map(|page| days_of(spool, zone, *dataset, page.sequence))
+        .collect::<Result<Vec<_>>>()?;
+    let mut of_day: BTreeMap<Day, Vec<&PageHeader>> = BTreeMap::new();
+    for (page, seen) in pages.iter().zip(seen) {
+        for day in seen.intersection(&days) {
+            of_day.entry(*day).or_default().push(page);
+        }
+    }
+    let stage = |key: &PartitionKey| {
+        let pages = of_day.get(&key.day).map_or(&[][..], Vec::as_slice);
+        let batches = pages
+            .par_iter()
+            .map(|page| rows_of(spool, zone, key, page, filter))
+            .collect::<Result<Vec<_>>>()?;
+        let (batches, rows): (Vec<RecordBatch>, Vec<Vec<u32>>) = batches.into_iter().unzip();
+        let rows: Vec<RowRef> = (0..)
+            .zip(&rows)
+            .flat_map(|(batch, rows)| rows.iter().map(move |row| RowRef { batch, row: *row }))
+            .collect();
+        (!rows.is_empty())
+            .then(|| table.stage(key, &batches, &rows))
+            .transpose()
+    };
+    lost.iter().map(stage).collect()
+}
+
+/// The days of the rows of a kept page; none where it is damaged.
+fn days_of(spool: &Spool, zone: &Zone, dataset: Dataset, page: u64) -> Result<BTreeSet<Day>> {
+    let body = match spool.read_kept(page) {
+        Err(Error::Damaged { path, what }) => {
+            tracing::warn!("{} is damaged, and of no use: {what}", path.display());
+            return Ok(BTreeSet::new());
+        }
+        body => body?,
+    };
+    let Ok(page) = peek(dataset, &body) else {
+        return Ok(BTreeSet::new());
+    };
+    let mut days = zone.days();
+    let rows = page.records.iter().filter(|record| !record.rejected);
+    Ok(rows.map(|record| days.of(record.time)).collect())
+}
+
+/// The rows of a page that belong to a partition, as building would have taken them.
+fn rows_of(
+    spool: &Spool,
+    zone: &Zone,
+    key: &PartitionKey,
+    page: &PageHeader,
+    filter: Option<Field>,
+) -> Result<(RecordBatch, Vec<u32>)> {
+    let body = spool.read_kept(page.sequence)?;
+    let batch = decode(key.dataset, &body)
+        .map_err(|error| Error::Internal(format!("kept page {}: {error}", page.sequence)))?
+        .batch;
+    let times = batch.column(key.dataset.time_column());
+    let days = zone
+        .days()
+        .of_column(times.as_primitive::<TimestampMicrosecondType>());
+    let rows = (0..)
+        .zip(days)
+        .zip(is_outside(key.dataset, filter, page.range, &batch))
+        .filter(|((_, day), is_outside)| *day == key.day && !is_outside)
+        .map(|((row, _), _)| row)
+        .collect();
+    Ok((batch, rows))
+}

@@ -1,0 +1,289 @@
+//! The table made again from its own rows, without a request: in another zone, whole or not at all.
+//!
+//! Every partition is written anew into `_export/rebuild/`, a table of its own beside the one that readers see.
+//! Only when all rows are there, the two change places ([`switch`]). A crash before that leaves the table as it
+//! was; one after it is mended by the next run.
+
+mod switch;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use arrow::array::{AsArray, RecordBatch, UInt32Array};
+use arrow::compute::take_record_batch;
+use arrow::datatypes::TimestampMicrosecondType;
+use rayon::prelude::*;
+use serde::Serialize;
+
+use crate::commit::Commit;
+use crate::dataset::Dataset;
+use crate::error::{Error, Result};
+use crate::fetch::Stop;
+use crate::ledger::{Account, Held, Ledger};
+use crate::spool::Spool;
+use crate::store;
+use crate::table::{
+    Day, Effect, Entry, Lock, OWN_FOLDER, PartitionKey, RowRef, SCHEMA_VERSION, Settings, Table, Zone,
+};
+use switch::Switch;
+pub use switch::finish;
+
+/// Rows built at a time: what bounds the memory, beside the largest partition.
+const GROUP_ROWS: u64 = 150_000;
+
+/// What a table is after it was made again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Rebuilt {
+    /// Its partitions.
+    pub partitions: u64,
+    /// Their rows.
+    pub rows: u64,
+    /// The zone of their dates.
+    pub timezone: String,
+}
+
+/// Makes the table in `out` again, with dates in another zone where one is given.
+///
+/// # Errors
+/// Where there is no table, where something of it is damaged, or where the new one cannot be written; the old one
+/// is as it was then.
+pub fn rebuild(out: &Path, timezone: Option<&str>, stop: &Stop) -> Result<Rebuilt> {
+    let own = out.join(OWN_FOLDER);
+    let no_table = || Error::Usage {
+        what: format!("--out {} holds no table", out.display()),
+        hint: "give the folder that an export wrote to".into(),
+    };
+    Settings::load(&own)?.ok_or_else(no_table)?;
+    let _lock = Lock::take(out, &own)?;
+    let had_begun = finish(out)?;
+    let settings = Settings::load(&own)?.ok_or_else(no_table)?;
+    let new_settings = Settings {
+        schema_version: SCHEMA_VERSION,
+        timezone: timezone.unwrap_or(&settings.timezone).to_owned(),
+        ..settings.clone()
+    };
+    let old = Table::open(out, settings)?;
+    Commit::finish(&old, &Spool::open(&own.join("pages"))?)?;
+    old.sweep()?;
+    let ledger = Ledger::load(&Ledger::path(&own))?;
+    if had_begun && *old.settings() == new_settings {
+        return Ok(Rebuilt::of(&ledger, new_settings));
+    }
+    if !Ledger::path(&own).exists() && holds_something(&old)? {
+        return Err(Error::Damaged {
+            path: Ledger::path(&own),
+            what: "it is missing".into(),
+        });
+    }
+    let made = Rebuild::new(old, new_settings).and_then(|rebuild| rebuild.run(ledger, stop));
+    if made.is_err() {
+        // a switch that was written down is the next run's to finish
+        switch::sweep(out)?;
+    }
+    made
+}
+
+fn holds_something(table: &Table) -> Result<bool> {
+    let mut bots = BTreeSet::new();
+    for dataset in Dataset::ALL {
+        bots.extend(table.bots(dataset)?);
+    }
+    Ok(!bots.is_empty())
+}
+
+impl Rebuilt {
+    fn of(ledger: &Ledger, settings: Settings) -> Self {
+        let accounts = || ledger.datasets.values().flat_map(BTreeMap::values);
+        Self {
+            partitions: accounts().map(|account| account.partitions.len() as u64).sum(),
+            rows: accounts().map(|account| account.rows).sum(),
+            timezone: settings.timezone,
+        }
+    }
+}
+
+struct Rebuild {
+    old: Table,
+    new: Table,
+    zone: (Zone, Zone),
+    settings: Settings,
+}
+
+/// A partition that was made.
+type Made = (Day, Entry, Effect);
+
+impl Rebuild {
+    fn new(old: Table, settings: Settings) -> Result<Self> {
+        let place = switch::place(old.out());
+        store::create_folder(&place)?;
+        let new = Table::open(&place, settings.clone())?;
+        Ok(Self {
+            zone: (old.zone()?, new.zone()?),
+            old,
+            new,
+            settings,
+        })
+    }
+
+    fn run(&self, mut ledger: Ledger, stop: &Stop) -> Result<Rebuilt> {
+        let mut own_files = BTreeSet::new();
+        for (dataset, bots) in &mut ledger.datasets {
+            let dataset: Dataset = dataset
+                .parse()
+                .map_err(|error| Error::Internal(format!("the ledger holds an {error}")))?;
+            for (bot, account) in bots {
+                let old = self.prove(dataset, bot, account)?;
+                let made = self.make(dataset, bot, &old, stop)?;
+                self.account_for(account, &made)?;
+                own_files.extend(old.into_values().map(|entry| entry.path));
+            }
+        }
+        switch::carry_over(self.old.out(), &own_files)?;
+        let rebuilt = Rebuilt::of(&ledger, self.settings.clone());
+        Switch::new(self.settings.clone(), ledger).carry_out(self.old.out())?;
+        Ok(rebuilt)
+    }
+
+    /// The entries of an account's partitions, each of which holds, byte for byte, what was written: a damaged one
+    /// would make a new file that looks sound.
+    fn prove(&self, dataset: Dataset, bot: &str, account: &Account) -> Result<BTreeMap<Day, Entry>> {
+        let mut days = self.old.days(dataset, bot)?;
+        days.extend(account.partitions.keys());
+        let prove = |day: Day| {
+            let bot = bot.to_owned();
+            let key = PartitionKey { dataset, bot, day };
+            let damaged = |path: PathBuf, what: &str| Error::Damaged {
+                path: self.old.out().join(path),
+                what: format!("it {what}"),
+            };
+            let held = account.partitions.get(&day);
+            let (look, held) = match (self.old.look_at(&key)?, held) {
+                (None, None) => return Ok(None),
+                (Some(look), Some(held)) => (look, held),
+                (None, Some(_)) => return Err(damaged(key.folder(), "has no file")),
+                (Some(_), None) => return Err(damaged(key.folder(), "is not in the ledger")),
+            };
+            let entry = look.found.map_err(|wrong| damaged(wrong.path, &wrong.what))?;
+            if !self.old.holds_what_was_written(&entry)? {
+                return Err(damaged(entry.path, "does not hold what was written"));
+            }
+            if *held != Held::of(&entry) {
+                return Err(damaged(entry.path, "holds other rows than were written"));
+            }
+            Ok(Some((day, entry)))
+        };
+        let proven = days.into_par_iter().map(prove);
+        Ok(proven
+            .collect::<Result<Vec<_>>>()?
+            .into_iter()
+            .flatten()
+            .collect())
+    }
+
+    /// Writes all new partitions, as many side by side as fit into memory.
+    fn make(
+        &self,
+        dataset: Dataset,
+        bot: &str,
+        old: &BTreeMap<Day, Entry>,
+        stop: &Stop,
+    ) -> Result<Vec<Made>> {
+        let sources: Vec<(Day, Vec<&Entry>)> = self.sources(old).into_iter().collect();
+        let mut made = Vec::new();
+        let mut rest = &sources[..];
+        while !rest.is_empty() {
+            if stop.is_told() {
+                return Err(Error::Interrupted);
+            }
+            let mut rows = 0;
+            let fits = |(_, from): &&(Day, Vec<&Entry>)| {
+                let before = rows;
+                rows += from.iter().map(|entry| entry.rows).sum::<u64>();
+                before == 0 || rows <= GROUP_ROWS
+            };
+            let (group, later) = rest.split_at(rest.iter().take_while(fits).count());
+            let group = group.par_iter().map(|(day, from)| {
+                let bot = bot.to_owned();
+                let day = *day;
+                self.make_one(&PartitionKey { dataset, bot, day }, from)
+            });
+            made.extend(group.collect::<Result<Vec<_>>>()?.into_iter().flatten());
+            rest = later;
+        }
+        let rows: u64 = old.values().map(|entry| entry.rows).sum();
+        let placed: u64 = made.iter().map(|(_, _, effect)| effect.records()).sum();
+        if rows != placed {
+            return Err(Error::Internal(format!(
+                "{rows} rows of {dataset} of {bot} were to be placed, and {placed} were"
+            )));
+        }
+        Ok(made)
+    }
+
+    /// Which old partitions hold the rows of each new day: those whose hours it shares.
+    fn sources<'a>(&self, old: &'a BTreeMap<Day, Entry>) -> BTreeMap<Day, Vec<&'a Entry>> {
+        let mut days = self.zone.1.days();
+        let mut sources: BTreeMap<Day, Vec<&Entry>> = BTreeMap::new();
+        for (old_day, entry) in old {
+            let Some(window) = self.zone.0.window(*old_day) else {
+                sources.entry(*old_day).or_default().push(entry);
+                continue;
+            };
+            let mut second = window.start;
+            while second < window.end {
+                let day = days.of(Some(second.saturating_mul(1_000_000)));
+                sources.entry(day).or_default().push(entry);
+                second = self.zone.1.window(day).map_or(window.end, |window| window.end);
+            }
+        }
+        sources
+    }
+
+    /// Writes one new partition; none where no row belongs to it.
+    fn make_one(&self, key: &PartitionKey, from: &[&Entry]) -> Result<Option<Made>> {
+        let mut batches: Vec<RecordBatch> = Vec::new();
+        let mut rows = Vec::new();
+        let mut days = self.zone.1.days();
+        for entry in from {
+            for batch in self.old.batches(entry)? {
+                let batch = batch?;
+                let times = batch.column(key.dataset.time_column());
+                let days = days.of_column(times.as_primitive::<TimestampMicrosecondType>());
+                let places = (0..).zip(days).filter(|(_, day)| *day == key.day);
+                let places: UInt32Array = places.map(|(place, _)| place).collect::<Vec<u32>>().into();
+                if places.is_empty() {
+                    continue;
+                }
+                let number =
+                    u32::try_from(batches.len()).map_err(|error| Error::Internal(error.to_string()))?;
+                let count =
+                    u32::try_from(places.len()).map_err(|error| Error::Internal(error.to_string()))?;
+                rows.extend((0..count).map(|row| RowRef { batch: number, row }));
+                batches.push(take_record_batch(&batch, &places)?);
+            }
+        }
+        if rows.is_empty() {
+            return Ok(None);
+        }
+        let staged = self.new.stage(key, &batches, &rows)?;
+        self.new.publish(&staged.key, &staged.entry)?;
+        Ok(Some((key.day, staged.entry, staged.effect)))
+    }
+
+    /// What is known of the account once the new table stands. Where two old days held one id, a new one may hold
+    /// it once.
+    fn account_for(&self, account: &mut Account, made: &[Made]) -> Result<()> {
+        account.partitions.clear();
+        account.rows = 0;
+        for (day, entry, effect) in made {
+            account.hold(*day, entry);
+            account.duplicates += effect.duplicates;
+            account.superseded += effect.superseded;
+        }
+        if self.zone.0 != self.zone.1 {
+            // days of the old zone say nothing now: such pages are merged once more, and change nothing
+            account.under_way.clear();
+        }
+        Ok(())
+    }
+}

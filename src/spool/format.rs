@@ -1,0 +1,86 @@
+//! A page as a file: a skippable frame with the header, a frame with the body, each with its checksum.
+
+use std::io::{self, Read, Write};
+
+use sha2::{Digest, Sha256};
+
+use super::PageHeader;
+
+/// The skippable frame's magic number, which every zstd decoder passes over.
+const SKIPPABLE: u32 = 0x184D_2A50;
+/// Fast: the network is slower still, and most pages live shortly.
+const LEVEL: i32 = 1;
+
+pub(super) fn encode(header: &PageHeader, body: &[u8]) -> io::Result<Vec<u8>> {
+    let json = serde_json::to_vec(header).map_err(io::Error::other)?;
+    let length = u32::try_from(json.len() + CHECK).map_err(io::Error::other)?;
+    let mut content = Vec::with_capacity(body.len() / 4 + json.len() + 64);
+    content.extend_from_slice(&SKIPPABLE.to_le_bytes());
+    content.extend_from_slice(&length.to_le_bytes());
+    content.extend_from_slice(&check(&json));
+    content.extend_from_slice(&json);
+    let mut encoder = zstd::Encoder::new(content, LEVEL)?;
+    encoder.include_checksum(true)?;
+    encoder.include_contentsize(true)?;
+    encoder.set_pledged_src_size(Some(body.len() as u64))?;
+    encoder.write_all(body)?;
+    encoder.finish()
+}
+
+/// Bytes of checksum before the header's JSON.
+const CHECK: usize = 8;
+/// What precedes the header's checksum: magic number and length.
+const PREFIX: usize = 8;
+
+fn check(json: &[u8]) -> [u8; CHECK] {
+    let mut check = [0; CHECK];
+    check.copy_from_slice(&Sha256::digest(json)[..CHECK]);
+    check
+}
+
+pub(super) fn read_header(mut page: impl Read) -> io::Result<PageHeader> {
+    let mut prefix = [0; PREFIX + CHECK];
+    page.read_exact(&mut prefix)?;
+    let (magic, rest) = prefix.split_at(4);
+    let (length, expected) = rest.split_at(4);
+    let length = u32::from_le_bytes([length[0], length[1], length[2], length[3]]) as usize;
+    if magic != SKIPPABLE.to_le_bytes() || !(CHECK..64 * 1024 * 1024).contains(&length) {
+        return Err(damage("it does not begin as a page does"));
+    }
+    let mut json = vec![0; length - CHECK];
+    page.read_exact(&mut json)?;
+    if check(&json) != expected {
+        return Err(damage("its header's checksum does not fit"));
+    }
+    serde_json::from_slice(&json).map_err(|error| damage(error.to_string()))
+}
+
+pub(super) fn decode_body(content: &[u8]) -> io::Result<Vec<u8>> {
+    read_header(content)?;
+    let length = u32::from_le_bytes([content[4], content[5], content[6], content[7]]) as usize;
+    let frame = &content[PREFIX + length..];
+    let size = zstd::zstd_safe::get_frame_content_size(frame).ok().flatten();
+    let size = size
+        .and_then(|size| usize::try_from(size).ok())
+        .ok_or_else(|| damage("its body is cut off"))?;
+    let mut body = Vec::with_capacity(size);
+    zstd::Decoder::new(frame)
+        .and_then(|mut decoder| decoder.read_to_end(&mut body))
+        .map_err(|error| damage(error.to_string()))?;
+    if body.len() == size {
+        Ok(body)
+    } else {
+        Err(damage("its body is cut off"))
+    }
+}
+
+fn damage(what: impl Into<String>) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, what.into())
+}
+
+pub(super) fn is_damage(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof
+    )
+}

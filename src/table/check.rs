@@ -1,0 +1,200 @@
+//! Whether what stands on disk is what the table knows of it.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::{Day, Entry, OWN_FOLDER, PartitionKey, Table, bot_folder, bot_of, day_of, file};
+use crate::dataset::Dataset;
+use crate::error::{Error, Result};
+use crate::store;
+
+/// What a look at a partition found.
+#[derive(Debug)]
+pub(crate) struct Look {
+    /// What is known of its file, which stands there as it was written; or what is wrong.
+    pub(crate) found: Result<Entry, Wrong>,
+    /// What does not belong there, from the table's folder on; where something is wrong, all there is.
+    pub(crate) strays: Vec<PathBuf>,
+}
+
+/// What is wrong with a partition.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Wrong {
+    /// The file or folder, from the table's folder on.
+    pub(crate) path: PathBuf,
+    pub(crate) what: String,
+}
+
+impl Table {
+    /// The bots of which a dataset has files or entries.
+    pub(crate) fn bots(&self, dataset: Dataset) -> Result<BTreeSet<String>> {
+        let mut bots = BTreeSet::new();
+        for folder in [&self.out, &self.entries()] {
+            for name in store::names(&folder.join(dataset.name()))? {
+                bots.extend(bot_of(&name));
+            }
+        }
+        Ok(bots)
+    }
+
+    /// The days of which a dataset of a bot has a folder or an entry.
+    pub(crate) fn days(&self, dataset: Dataset, bot: &str) -> Result<BTreeSet<Day>> {
+        let below = Path::new(dataset.name()).join(bot_folder(bot));
+        let mut days = BTreeSet::new();
+        for folder in [&self.out, &self.entries()] {
+            let names = store::names(&folder.join(&below))?;
+            days.extend(
+                names
+                    .iter()
+                    .filter_map(|name| day_of(name.trim_end_matches(".json"))),
+            );
+        }
+        Ok(days)
+    }
+
+    /// Looks at a partition: at names, sizes and times, and at the file's content only where it was changed after
+    /// its entry was written. An entry that is lost is made again from a file that bears the hash of its content
+    /// in its name. `None` where there is nothing at all.
+    ///
+    /// # Errors
+    /// Where the system refuses to let it be looked at.
+    pub(crate) fn look_at(&self, key: &PartitionKey) -> Result<Option<Look>> {
+        let known = match self.entry(key) {
+            Err(Error::Damaged { .. }) => None,
+            entry => entry?.filter(|entry| is_named_as_it_should(entry, key)),
+        };
+        let look = match known {
+            Some(entry) => self.compare(key, entry)?,
+            None => match self.find(key)? {
+                Some(look) => look,
+                None => return Ok(None),
+            },
+        };
+        Ok(Some(look))
+    }
+
+    /// Compares a partition's file with its entry.
+    fn compare(&self, key: &PartitionKey, entry: Entry) -> Result<Look> {
+        let path = self.out.join(&entry.path);
+        let entry_path = self.entry_path(key);
+        let about = |path: &Path| fs::metadata(path).map_err(Error::io("read", path));
+        let file = match fs::metadata(&path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return self.wrong(key, entry.path, "is missing".into());
+            }
+            Err(error) => return Err(Error::io("read", &path)(error)),
+        };
+        if file.len() != entry.bytes {
+            let what = format!("has {} bytes instead of {}", file.len(), entry.bytes);
+            return self.wrong(key, entry.path, what);
+        }
+        let written = store::changed(&about(&entry_path)?);
+        let folder = about(&self.out.join(key.folder()))?;
+        if store::changed(&file) <= written && store::changed(&folder) <= written {
+            return Ok(Look {
+                found: Ok(entry),
+                strays: Vec::new(),
+            });
+        }
+        if store::changed(&file) > written && file::sha256(&path)? != entry.sha256 {
+            return self.wrong(key, entry.path, "does not hold what was written".into());
+        }
+        let mut strays = self.data_files(key)?;
+        strays.retain(|stray| *stray != entry.path);
+        // written again it is the younger one, and the next look is quick
+        self.remember(key, &entry)?;
+        Ok(Look {
+            found: Ok(entry),
+            strays,
+        })
+    }
+
+    /// Whether a file's content is, to the byte, what was written.
+    pub(crate) fn holds_what_was_written(&self, entry: &Entry) -> Result<bool> {
+        Ok(file::sha256(&self.out.join(&entry.path))? == entry.sha256)
+    }
+
+    /// Looks for a partition's file without an entry.
+    fn find(&self, key: &PartitionKey) -> Result<Option<Look>> {
+        let mut files = self.data_files(key)?;
+        if files.is_empty() && !self.entry_path(key).exists() {
+            return Ok(None);
+        }
+        let mut whole = Vec::new();
+        for (place, path) in files.iter().enumerate() {
+            let standing = self.out.join(path);
+            let sha256 = file::sha256(&standing)?;
+            if *path == name(key, &sha256) {
+                let entry = file::describe(&standing, key, path, sha256)?;
+                whole.extend(entry.map(|entry| (place, entry)));
+            }
+        }
+        let look = match (whole.pop(), whole.is_empty()) {
+            (Some((place, entry)), true) => {
+                files.remove(place);
+                self.remember(key, &entry)?;
+                Look {
+                    found: Ok(entry),
+                    strays: files,
+                }
+            }
+            (None, _) if files.is_empty() => self.wrong(key, key.folder(), "has no file".into())?,
+            (None, _) => self.wrong(key, files.remove(0), "does not hold what was written".into())?,
+            (Some(_), false) => self.wrong(key, key.folder(), "holds several files".into())?,
+        };
+        Ok(Some(look))
+    }
+
+    fn wrong(&self, key: &PartitionKey, path: PathBuf, what: String) -> Result<Look> {
+        Ok(Look {
+            found: Err(Wrong { path, what }),
+            strays: self.all_files(key)?,
+        })
+    }
+
+    /// Everything that stands for a partition, its entry too, from the table's folder on.
+    pub(crate) fn all_files(&self, key: &PartitionKey) -> Result<Vec<PathBuf>> {
+        let mut files = self.data_files(key)?;
+        let entry = self.entry_path(key);
+        files.extend(entry.strip_prefix(&self.out).ok().map(Into::into));
+        Ok(files)
+    }
+
+    /// What readers of a partition would open, from the table's folder on.
+    fn data_files(&self, key: &PartitionKey) -> Result<Vec<PathBuf>> {
+        let folder = key.folder();
+        let names = store::names(&self.out.join(&folder))?;
+        let seen = names.iter().filter(|name| !name.starts_with(['.', '_']));
+        Ok(seen.map(|name| folder.join(name)).collect())
+    }
+
+    /// Moves a file, told from the table's folder on, to `_export/damaged/`; nothing that a user may miss is ever
+    /// deleted. One that is not there is as good.
+    ///
+    /// # Errors
+    /// Where the system refuses.
+    pub fn set_aside(&self, path: &Path) -> Result<()> {
+        let own = path.strip_prefix(OWN_FOLDER).ok();
+        let aside = self.own_folder().join("damaged").join(own.unwrap_or(path));
+        let path = self.out.join(path);
+        store::set_aside(&path, &aside)?;
+        if let (None, Some(folder)) = (own, path.parent()) {
+            // a partition is never an empty folder; one that is not empty stays
+            let _ = fs::remove_dir(folder);
+        }
+        Ok(())
+    }
+}
+
+/// Whether the file lies in the partition's folder and bears the beginning of its hash in its name.
+fn is_named_as_it_should(entry: &Entry, key: &PartitionKey) -> bool {
+    entry.path == name(key, &entry.sha256)
+}
+
+/// The file of a partition whose content has this hash, from the table's folder on.
+fn name(key: &PartitionKey, sha256: &str) -> PathBuf {
+    key.folder().join(file::name(sha256))
+}
