@@ -47,16 +47,11 @@ impl Connection {
     /// Whether requests do not leave this machine.
     #[must_use]
     pub fn is_local(&self) -> bool {
-        match self.base_url.host() {
-            Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
-            Some(Host::Ipv4(address)) => address.is_loopback(),
-            Some(Host::Ipv6(address)) => address.is_loopback(),
-            None => false,
-        }
+        is_local(&self.base_url)
     }
 
-    /// Connections that are kept and reused. Proxies come from the environment; one that is meant for the
-    /// network does not get what stays on this machine.
+    /// Connections that are kept and reused. Proxies come from the environment; one on another machine does not
+    /// get what stays on this one.
     pub(super) fn open(&self) -> reqwest::Result<reqwest::Client> {
         // a second call finds the provider installed already, which is as good
         let _ = rustls::crypto::ring::default_provider().install_default();
@@ -65,10 +60,38 @@ impl Connection {
             .redirect(same_origin())
             .connect_timeout(Duration::from_secs(15))
             .tcp_nodelay(true);
-        if self.is_local() {
+        if self.is_local() && !PROXIES.iter().all(|variable| is_unset_or_local(variable)) {
             builder = builder.no_proxy();
         }
         builder.build()
+    }
+}
+
+/// The variables that name proxies.
+const PROXIES: [&str; 6] = [
+    "http_proxy",
+    "HTTP_PROXY",
+    "https_proxy",
+    "HTTPS_PROXY",
+    "all_proxy",
+    "ALL_PROXY",
+];
+
+fn is_unset_or_local(variable: &str) -> bool {
+    let Ok(proxy) = std::env::var(variable) else {
+        return true;
+    };
+    let url = Url::parse(&proxy).ok().filter(Url::has_host);
+    let url = url.or_else(|| Url::parse(&format!("http://{proxy}")).ok());
+    proxy.is_empty() || url.is_some_and(|url| is_local(&url))
+}
+
+fn is_local(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
     }
 }
 

@@ -10,7 +10,7 @@ use url::Url;
 use super::args::{ApiArgs, Told};
 use super::{bar, exit_code, export, told};
 use crate::error::{Error, Result};
-use crate::export::check_asking;
+use crate::export::{DEFAULT_BASE_URL, check_asking};
 use crate::fetch::Stop;
 use crate::table::{OWN_FOLDER, Settings};
 use crate::verify::{AskAgain, Finding, Report, verify};
@@ -100,6 +100,19 @@ fn ask_again(args: &VerifyArgs) -> Result<Option<AskAgain>> {
         api.base_url = Some(url);
     }
     let connection = export::connection(&api)?;
+    // the key goes to no address that only a file names, but the vendor's and this machine's own
+    if args.api.base_url.is_none() && settings.base_url != DEFAULT_BASE_URL && !connection.is_local() {
+        return Err(Error::Usage {
+            what: format!(
+                "the table came from {}, not from the vendor's address",
+                settings.base_url
+            ),
+            hint: format!(
+                "give --base-url {} if you trust it with the key",
+                settings.base_url
+            ),
+        });
+    }
     check_asking(
         &connection,
         api.requests_per_second,

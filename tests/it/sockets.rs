@@ -153,19 +153,24 @@ fn no_proxy_names_what_is_reached_directly() {
 }
 
 #[test]
-fn invariant_7_a_proxy_does_not_get_what_stays_on_this_machine() {
+fn invariant_7_a_proxy_elsewhere_does_not_get_what_stays_on_this_machine() {
     let world = World::new(small());
     let server = Scripted::start(one_conversation(&world));
     let proxy = Scripted::start(one_conversation(&world));
     let port = server.address.port();
     for (lake, host) in [("by-address", "127.0.0.1"), ("by-name", "localhost")] {
-        let mut export = conversations(&world, &format!("http://{host}:{port}")).to(lake);
-        for variable in ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"] {
-            export = export.env(variable, &proxy.url());
+        let export = conversations(&world, &format!("http://{host}:{port}"));
+        for variable in ["HTTP_PROXY", "ALL_PROXY"] {
+            // an address that is nobody's, by the rules of the internet
+            let elsewhere = export.clone().env(variable, "http://192.0.2.1:3128");
+            elsewhere.to(&format!("{lake}-{variable}")).run().ok();
         }
-        export.run().ok();
+        assert!(proxy.connections() == 0 && server.connections() > 0);
     }
-    assert!(proxy.connections() == 0 && server.connections() > 0);
+    // one on this machine is as near
+    let near = conversations(&world, &server.url()).env("HTTP_PROXY", &proxy.url());
+    near.to("near").run().ok();
+    assert!(proxy.connections() > 0);
 }
 
 #[test]
