@@ -29,7 +29,7 @@ const PEACE: Duration = Duration::from_secs(15);
 const LONGEST_PEACE: Duration = Duration::from_secs(240);
 /// So often the pace eases without a while of peace between. A server that goes on refusing has other reasons
 /// than the pace, and gets its pauses only.
-const MOST_EASED: u32 = 6;
+const MOST_EASED: u32 = 8;
 /// Requests a second that a server without a limit is thought to bear at least when it refuses the first time.
 const UNKNOWN: f64 = 10.0;
 /// However much is refused, a request goes this often.
@@ -51,10 +51,10 @@ impl Sent {
     /// The interval that the server may be thought to bear, if it refused this one and none before it.
     ///
     /// Whoever counts by the second says so at once, having taken as many as it bears. Yet where calendar seconds
-    /// count, the last second may have had a share of two of them: a third comes off at least. And others may
-    /// have had a share of what it bears: more than half does not come off. Whoever says so later had a second's
-    /// worth to spare at first (a token bucket), and that is spent.
-    fn bearable(&self) -> Duration {
+    /// count, the last second may have had a share of two of them: a third comes off at least, or less where the
+    /// pace was eased just now. And others may have had a share of what it bears: more than half does not come
+    /// off. Whoever says so later had a second's worth to spare at first (a token bucket), and that is spent.
+    fn bearable(&self, again: bool) -> Duration {
         let lately = f64::from(self.lately);
         let pace = if self.interval.is_zero() {
             lately.max(UNKNOWN) * 1.5
@@ -62,7 +62,8 @@ impl Sent {
             1.0 / self.interval.as_secs_f64()
         };
         let bearable = if self.busy.0 < SOON {
-            (lately / HAIR).clamp(pace / 2.0, pace / 1.5)
+            let most = if again { pace / 1.15 } else { pace / 1.5 };
+            (lately / HAIR).clamp(pace / 2.0, most)
         } else {
             let steady = f64::from(self.busy.1) / (self.busy.0 + SECOND).as_secs_f64();
             // no way of counting takes more than twice in one second what it bears
@@ -200,10 +201,10 @@ impl Pace {
                 (sent.interval.mul_f64(STEP), Change::Down)
             }
             Some((_, Change::Down)) => (sent.interval.mul_f64(STEP), Change::Down),
-            Some((_, Change::Eased)) => (sent.bearable(), Change::Eased),
+            Some((_, Change::Eased)) => (sent.bearable(true), Change::Eased),
             None => {
                 self.peace = PEACE;
-                (sent.bearable(), Change::Eased)
+                (sent.bearable(false), Change::Eased)
             }
         };
         self.eased = match last {

@@ -103,8 +103,11 @@ impl Server {
         let whole = Duration::from_secs(wait.as_secs() + u64::from(wait.subsec_nanos() > 0));
         Err(match self.rule.retry_after {
             RetryAfter::Seconds => Some(whole),
-            // the date's next whole second, read against a date that has whole seconds only
-            RetryAfter::Date => Some(whole + SECOND),
+            // a date names whole seconds: the next one
+            RetryAfter::Date => {
+                let at = (now + whole).as_secs() + 1;
+                Some(Duration::from_secs(at) - now)
+            }
             RetryAfter::Missing => None,
         })
     }
@@ -223,8 +226,9 @@ async fn a_server_that_bears_2_of_3() {
 async fn other_limits_are_found_too() {
     // nearest to the limit the first guess, a third off, is farthest from the truth
     for (asked, bears, most) in [
-        (30.0, 28.0, 1.4),
-        (30.0, 25.0, 1.35),
+        (30.0, 28.0, 1.35),
+        (30.0, 25.0, 1.25),
+        (30.0, 19.0, 1.25),
         (30.0, 15.0, 1.25),
         (30.0, 10.0, 1.25),
         (30.0, 5.0, 1.25),
