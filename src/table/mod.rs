@@ -281,9 +281,11 @@ impl Table {
         store::create_folder(&folder)?;
         let unnamed = folder.join("part.parquet");
         let written = file::write(&unnamed, key, &batches, &merged.rows)?;
+        store::step("data-file-written");
         let name = file::name(&written.sha256);
         std::fs::rename(&unnamed, folder.join(&name)).map_err(Error::io("rename", &unnamed))?;
         store::sync_folder(&folder)?;
+        store::step("partition-staged");
         let (first, last) = merge::time_bounds(key.dataset, &batches, &merged.rows);
         let entry = Entry {
             path: key.folder().join(&name),
@@ -315,7 +317,10 @@ impl Table {
             store::exchange_folders(&staging, &live)?;
         }
         self.remember(key, entry)?;
-        store::remove_folder(&staging)
+        store::step("entry-written");
+        store::remove_folder(&staging)?;
+        store::step("partition-published");
+        Ok(())
     }
 
     /// Writes down what is known of a partition.
@@ -330,7 +335,9 @@ impl Table {
     /// # Errors
     /// Where the system refuses.
     pub fn sweep(&self) -> Result<()> {
-        store::remove_folder(&self.own_folder().join("staging"))
+        store::remove_folder(&self.own_folder().join("staging"))?;
+        store::step("swept");
+        store::remove_unfinished(&self.own_folder())
     }
 
     fn staging(&self, key: &PartitionKey) -> PathBuf {

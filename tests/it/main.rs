@@ -4,10 +4,13 @@
 #![allow(clippy::expect_used, clippy::unwrap_used, missing_docs)]
 
 mod attempts;
+mod chance;
 mod damage;
 mod doctor;
 mod duck;
+mod killed;
 mod lake;
+mod left;
 mod mended;
 mod odd;
 mod open;

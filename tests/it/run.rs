@@ -189,6 +189,12 @@ impl Running {
         kill_process(Pid::from_child(self.child.as_ref().unwrap()), signal).unwrap();
     }
 
+    /// Kills it, if it still runs.
+    pub(crate) fn kill(&self) {
+        // not waited for yet, so the id is still its own
+        let _ = kill_process(Pid::from_child(self.child.as_ref().unwrap()), Signal::KILL);
+    }
+
     fn ended(&mut self) -> Option<ExitStatus> {
         self.child.as_mut().unwrap().try_wait().unwrap()
     }

@@ -18,23 +18,46 @@ const ENOUGH_EVIDENCE: usize = 1_000;
 const ENOUGH_POINTS: f64 = 10.0;
 
 impl Scheduler {
-    /// Brings everything that is derived up to date.
+    /// Brings everything that is derived up to date, and gives up what is no longer worth going on with.
     pub(super) fn settle(&mut self) {
-        self.update_mode();
+        self.derive();
         match self.mode {
             Mode::Ordered(order) => {
-                self.count_ordered(order);
-                self.update_seams(order);
                 // Nothing is left to ask in this order, and yet not all is proven.
                 if self.in_flight == 0 && !self.is_done() && self.plan().is_none() {
                     self.order_falls(order);
                 }
             }
-            Mode::Unordered => {
-                self.count_unordered();
-                self.give_up_the_too_long();
-            }
+            Mode::Unordered => self.give_up_the_too_long(),
             Mode::Unknown => {}
+        }
+    }
+
+    /// Brings everything that is derived up to date.
+    pub(super) fn derive(&mut self) {
+        self.update_mode();
+        match self.mode {
+            Mode::Ordered(order) => {
+                self.count_ordered(order);
+                self.update_seams(order);
+            }
+            Mode::Unordered => self.count_unordered(),
+            Mode::Unknown => {}
+        }
+    }
+
+    /// Gives up what an earlier run had given up: where records come in no order, windows are only ever shared
+    /// out of what no chain claims, so a chain that began within another one took its place.
+    pub(super) fn drop_the_given_up(&mut self) {
+        if self.mode != Mode::Unordered || self.order_fell {
+            return;
+        }
+        for at in 0..self.chains.len() {
+            let covers = self.chains[at].covers;
+            let mut later = self.chains[at + 1..].iter();
+            if self.chains[at].is_open() && later.any(|chain| !chain.covers.intersect(covers).is_empty()) {
+                self.chains[at].drop_it();
+            }
         }
     }
 
