@@ -82,13 +82,13 @@ fn encode<W: Write + Send>(
     rows: &[RowRef],
 ) -> Result<(W, Written)> {
     let failed = |source: ParquetError| Error::parquet("write", path)(source);
-    let output = Hashing {
+    let mut output = Hashing {
         inner: output,
         sha256: Sha256::new(),
         bytes: 0,
     };
     let mut writer =
-        ArrowWriter::try_new(output, key.dataset.schema(), Some(properties(key)?)).map_err(failed)?;
+        ArrowWriter::try_new(&mut output, key.dataset.schema(), Some(properties(key)?)).map_err(failed)?;
     let batches: Vec<&RecordBatch> = batches.iter().collect();
     let mut ids = Sha256::new();
     let mut places = Vec::with_capacity(GATHERED_ROWS);
@@ -99,7 +99,8 @@ fn encode<W: Write + Send>(
         add_ids(&mut ids, &gathered);
         writer.write(&gathered).map_err(failed)?;
     }
-    let output = writer.into_inner().map_err(failed)?;
+    // `into_inner` would turn an error of the system, such as a full disk, into mere text
+    writer.close().map_err(failed)?;
     let written = Written {
         bytes: output.bytes,
         sha256: hex(&output.sha256.finalize()),

@@ -84,7 +84,7 @@ fn invariant_1_killed_at_random_moments_an_export_loses_nothing_and_hardly_asks_
 
 /// Kills exports into one lake after another until there were so many kills, and looks at each lake.
 fn disturb(order: Order, cursor: CursorKind, kills: u64, mut chance: Chance) -> Vec<Disturbed> {
-    let world = World::new(Options {
+    let world = World::in_memory(Options {
         order,
         cursor,
         conversations: 1_200,

@@ -87,6 +87,12 @@ impl Left {
         }
     }
 
+    /// It has this file with this checksum.
+    #[track_caller]
+    pub(crate) fn holds(&self, file: &str, hash: &str) {
+        assert_eq!(self.files.get(file).map(String::as_str), Some(hash), "{file}");
+    }
+
     /// A number of the accounts, over all datasets.
     pub(crate) fn total(&self, of: fn(&Account) -> u64) -> u64 {
         self.accounts.values().map(of).sum()

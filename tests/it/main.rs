@@ -6,6 +6,7 @@
 mod attempts;
 mod chance;
 mod damage;
+mod disk;
 mod doctor;
 mod duck;
 mod killed;
@@ -19,6 +20,7 @@ mod pieces;
 mod plan;
 mod proof;
 mod proof_live;
+mod readers;
 mod rebuilt;
 mod refetched;
 mod refused;

@@ -25,7 +25,10 @@ impl Scheduler {
             Mode::Ordered(order) => {
                 // Nothing is left to ask in this order, and yet not all is proven.
                 if self.in_flight == 0 && !self.is_done() && self.plan().is_none() {
-                    self.order_falls(order);
+                    match self.nearest_evidence(order) {
+                        Some(at) => self.chains[at].seam = Seam::Open,
+                        None => self.order_falls(order),
+                    }
                 }
             }
             Mode::Unordered => self.give_up_the_too_long(),
@@ -129,8 +132,8 @@ impl Scheduler {
             .any(|other| other.begin(order) == boundary && other.head_grows())
     }
 
-    /// A chain that was cut is proven by a chain that is: back from those that met the null cursor.
-    fn update_proven(&mut self, order: Order) {
+    /// Whether too little was drained to call an order proven.
+    fn lacks_evidence(&self) -> bool {
         let records = |which: fn(&Chain) -> bool| -> usize {
             self.chains
                 .iter()
@@ -140,9 +143,25 @@ impl Scheduler {
         };
         let drained = records(|chain| chain.state == State::Ended);
         let joined = records(|chain| matches!(chain.seam, Seam::Joined(_)));
-        if !self.belief.filters(order.field)
-            || drained < (joined / EVIDENCE).clamp(LEAST_EVIDENCE, ENOUGH_EVIDENCE)
-        {
+        drained < (joined / EVIDENCE).clamp(LEAST_EVIDENCE, ENOUGH_EVIDENCE)
+    }
+
+    /// Where nothing but evidence lacks: the chain cut short that has the least way to its null cursor. To drain
+    /// it costs less than to let the order fall, which would drain them all.
+    fn nearest_evidence(&self, order: Order) -> Option<usize> {
+        let way = |at: &usize| {
+            let chain = &self.chains[*at];
+            self.pages_in(order.along(Window::new(chain.reached(order), order.along(chain.covers).end)))
+        };
+        (0..self.chains.len())
+            .filter(|at| self.chains[*at].is_open() && matches!(self.chains[*at].seam, Seam::Joined(_)))
+            .min_by(|a, b| way(a).total_cmp(&way(b)))
+            .filter(|_| self.lacks_evidence())
+    }
+
+    /// A chain that was cut is proven by a chain that is: back from those that met the null cursor.
+    fn update_proven(&mut self, order: Order) {
+        if !self.belief.filters(order.field) || self.lacks_evidence() {
             return;
         }
         let mut sound: Vec<bool> = self
