@@ -159,19 +159,18 @@ impl<W: Write + Send> Writer<W> {
     }
 }
 
-/// The values of one column of a file that holds times, without nulls.
-pub(crate) fn times(path: &Path, column: usize) -> Result<Vec<i64>> {
+/// Tells each value of a column that holds times, but nulls.
+pub(crate) fn each_time(path: &Path, column: usize, mut told: impl FnMut(i64)) -> Result<()> {
     let file = File::open(path).map_err(Error::io("open", path))?;
     let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(Error::parquet("read", path))?;
     let only = ProjectionMask::roots(builder.parquet_schema(), [column]);
     let reader = builder.with_projection(only).build();
-    let mut times = Vec::new();
     for batch in reader.map_err(Error::parquet("read", path))? {
         let batch = batch.map_err(|error| Error::parquet("read", path)(error.into()))?;
-        let column = batch.column(0).as_primitive::<TimestampMicrosecondType>();
-        times.extend(column.iter().flatten());
+        let times = batch.column(0).as_primitive::<TimestampMicrosecondType>();
+        times.iter().flatten().for_each(&mut told);
     }
-    Ok(times)
+    Ok(())
 }
 
 /// All rows of a file, in batches.

@@ -32,14 +32,14 @@ pub(crate) struct Slices<'a> {
 }
 
 impl Table {
-    /// The times of all rows that a partition holds.
+    /// Tells the time of each row that a partition holds.
     ///
     /// # Errors
     /// As [`Table::rows`].
-    pub(crate) fn times(&self, key: &PartitionKey) -> Result<Vec<i64>> {
+    pub(crate) fn each_time(&self, key: &PartitionKey, told: impl FnMut(i64)) -> Result<()> {
         let file = self.data_file(key)?;
-        file.map_or(Ok(Vec::new()), |path| {
-            file::times(&path, key.dataset.time_column())
+        file.map_or(Ok(()), |path| {
+            file::each_time(&path, key.dataset.time_column(), told)
         })
     }
 
@@ -145,5 +145,106 @@ impl Held {
                 return Ok(before);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dataset::{Dataset, decode};
+    use crate::table::{Day, SCHEMA_VERSION, Settings};
+
+    /// So many rows of the one day, the given number apart in time, the first one so many seconds into the day.
+    fn page(ids: std::ops::Range<u32>, seconds: impl Fn(u32) -> u32) -> (RecordBatch, Vec<RowRef>) {
+        let records: Vec<String> = ids
+            .map(|id| {
+                let (time, text) = (1_696_118_400 + seconds(id), "x".repeat(id as usize % 50));
+                format!(r#"{{"_id":"m{id}","time":{time},"type":"Bot","userInput":"{text}"}}"#)
+            })
+            .collect();
+        let body = format!(r#"{{"data":[{}],"cursor":null}}"#, records.join(","));
+        let batch = decode(Dataset::Messages, body.as_bytes()).unwrap().batch;
+        let rows = (0..u32::try_from(batch.num_rows()).unwrap()).map(|row| RowRef { batch: 0, row });
+        let rows = rows.collect();
+        (batch, rows)
+    }
+
+    fn table(folder: &std::path::Path) -> (Table, PartitionKey) {
+        let settings = Settings {
+            schema_version: SCHEMA_VERSION,
+            base_url: "https://api.example.com".into(),
+            timezone: "UTC".into(),
+        };
+        let key = PartitionKey {
+            dataset: Dataset::Messages,
+            bot: "r3".into(),
+            day: Day(Some(jiff::civil::date(2023, 10, 1))),
+        };
+        (Table::open(folder, settings).unwrap(), key)
+    }
+
+    const DAY: i64 = 1_696_118_400_000_000;
+
+    /// Stages a page in slices that end at these seconds of the day.
+    fn in_slices(
+        table: &Table,
+        key: &PartitionKey,
+        page: &(RecordBatch, Vec<RowRef>),
+        ends: &[i64],
+    ) -> Option<Staged> {
+        let mut slices = table.slices(key).unwrap();
+        let times = page.0.column(key.dataset.time_column());
+        let times = times.as_primitive::<TimestampMicrosecondType>();
+        let mut begin = i64::MIN;
+        for end in ends
+            .iter()
+            .map(|second| DAY + second * 1_000_000)
+            .chain([i64::MAX])
+        {
+            let within = |at: &&RowRef| (begin..end).contains(&times.value(at.row as usize));
+            let rows: Vec<RowRef> = page.1.iter().filter(within).copied().collect();
+            if !slices.add(end, std::slice::from_ref(&page.0), &rows).unwrap() {
+                return None;
+            }
+            begin = end;
+        }
+        Some(slices.finish().unwrap())
+    }
+
+    #[test]
+    fn invariant_8_slices_give_the_same_bytes_as_the_whole() {
+        let folders = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+        let [(whole, key), (sliced, _)] = folders.each_ref().map(|folder| table(folder.path()));
+        // the second page brings half of the first one again, and more rows between its rows
+        let spread = |id: u32| id * 7919 % 80_000;
+        for (ids, ends) in [
+            (0..5_000, vec![1, 10_000, 10_001, 60_000]),
+            (2_500..9_000, vec![30_000, 30_000]),
+        ] {
+            let page = page(ids, spread);
+            let expected = whole.stage(&key, std::slice::from_ref(&page.0), &page.1).unwrap();
+            let staged = in_slices(&sliced, &key, &page, &ends).unwrap();
+            assert_eq!(staged.entry, expected.entry);
+            assert_eq!(staged.effect, expected.effect);
+            whole.publish(&key, &expected.entry).unwrap();
+            sliced.publish(&key, &staged.entry).unwrap();
+            let again = in_slices(&sliced, &key, &page, &ends).unwrap();
+            assert!(!again.replaces, "nothing is new");
+            assert_eq!(again.entry, expected.entry);
+        }
+    }
+
+    #[test]
+    fn invariant_4_an_id_in_two_slices_is_noticed() {
+        let folder = tempfile::tempdir().unwrap();
+        let (table, key) = table(folder.path());
+        let first = page(0..100, |id| id);
+        let staged = table
+            .stage(&key, std::slice::from_ref(&first.0), &first.1)
+            .unwrap();
+        table.publish(&key, &staged.entry).unwrap();
+        let moved = page(0..1, |_| 5_000);
+        assert!(in_slices(&table, &key, &moved, &[1_000]).is_none());
+        assert!(in_slices(&table, &key, &moved, &[6_000]).is_some());
     }
 }

@@ -27,6 +27,7 @@ mod refused;
 mod resumed;
 mod run;
 mod scripted;
+mod soak;
 mod sockets;
 mod status;
 mod whole;
