@@ -3,7 +3,7 @@
 PYTHON := .venv/bin/python
 CARGO ?= cargo
 
-.PHONY: build demo test lint venv bench clean
+.PHONY: build demo test lint venv bench soak clean
 
 build:
 	$(CARGO) build --release --locked
@@ -27,6 +27,10 @@ venv: .venv/ready
 	python3 -m venv .venv
 	$(PYTHON) -m pip install --quiet --disable-pip-version-check -r tests/requirements.txt
 	touch $@
+
+# memory over a range of 10 and of 100 days, side by side: takes minutes
+soak: venv
+	$(CARGO) test --release --locked --test it soak -- --ignored --nocapture
 
 bench:
 	$(CARGO) bench --locked

@@ -50,6 +50,7 @@ impl Commit {
         let intent = path(&table.own_folder());
         let json = serde_json::to_vec(self).map_err(|error| Error::Internal(error.to_string()))?;
         store::write_atomically(&intent, &json)?;
+        store::step("intent-written");
         self.apply(table, spool, &intent)
     }
 
@@ -101,14 +102,19 @@ impl Commit {
         for (key, entry) in &self.partitions {
             table.publish(key, entry)?;
         }
+        store::step("partitions-published");
         self.ledger.save(&table.own_folder())?;
+        store::step("ledger-saved");
         let pages = self.pages.iter().copied();
         if self.keeps_pages {
             spool.keep(pages)?;
         } else {
             spool.remove(pages)?;
         }
-        store::remove_file(intent)
+        store::step("pages-removed");
+        store::remove_file(intent)?;
+        store::step("intent-removed");
+        Ok(())
     }
 }
 

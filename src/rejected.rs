@@ -97,7 +97,9 @@ impl RejectedRecords {
             .append(true)
             .open(&self.path)
             .and_then(|mut file| file.write_all(&lines).and_then(|()| file.sync_all()))
-            .map_err(Error::io("write", &self.path))
+            .map_err(Error::io("write", &self.path))?;
+        store::step("rejected-kept");
+        Ok(())
     }
 
     /// Distinct records that are kept, of all runs.

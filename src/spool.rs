@@ -97,6 +97,7 @@ impl Spool {
         let path = self.path(header.sequence);
         let content = encode(&header, body).map_err(Error::io("compress the page", &path))?;
         store::write_atomically(&path, &content)?;
+        store::step("page-kept");
         Ok(header)
     }
 
@@ -138,9 +139,11 @@ impl Spool {
     /// # Errors
     /// Where a file cannot be removed.
     pub fn remove(&self, sequences: impl IntoIterator<Item = u64>) -> Result<()> {
-        sequences
-            .into_iter()
-            .try_for_each(|sequence| store::remove_file(&self.path(sequence)))
+        for sequence in sequences {
+            store::remove_file(&self.path(sequence))?;
+            store::step("page-removed");
+        }
+        Ok(())
     }
 
     /// Takes pages out of the spool and keeps them beside it; those that are gone already are passed over.

@@ -21,19 +21,23 @@ pub(crate) fn write_atomically(path: &Path, content: &[u8]) -> Result<()> {
         let mut file = File::create(&unfinished)?;
         file.write_all(content)?;
         file.sync_all()?;
+        step("file-written");
         fs::rename(&unfinished, path)
     })();
     if written.is_err() {
         let _ = fs::remove_file(&unfinished);
     }
     written.map_err(Error::io("write", path))?;
+    step("file-renamed");
     sync_folder(folder)
 }
+
+const UNFINISHED: &str = ".tmp";
 
 /// A name beside `path` that every reader passes over.
 fn unfinished(path: &Path) -> PathBuf {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    path.with_file_name(format!(".{name}.tmp"))
+    path.with_file_name(format!(".{name}{UNFINISHED}"))
 }
 
 /// Makes a folder and those above it; their names are durable when this returns.
@@ -88,6 +92,7 @@ pub(crate) fn exchange_folders(new: &Path, live: &Path) -> Result<()> {
             Err(error) => return Err(failed(error.into())),
         }
     }
+    step("partition-exchanged");
     sync_folder(parent(live))
 }
 
@@ -119,6 +124,22 @@ pub(crate) fn set_aside(path: &Path, aside: &Path) -> Result<()> {
 /// its content, no program can set it.
 pub(crate) fn changed(about: &fs::Metadata) -> i128 {
     i128::from(about.ctime()) * 1_000_000_000 + i128::from(about.ctime_nsec())
+}
+
+/// Removes what a crash left of [`write_atomically`] in a folder and those below it.
+///
+/// # Errors
+/// Where the system refuses.
+pub(crate) fn remove_unfinished(folder: &Path) -> Result<()> {
+    for name in names(folder)? {
+        let path = folder.join(&name);
+        if path.is_dir() {
+            remove_unfinished(&path)?;
+        } else if name.starts_with('.') && name.ends_with(UNFINISHED) {
+            remove_file(&path)?;
+        }
+    }
+    Ok(())
 }
 
 /// Removes a folder with all that is in it; one that is not there is as good.
@@ -188,6 +209,33 @@ fn parent(path: &Path) -> &Path {
     match path.parent() {
         Some(above) if !above.as_os_str().is_empty() => above,
         _ => Path::new("."),
+    }
+}
+
+/// A step on the way of data to the disk is done. Here tests have the process killed, to see that the next run
+/// mends whatever is left: `tests/it/killed.rs` finds every call of this and kills at each. Builds that are
+/// handed out hold nothing of it.
+#[cfg(not(debug_assertions))]
+#[inline(always)]
+pub(crate) fn step(_name: &'static str) {}
+
+/// The same in builds for tests: `CONVERSE_EXPORT_TEST_KILL_AT=step:n` ends the process when it comes to this
+/// step for the n-th time, as hard as `kill -9`.
+#[cfg(debug_assertions)]
+pub(crate) fn step(name: &'static str) {
+    use std::sync::LazyLock;
+    use std::sync::atomic::{AtomicU64, Ordering};
+    static LAST: LazyLock<Option<(String, u64)>> = LazyLock::new(|| {
+        let last = std::env::var("CONVERSE_EXPORT_TEST_KILL_AT").ok()?;
+        let (step, time) = last.split_once(':')?;
+        Some((step.to_owned(), time.parse().ok()?))
+    });
+    static TIMES: AtomicU64 = AtomicU64::new(0);
+    if let Some((step, time)) = &*LAST
+        && step == name
+        && TIMES.fetch_add(1, Ordering::Relaxed) + 1 == *time
+    {
+        let _ = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL);
     }
 }
 

@@ -13,6 +13,7 @@ mod told;
 mod verify;
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Parser;
 
@@ -84,6 +85,9 @@ fn listen() -> Stop {
     stop
 }
 
+/// So long a run that was told to stop may take to end by itself.
+const STOPS_WITHIN: Duration = Duration::from_millis(1900);
+
 #[cfg(unix)]
 async fn stop_on_signals(stopper: &Stopper) {
     use tokio::signal::unix::{SignalKind, signal};
@@ -92,23 +96,25 @@ async fn stop_on_signals(stopper: &Stopper) {
     else {
         return;
     };
-    loop {
+    let mut next = async || {
         tokio::select! {
             _ = interrupt.recv() => {}
             _ = terminate.recv() => TERMINATED.store(true, std::sync::atomic::Ordering::Relaxed),
         }
-        if stopper.stop() {
-            std::process::exit(i32::from(interrupted_code()));
-        }
-        tracing::warn!("stopping: what was answered is kept; once more stops at once");
-    }
+    };
+    next().await;
+    stopper.stop();
+    tracing::warn!("stopping: what was answered is kept; once more stops at once");
+    // whatever is still at work then can be left in the middle, as in a crash: the next run mends it
+    let _ = tokio::time::timeout(STOPS_WITHIN, next()).await;
+    std::process::exit(i32::from(interrupted_code()));
 }
 
 #[cfg(not(unix))]
 async fn stop_on_signals(stopper: &Stopper) {
-    while tokio::signal::ctrl_c().await.is_ok() {
-        if stopper.stop() {
-            std::process::exit(i32::from(interrupted_code()));
-        }
+    if tokio::signal::ctrl_c().await.is_ok() {
+        stopper.stop();
+        let _ = tokio::time::timeout(STOPS_WITHIN, tokio::signal::ctrl_c()).await;
+        std::process::exit(i32::from(interrupted_code()));
     }
 }

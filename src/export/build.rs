@@ -1,6 +1,7 @@
 //! From kept pages to committed partitions: which days can be built, from which pages, and what that completes.
 
 mod decode;
+mod slices;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -24,8 +25,8 @@ use crate::window::{Window, Windows};
 use decode::DecodedPage;
 pub(super) use decode::is_outside;
 
-/// Records decoded at a time: what bounds the memory of building, beside the largest partition.
-const GROUP_RECORDS: u64 = 150_000;
+/// Records in memory at a time: a group of days holds no more, and a day that does is built in slices.
+const GROUP_RECORDS: u64 = 30_000;
 
 /// So many are built as soon as there is nothing else to do, so that little is left for the end.
 const IDLE_RECORDS: u64 = 20_000;
@@ -214,7 +215,7 @@ impl<'a> Build<'a> {
             let mut records = 0;
             let fits = |day: &&Day| {
                 let before = records;
-                records += self.waiting.get(*day).map_or(0, |waiting| waiting.records);
+                records += self.weight(**day, ledger);
                 before == 0 || records <= GROUP_RECORDS
             };
             let (group, later) = rest.split_at(rest.iter().take_while(fits).count());
@@ -224,7 +225,16 @@ impl<'a> Build<'a> {
         Ok(())
     }
 
+    /// Records that building a day takes into memory: those that wait and those that its partition holds.
+    fn weight(&self, day: Day, ledger: &Ledger) -> u64 {
+        let account = ledger.known(self.dataset.name(), &self.bot);
+        let held = account.and_then(|account| account.partitions.get(&day));
+        let waiting = self.waiting.get(&day);
+        held.map_or(0, |held| held.rows) + waiting.map_or(0, |waiting| waiting.records)
+    }
+
     fn build_group(&mut self, days: &[Day], ledger: &mut Ledger) -> Result<()> {
+        let large = matches!(days, [day] if self.weight(*day, ledger) > GROUP_RECORDS);
         let mut wanted: BTreeMap<Day, BTreeSet<u64>> = BTreeMap::new();
         let mut expected = 0;
         for day in days {
@@ -233,38 +243,17 @@ impl<'a> Build<'a> {
                 wanted.insert(*day, waiting.pages);
             }
         }
-        let pages: BTreeSet<u64> = wanted.values().flatten().copied().collect();
-        let pages: Vec<u64> = pages.into_iter().collect();
-        let decoded = pages
-            .par_iter()
-            .map(|page| self.decode(*page, &wanted))
-            .collect::<Result<Vec<DecodedPage>>>()?;
-        for page in &decoded {
-            self.rejected.keep(&page.rejected)?;
-            self.tally.outside += page.outside;
-        }
-        let batches: Vec<RecordBatch> = decoded.iter().map(|page| page.batch.clone()).collect();
-        let staged = wanted
-            .par_iter()
-            .filter_map(|(day, _)| {
-                let rows: Vec<RowRef> = (0..)
-                    .zip(&decoded)
-                    .flat_map(|(batch, page)| {
-                        let rows = page.rows.get(day).map_or(&[][..], Vec::as_slice);
-                        rows.iter().map(move |row| RowRef { batch, row: *row })
-                    })
-                    .collect();
-                let key = PartitionKey {
-                    dataset: self.dataset,
-                    bot: self.bot.clone(),
-                    day: *day,
-                };
-                (!rows.is_empty()).then(|| self.table.stage(&key, &batches, &rows))
-            })
-            .collect::<Result<Vec<Staged>>>()?;
+        let in_slices = match wanted.first_key_value() {
+            Some((day, pages)) if large => self.stage_in_slices(*day, pages)?,
+            _ => None,
+        };
+        let (staged, outside) = match in_slices {
+            Some((staged, outside)) => (vec![staged], outside),
+            None => self.stage(&wanted)?,
+        };
+        self.tally.outside += outside;
 
         let placed = staged.iter().map(|staged| staged.effect.records()).sum::<u64>();
-        let outside = decoded.iter().map(|page| page.outside).sum::<u64>();
         if placed + outside != expected {
             // invariant 5, before anything is published: better no table than one that lacks a record
             return Err(Error::Internal(format!(
@@ -288,6 +277,43 @@ impl<'a> Build<'a> {
             }
         }
         self.commit(&staged, ledger, false)
+    }
+
+    /// Stages the next versions of days, all at once; says, too, how many records lay outside the range.
+    fn stage(&mut self, wanted: &BTreeMap<Day, BTreeSet<u64>>) -> Result<(Vec<Staged>, u64)> {
+        let pages: BTreeSet<u64> = wanted.values().flatten().copied().collect();
+        let pages: Vec<u64> = pages.into_iter().collect();
+        let decoded = pages
+            .par_iter()
+            .map(|page| self.decode(*page, wanted))
+            .collect::<Result<Vec<DecodedPage>>>()?;
+        for page in &decoded {
+            self.rejected.keep(&page.rejected)?;
+        }
+        let batches: Vec<RecordBatch> = decoded.iter().map(|page| page.batch.clone()).collect();
+        let staged = wanted
+            .par_iter()
+            .filter_map(|(day, _)| {
+                let rows: Vec<RowRef> = (0..)
+                    .zip(&decoded)
+                    .flat_map(|(batch, page)| {
+                        let rows = page.rows.get(day).map_or(&[][..], Vec::as_slice);
+                        rows.iter().map(move |row| RowRef { batch, row: *row })
+                    })
+                    .collect();
+                let key = self.key(*day);
+                (!rows.is_empty()).then(|| self.table.stage(&key, &batches, &rows))
+            })
+            .collect::<Result<Vec<Staged>>>()?;
+        Ok((staged, decoded.iter().map(|page| page.outside).sum()))
+    }
+
+    fn key(&self, day: Day) -> PartitionKey {
+        PartitionKey {
+            dataset: self.dataset,
+            bot: self.bot.clone(),
+            day,
+        }
     }
 
     /// Commits what is staged, with all that it completes. The last commit of a run lets go of every page that

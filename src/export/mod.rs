@@ -105,11 +105,22 @@ pub async fn export(options: &Options, progress: Arc<dyn Progress>, stop: Stop) 
     drop(events);
     let built = building
         .await
-        .map_err(|error| Error::Internal(format!("building ended: {error}")))??;
+        .map_err(|error| Error::Internal(format!("building ended: {error}")))?;
     drop(lock);
+    let built = match built {
+        Ok(built) => built,
+        Err(error) => return Err(first_cause(fetched, error)),
+    };
     let mut outcome = outcome(&jobs, fetched, built, begin);
     outcome.summary.damaged = damaged;
     Ok(outcome)
+}
+
+/// Where building failed: a page that could not be kept failed before, and mostly for the same reason.
+fn first_cause(fetched: Vec<(Result<()>, Instant)>, building: Error) -> Error {
+    let failures = fetched.into_iter().filter_map(|(fetched, _)| fetched.err());
+    let mut unkept = failures.filter(|error| matches!(error, Error::Io { .. }));
+    unkept.next().unwrap_or(building)
 }
 
 fn settings(options: &Options) -> Settings {

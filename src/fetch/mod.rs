@@ -21,6 +21,7 @@ use crate::dataset::{self, Dataset, Peek, PeekedRecord};
 use crate::error::{Error, Result};
 use crate::spool::{PageHeader, Spool};
 use crate::window::{Window, Windows};
+use resume::Kept;
 use scheduler::{ChainId, MAX_IN_FLIGHT, Options, Request, Scheduler};
 
 /// So long an answer is still awaited after the run was told to stop.
@@ -222,17 +223,19 @@ impl Fetch {
             knowledge: job.knowledge,
             density: std::mem::take(&mut job.density),
         };
-        let mut kept = std::mem::take(&mut job.kept);
-        kept.retain(|(header, _)| job.regards(header));
-        let (names, chains) = resume::chains(kept, job.per_page, &job.missing);
+        let mut pages = std::mem::take(&mut job.kept);
+        pages.retain(|(header, _)| job.regards(header));
+        let headers = pages.iter().map(|(header, _)| header);
+        let kept = Kept::of(headers, job.per_page, &job.missing);
         let ranges = job.missing.iter().copied().collect();
-        let scheduler =
-            Scheduler::resume(ranges, options, &chains).map_err(|error| chain_error(&job, &error))?;
+        let pages = kept.pages(pages.iter().map(|(_, peek)| peek));
+        let scheduler = Scheduler::resume(ranges, options, &kept.chains, pages)
+            .map_err(|error| chain_error(&job, &error))?;
         Ok(Self {
             job,
             endpoint: Arc::clone(endpoint),
             scheduler,
-            names,
+            names: kept.names,
             flying: JoinSet::new(),
             enough: Stopper::new(),
             failed: None,

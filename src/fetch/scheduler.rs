@@ -158,22 +158,36 @@ impl Scheduler {
         }
     }
 
-    /// A scheduler that goes on where an earlier run stopped. Chains whose cursors cannot be trusted any more
-    /// start again from what is proven; `kept[i]` becomes the chain whose id [`ChainId`] numbers `i`.
+    /// A scheduler that goes on where an earlier run stopped. Chains come in the order in which they began, and
+    /// `kept[i]` becomes the chain whose id [`ChainId`] numbers `i`; pages come in the order in which they were
+    /// answered, each with the index of its chain, so that what was proven is proven again. Chains whose
+    /// cursors cannot be trusted any more start again from what is proven.
     ///
     /// # Errors
     /// What the kept pages would have met in [`answered`](Self::answered).
-    pub fn resume(ranges: Vec<Window>, options: Options, kept: &[KeptChain]) -> Result<Self, FetchError> {
+    pub fn resume(
+        ranges: Vec<Window>,
+        options: Options,
+        kept: &[KeptChain],
+        pages: impl IntoIterator<Item = (usize, PageFacts)>,
+    ) -> Result<Self, FetchError> {
         let mut scheduler = Self::new(ranges, options);
         scheduler.chains = kept
             .iter()
             .map(|chain| Chain::new(chain.covers, chain.asked, 0))
             .collect();
         for (index, chain) in kept.iter().enumerate() {
-            for page in &chain.pages {
-                scheduler.absorb(index, page)?;
+            if kept[index + 1..].iter().any(|later| later.covers == chain.covers) {
+                scheduler.chains[index].drop_it();
             }
         }
+        for (index, page) in pages {
+            if scheduler.chains[index].is_open() {
+                scheduler.absorb(index, &page)?;
+                scheduler.derive();
+            }
+        }
+        scheduler.drop_the_given_up();
         scheduler.settle();
         if scheduler.cursors != CursorStyle::Changes {
             for index in 0..kept.len() {

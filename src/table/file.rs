@@ -3,14 +3,14 @@
 use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use arrow::array::{AsArray, RecordBatch};
-use arrow::compute::interleave_record_batch;
-use parquet::arrow::ArrowWriter;
+use arrow::compute::{concat_batches, interleave_record_batch};
+use arrow::datatypes::TimestampMicrosecondType;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use parquet::arrow::{ArrowWriter, ProjectionMask};
 use parquet::basic::{Compression, Encoding, ZstdLevel};
-use parquet::errors::ParquetError;
 use parquet::file::metadata::{KeyValue, SortingColumn};
 use parquet::file::properties::WriterProperties;
 use parquet::schema::types::ColumnPath;
@@ -51,14 +51,9 @@ pub(crate) fn write(
     batches: &[RecordBatch],
     rows: &[RowRef],
 ) -> Result<Written> {
-    let file = File::create(path).map_err(Error::io("create", path))?;
-    let buffered = BufWriter::with_capacity(1 << 18, file);
-    let (buffered, written) = encode(buffered, path, key, batches, rows)?;
-    let file = buffered
-        .into_inner()
-        .map_err(|error| Error::io("write", path)(error.into_error()))?;
-    file.sync_all().map_err(Error::io("write", path))?;
-    Ok(written)
+    let mut writer = Writer::create(path, key)?;
+    writer.rows(batches, rows)?;
+    writer.close()
 }
 
 /// How large the file of a batch would be, in bytes.
@@ -68,44 +63,114 @@ pub(crate) fn write(
 pub fn size(key: &PartitionKey, batch: &RecordBatch) -> Result<u64> {
     let count = u32::try_from(batch.num_rows()).map_err(|error| Error::Internal(error.to_string()))?;
     let rows: Vec<RowRef> = (0..count).map(|row| RowRef { batch: 0, row }).collect();
-    let nowhere = Path::new("a file that is only measured");
-    let (_, written) = encode(io::sink(), nowhere, key, std::slice::from_ref(batch), &rows)?;
-    Ok(written.bytes)
+    let mut writer = Writer::new(io::sink(), Path::new("a file that is only measured"), key)?;
+    writer.rows(std::slice::from_ref(batch), &rows)?;
+    Ok(writer.finish()?.bytes)
 }
 
-/// Writes rows as Parquet; `path` is told in errors.
-fn encode<W: Write + Send>(
-    output: W,
-    path: &Path,
-    key: &PartitionKey,
-    batches: &[RecordBatch],
-    rows: &[RowRef],
-) -> Result<(W, Written)> {
-    let failed = |source: ParquetError| Error::parquet("write", path)(source);
-    let output = Hashing {
-        inner: output,
-        sha256: Sha256::new(),
-        bytes: 0,
-    };
-    let mut writer =
-        ArrowWriter::try_new(output, key.dataset.schema(), Some(properties(key)?)).map_err(failed)?;
-    let batches: Vec<&RecordBatch> = batches.iter().collect();
-    let mut ids = Sha256::new();
-    let mut places = Vec::with_capacity(GATHERED_ROWS);
-    for chunk in rows.chunks(GATHERED_ROWS) {
-        places.clear();
-        places.extend(chunk.iter().map(|at| (at.batch as usize, at.row as usize)));
-        let gathered = interleave_record_batch(&batches, &places)?;
-        add_ids(&mut ids, &gathered);
-        writer.write(&gathered).map_err(failed)?;
+/// Writes rows as Parquet; they may come in parts, of whatever length, and give the same bytes.
+pub(crate) struct Writer<W: Write + Send> {
+    /// Told in errors.
+    path: PathBuf,
+    writer: ArrowWriter<Hashing<W>>,
+    ids: Sha256,
+    /// What is not enough to be given to the writer yet.
+    rest: Option<RecordBatch>,
+}
+
+impl Writer<BufWriter<File>> {
+    /// A new file.
+    pub(crate) fn create(path: &Path, key: &PartitionKey) -> Result<Self> {
+        let file = File::create(path).map_err(Error::io("create", path))?;
+        Self::new(BufWriter::with_capacity(1 << 18, file), path, key)
     }
-    let output = writer.into_inner().map_err(failed)?;
-    let written = Written {
-        bytes: output.bytes,
-        sha256: hex(&output.sha256.finalize()),
-        ids_sha256: hex(&ids.finalize()),
-    };
-    Ok((output.inner, written))
+
+    /// Ends the file; it is durable when this returns.
+    pub(crate) fn close(mut self) -> Result<Written> {
+        let written = self.finish()?;
+        let file = self.writer.inner().inner.get_ref();
+        file.sync_all().map_err(Error::io("write", &self.path))?;
+        Ok(written)
+    }
+}
+
+impl<W: Write + Send> Writer<W> {
+    fn new(output: W, path: &Path, key: &PartitionKey) -> Result<Self> {
+        let output = Hashing {
+            inner: output,
+            sha256: Sha256::new(),
+            bytes: 0,
+        };
+        let writer = ArrowWriter::try_new(output, key.dataset.schema(), Some(properties(key)?));
+        Ok(Self {
+            path: path.to_owned(),
+            writer: writer.map_err(Error::parquet("write", path))?,
+            ids: Sha256::new(),
+            rest: None,
+        })
+    }
+
+    /// Writes rows behind those that are written already.
+    pub(crate) fn rows(&mut self, batches: &[RecordBatch], rows: &[RowRef]) -> Result<()> {
+        let batches: Vec<&RecordBatch> = batches.iter().collect();
+        let mut places = Vec::with_capacity(GATHERED_ROWS);
+        let mut rows = rows;
+        while !rows.is_empty() {
+            let room = GATHERED_ROWS - self.rest.as_ref().map_or(0, RecordBatch::num_rows);
+            let (now, later) = rows.split_at(room.min(rows.len()));
+            rows = later;
+            places.clear();
+            places.extend(now.iter().map(|at| (at.batch as usize, at.row as usize)));
+            let mut gathered = interleave_record_batch(&batches, &places)?;
+            if let Some(rest) = self.rest.take() {
+                gathered = concat_batches(&gathered.schema(), [&rest, &gathered])?;
+            }
+            if gathered.num_rows() < GATHERED_ROWS {
+                self.rest = Some(gathered);
+            } else {
+                self.gathered(&gathered)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn gathered(&mut self, rows: &RecordBatch) -> Result<()> {
+        add_ids(&mut self.ids, rows);
+        self.writer
+            .write(rows)
+            .map_err(Error::parquet("write", &self.path))
+    }
+
+    fn finish(&mut self) -> Result<Written> {
+        if let Some(rest) = self.rest.take() {
+            self.gathered(&rest)?;
+        }
+        // `into_inner` would turn an error of the system, such as a full disk, into mere text
+        self.writer
+            .finish()
+            .map_err(Error::parquet("write", &self.path))?;
+        let output = self.writer.inner_mut();
+        output.flush().map_err(Error::io("write", &self.path))?;
+        Ok(Written {
+            bytes: output.bytes,
+            sha256: hex(&output.sha256.clone().finalize()),
+            ids_sha256: hex(&self.ids.clone().finalize()),
+        })
+    }
+}
+
+/// Tells each value of a column that holds times, but nulls.
+pub(crate) fn each_time(path: &Path, column: usize, mut told: impl FnMut(i64)) -> Result<()> {
+    let file = File::open(path).map_err(Error::io("open", path))?;
+    let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(Error::parquet("read", path))?;
+    let only = ProjectionMask::roots(builder.parquet_schema(), [column]);
+    let reader = builder.with_projection(only).build();
+    for batch in reader.map_err(Error::parquet("read", path))? {
+        let batch = batch.map_err(|error| Error::parquet("read", path)(error.into()))?;
+        let times = batch.column(0).as_primitive::<TimestampMicrosecondType>();
+        times.iter().flatten().for_each(&mut told);
+    }
+    Ok(())
 }
 
 /// All rows of a file, in batches.

@@ -3,11 +3,15 @@
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::Path;
+use std::time::Duration;
 
 use rustix::fs::{FlockOperation, flock};
 
 use crate::error::{Error, Result};
 use crate::store;
+
+/// So soon after taking the lock its holder's name stands in it.
+const NAMED_WITHIN: Duration = Duration::from_millis(100);
 
 /// The right to change a table, held until dropped. The system lets go of it when the process ends, however
 /// it ends.
@@ -34,6 +38,8 @@ impl Lock {
         match flock(&file, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => {}
             Err(rustix::io::Errno::WOULDBLOCK) => {
+                // a holder that has only just taken it has still to write its name
+                std::thread::sleep(NAMED_WITHIN);
                 return Err(Error::Locked {
                     path: out.to_owned(),
                     holder: name(&mut file),
@@ -51,6 +57,7 @@ impl Lock {
         file.set_len(0)
             .and_then(|()| file.write_all(holder.as_bytes()))
             .map_err(Error::io("write", &path))?;
+        store::step("lock-taken");
         Ok(Self { _file: file })
     }
 

@@ -10,6 +10,7 @@ use arrow::datatypes::{DataType, TimestampMicrosecondType};
 use hashbrown::HashMap;
 use jiff::Timestamp;
 
+use super::Effect;
 use crate::dataset::Dataset;
 use crate::error::{Error, Result};
 
@@ -31,6 +32,38 @@ pub(crate) struct Merged {
     pub(crate) superseded: u64,
     /// Whether the outcome differs from the rows that were there before.
     pub(crate) changed: bool,
+}
+
+impl Merged {
+    /// What the new rows did, beside so many that were held before.
+    pub(crate) fn effect(&self, held: usize) -> Effect {
+        Effect {
+            rows: (self.rows.len() - held) as u64,
+            duplicates: self.duplicates,
+            superseded: self.superseded,
+        }
+    }
+}
+
+/// Puts new rows behind all those of the `batches` that are held; says which rows there are now, and how many of
+/// them were held.
+pub(crate) fn together(
+    batches: &mut Vec<RecordBatch>,
+    new: &[RecordBatch],
+    rows: &[RowRef],
+) -> Result<(Vec<RowRef>, usize)> {
+    let number = |count: usize| u32::try_from(count).map_err(|error| Error::Internal(error.to_string()));
+    let mut all = Vec::with_capacity(rows.len());
+    for (batch, held) in (0..).zip(&*batches) {
+        all.extend((0..number(held.num_rows())?).map(|row| RowRef { batch, row }));
+    }
+    let (held, shift) = (all.len(), number(batches.len())?);
+    batches.extend_from_slice(new);
+    all.extend(rows.iter().map(|at| RowRef {
+        batch: at.batch + shift,
+        row: at.row,
+    }));
+    Ok((all, held))
 }
 
 /// Puts rows together that came in this order: of the same id the one with the later version stays, on a tie

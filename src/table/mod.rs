@@ -8,6 +8,7 @@ mod merge;
 mod partition;
 mod scan;
 mod settings;
+mod slices;
 
 use std::ops::AddAssign;
 use std::path::{Path, PathBuf};
@@ -31,6 +32,10 @@ pub use file::{read as read_file, size as file_size};
 use crate::dataset::Dataset;
 use crate::error::{Error, Result};
 use crate::store;
+use file::Written;
+
+/// The name of a file whose content is not complete.
+const UNNAMED: &str = "part.parquet";
 
 /// The exporter's own folder in a table.
 pub const OWN_FOLDER: &str = "_export";
@@ -219,6 +224,12 @@ impl Table {
     /// # Errors
     /// [`Error::Damaged`] where its file is not the one that is known.
     pub fn rows(&self, key: &PartitionKey) -> Result<Vec<RecordBatch>> {
+        let file = self.data_file(key)?;
+        file.map_or(Ok(Vec::new()), |path| file::read(&path))
+    }
+
+    /// The file of a partition; `None` where there is none.
+    fn data_file(&self, key: &PartitionKey) -> Result<Option<PathBuf>> {
         let folder = self.out.join(key.folder());
         let files: Vec<String> = store::names(&folder)?
             .into_iter()
@@ -230,12 +241,12 @@ impl Table {
             what,
         };
         match (&files[..], expected) {
-            ([], None) => Ok(Vec::new()),
+            ([], None) => Ok(None),
             ([], Some(path)) => Err(damaged(format!("{} is missing", path.display()))),
             ([name], Some(path)) if *path != key.folder().join(name) => {
                 Err(damaged(format!("it holds {name} instead of {}", path.display())))
             }
-            ([name], _) => file::read(&folder.join(name)),
+            ([name], _) => Ok(Some(folder.join(name))),
             _ => Err(damaged(format!("it holds {} files instead of one", files.len()))),
         }
     }
@@ -247,47 +258,44 @@ impl Table {
     /// Where the present rows cannot be read or the new file cannot be written.
     pub(crate) fn stage(&self, key: &PartitionKey, new: &[RecordBatch], rows: &[RowRef]) -> Result<Staged> {
         let mut batches = self.rows(key)?;
-        let mut all = Vec::with_capacity(rows.len());
-        for (number, batch) in (0..).zip(&batches) {
-            let count =
-                u32::try_from(batch.num_rows()).map_err(|error| Error::Internal(error.to_string()))?;
-            all.extend((0..count).map(|row| RowRef { batch: number, row }));
-        }
-        let held = all.len();
-        let shift = u32::try_from(batches.len()).map_err(|error| Error::Internal(error.to_string()))?;
-        batches.extend_from_slice(new);
-        all.extend(rows.iter().map(|at| RowRef {
-            batch: at.batch + shift,
-            row: at.row,
-        }));
+        let (all, held) = merge::together(&mut batches, new, rows)?;
         let merged = merge::merge(key.dataset, &batches, &all, held)?;
-
-        let effect = Effect {
-            rows: (merged.rows.len() - held) as u64,
-            duplicates: merged.duplicates,
-            superseded: merged.superseded,
-        };
-        let known = self.entry(key)?;
-        if let (Some(entry), false) = (known, merged.changed) {
-            return Ok(Staged {
-                key: key.clone(),
-                entry,
-                effect,
-                replaces: false,
-            });
+        let effect = merged.effect(held);
+        if let (Some(entry), false) = (self.entry(key)?, merged.changed) {
+            return self.unchanged(key, entry, effect);
         }
+        let written = file::write(&self.begin_staging(key)?, key, &batches, &merged.rows)?;
+        let bounds = merge::time_bounds(key.dataset, &batches, &merged.rows);
+        self.staged(key, written, effect, merged.rows.len() as u64, bounds)
+    }
+
+    /// Where the file of a partition's next version is written, before it has a name.
+    fn begin_staging(&self, key: &PartitionKey) -> Result<PathBuf> {
         let folder = self.staging(key);
         store::remove_folder(&folder)?;
         store::create_folder(&folder)?;
-        let unnamed = folder.join("part.parquet");
-        let written = file::write(&unnamed, key, &batches, &merged.rows)?;
+        Ok(folder.join(UNNAMED))
+    }
+
+    /// Names the file of a partition's next version, so that it can be published.
+    fn staged(
+        &self,
+        key: &PartitionKey,
+        written: Written,
+        effect: Effect,
+        rows: u64,
+        (first, last): (Option<Timestamp>, Option<Timestamp>),
+    ) -> Result<Staged> {
+        store::step("data-file-written");
+        let folder = self.staging(key);
+        let unnamed = folder.join(UNNAMED);
         let name = file::name(&written.sha256);
         std::fs::rename(&unnamed, folder.join(&name)).map_err(Error::io("rename", &unnamed))?;
         store::sync_folder(&folder)?;
-        let (first, last) = merge::time_bounds(key.dataset, &batches, &merged.rows);
+        store::step("partition-staged");
         let entry = Entry {
             path: key.folder().join(&name),
-            rows: merged.rows.len() as u64,
+            rows,
             bytes: written.bytes,
             sha256: written.sha256,
             ids_sha256: written.ids_sha256,
@@ -299,6 +307,17 @@ impl Table {
             entry,
             effect,
             replaces: true,
+        })
+    }
+
+    /// What came changes nothing of a partition.
+    fn unchanged(&self, key: &PartitionKey, entry: Entry, effect: Effect) -> Result<Staged> {
+        store::remove_folder(&self.staging(key))?;
+        Ok(Staged {
+            key: key.clone(),
+            entry,
+            effect,
+            replaces: false,
         })
     }
 
@@ -315,7 +334,10 @@ impl Table {
             store::exchange_folders(&staging, &live)?;
         }
         self.remember(key, entry)?;
-        store::remove_folder(&staging)
+        store::step("entry-written");
+        store::remove_folder(&staging)?;
+        store::step("partition-published");
+        Ok(())
     }
 
     /// Writes down what is known of a partition.
@@ -330,7 +352,9 @@ impl Table {
     /// # Errors
     /// Where the system refuses.
     pub fn sweep(&self) -> Result<()> {
-        store::remove_folder(&self.own_folder().join("staging"))
+        store::remove_folder(&self.own_folder().join("staging"))?;
+        store::step("swept");
+        store::remove_unfinished(&self.own_folder())
     }
 
     fn staging(&self, key: &PartitionKey) -> PathBuf {

@@ -10,6 +10,7 @@ import time
 
 import duckdb
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 DATASETS = ("conversations", "messages")
@@ -129,12 +130,69 @@ def without_first_row(task):
     return entry["path"]
 
 
+TIMES = {"conversations": "start_time", "messages": "time"}
+
+
+def facts_by_duckdb(lake, dataset, *by):
+    """Bot, rows, distinct ids and the sum of the times (seconds) of each partition, or of each file."""
+    pattern = f"{glob.escape(lake)}/{dataset}/**/*.parquet".replace("'", "''")
+    rows = duckdb.connect(config={"threads": 1}).execute(
+        f"select bot, count(*), count(distinct id), sum(epoch_us({TIMES[dataset]}) // 1000000) "
+        f"from read_parquet('{pattern}', hive_partitioning = true, filename = 'file') group by bot{''.join(by)}"
+    )
+    return {(dataset, bot, count, ids, int(times)) for bot, count, ids, times in rows.fetchall()}
+
+
+def facts_by_pyarrow(lake, dataset):
+    """The same of each partition; its files are put together as they are found, as a dataset's reader would."""
+    partitions = {}
+    for path in files(lake, dataset):
+        bot = path.split("/bot=")[1].split("/")[0]
+        table = pq.read_table(path, columns=["id", TIMES[dataset]], partitioning=None)
+        partitions.setdefault(bot, []).append(table)
+    seen = set()
+    for bot, tables in partitions.items():
+        table = pa.concat_tables(tables)
+        seconds = pc.divide(table.column(TIMES[dataset]).cast(pa.int64()), 1_000_000)
+        ids = pc.count_distinct(table.column("id")).as_py()
+        seen.add((dataset, bot, table.num_rows, ids, pc.sum(seconds).as_py()))
+    return seen
+
+
+def watch_partitions(task, facts):
+    """Looks again and again until a file says stop; tells each distinct sight, and how often a file was gone."""
+    seen, gone, reads = set(), 0, 0
+    while not os.path.exists(task["stop"]):
+        for dataset in DATASETS:
+            try:
+                seen |= facts(task["lake"], dataset)
+                reads += 1
+            except FileNotFoundError:
+                gone += 1
+            except duckdb.IOException as error:
+                if "No such file" not in str(error) and "No files found" not in str(error):
+                    raise
+                gone += 1
+        if reads:
+            open(task["ready"], "w").close()
+    return {"seen": sorted(seen), "gone": gone, "reads": reads}
+
+
+def versions(task):
+    """What is true of each version of each partition, where every version is a file that stays."""
+    return sorted(set().union(*(facts_by_duckdb(task["lake"], dataset, ", file") for dataset in DATASETS)))
+
+
 TASKS = {
     "sql": sql,
     "arrow": arrow,
     "watch": watch,
     "rewrite": rewrite,
     "without_first_row": without_first_row,
+    "watch_duckdb": lambda task: watch_partitions(task, facts_by_duckdb),
+    "watch_pyarrow": lambda task: watch_partitions(task, facts_by_pyarrow),
+    "versions": versions,
 }
+
 task = json.load(sys.stdin)
 json.dump(TASKS[task["task"]](task), sys.stdout, default=str)

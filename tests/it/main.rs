@@ -4,10 +4,14 @@
 #![allow(clippy::expect_used, clippy::unwrap_used, missing_docs)]
 
 mod attempts;
+mod chance;
 mod damage;
+mod disk;
 mod doctor;
 mod duck;
+mod killed;
 mod lake;
+mod left;
 mod mended;
 mod odd;
 mod open;
@@ -16,12 +20,14 @@ mod pieces;
 mod plan;
 mod proof;
 mod proof_live;
+mod readers;
 mod rebuilt;
 mod refetched;
 mod refused;
 mod resumed;
 mod run;
 mod scripted;
+mod soak;
 mod sockets;
 mod status;
 mod whole;

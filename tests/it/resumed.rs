@@ -43,6 +43,15 @@ fn invariant_1_after_a_kill_no_kept_page_is_asked_for_again() {
     }
 }
 
+/// All that there is stands in the lake.
+#[track_caller]
+fn assert_whole(world: &World) {
+    for dataset in ["conversations", "messages"] {
+        let truth = world.truth(dataset).into_keys().collect();
+        assert_eq!(world.lake().ids(dataset), truth);
+    }
+}
+
 #[test]
 fn a_signal_stops_within_two_seconds_and_the_same_command_goes_on() {
     for (signal, code) in [(Signal::TERM, 143), (Signal::INT, 130)] {
@@ -56,13 +65,72 @@ fn a_signal_stops_within_two_seconds_and_the_same_command_goes_on() {
         running.end().ended(code);
         assert!(begin.elapsed() < Duration::from_secs(2));
         export.run().ok();
-        for dataset in ["conversations", "messages"] {
-            assert_eq!(
-                world.lake().ids(dataset),
-                world.truth(dataset).into_keys().collect()
-            );
-        }
+        assert_whole(&world);
     }
+}
+
+/// A first page comes soon, and whatever is asked after it takes far longer than anybody waits.
+fn stuck() -> World {
+    World::new(Options {
+        latency: Latency::Growing {
+            first: Duration::from_millis(20),
+            per_page: Duration::from_secs(60),
+        },
+        ..small()
+    })
+}
+
+#[test]
+fn invariant_1_a_signal_does_not_wait_for_slow_answers_and_a_second_one_for_none() {
+    for (signals, patience) in [(1, Duration::from_millis(2500)), (2, Duration::from_millis(1000))] {
+        let world = stuck();
+        let export = world.export().only("conversations").args(&["--concurrency", "4"]);
+        let mut running = export.start();
+        let kept = world.path("lake/_export/pages");
+        running.until(|| {
+            world
+                .stats("conversations")
+                .log
+                .iter()
+                .any(|request| request.cursor.is_some())
+        });
+        let before = files_below(&kept);
+        assert!(!before.is_empty());
+        let begin = Instant::now();
+        for number in 0..signals {
+            // two that come at the same moment are one
+            std::thread::sleep(Duration::from_millis(100 * number));
+            running.signal(Signal::INT);
+        }
+        running.end().ended(130);
+        let took = begin.elapsed();
+        assert!(took < patience, "{took:?}");
+        let after = files_below(&kept);
+        assert!(before.iter().all(|page| after.contains(page)), "a page is lost");
+    }
+}
+
+#[test]
+fn a_signal_does_not_wait_for_a_long_building() {
+    let world = World::new(Options {
+        conversations: 20_000,
+        ..small()
+    });
+    let export = world.export();
+    let at = "data-file-written:1";
+    let run = export.clone().env("CONVERSE_EXPORT_TEST_KILL_AT", at).run();
+    assert_eq!(run.code, None, "killed once all is fetched");
+    let running = export.start();
+    let begin = Instant::now();
+    std::thread::sleep(Duration::from_millis(300));
+    running.signal(Signal::INT);
+    let run = running.end();
+    assert!(begin.elapsed() < Duration::from_millis(2800));
+    // a quick machine is through by then
+    assert!(matches!(run.code, Some(0 | 130)), "{run:?}");
+    let run = export.run().ok();
+    assert_eq!(run.total("requests"), 0);
+    assert_whole(&world);
 }
 
 #[test]
@@ -78,6 +146,41 @@ fn a_second_run_on_the_same_folder_is_told_who_works_there() {
         second.stderr
     );
     running.end().ok();
+}
+
+#[test]
+fn of_two_runs_started_at_once_one_works_and_a_dead_one_blocks_nobody() {
+    let world = slow();
+    for round in 0..8 {
+        let export = world
+            .export()
+            .to(&format!("{round}"))
+            .args(&["--concurrency", "2"]);
+        let both = [export.start(), export.start()];
+        let ids = both.each_ref().map(|running| running.id());
+        let runs = both.map(|running| running.end());
+        let codes = runs.each_ref().map(|run| run.code);
+        let (worked, told) = match codes {
+            [Some(0), Some(3)] => (0, 1),
+            [Some(3), Some(0)] => (1, 0),
+            other => panic!("{other:?}: {runs:?}"),
+        };
+        let holder = format!("process {} on ", ids[worked]);
+        assert!(runs[told].stderr.contains(&holder), "{}", runs[told].stderr);
+    }
+    // its lock is left behind, with its name in it
+    let export = world.export();
+    assert_eq!(
+        export
+            .clone()
+            .env("CONVERSE_EXPORT_TEST_KILL_AT", "page-kept:2")
+            .run()
+            .code,
+        None
+    );
+    assert!(world.path("lake/_export/lock").exists());
+    export.run().ok();
+    assert_whole(&world);
 }
 
 #[test]
@@ -101,10 +204,5 @@ fn a_damaged_page_is_asked_for_again() {
         assert!(run.stderr.contains(&told), "{}", run.stderr);
     }
     assert_eq!(files_below(&world.path("lake/_export/damaged")).len(), 2);
-    for dataset in ["conversations", "messages"] {
-        assert_eq!(
-            world.lake().ids(dataset),
-            world.truth(dataset).into_keys().collect()
-        );
-    }
+    assert_whole(&world);
 }

@@ -189,6 +189,12 @@ impl Running {
         kill_process(Pid::from_child(self.child.as_ref().unwrap()), signal).unwrap();
     }
 
+    /// Kills it, if it still runs.
+    pub(crate) fn kill(&self) {
+        // not waited for yet, so the id is still its own
+        let _ = kill_process(Pid::from_child(self.child.as_ref().unwrap()), Signal::KILL);
+    }
+
     fn ended(&mut self) -> Option<ExitStatus> {
         self.child.as_mut().unwrap().try_wait().unwrap()
     }
@@ -202,6 +208,30 @@ impl Running {
         }
         Run::of(self.child.take().unwrap().wait_with_output().unwrap())
     }
+}
+
+impl Running {
+    /// Waits for its end, however long that takes; tells the most memory that it held, in KiB.
+    pub(crate) fn end_and_peak(mut self) -> (Run, u64) {
+        let child = self.child.take().unwrap();
+        let status = format!("/proc/{}/status", child.id());
+        let watched = std::thread::spawn(move || {
+            let mut peak = 0;
+            // gone once the process has ended
+            while let Some(now) = peak_in(&std::fs::read_to_string(&status).unwrap_or_default()) {
+                peak = now;
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            peak
+        });
+        let run = Run::of(child.wait_with_output().unwrap());
+        (run, watched.join().unwrap())
+    }
+}
+
+fn peak_in(status: &str) -> Option<u64> {
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    line.trim().strip_suffix(" kB")?.parse().ok()
 }
 
 impl Drop for Running {

@@ -48,6 +48,15 @@ impl World {
         }
     }
 
+    /// The same with a folder in memory, where there is such a thing: many short runs would mostly wait for the disk.
+    pub(crate) fn in_memory(options: Options) -> Self {
+        let memory = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir());
+        Self {
+            folder: memory.unwrap(),
+            ..Self::new(options)
+        }
+    }
+
     /// A path of this test's own.
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)

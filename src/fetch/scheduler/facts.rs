@@ -82,15 +82,13 @@ pub struct Request {
     pub retryable: bool,
 }
 
-/// A chain of an earlier run, with the pages that were kept of it.
+/// A chain of an earlier run, of which pages were kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeptChain {
     /// [`Request::covers`] of its requests.
     pub covers: Window,
     /// [`Request::asked`] of its requests.
     pub asked: Window,
-    /// Its pages from the first on, without a gap.
-    pub pages: Vec<PageFacts>,
 }
 
 /// Why a window cannot be exported.

@@ -18,23 +18,49 @@ const ENOUGH_EVIDENCE: usize = 1_000;
 const ENOUGH_POINTS: f64 = 10.0;
 
 impl Scheduler {
-    /// Brings everything that is derived up to date.
+    /// Brings everything that is derived up to date, and gives up what is no longer worth going on with.
     pub(super) fn settle(&mut self) {
+        self.derive();
+        match self.mode {
+            Mode::Ordered(order) => {
+                // Nothing is left to ask in this order, and yet not all is proven.
+                if self.in_flight == 0 && !self.is_done() && self.plan().is_none() {
+                    match self.nearest_evidence(order) {
+                        Some(at) => self.chains[at].seam = Seam::Open,
+                        None => self.order_falls(order),
+                    }
+                }
+            }
+            Mode::Unordered => self.give_up_the_too_long(),
+            Mode::Unknown => {}
+        }
+    }
+
+    /// Brings everything that is derived up to date.
+    pub(super) fn derive(&mut self) {
         self.update_mode();
         match self.mode {
             Mode::Ordered(order) => {
                 self.count_ordered(order);
                 self.update_seams(order);
-                // Nothing is left to ask in this order, and yet not all is proven.
-                if self.in_flight == 0 && !self.is_done() && self.plan().is_none() {
-                    self.order_falls(order);
-                }
             }
-            Mode::Unordered => {
-                self.count_unordered();
-                self.give_up_the_too_long();
-            }
+            Mode::Unordered => self.count_unordered(),
             Mode::Unknown => {}
+        }
+    }
+
+    /// Gives up what an earlier run had given up: where records come in no order, windows are only ever shared
+    /// out of what no chain claims, so a chain that began within another one took its place.
+    pub(super) fn drop_the_given_up(&mut self) {
+        if self.mode != Mode::Unordered || self.order_fell {
+            return;
+        }
+        for at in 0..self.chains.len() {
+            let covers = self.chains[at].covers;
+            let mut later = self.chains[at + 1..].iter();
+            if self.chains[at].is_open() && later.any(|chain| !chain.covers.intersect(covers).is_empty()) {
+                self.chains[at].drop_it();
+            }
         }
     }
 
@@ -106,8 +132,8 @@ impl Scheduler {
             .any(|other| other.begin(order) == boundary && other.head_grows())
     }
 
-    /// A chain that was cut is proven by a chain that is: back from those that met the null cursor.
-    fn update_proven(&mut self, order: Order) {
+    /// Whether too little was drained to call an order proven.
+    fn lacks_evidence(&self) -> bool {
         let records = |which: fn(&Chain) -> bool| -> usize {
             self.chains
                 .iter()
@@ -117,9 +143,25 @@ impl Scheduler {
         };
         let drained = records(|chain| chain.state == State::Ended);
         let joined = records(|chain| matches!(chain.seam, Seam::Joined(_)));
-        if !self.belief.filters(order.field)
-            || drained < (joined / EVIDENCE).clamp(LEAST_EVIDENCE, ENOUGH_EVIDENCE)
-        {
+        drained < (joined / EVIDENCE).clamp(LEAST_EVIDENCE, ENOUGH_EVIDENCE)
+    }
+
+    /// Where nothing but evidence lacks: the chain cut short that has the least way to its null cursor. To drain
+    /// it costs less than to let the order fall, which would drain them all.
+    fn nearest_evidence(&self, order: Order) -> Option<usize> {
+        let way = |at: &usize| {
+            let chain = &self.chains[*at];
+            self.pages_in(order.along(Window::new(chain.reached(order), order.along(chain.covers).end)))
+        };
+        (0..self.chains.len())
+            .filter(|at| self.chains[*at].is_open() && matches!(self.chains[*at].seam, Seam::Joined(_)))
+            .min_by(|a, b| way(a).total_cmp(&way(b)))
+            .filter(|_| self.lacks_evidence())
+    }
+
+    /// A chain that was cut is proven by a chain that is: back from those that met the null cursor.
+    fn update_proven(&mut self, order: Order) {
+        if !self.belief.filters(order.field) || self.lacks_evidence() {
             return;
         }
         let mut sound: Vec<bool> = self

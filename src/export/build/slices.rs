@@ -1,0 +1,158 @@
+//! A day with more records than may be in memory at a time, built in slices of its time.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::{Mutex, PoisonError};
+
+use arrow::array::{AsArray, RecordBatch, UInt32Array};
+use arrow::compute::take_record_batch;
+use arrow::datatypes::TimestampMicrosecondType;
+use rayon::prelude::*;
+
+use super::{Build, DecodedPage, GROUP_RECORDS};
+use crate::dataset::peek;
+use crate::error::{Error, Result};
+use crate::table::{Day, RowRef, Staged};
+
+/// The first and the last time (microseconds) of a page's records in a day.
+struct Span {
+    page: u64,
+    first: i64,
+    last: i64,
+}
+
+impl Build<'_> {
+    /// Stages a day's next version, and says how many of its records lay outside the range. `None` where it can
+    /// only be built as a whole: records without a time have no order, and one that has changed its time may
+    /// have to be compared with itself across slices.
+    pub(super) fn stage_in_slices(
+        &mut self,
+        day: Day,
+        pages: &BTreeSet<u64>,
+    ) -> Result<Option<(Staged, u64)>> {
+        if day == Day(None) {
+            return Ok(None);
+        }
+        let key = self.key(day);
+        let (spans, mut seconds) = self.spans(day, pages)?;
+        self.table
+            .each_time(&key, |time| *seconds.entry(second(time)).or_default() += 1)?;
+        let ends = ends(&seconds);
+        drop(seconds);
+        let mut slices = self.table.slices(&key)?;
+        let wanted = BTreeMap::from([(day, pages.clone())]);
+        let (mut counted, mut outside) = (BTreeSet::new(), 0);
+        let mut begin = i64::MIN;
+        for end in ends {
+            let met: Vec<&Span> = spans
+                .iter()
+                .filter(|span| span.first < end && span.last >= begin)
+                .collect();
+            let decoded = met
+                .par_iter()
+                .map(|span| {
+                    let page = self.decode(span.page, &wanted)?;
+                    let (batch, rows) = self.slice(&page, day, begin..end)?;
+                    Ok((batch, rows, page.rejected, page.outside))
+                })
+                .collect::<Result<Vec<_>>>()?;
+            let (mut batches, mut rows) = (Vec::new(), Vec::new());
+            for ((number, span), (batch, count, rejected, outside_of_page)) in (0..).zip(met).zip(decoded) {
+                self.rejected.keep(&rejected)?;
+                // a page may be part of several slices
+                if counted.insert(span.page) {
+                    outside += outside_of_page;
+                }
+                batches.push(batch);
+                rows.extend((0..count).map(|row| RowRef { batch: number, row }));
+            }
+            if !slices.add(end, &batches, &rows)? {
+                return Ok(None);
+            }
+            begin = end;
+        }
+        Ok(Some((slices.finish()?, outside)))
+    }
+
+    /// Which part of the day each page holds, and how many records each second of the day has.
+    fn spans(&self, day: Day, pages: &BTreeSet<u64>) -> Result<(Vec<Span>, HashMap<i64, u64>)> {
+        let pages: Vec<u64> = pages.iter().copied().collect();
+        let seconds = Mutex::new(HashMap::new());
+        let spans = pages
+            .par_iter()
+            .map(|page| {
+                let peek = peek(self.dataset, &self.spool.read(*page)?)
+                    .map_err(|error| Error::Internal(format!("page {page}: {error}")))?;
+                let mut days = self.zone.days();
+                let records = peek.records.iter().filter(|record| !record.rejected);
+                let in_day = records.filter(|record| days.of(record.time) == day);
+                let times: Vec<i64> = in_day.filter_map(|record| record.time).collect();
+                let mut seconds = seconds.lock().unwrap_or_else(PoisonError::into_inner);
+                for time in &times {
+                    *seconds.entry(second(*time)).or_default() += 1;
+                }
+                Ok(times
+                    .iter()
+                    .min()
+                    .zip(times.iter().max())
+                    .map(|(first, last)| Span {
+                        page: *page,
+                        first: *first,
+                        last: *last,
+                    }))
+            })
+            .collect::<Result<Vec<Option<Span>>>>()?;
+        let seconds = seconds.into_inner().unwrap_or_else(PoisonError::into_inner);
+        Ok((spans.into_iter().flatten().collect(), seconds))
+    }
+
+    /// A page's rows within a part of the day, and how many they are.
+    fn slice(&self, page: &DecodedPage, day: Day, part: std::ops::Range<i64>) -> Result<(RecordBatch, u32)> {
+        let times = page.batch.column(self.dataset.time_column());
+        let times = times.as_primitive::<TimestampMicrosecondType>();
+        let rows = page.rows.get(&day).map_or(&[][..], Vec::as_slice);
+        let within = |row: &&u32| part.contains(&times.value(**row as usize));
+        let places: UInt32Array = rows.iter().filter(within).copied().collect::<Vec<_>>().into();
+        let count = u32::try_from(places.len()).map_err(|error| Error::Internal(error.to_string()))?;
+        Ok((take_record_batch(&page.batch, &places)?, count))
+    }
+}
+
+fn second(time: i64) -> i64 {
+    time.div_euclid(1_000_000)
+}
+
+/// Where slices end (microseconds), so that none holds more than it may, but for a single second that does.
+fn ends(seconds: &HashMap<i64, u64>) -> Vec<i64> {
+    let mut seconds: Vec<(i64, u64)> = seconds.iter().map(|(second, count)| (*second, *count)).collect();
+    seconds.sort_unstable();
+    let (mut ends, mut held) = (Vec::new(), 0);
+    for (second, count) in seconds {
+        if held > 0 && held + count > GROUP_RECORDS {
+            ends.push(second * 1_000_000);
+            held = 0;
+        }
+        held += count;
+    }
+    ends.push(i64::MAX);
+    ends
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn invariant_6_no_slice_holds_more_than_it_may_unless_a_second_does() {
+        let most = GROUP_RECORDS;
+        let seconds = HashMap::from([
+            (5, most - 1),
+            (6, 1),
+            (9, 1),
+            (10, most * 3),
+            (12, most / 2),
+            (13, 1),
+        ]);
+        assert_eq!(ends(&seconds), [9_000_000, 10_000_000, 12_000_000, i64::MAX]);
+        assert_eq!(ends(&HashMap::new()), [i64::MAX]);
+    }
+}

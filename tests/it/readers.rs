@@ -1,0 +1,124 @@
+//! Readers at work while partitions are replaced.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::sync::Arc;
+use std::time::Duration;
+
+use converse_export::api::{ApiKey, Connection};
+use converse_export::dataset::Dataset;
+use converse_export::export::{Options as ExportOptions, Silent, export};
+use converse_export::fetch::Stopper;
+use converse_export::simulator::{Options, Traffic};
+use converse_export::window::Window;
+use serde_json::{Value, json};
+
+use crate::chance::number_from;
+use crate::duck::Reader;
+use crate::lake::files_below;
+use crate::world::{DAY, KEY, World, small};
+
+/// Where this is set, so many replacements instead of the gate's.
+const REPLACEMENTS: &str = "CONVERSE_EXPORT_TEST_REPLACEMENTS";
+/// Each has a partition of either dataset, which every export replaces.
+const BOTS: usize = 10;
+
+/// What a reader sees of one partition, or what is true of one of its versions: dataset, bot, rows, distinct ids,
+/// sum of the times.
+type Seen = BTreeSet<String>;
+
+fn distinct(rows: &Value) -> Seen {
+    rows.as_array().unwrap().iter().map(Value::to_string).collect()
+}
+
+#[test]
+fn invariant_2_duckdb_and_pyarrow_see_whole_versions_while_partitions_are_replaced() {
+    let replacements: usize = number_from(REPLACEMENTS, 400);
+    let exports = replacements.div_ceil(2 * BOTS) + 1;
+    let world = World::in_memory(Options {
+        bots: (0..BOTS).map(|bot| format!("bot-{bot}")).collect(),
+        range: 1_696_118_400..1_696_118_400 + DAY,
+        conversations: 2_000,
+        traffic: Traffic::Even,
+        ..small()
+    });
+    let begin = world.range.start;
+    // one day, whose length the exports share
+    let step = DAY / i64::try_from(exports).unwrap();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let replace = |number: usize| {
+        let number = i64::try_from(number).unwrap();
+        let options = ExportOptions {
+            bots: (0..BOTS).map(|bot| format!("bot-{bot}")).collect(),
+            datasets: Dataset::ALL.to_vec(),
+            range: Window::new(begin + number * step, begin + (number + 1) * step),
+            out: world.lake().0,
+            connection: Connection::new(
+                world.simulator.base_url().parse().unwrap(),
+                ApiKey::new(KEY).unwrap(),
+            ),
+            keep_pages: false,
+            refetch: false,
+            requests_per_second: 0.0,
+            concurrency: None,
+            per_page: 1_000,
+            timezone: "UTC".into(),
+            settle: Duration::from_secs(900),
+        };
+        let (_stopper, stop) = Stopper::new();
+        let outcome = runtime
+            .block_on(export(&options, Arc::new(Silent), stop))
+            .unwrap();
+        assert!(outcome.failures.is_empty());
+        // every version is kept under a name of its own, to be looked at in the end
+        let mut replaced = 0;
+        for dataset in outcome.summary.datasets.values() {
+            for changed in &dataset.partitions {
+                let version = world.path("versions").join(&changed.path);
+                fs::create_dir_all(version.parent().unwrap()).unwrap();
+                fs::hard_link(world.lake().0.join(&changed.path), version).unwrap();
+                replaced += 1;
+            }
+        }
+        replaced
+    };
+
+    replace(0);
+    let watch = |task: &str| {
+        let ready = world.path(&format!("{task}-ready"));
+        let reader = Reader::begin(&json!({
+            "task": task,
+            "lake": world.lake().0,
+            "ready": ready,
+            "stop": world.path("stop"),
+        }));
+        while !ready.exists() {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        reader
+    };
+    let readers = ["watch_duckdb", "watch_pyarrow"].map(|task| (task, watch(task)));
+    let replaced: usize = (1..exports).map(replace).sum();
+    fs::write(world.path("stop"), "").unwrap();
+
+    let versions = Reader::begin(&json!({"task": "versions", "lake": world.path("versions")})).answer();
+    let versions = distinct(&versions);
+    assert!(versions.len() > replaced / 2, "versions can be told apart");
+    for (task, reader) in readers {
+        let answer = reader.answer();
+        let seen = distinct(&answer["seen"]);
+        let mixed: Vec<_> = seen.difference(&versions).collect();
+        assert!(mixed.is_empty(), "{task} saw what never was: {mixed:?}");
+        println!(
+            "{task}: {replaced} replacements, {} reads, {} of {} versions seen, {} times a file was gone",
+            answer["reads"],
+            seen.len(),
+            versions.len(),
+            answer["gone"],
+        );
+        assert!(seen.len() > 4 * BOTS, "{task} hardly saw a replacement");
+    }
+    // what stands in the end is the last version of each, in one file
+    assert_eq!(world.lake().files().len(), 2 * BOTS);
+    assert!(files_below(&world.lake().0.join("_export/staging")).is_empty());
+}
