@@ -13,11 +13,21 @@ use crate::dataset::peek;
 use crate::error::{Error, Result};
 use crate::table::{Day, RowRef, Staged};
 
+/// The most records of a slice where small ones would make pages be decoded again and again.
+const LARGEST_SLICE: u64 = 8 * GROUP_RECORDS;
+
 /// The first and the last time (microseconds) of a page's records in a day.
 struct Span {
     page: u64,
     first: i64,
     last: i64,
+}
+
+impl Span {
+    /// Whether the page may hold records from `begin` on and before `end`.
+    fn is_in(&self, begin: i64, end: i64) -> bool {
+        self.first < end && self.last >= begin
+    }
 }
 
 impl Build<'_> {
@@ -36,17 +46,13 @@ impl Build<'_> {
         let (spans, mut seconds) = self.spans(day, pages)?;
         self.table
             .each_time(&key, |time| *seconds.entry(second(time)).or_default() += 1)?;
-        let ends = ends(&seconds);
-        drop(seconds);
+        let ends = few_ends(&spans, seconds);
         let mut slices = self.table.slices(&key)?;
         let wanted = BTreeMap::from([(day, pages.clone())]);
         let (mut counted, mut outside) = (BTreeSet::new(), 0);
         let mut begin = i64::MIN;
         for end in ends {
-            let met: Vec<&Span> = spans
-                .iter()
-                .filter(|span| span.first < end && span.last >= begin)
-                .collect();
+            let met: Vec<&Span> = spans.iter().filter(|span| span.is_in(begin, end)).collect();
             let decoded = met
                 .par_iter()
                 .map(|span| {
@@ -121,13 +127,29 @@ fn second(time: i64) -> i64 {
     time.div_euclid(1_000_000)
 }
 
-/// Where slices end (microseconds), so that none holds more than it may, but for a single second that does.
-fn ends(seconds: &HashMap<i64, u64>) -> Vec<i64> {
-    let mut seconds: Vec<(i64, u64)> = seconds.iter().map(|(second, count)| (*second, *count)).collect();
+/// Where slices end. Each page is decoded for every slice that it has records of: where records come in no order
+/// that is all of them, so there slices are larger and fewer.
+fn few_ends(spans: &[Span], seconds: HashMap<i64, u64>) -> Vec<i64> {
+    let mut seconds: Vec<(i64, u64)> = seconds.into_iter().collect();
     seconds.sort_unstable();
+    let mut most = GROUP_RECORDS;
+    loop {
+        let ends = ends(&seconds, most);
+        let begins = std::iter::once(i64::MIN).chain(ends.iter().copied());
+        let met = |(begin, end): (i64, &i64)| spans.iter().filter(|span| span.is_in(begin, *end)).count();
+        let decoded: usize = begins.zip(&ends).map(met).sum();
+        if decoded <= 2 * spans.len() || most >= LARGEST_SLICE {
+            return ends;
+        }
+        most *= 2;
+    }
+}
+
+/// Where slices end (microseconds), so that none holds more than so many records, but for a single second that does.
+fn ends(seconds: &[(i64, u64)], most: u64) -> Vec<i64> {
     let (mut ends, mut held) = (Vec::new(), 0);
-    for (second, count) in seconds {
-        if held > 0 && held + count > GROUP_RECORDS {
+    for &(second, count) in seconds {
+        if held > 0 && held + count > most {
             ends.push(second * 1_000_000);
             held = 0;
         }
@@ -143,16 +165,26 @@ mod tests {
 
     #[test]
     fn invariant_6_no_slice_holds_more_than_it_may_unless_a_second_does() {
-        let most = GROUP_RECORDS;
-        let seconds = HashMap::from([
-            (5, most - 1),
-            (6, 1),
-            (9, 1),
-            (10, most * 3),
-            (12, most / 2),
-            (13, 1),
-        ]);
-        assert_eq!(ends(&seconds), [9_000_000, 10_000_000, 12_000_000, i64::MAX]);
-        assert_eq!(ends(&HashMap::new()), [i64::MAX]);
+        let most = 100;
+        let seconds = [(5, 99), (6, 1), (9, 1), (10, 300), (12, 50), (13, 1)];
+        assert_eq!(
+            ends(&seconds, most),
+            [9_000_000, 10_000_000, 12_000_000, i64::MAX]
+        );
+        assert_eq!(ends(&[], most), [i64::MAX]);
+    }
+
+    #[test]
+    fn pages_in_no_order_are_decoded_for_few_slices() {
+        let seconds: HashMap<i64, u64> = (0..400).map(|second| (second, 1_000)).collect();
+        let page = |page: u64, first: u64, last: u64| Span {
+            page,
+            first: i64::try_from(first).unwrap() * 1_000_000,
+            last: i64::try_from(last).unwrap() * 1_000_000,
+        };
+        let ordered: Vec<Span> = (0..400).map(|number| page(number, number, number)).collect();
+        assert_eq!(few_ends(&ordered, seconds.clone()).len(), 14);
+        let mixed: Vec<Span> = (0..400).map(|number| page(number, 0, 399)).collect();
+        assert_eq!(few_ends(&mixed, seconds).len(), 2);
     }
 }
