@@ -27,7 +27,7 @@ use crate::dataset::Dataset;
 use crate::error::{Error, Result};
 use crate::fetch::Stop;
 use crate::ledger::Ledger;
-use crate::spool::Spool;
+use crate::spool::{PageHeader, Spool};
 use crate::table::{Entry, Lock, OWN_FOLDER, PartitionKey, Table, Zone};
 use report::Mend;
 
@@ -160,24 +160,27 @@ impl Verified {
     fn pages(&mut self) -> Result<Waiting> {
         let folder = self.table.own_folder().join("pages");
         let spool = Spool::open(&folder)?;
-        let (headers, mut damaged) = spool.list()?;
-        let (kept, damaged_too) = spool.list_kept()?;
-        damaged.extend(damaged_too);
         type Read = fn(&Spool, u64) -> Result<Vec<u8>>;
-        for (headers, read) in [(&headers, Spool::read as Read), (&kept, Spool::read_kept)] {
-            damaged.par_extend(
-                headers
-                    .par_iter()
-                    .filter_map(|header| match read(&spool, header.sequence) {
-                        Err(Error::Damaged { path, .. }) => Some(path),
-                        _ => None,
-                    }),
-            );
-        }
+        let torn = |headers: &[PageHeader], read: Read| -> Vec<PathBuf> {
+            let torn = |header: &PageHeader| match read(&spool, header.sequence) {
+                Err(Error::Damaged { path, .. }) => Some(path),
+                _ => None,
+            };
+            headers.par_iter().filter_map(torn).collect()
+        };
+        let below = |path: &Path| path.strip_prefix(self.table.out()).unwrap_or(path).to_owned();
+        let (headers, mut damaged) = spool.list()?;
+        damaged.extend(torn(&headers, Spool::read));
         for path in damaged {
-            let below = path.strip_prefix(self.table.out()).unwrap_or(&path);
             let what = "the page is damaged, and counts as never answered";
-            self.report.problem(below, Mend::Export, what);
+            self.report.problem(&below(&path), Mend::Export, what);
+        }
+        let (kept, mut damaged) = spool.list_kept()?;
+        damaged.extend(torn(&kept, Spool::read_kept));
+        for path in damaged {
+            // the table does not rest on it
+            let what = "the kept page is damaged, and can mend nothing: remove it";
+            self.report.note(&below(&path), what);
         }
         let mut waiting = Waiting::new();
         for header in headers {

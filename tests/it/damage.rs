@@ -180,6 +180,7 @@ impl<'a> Partition<'a> {
             let fewer = held["rows"].as_i64().unwrap() - entry["rows"].as_i64().unwrap();
             held["rows"] = entry["rows"].clone();
             held["ids_sha256"] = entry["ids_sha256"].clone();
+            held["sha256"] = entry["sha256"].clone();
             for count in ["rows", "received"] {
                 account[count] = (account[count].as_i64().unwrap() - fewer).into();
             }

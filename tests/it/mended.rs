@@ -9,6 +9,7 @@ use converse_export::simulator::{Endpoint, Filter, Growth, Injected, Latency, Op
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
+use crate::damage::verify;
 use crate::duck::Reader;
 use crate::lake::{Lake, files_below};
 use crate::run::Run;
@@ -124,6 +125,7 @@ const MADE_AGAIN: [Way; 4] = [
 fn assert_mended(world: &World, lake: &Lake, whole: &BTreeMap<String, String>, name: &str) {
     assert_eq!(lake.files(), *whole, "{name}");
     lake.assert_ledger_adds_up();
+    verify(lake, &[]).ok();
     assert!(files_below(&lake.0.join("_export/pages")).is_empty(), "{name}");
     let again = world.export().to(lake_name(lake)).run().ok();
     assert_eq!(again.total("requests"), 0, "{name}");
@@ -149,6 +151,7 @@ fn damaged_partitions_are_named_and_asked_for_again() {
     for (name, damage, words) in LOST {
         damage(&lake);
         assert_ne!(lake.files(), whole, "{name}: the damage is none");
+        verify(&lake, &[]).ended(1);
         let run = world.export().run().ok();
         assert!(run.stderr.contains(words), "{name}: {}", run.stderr);
         assert!(damaged(&run).to_string().contains(FOLDER), "{name}");
@@ -173,6 +176,7 @@ fn what_the_table_knows_of_its_files_is_made_again_from_them() {
     let whole = lake.files();
     for (name, damage, words) in MADE_AGAIN {
         damage(&lake);
+        verify(&lake, &[]).ended(1);
         let run = world.export().run().ok();
         assert!(run.stderr.contains(words), "{name}: {}", run.stderr);
         assert_eq!(run.total("requests"), 0, "{name}");
@@ -267,6 +271,7 @@ fn a_ledger_cut_off_anywhere_is_made_again() {
                     content.truncate(content.len() * cut / 1000)
                 });
             }
+            verify(&lake, &[]).ended(1);
             let run = world.export().run().ok();
             for name in damaged {
                 assert!(run.stderr.contains(name), "{}", run.stderr);

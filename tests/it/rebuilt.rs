@@ -7,6 +7,7 @@ use converse_export::simulator::{Endpoint, Injected, Latency, Options};
 use rustix::process::Signal;
 use serde_json::Value;
 
+use crate::damage::verify;
 use crate::lake::{Lake, files_below};
 use crate::run::{Run, Running, start};
 use crate::world::{World, small};
@@ -55,6 +56,7 @@ fn invariant_8_another_zone_gives_the_bytes_of_a_fresh_export() {
         assert_eq!(world.requests(), requests, "it makes no request");
         nothing_is_left_over(&lake);
         lake.assert_ledger_adds_up();
+        verify(&lake, &[]).ok();
         let files = lake.files();
         assert_eq!(files == utc, zone == "UTC", "{zone}");
         let fresh = world.export().to(zone).args(&["--timezone", zone]).run().ok();
