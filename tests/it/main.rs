@@ -1,7 +1,7 @@
 //! End to end: the binary as a process, the simulated API over real HTTP, the outcome read by DuckDB and pyarrow.
 //!
 //! Tests of an invariant of the architecture carry its number.
-#![allow(clippy::expect_used, clippy::unwrap_used, missing_docs)]
+#![allow(clippy::expect_used, clippy::print_stdout, clippy::unwrap_used, missing_docs)]
 
 mod attempts;
 mod chance;

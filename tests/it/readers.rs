@@ -5,7 +5,7 @@ use std::fs;
 use std::sync::Arc;
 use std::time::Duration;
 
-use converse_export::api::{ApiKey, Connection, Patience};
+use converse_export::api::{ApiKey, Connection};
 use converse_export::dataset::Dataset;
 use converse_export::export::{Options as ExportOptions, Silent, export};
 use converse_export::fetch::Stopper;
@@ -53,18 +53,17 @@ fn invariant_2_duckdb_and_pyarrow_see_whole_versions_while_partitions_are_replac
             datasets: Dataset::ALL.to_vec(),
             range: Window::new(begin + number * step, begin + (number + 1) * step),
             out: world.lake().0,
-            connection: Connection {
-                base_url: world.simulator.base_url().parse().unwrap(),
-                key: ApiKey::new(KEY).unwrap(),
-                max_page_bytes: 1 << 28,
-                silence: Duration::from_secs(60),
-                patience: Patience::default(),
-            },
+            connection: Connection::new(
+                world.simulator.base_url().parse().unwrap(),
+                ApiKey::new(KEY).unwrap(),
+            ),
             requests_per_second: 0.0,
             concurrency: None,
             per_page: 1_000,
             timezone: "UTC".into(),
             settle: Duration::from_secs(900),
+            refetch: false,
+            keep_pages: false,
         };
         let (_stopper, stop) = Stopper::new();
         let outcome = runtime
