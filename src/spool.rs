@@ -164,18 +164,6 @@ impl Spool {
         store::sync_folder(&self.kept)
     }
 
-    /// Removes what a crash left unfinished.
-    ///
-    /// # Errors
-    /// Where a file cannot be removed.
-    pub fn sweep(&self) -> Result<()> {
-        let names = store::names(&self.folder)?;
-        let unfinished = names.iter().filter(|name| name.starts_with('.'));
-        unfinished
-            .map(|name| self.folder.join(name))
-            .try_for_each(|path| store::remove_file(&path))
-    }
-
     /// Where a page stands.
     #[must_use]
     pub fn path(&self, sequence: u64) -> PathBuf {

@@ -47,7 +47,6 @@ pub(super) fn open_folder(
 ) -> Result<(Spool, Ledger, Vec<Damage>)> {
     let own = table.own_folder();
     let spool = Spool::open(&own.join("pages"))?;
-    spool.sweep()?;
     let mut mending = Mending {
         table,
         zone,

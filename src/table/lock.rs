@@ -35,11 +35,15 @@ impl Lock {
             .write(true)
             .open(&path)
             .map_err(Error::io("open", &path))?;
-        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        let take = || flock(&file, FlockOperation::NonBlockingLockExclusive);
+        let taken = take().or_else(|_| {
+            // a holder that has only just taken it has still to write its name, and one that only looked is gone
+            std::thread::sleep(NAMED_WITHIN);
+            take()
+        });
+        match taken {
             Ok(()) => {}
             Err(rustix::io::Errno::WOULDBLOCK) => {
-                // a holder that has only just taken it has still to write its name
-                std::thread::sleep(NAMED_WITHIN);
                 return Err(Error::Locked {
                     path: out.to_owned(),
                     holder: name(&mut file),

@@ -57,13 +57,13 @@ fn invariant_2_duckdb_and_pyarrow_see_whole_versions_while_partitions_are_replac
                 world.simulator.base_url().parse().unwrap(),
                 ApiKey::new(KEY).unwrap(),
             ),
-            keep_pages: false,
-            refetch: false,
             requests_per_second: 0.0,
             concurrency: None,
             per_page: 1_000,
             timezone: "UTC".into(),
             settle: Duration::from_secs(900),
+            refetch: false,
+            keep_pages: false,
         };
         let (_stopper, stop) = Stopper::new();
         let outcome = runtime
