@@ -8,6 +8,7 @@
 //! - `belief`: in which order records come, and which field a window filters
 //! - `chain`: one cursor chain
 //! - `seam`: the proof where two chains meet
+//! - `gaps`: what the order alone says is empty
 //! - `density`: how many records a window may hold
 //! - `sample`: what a first page says where records come in no order
 //! - `plan`: the choice of the next request
@@ -17,12 +18,15 @@ mod belief;
 mod chain;
 mod density;
 mod facts;
+mod gaps;
 mod plan;
 mod sample;
 mod seam;
 mod settle;
 #[cfg(test)]
 mod simulation;
+
+use std::collections::BTreeSet;
 
 use crate::window::{Window, Windows};
 use belief::{Belief, Mode, Seen};
@@ -120,6 +124,10 @@ pub struct Scheduler {
     pages: u64,
     /// Chains given up because they were too long.
     dropped: usize,
+    /// Seconds that pages spanned, and the records in them.
+    spanned: (f64, f64),
+    /// Seconds of the first and the last record of every page that came in order.
+    landmarks: BTreeSet<i64>,
 }
 
 impl Scheduler {
@@ -153,6 +161,8 @@ impl Scheduler {
             page_size: usize::try_from(per_page).unwrap_or(usize::MAX),
             pages: 0,
             dropped: 0,
+            spanned: (0.0, 0.0),
+            landmarks: BTreeSet::new(),
             ranges,
             options,
         }
@@ -210,6 +220,11 @@ impl Scheduler {
         let index = match self.plan()? {
             plan::Step::Go(index) => index,
             plan::Step::Start(covers) => self.start(covers, 0),
+            plan::Step::Probe(gap) => {
+                let index = self.start(gap, 0);
+                self.chains[index].is_probe = true;
+                index
+            }
             plan::Step::Again(index) => {
                 let (covers, restarts) = (self.chains[index].covers, self.chains[index].restarts);
                 self.chains[index].drop_it();
@@ -275,15 +290,11 @@ impl Scheduler {
     /// Whether every range is proven complete. Requests still in flight are of no use then.
     #[must_use]
     pub fn is_done(&self) -> bool {
-        let complete = if self.order_fell {
-            &self.drained
-        } else {
-            &self.proven
-        };
-        self.ranges.iter().all(|range| complete.covers(*range))
+        self.ranges.iter().all(|range| self.proven.covers(*range))
     }
 
-    /// What is proven complete so far, in half-open seconds. It only grows.
+    /// What is proven complete so far, in half-open seconds. It grows, but for the moment at which the order that
+    /// was believed in falls: what only that had proven is not proven then.
     #[must_use]
     pub fn covered(&self) -> Windows {
         self.ranges

@@ -6,6 +6,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use super::belief::{Order, Seen};
 use super::density::as_f64;
 use super::facts::{FetchError, Next, PageFacts};
+use super::gaps::Gap;
 use crate::window::Window;
 
 /// So many empty pages in a row may carry the same cursor.
@@ -66,6 +67,10 @@ pub(super) struct Chain {
     pub(super) counted_to: Option<i64>,
     /// How often its window was started before because a cursor died.
     pub(super) restarts: u32,
+    /// It asks for a gap in what another one has read, see `gaps`.
+    pub(super) is_probe: bool,
+    /// Long gaps in what it has read.
+    pub(super) gaps: Vec<Gap>,
     /// Its first records.
     pub(super) head: Vec<Seen>,
     head_open: bool,
@@ -102,6 +107,8 @@ impl Chain {
             counted: 0,
             counted_to: None,
             restarts,
+            is_probe: false,
+            gaps: Vec::new(),
             head: Vec::new(),
             head_open: true,
             tail: Vec::new(),
@@ -245,6 +252,7 @@ impl Chain {
         self.state = State::Dropped;
         self.head = Vec::new();
         self.tail = Vec::new();
+        self.gaps = Vec::new();
     }
 }
 

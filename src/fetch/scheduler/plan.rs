@@ -40,6 +40,8 @@ pub(super) enum Step {
     Go(usize),
     /// A new chain.
     Start(Window),
+    /// A new chain that asks for a gap.
+    Probe(Window),
     /// A new chain in the place of one whose first request is overdue.
     Again(usize),
 }
@@ -51,6 +53,9 @@ impl Scheduler {
         }
         if let Some(index) = self.most_urgent() {
             return Some(Step::Go(index));
+        }
+        if let Some(gap) = self.gap_to_ask() {
+            return Some(Step::Probe(gap));
         }
         let window = if self.chains.is_empty() {
             self.longest_range()
@@ -114,7 +119,11 @@ impl Scheduler {
                 }
         };
         let victim = (0..self.chains.len())
-            .filter(|at| self.chains[*at].is_open() && self.chains[*at].seam == Seam::Open)
+            .filter(|at| {
+                self.chains[*at].is_open()
+                    && self.chains[*at].seam == Seam::Open
+                    && !self.chains[*at].is_probe
+            })
             .max_by(|a, b| left(a).total_cmp(&left(b)))?;
         let rest = left(&victim);
         if rest < WORTH_CUTTING {
@@ -225,7 +234,8 @@ impl Scheduler {
     pub(super) fn unclaimed(&self) -> Windows {
         let mut unclaimed = self.ranges.clone();
         unclaimed.subtract_all(&self.drained);
-        for (at, chain) in self.chains.iter().enumerate().filter(|(_, chain)| chain.counts()) {
+        let claiming = |(_, chain): &(usize, &Chain)| chain.counts() && !chain.is_probe;
+        for (at, chain) in self.chains.iter().enumerate().filter(claiming) {
             if at == 0 && self.is_guessing() {
                 let covers = chain.covers;
                 unclaimed.subtract(Window::new(covers.start, covers.start + self.part()));

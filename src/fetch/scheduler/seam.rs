@@ -17,7 +17,7 @@ pub(super) fn boundary(chains: &[Chain], at: usize, order: Order) -> i64 {
     let passed = |other: &Chain| other.state == State::Ended && other.reached(order) <= reached;
     chains
         .iter()
-        .filter(|other| other.counts() && other.begin(order) > begin && !passed(other))
+        .filter(|other| other.counts() && !other.is_probe && other.begin(order) > begin && !passed(other))
         .map(|other| other.begin(order))
         .fold(order.along(chains[at].covers).end, i64::min)
 }
@@ -33,7 +33,7 @@ pub(super) fn examine(chains: &[Chain], at: usize, order: Order) -> Result<Seam,
     for (index, other) in chains
         .iter()
         .enumerate()
-        .filter(|(index, other)| *index != at && other.counts())
+        .filter(|(index, other)| *index != at && other.counts() && !other.is_probe)
     {
         let begin = other.begin(order);
         if begin <= chain.begin(order) || begin >= until {

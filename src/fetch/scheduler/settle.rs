@@ -1,6 +1,6 @@
 //! What an answer changes: beliefs, seams, what is given up, and what is proven.
 
-use super::belief::{Mode, Order};
+use super::belief::{Mode, Order, Seen};
 use super::chain::{Chain, Seam, State};
 use super::density::as_f64;
 use super::sample::Sample;
@@ -42,7 +42,9 @@ impl Scheduler {
         match self.mode {
             Mode::Ordered(order) => {
                 self.count_ordered(order);
-                self.update_seams(order);
+                if !self.order_fell {
+                    self.update_seams(order);
+                }
             }
             Mode::Unordered => self.count_unordered(),
             Mode::Unknown => {}
@@ -87,6 +89,8 @@ impl Scheduler {
         self.chains.iter_mut().for_each(|chain| chain.seam = Seam::Open);
         self.order_fell = true;
         self.mode = Mode::Unordered;
+        // what only the order spoke for is no longer proven
+        self.proven = self.drained.clone();
     }
 
     /// Whether a chain is further from its null cursor than its part is long.
@@ -101,7 +105,7 @@ impl Scheduler {
     fn update_seams(&mut self, order: Order) {
         for at in 0..self.chains.len() {
             let chain = &self.chains[at];
-            let stands = matches!(chain.state, State::Open | State::Dead);
+            let stands = matches!(chain.state, State::Open | State::Dead) && !chain.is_probe;
             if !stands || matches!(chain.seam, Seam::Joined(next) if self.chains[next].counts()) {
                 continue;
             }
@@ -175,6 +179,7 @@ impl Scheduler {
                 if let Seam::Joined(next) = chain.seam
                     && sound[next]
                     && !sound[at]
+                    && self.gaps_are_empty(at)
                 {
                     sound[at] = true;
                     changed = true;
@@ -189,28 +194,29 @@ impl Scheduler {
     }
 
     fn count_ordered(&mut self, order: Order) {
-        for chain in &mut self.chains {
+        let filters = self.belief.filters(order.field);
+        for at in 0..self.chains.len() {
+            let chain = &self.chains[at];
             let reached = chain.reached(order);
             let from = chain.counted_to.unwrap_or(chain.begin(order));
-            if reached > from && chain.counts() {
-                let first = chain
-                    .tail
-                    .first()
-                    .and_then(|seen| order.of(seen))
-                    .unwrap_or(from)
-                    .clamp(from, reached);
-                let last = chain
-                    .last()
-                    .and_then(|seen| order.of(seen))
-                    .unwrap_or(reached)
-                    .clamp(first, reached);
-                let (before, rest) = Window::new(from, reached).split_at(first);
-                let (page, after) = rest.split_at(last);
-                self.density.observe(order.along(before), 0);
-                self.density
-                    .observe(order.along(page), chain.records - chain.counted);
-                self.density.observe(order.along(after), 0);
-                (chain.counted, chain.counted_to) = (chain.records, Some(reached));
+            if reached <= from || !chain.counts() {
+                continue;
+            }
+            let place = |seen: Option<&Seen>| seen.and_then(|seen| order.of(seen));
+            let first = place(chain.tail.first()).unwrap_or(from).clamp(from, reached);
+            let last = place(chain.last()).unwrap_or(reached).clamp(first, reached);
+            let (before, rest) = Window::new(from, reached).split_at(first);
+            let (page, after) = rest.split_at(last);
+            let fresh = chain.records - chain.counted;
+            self.density.observe(order.along(before), 0);
+            self.density.observe(order.along(page), fresh);
+            self.density.observe(order.along(after), 0);
+            let chain = &mut self.chains[at];
+            (chain.counted, chain.counted_to) = (chain.records, Some(reached));
+            let agrees = self.note_gaps(at, from, order) && !self.gap_is_filled(at, order);
+            if filters && !agrees {
+                self.order_falls(order);
+                return;
             }
         }
     }

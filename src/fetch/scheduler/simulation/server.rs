@@ -16,6 +16,8 @@ pub(super) enum Sorting {
     Shards(Field, u64),
     /// Ascending, but for one record in so many, which come last.
     Stragglers(Field, u64),
+    /// So many parts of the archive, the latest first, each part in order (true: ascending).
+    Blocks(Field, i64, bool),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -212,6 +214,20 @@ impl Server {
                 Sorting::Descending(field) => (0, -value(record, field), record.id),
                 Sorting::Random => (0, 0, record.id),
                 Sorting::Shards(field, shards) => (record.id % shards, value(record, field), record.id),
+                Sorting::Blocks(field, parts, ascending) => {
+                    let (first, last) = (
+                        value(&self.records[0], field),
+                        value(&self.records[self.sorted - 1], field),
+                    );
+                    let length = (last - first).max(1) / parts + 1;
+                    let part = (value(record, field) - first).div_euclid(length);
+                    let (part, at) = if ascending {
+                        (-part, value(record, field))
+                    } else {
+                        (part, -value(record, field))
+                    };
+                    (u64::try_from(part + 1_000_000).unwrap(), at, record.id)
+                }
                 Sorting::Stragglers(field, one_in) => (
                     u64::from(record.id.is_multiple_of(one_in)),
                     value(record, field),

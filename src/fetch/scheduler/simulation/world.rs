@@ -24,6 +24,8 @@ fn rule(random: &mut Random) -> Rule {
         Sorting::Random,
         Sorting::Shards(by, 3),
         Sorting::Stragglers(by, 4),
+        Sorting::Blocks(by, 2, true),
+        Sorting::Blocks(by, 3, false),
     ]);
     let rare = |random: &mut Random, chance: f64, share: f64| if random.chance(chance) { share } else { 0.0 };
     Rule {
