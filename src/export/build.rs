@@ -155,8 +155,16 @@ impl<'a> Build<'a> {
     }
 
     /// Takes note of how far fetching has come.
-    pub(super) fn reached(&mut self, reach: Reach) {
-        self.reach = reach;
+    ///
+    /// # Errors
+    /// Where the ledger cannot be told that it called complete what is not.
+    pub(super) fn reached(&mut self, reach: Reach, ledger: &mut Ledger) -> Result<()> {
+        let before = std::mem::replace(&mut self.reach, reach).covered;
+        if before.iter().all(|window| self.reach.covered.covers(*window)) {
+            return Ok(());
+        }
+        // what was proven by an order that fell is proven no longer
+        self.commit(&[], ledger, false)
     }
 
     /// Whether everything that was missing is fetched.
@@ -325,6 +333,7 @@ impl<'a> Build<'a> {
             complete.subtract(page.asked);
         }
         let account = ledger.account(self.dataset.name(), &self.bot);
+        account.complete.subtract_all(&self.ranges);
         account.complete.extend(complete.iter().copied());
         let finished: Vec<u64> = self
             .pending

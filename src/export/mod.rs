@@ -279,7 +279,7 @@ impl Site {
                     self.table.establish()?;
                     build.page(&header, &records, &ledger);
                 }
-                Event::Reached(reach) => build.reached(reach),
+                Event::Reached(reach) => build.reached(reach, &mut ledger)?,
             }
             if build.is_worth_building(events.is_empty()) {
                 self.commit(&jobs[number], build, |build| build.build_ready(&mut ledger))?;

@@ -138,18 +138,23 @@ pub async fn fetch(
 ) -> Result<()> {
     let mut fetch = Fetch::begin(job, endpoint)?;
     told(fetch.reached()).await;
-    while fetch.is_wanted(&stop) {
-        let fetched = tokio::select! {
-            request = fetch.endpoint.next(&mut fetch.scheduler), if fetch.scheduler.wants() => {
-                if let Some((request, sent)) = request? {
-                    fetch.ask(request, sent);
+    loop {
+        while fetch.is_wanted(&stop) {
+            let fetched = tokio::select! {
+                request = fetch.endpoint.next(&mut fetch.scheduler), if fetch.scheduler.wants() => {
+                    if let Some((request, sent)) = request? {
+                        fetch.ask(request, sent);
+                    }
+                    continue;
                 }
-                continue;
-            }
-            Some(fetched) = fetch.flying.join_next() => fetched,
-            () = stop.told() => break,
-        };
-        fetch.take(fetched, &mut told).await;
+                Some(fetched) = fetch.flying.join_next() => fetched,
+                () = stop.told() => break,
+            };
+            fetch.take(fetched, &mut told).await;
+        }
+        if stop.is_told() || !fetch.is_undone(&mut told).await {
+            break;
+        }
     }
     fetch.finish(&stop, &mut told).await
 }
@@ -343,7 +348,7 @@ impl Fetch {
                 self.fail(error);
                 return;
             }
-            Ok((_, Err(NoPage::Unneeded))) => return,
+            Ok((chain, Err(NoPage::Unneeded))) => self.scheduler.withdrawn(chain),
             Err(error) => {
                 self.fail(Error::Internal(format!("a request ended: {error}")));
                 return;
@@ -362,6 +367,20 @@ impl Fetch {
     fn fail(&mut self, error: Error) {
         // the first one is the cause; what fails after it mostly follows from it
         self.failed.get_or_insert(error);
+    }
+
+    /// Takes in what is answered already of a job that seems done. Answers whether it is not, after all: an answer
+    /// may have shown that what was believed of the API is wrong.
+    async fn is_undone(&mut self, told: &mut impl AsyncFnMut(Event) -> bool) -> bool {
+        if !self.scheduler.is_done() {
+            return false;
+        }
+        self.enough.0.stop();
+        while let Some(fetched) = self.flying.join_next().await {
+            self.take(fetched, told).await;
+        }
+        self.enough = Stopper::new();
+        !self.scheduler.is_done() && self.failed.is_none()
     }
 
     /// Waits for what is still in flight, as far as it is of use, and tells how it all ended.

@@ -40,6 +40,10 @@ pub use facts::{ChainId, FetchError, KeptChain, Knowledge, Next, PageFacts, Reco
 pub const MAX_IN_FLIGHT: usize = 64;
 /// So often may one window be started again because its cursor died.
 const MOST_RESTARTS: u32 = 16;
+/// So many windows, and two for each page, may be started again before the cursors count as useless.
+const FREE_RESTARTS: usize = 32;
+/// Windows of the same number of records are no accident from this number on.
+const TELLING_SIZE: usize = 20;
 /// As long as nothing is known a range is thought to hold so many pages.
 const GUESSED_PAGES: f64 = 64.0;
 
@@ -124,6 +128,13 @@ pub struct Scheduler {
     pages: u64,
     /// Chains given up because they were too long.
     dropped: usize,
+    /// Windows started again because their cursors were of no use.
+    restarted: usize,
+    records: usize,
+    /// Whether some page said by a `null` cursor that it was the last one.
+    null_seen: bool,
+    /// Sizes of first pages without a cursor field, as long as no page had one.
+    bare: Vec<usize>,
     /// Seconds that pages spanned, and the records in them.
     spanned: (f64, f64),
     /// Seconds of the first and the last record of every page that came in order.
@@ -161,6 +172,10 @@ impl Scheduler {
             page_size: usize::try_from(per_page).unwrap_or(usize::MAX),
             pages: 0,
             dropped: 0,
+            restarted: 0,
+            records: 0,
+            null_seen: false,
+            bare: Vec::new(),
             spanned: (0.0, 0.0),
             landmarks: BTreeSet::new(),
             ranges,
@@ -287,6 +302,19 @@ impl Scheduler {
         self.cursor_died(chain)
     }
 
+    /// The chain's request was given up before it was answered.
+    ///
+    /// # Errors
+    /// As [`cursor_died`](Self::cursor_died).
+    pub fn withdrawn(&mut self, chain: ChainId) -> Result<(), FetchError> {
+        match self.land(chain) {
+            Some(index) if self.chains[index].cursor.is_some() && self.cursors != CursorStyle::Changes => {
+                self.restart(index)
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Whether every range is proven complete. Requests still in flight are of no use then.
     #[must_use]
     pub fn is_done(&self) -> bool {
@@ -352,8 +380,14 @@ impl Scheduler {
 
     fn start(&mut self, covers: Window, restarts: u32) -> usize {
         let extra = i64::from(!self.belief.includes_first_second());
+        // A server that rounds its times counts the end of the last second to the next one: where no other window
+        // goes on, one second more is asked at the end too.
+        let beyond = i64::from(self.ranges.iter().any(|range| range.end == covers.end));
         // there is no second before 1970 to ask for
-        let asked = Window::new((covers.start - extra).max(covers.start.min(0)), covers.end);
+        let asked = Window::new(
+            (covers.start - extra).max(covers.start.min(0)),
+            covers.end + beyond,
+        );
         self.chains.push(Chain::new(covers, asked, restarts));
         self.chains.len() - 1
     }
@@ -371,17 +405,12 @@ impl Scheduler {
     }
 
     fn absorb(&mut self, index: usize, page: &PageFacts) -> Result<(), FetchError> {
-        let chain = &mut self.chains[index];
-        let full = page.records.len() >= usize::try_from(self.options.per_page).unwrap_or(usize::MAX);
-        if page.next == Next::Absent && full && chain.pages == 0 && !self.cursor_field_seen {
-            if self.in_flight == 0 || chain.restarts > 0 {
-                return Err(FetchError::CursorMissing { window: chain.asked });
-            }
-            // Perhaps one that is in flight shows that this was the end: asked again after it.
-            chain.restarts += 1;
-            return Ok(());
+        if self.lacks_its_cursor(index, page)? || self.ends_in_doubt(index, page) {
+            return self.restart(index);
         }
+        self.null_seen |= page.next == Next::End;
         self.cursor_field_seen |= page.next != Next::Absent;
+        let chain = &mut self.chains[index];
         self.belief
             .learn(chain.asked, chain.pages == 0, chain.last(), &page.records);
         let field = self.belief.likely_filter();
@@ -407,6 +436,51 @@ impl Scheduler {
             self.page_size = largest.max(page.records.len()).max(1);
         }
         self.pages += 1;
+        self.records += page.records.len();
         Ok(())
+    }
+
+    /// Whether a page without a cursor field is too full to be believed the last one of its chain.
+    fn lacks_its_cursor(&mut self, index: usize, page: &PageFacts) -> Result<bool, FetchError> {
+        if page.next != Next::Absent || page.records.is_empty() {
+            return Ok(false);
+        }
+        let per_page = usize::try_from(self.options.per_page).unwrap_or(usize::MAX);
+        let largest = if self.pages == 0 {
+            per_page
+        } else {
+            self.page_size.min(per_page)
+        };
+        let size = page.records.len();
+        let chain = &mut self.chains[index];
+        if self.cursor_field_seen {
+            // a server that says `null` elsewhere would say it here
+            return Ok(self.null_seen && size >= largest && chain.pages > 0 && chain.restarts == 0);
+        }
+        let missing = FetchError::CursorMissing { window: chain.asked };
+        if chain.pages == 0 && size >= per_page {
+            if self.in_flight == 0 || chain.restarts > 0 {
+                return Err(missing);
+            }
+            // Perhaps one that is in flight shows that this was the end: asked again after it.
+            return Ok(true);
+        }
+        // several windows do not hold the same, large number of records by accident
+        if size >= TELLING_SIZE && self.bare.iter().all(|bare| *bare <= size) && self.bare.contains(&size) {
+            return Err(missing);
+        }
+        self.bare.push(size);
+        Ok(false)
+    }
+
+    /// Whether a chain that went on behind a full page ends with an empty one: so answers also a server that has
+    /// forgotten the cursor. The window is asked again, once.
+    fn ends_in_doubt(&self, index: usize, page: &PageFacts) -> bool {
+        let chain = &self.chains[index];
+        page.records.is_empty()
+            && page.next == Next::End
+            && chain.restarts == 0
+            && chain.pages > 0
+            && chain.last_page_size >= self.page_size
     }
 }

@@ -11,8 +11,12 @@ use crate::window::Window;
 
 /// So many empty pages in a row may carry the same cursor.
 const EMPTY_PAGES: u32 = 5;
-/// So many pages in a row may bring nothing new before the chain is taken for endless.
-const QUIET_PAGES: u32 = 1_000;
+/// So many pages in a row may bring nothing new before the chain is taken for endless: pages of records that came
+/// before, and empty ones, each with another cursor, as a slow scan of a large archive gives them.
+const QUIET_PAGES: u32 = 50;
+const EMPTY_IN_A_ROW: u32 = 50_000;
+/// One id in so many is remembered to tell whether a page is new.
+const REMEMBERED: u64 = 16;
 /// The head of a chain is kept for the seam: so many pages of it, more where they hold too few seconds.
 const HEAD_PAGES: u32 = 2;
 const MOST_HEAD_PAGES: u32 = 6;
@@ -62,6 +66,8 @@ pub(super) struct Chain {
     /// Pages answered.
     pub(super) pages: u32,
     pub(super) records: usize,
+    /// Records of its last page.
+    pub(super) last_page_size: usize,
     /// So many of them, up to this position, the density knows of.
     pub(super) counted: usize,
     pub(super) counted_to: Option<i64>,
@@ -80,6 +86,7 @@ pub(super) struct Chain {
     /// Cursors and pages met so far, as hashes.
     cursors: HashSet<u64>,
     prints: HashSet<u64>,
+    ids: HashSet<u64>,
     quiet: u32,
 }
 
@@ -104,6 +111,7 @@ impl Chain {
             cursor: None,
             pages: 0,
             records: 0,
+            last_page_size: 0,
             counted: 0,
             counted_to: None,
             restarts,
@@ -115,6 +123,7 @@ impl Chain {
             before_tail: None,
             cursors: HashSet::new(),
             prints: HashSet::new(),
+            ids: HashSet::new(),
             quiet: 0,
         }
     }
@@ -187,10 +196,11 @@ impl Chain {
     /// Takes an answered page in.
     pub(super) fn absorb(&mut self, page: &PageFacts) -> Result<CursorSign, FetchError> {
         let sent = self.cursor.take();
-        let fresh = !page.records.is_empty() && self.prints.insert(print(page));
+        let fresh = self.is_fresh(page);
         self.quiet = if fresh { 0 } else { self.quiet + 1 };
         self.pages += 1;
         self.records += page.records.len();
+        self.last_page_size = page.records.len();
         self.keep(page);
         let Next::Cursor(next) = &page.next else {
             self.end();
@@ -205,7 +215,12 @@ impl Chain {
                 pages: self.pages,
             });
         }
-        if self.quiet >= QUIET_PAGES {
+        let limit = if page.records.is_empty() {
+            EMPTY_IN_A_ROW
+        } else {
+            QUIET_PAGES
+        };
+        if self.quiet >= limit {
             return Err(FetchError::NothingNew {
                 window: self.asked,
                 quiet: self.quiet,
@@ -218,6 +233,18 @@ impl Chain {
         };
         self.cursor = Some(next.clone());
         Ok(sign)
+    }
+
+    /// Whether a page brings something new, as far as a sample of its ids tells.
+    fn is_fresh(&mut self, page: &PageFacts) -> bool {
+        let is_new_page = !page.records.is_empty() && self.prints.insert(print(page));
+        let ids = page.records.iter().map(|record| record.id);
+        let (mut sampled, mut new) = (false, false);
+        for id in ids.filter(|id| id.is_multiple_of(REMEMBERED)) {
+            sampled = true;
+            new |= self.ids.insert(id);
+        }
+        is_new_page && (new || !sampled)
     }
 
     fn keep(&mut self, page: &PageFacts) {
@@ -244,6 +271,7 @@ impl Chain {
         self.state = State::Ended;
         self.cursors = HashSet::new();
         self.prints = HashSet::new();
+        self.ids = HashSet::new();
     }
 
     /// Gives it up.

@@ -4,7 +4,7 @@ use super::belief::{Mode, Order, Seen};
 use super::chain::{Chain, Seam, State};
 use super::density::as_f64;
 use super::sample::Sample;
-use super::{FetchError, MOST_RESTARTS, Scheduler, seam};
+use super::{FREE_RESTARTS, FetchError, MOST_RESTARTS, Scheduler, seam};
 use crate::window::Window;
 
 /// A chain in no order is given up where it would take this much longer than everything else.
@@ -310,6 +310,10 @@ impl Scheduler {
 
     /// A chain whose cursor is of no use any more.
     pub(super) fn restart(&mut self, at: usize) -> Result<(), FetchError> {
+        self.restarted += 1;
+        if self.restarted > FREE_RESTARTS + 2 * self.records / self.page_size.max(1) {
+            return Err(died(&self.chains[at]));
+        }
         let chain = &mut self.chains[at];
         if chain.cursor.is_none() {
             chain.restarts += 1;

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::super::{Field, Next, PageFacts, RecordFacts};
-use super::archive::{Random, Record, SECOND, mix};
+use super::archive::{DAY, Random, Record, SECOND, mix};
 use crate::window::{Window, Windows};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -219,14 +219,18 @@ impl Server {
                         value(&self.records[0], field),
                         value(&self.records[self.sorted - 1], field),
                     );
-                    let length = (last - first).max(1) / parts + 1;
+                    let length = (last - first).max(DAY * SECOND) / parts + 1;
                     let part = (value(record, field) - first).div_euclid(length);
                     let (part, at) = if ascending {
                         (-part, value(record, field))
                     } else {
                         (part, -value(record, field))
                     };
-                    (u64::try_from(part + 1_000_000).unwrap(), at, record.id)
+                    (
+                        u64::try_from(part.clamp(-1_000_000, 1_000_000) + 1_000_000).unwrap(),
+                        at,
+                        record.id,
+                    )
                 }
                 Sorting::Stragglers(field, one_in) => (
                     u64::from(record.id.is_multiple_of(one_in)),
