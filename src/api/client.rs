@@ -3,6 +3,7 @@
 use std::error::Error as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use reqwest::header::{ACCEPT, LOCATION};
@@ -15,6 +16,9 @@ use super::{Ask, AskError, Attempt, Budget, Connection, Decision, Failure, Sent,
 
 /// Bytes read of an answer that is an error.
 const ERROR_BYTES: u64 = 64 * 1024;
+/// So many bytes of a page must come within the silence that is borne, or its end: a server that drips is as
+/// good as silent, and a body without an end would be read for ever.
+const PROGRESS: usize = 16 * 1024;
 
 /// One page as it came.
 #[derive(Debug)]
@@ -91,7 +95,7 @@ impl Client {
                         self.answered.store(true, Ordering::Relaxed);
                         return Ok((answer, page));
                     }
-                    Err(why) => Failure::BadPage(self.connection.key.hidden_in(&why)),
+                    Err(why) => self.bad_page(&why),
                 },
                 Err(failure) => failure,
             };
@@ -123,9 +127,17 @@ impl Client {
                 }
                 Decision::Fail => return Err(AskError::Failed { failure }),
             }
+            // others may be refused meanwhile, and each refusal pauses everybody
+            let left = self.connection.patience.limit.saturating_sub(begin.elapsed());
+            let Ok(permit) = timeout(left, budget.permit()).await else {
+                return Err(AskError::GaveUp {
+                    failure,
+                    attempts: number,
+                });
+            };
+            sent = permit.spend();
             number += 1;
             tally.retries.fetch_add(1, Ordering::Relaxed);
-            sent = budget.permit().await.spend();
         }
     }
 
@@ -140,19 +152,14 @@ impl Client {
             .get(self.url(ask))
             .header("x-api-key", self.connection.key.header())
             .header(ACCEPT, "application/json");
-        let response = self.heard(request.send()).await?;
+        let response = Self::heard(self.connection.silence, request.send()).await?;
         let now = self.clock.read(response.headers()).unwrap_or_else(Timestamp::now);
         // the server's clock told the time when its answer came
         let since = SignedDuration::try_from(asked.elapsed()).unwrap_or_default();
         let asked_at = now.checked_sub(since).unwrap_or(now);
         let (status, headers) = (response.status(), response.headers().clone());
-        if status.is_redirection()
-            && let Some(to) = headers.get(LOCATION).and_then(|to| to.to_str().ok())
-            && response.url().join(to).map(|to| to.origin()) != Ok(response.url().origin())
-        {
-            return Err(Failure::Redirect {
-                to: shortened(&self.connection.key.hidden_in(to)),
-            });
+        if let Some(failure) = self.redirect(&response) {
+            return Err(failure);
         }
         let held = self.shelf.body();
         let body = self.body(response, &held).await?;
@@ -181,18 +188,45 @@ impl Client {
         })
     }
 
+    /// Where an answer points elsewhere and was not followed.
+    fn redirect(&self, response: &reqwest::Response) -> Option<Failure> {
+        let code = response.status().as_u16();
+        let to = response.headers().get(LOCATION)?.to_str().ok()?;
+        let same_origin = response.url().join(to).map(|to| to.origin()) == Ok(response.url().origin());
+        let to = shortened(&self.connection.key.hidden_in(to));
+        match code {
+            300..=399 if !same_origin => Some(Failure::Redirect { to }),
+            301 | 302 | 303 | 307 | 308 => Some(Failure::Circles { to }),
+            _ => None,
+        }
+    }
+
+    /// An answer that cannot be read as a page, and why. The key is hidden before the text is cut short, since a
+    /// part of it would not be found.
+    pub fn bad_page(&self, why: &str) -> Failure {
+        Failure::BadPage(shortened(&self.connection.key.hidden_in(why)))
+    }
+
     /// Reads the body of a page; of an error, as much as tells it.
     async fn body(&self, mut response: reqwest::Response, held: &Held) -> Result<Vec<u8>, Failure> {
         let limit = self.connection.max_page_bytes;
         let success = response.status().is_success();
         let cap = if success { limit } else { limit.min(ERROR_BYTES) };
         let mut body = Vec::new();
+        // since there was progress last: the bytes that came, and how long they were waited for
+        let (mut came, mut waited) = (0, Duration::ZERO);
         loop {
             held.room().await;
-            match self.heard(response.chunk()).await {
+            let begin = Instant::now();
+            let patience = self.connection.silence.saturating_sub(waited);
+            match Self::heard(patience, response.chunk()).await {
                 Ok(Some(chunk)) if (body.len() + chunk.len()) as u64 <= cap => {
                     held.grow(chunk.len());
                     body.extend_from_slice(&chunk);
+                    (came, waited) = (came + chunk.len(), waited + begin.elapsed());
+                    if came >= PROGRESS {
+                        (came, waited) = (0, Duration::ZERO);
+                    }
                 }
                 Ok(Some(_)) if success => return Err(Failure::TooLarge { limit }),
                 // of an error's body, what came is enough
@@ -202,9 +236,12 @@ impl Client {
         }
     }
 
-    /// Waits for the server as long as its silence is borne.
-    async fn heard<T>(&self, answer: impl Future<Output = reqwest::Result<T>>) -> Result<T, Failure> {
-        match timeout(self.connection.silence, answer).await {
+    /// Waits for the server, but not for ever.
+    async fn heard<T>(
+        patience: Duration,
+        answer: impl Future<Output = reqwest::Result<T>>,
+    ) -> Result<T, Failure> {
+        match timeout(patience, answer).await {
             Ok(heard) => heard.map_err(|error| transport(&error)),
             Err(_) => Err(Failure::Timeout),
         }
@@ -260,7 +297,6 @@ fn innermost(error: &dyn std::error::Error) -> String {
 mod tests {
     use std::io::{Read, Write};
     use std::net::TcpListener;
-    use std::time::Duration;
 
     use futures_util::future::join_all;
 

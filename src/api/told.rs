@@ -67,6 +67,7 @@ pub(super) fn message(body: &[u8]) -> String {
         error: Option<Told>,
         message: Option<String>,
     }
+    let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
     let told = serde_json::from_slice::<Body>(body)
         .ok()
         .and_then(|body| match body.error {

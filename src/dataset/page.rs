@@ -19,6 +19,10 @@ pub enum Next {
     Absent,
 }
 
+/// Characters of an excerpt at most. It is this long so that whoever shows it can take out what must not be seen
+/// before cutting it short: half a key would no longer be found.
+const EXCERPT: usize = 4096;
+
 /// Why the body of an answer is not a page.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -26,16 +30,22 @@ pub enum PageError {
     /// The body is broken off, or was never JSON.
     #[error("the answer is not JSON: {excerpt}")]
     NotJson {
-        /// How the body begins: at most 80 characters, none of them a control character.
+        /// How the body begins: at most [`EXCERPT`] characters, none of them a control character.
         excerpt: String,
         /// Where reading failed.
         source: serde_json::Error,
     },
-    /// The body is JSON, but holds no `data`.
+    /// The body is JSON, but holds no `data`, or null.
     #[error("the answer holds no `data`{}", message.as_ref().map(|text| format!(": {text}")).unwrap_or_default())]
     NoData {
-        /// What the body says instead, where it says something: at most 200 characters, none of them a control
-        /// character.
+        /// What the body says instead, where it says something: as an excerpt.
+        message: Option<String>,
+    },
+    /// The body tells of an error, and its records do not lead on: taken as a page it would end a window that
+    /// was not read.
+    #[error("the answer tells that something failed{}", message.as_ref().map(|text| format!(": {text}")).unwrap_or_default())]
+    TellsOfAnError {
+        /// What it says of it: as an excerpt.
         message: Option<String>,
     },
     /// `data` is not a list.
@@ -65,8 +75,12 @@ impl PageError {
     }
 }
 
+/// What some servers begin their UTF-8 with.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
 /// The body as text, bytes that are not UTF-8 as U+FFFD.
 pub(super) fn text(body: &[u8]) -> Result<Cow<'_, str>, PageError> {
+    let body = body.strip_prefix(BYTE_ORDER_MARK).unwrap_or(body);
     // Lossy reading is far slower, even where nothing is lost.
     let text = std::str::from_utf8(body).map_or_else(|_| String::from_utf8_lossy(body), Cow::Borrowed);
     if i32::try_from(text.len()).is_err() {
@@ -85,26 +99,19 @@ pub(super) struct Page<'a> {
 
 impl<'a> Page<'a> {
     pub(super) fn read(body: &'a str) -> Result<Self, PageError> {
-        let Fields(fields) = serde_json::from_str(body).map_err(|source| match source.is_data() {
+        let fields: Fields<'a> = serde_json::from_str(body).map_err(|source| match source.is_data() {
             true => PageError::NoData { message: None },
             false => PageError::NotJson {
-                excerpt: excerpt(body, 80),
+                excerpt: excerpt(body),
                 source,
             },
         })?;
-        let field = |name| {
-            let mut backwards = fields.iter().rev();
-            backwards
-                .find(|(key, _)| is(key, name))
-                .map(|(_, value)| Value::of(value.get()))
-        };
-        let data = match field("data") {
-            None => {
+        let data = match fields.last("data") {
+            None | Some(Value::Null) => {
                 return Err(PageError::NoData {
-                    message: message(field("error"), field("message")),
+                    message: fields.message(),
                 });
             }
-            Some(Value::Null) => "[]",
             Some(Value::List(list)) => list,
             Some(other) => {
                 return Err(PageError::DataNotAList {
@@ -112,10 +119,14 @@ impl<'a> Page<'a> {
                 });
             }
         };
-        Ok(Self {
-            cursor: next(field("cursor"))?,
-            data,
-        })
+        let cursor = next(fields.last("cursor"))?;
+        let leads_on = matches!(cursor, Next::Cursor(_)) && json::elements(data).next().is_some();
+        if !leads_on && fields.tell_of_an_error() {
+            return Err(PageError::TellsOfAnError {
+                message: fields.message(),
+            });
+        }
+        Ok(Self { cursor, data })
     }
 
     /// The records, each to be read by `read`, whose result comes with the record's text.
@@ -137,6 +148,53 @@ impl<'a> Page<'a> {
 
 /// The fields of a JSON object as they stand there.
 struct Fields<'a>(Vec<(&'a RawValue, &'a RawValue)>);
+
+impl<'a> Fields<'a> {
+    /// The value of a field; of several with one name, the last.
+    fn last(&self, name: &str) -> Option<Value<'a>> {
+        let mut backwards = self.0.iter().rev();
+        backwards
+            .find(|(key, _)| is(key, name))
+            .map(|(_, value)| Value::of(value.get()))
+    }
+
+    /// Whether `error` or `errors` holds something, or `success` is false.
+    fn tell_of_an_error(&self) -> bool {
+        let holds_something = |value| match value {
+            Value::Null | Value::Bool("false") => false,
+            Value::Bool(_) | Value::Number(_) => true,
+            Value::Text(text) => !text.text().trim().is_empty(),
+            Value::List(list) => json::elements(list).next().is_some(),
+            Value::Object(object) => json::entries(object).next().is_some(),
+        };
+        self.last("success") == Some(Value::Bool("false"))
+            || ["error", "errors"]
+                .into_iter()
+                .filter_map(|name| self.last(name))
+                .any(holds_something)
+    }
+
+    /// What the server says in place of a page: the text of `error`, of the first of `errors` or of either's `message`,
+    /// the JSON that stands there where it is none of these, else `message`.
+    fn message(&self) -> Option<String> {
+        ["error", "errors", "message"].into_iter().find_map(|name| {
+            let mut value = self.last(name)?;
+            if let Value::List(list) = value {
+                value = json::elements(list).next()?;
+            }
+            if let Value::Object(object) = value {
+                let messages = json::entries(object).filter(|(key, _)| key.text() == "message");
+                value = messages.last().map_or(value, |(_, message)| message);
+            }
+            let text = match value {
+                Value::Text(text) => text.text(),
+                Value::Null | Value::Bool(_) | Value::Object("{}") => return None,
+                Value::Number(raw) | Value::List(raw) | Value::Object(raw) => Cow::Borrowed(raw),
+            };
+            Some(excerpt(&text)).filter(|text| !text.is_empty())
+        })
+    }
+}
 
 impl<'de: 'a, 'a> Deserialize<'de> for Fields<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -183,32 +241,14 @@ fn next(cursor: Option<Value<'_>>) -> Result<Next, PageError> {
     })
 }
 
-/// What `{"error": {"message": …}}`, `{"error": …}` or `{"message": …}` has to say.
-fn message(error: Option<Value<'_>>, message: Option<Value<'_>>) -> Option<String> {
-    let within = match error {
-        Some(Value::Object(error)) => json::entries(error)
-            .filter(|(key, _)| key.text() == "message")
-            .last()
-            .map(|(_, value)| value),
-        other => other,
-    };
-    [within, message]
-        .into_iter()
-        .flatten()
-        .find_map(|value| match value {
-            Value::Text(text) => Some(excerpt(&text.text(), 200)),
-            _ => None,
-        })
-}
-
-/// The beginning of `text`, safe to print: at most `most` characters, control characters escaped.
-fn excerpt(text: &str, most: usize) -> String {
+/// The beginning of `text`, safe to print: at most [`EXCERPT`] characters, control characters escaped.
+fn excerpt(text: &str) -> String {
     let safe = |character: char| match character.is_control() {
         true => character.escape_default().to_string(),
         false => character.to_string(),
     };
     let mut excerpt = String::new();
-    let mut room = most;
+    let mut room = EXCERPT;
     for safe in text.trim().chars().map(safe) {
         match room.checked_sub(safe.chars().count()) {
             Some(left) => room = left,
@@ -222,4 +262,82 @@ fn excerpt(text: &str, most: usize) -> String {
         excerpt.push_str(&safe);
     }
     excerpt
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Why `body` is no page.
+    #[track_caller]
+    fn refused(body: &str) -> String {
+        match Page::read(body) {
+            Err(error) => error.to_string(),
+            Ok(page) => panic!("{body} was taken for a page: {page:?}"),
+        }
+    }
+
+    #[test]
+    fn invariant_5_an_error_with_success_does_not_end_a_window() {
+        for (body, words) in [
+            (r#"{"data":null,"cursor":null}"#, ""),
+            (r#"{"data":null}"#, ""),
+            (r#"{"data":null,"cursor":"c2"}"#, ""),
+            (
+                r#"{"data":null,"message":"backend away","cursor":null}"#,
+                "backend away",
+            ),
+            (
+                r#"{"data":[],"cursor":null,"error":"archive away"}"#,
+                "archive away",
+            ),
+            (
+                r#"{"data":[ ],"cursor":"c2","error":{"code":7,"message":"shard away"}}"#,
+                "shard away",
+            ),
+            (r#"{"data":[],"error":{"code":7}}"#, r#"{"code":7}"#),
+            (
+                r#"{"data":[],"errors":[{"message":"shard 3 timed out"}],"cursor":null}"#,
+                "shard 3 timed out",
+            ),
+            (r#"{"data":[],"errors":["no"]}"#, "no"),
+            (
+                r#"{"success":false,"data":[],"message":"quota used up","cursor":null}"#,
+                "quota used up",
+            ),
+            (
+                r#"{"data":[{"_id":"1"}],"error":"stopped early","cursor":null}"#,
+                "stopped early",
+            ),
+            (r#"{"data":[{"_id":"1"}],"success":false}"#, ""),
+        ] {
+            let said = refused(body);
+            assert!(said.ends_with(words), "{body}: {said}");
+        }
+        for body in [
+            r#"{"data":[],"cursor":null}"#,
+            r#"{"data":[]}"#,
+            r#"{"data":[],"cursor":null,"error":null,"errors":[],"success":true}"#,
+            r#"{"data":[],"cursor":"c2","error":"","errors":{}}"#,
+            r#"{"data":[],"cursor":null,"error":false,"message":"nothing in this range"}"#,
+            r#"{"data":[{"_id":"1"}],"cursor":"c2","errors":["shown to nobody"]}"#,
+        ] {
+            assert!(Page::read(body).is_ok(), "{body}");
+        }
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_no_part_of_the_page() {
+        let body = text(b"\xef\xbb\xbf{\"data\":[{\"_id\":\"1\"}],\"cursor\":null}").unwrap();
+        let page = Page::read(&body).unwrap();
+        assert_eq!(page.records(Walk::value).count(), 1);
+    }
+
+    #[test]
+    fn excerpts_are_long_enough_to_be_searched_and_no_longer() {
+        let said = refused(&"no\n".repeat(EXCERPT));
+        let length = said.chars().count();
+        assert!((EXCERPT..EXCERPT + 40).contains(&length), "{length}");
+        assert!(said.contains("no\\nno") && said.ends_with('…'));
+    }
 }

@@ -163,7 +163,7 @@ impl Examination<'_> {
             .requests
             .fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         let answer = self.client.attempt(ask, &self.tally).await?;
-        dataset::peek(self.dataset, &answer.body).map_err(|error| Failure::BadPage(error.to_string()))
+        dataset::peek(self.dataset, &answer.body).map_err(|error| self.client.bad_page(&error.to_string()))
     }
 
     /// The second page, twice.

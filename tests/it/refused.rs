@@ -4,6 +4,7 @@ use converse_export::simulator::{Endpoint, Fault, Faults, Options};
 
 use crate::lake::files_below;
 use crate::run::Run;
+use crate::scripted::{Scripted, ok};
 use crate::world::{KEY, World, small};
 
 /// It failed as it should, in words, and wrote no data.
@@ -62,6 +63,9 @@ fn flags_that_make_no_sense() {
         2,
         "the range holds no time",
     );
+    // as a folder's name each of these letters takes six bytes
+    let long = "ж".repeat(42);
+    told(&world, with(&["--bot", "r3", "--bot", &long]), 2, "is too long");
     told(&world, with(&["--per-page", "0"]), 2, "--per-page 0");
     told(&world, with(&["--per-page", "1001"]), 2, "--per-page 1001");
     told(&world, with(&["--timezone", "Mars/Olympus"]), 2, "Mars/Olympus");
@@ -98,6 +102,18 @@ fn folders_that_cannot_hold_a_table() {
 }
 
 #[test]
+fn a_bot_with_the_longest_name_is_exported() {
+    let world = World::new(small());
+    let at = world.range.start;
+    let body = format!(r#"{{"data":[{{"_id":"1","startTime":{at}}},{{"_id":"no date"}}],"cursor":null}}"#);
+    let server = Scripted::start(move |_| ok(&body));
+    let long = "b".repeat(204);
+    let export = world.export().of(&server.url()).only("conversations");
+    export.args(&["--bot", &long]).run().ok();
+    assert_eq!(world.lake().files().len(), 2);
+}
+
+#[test]
 fn an_api_that_answers_html() {
     let faults = Faults {
         probability: 1.0,
@@ -107,6 +123,46 @@ fn an_api_that_answers_html() {
     let world = World::new(Options { faults, ..small() });
     let run = world.export().only("messages").run();
     told(&world, run, 1, "the answer is no page of the Export API");
+}
+
+#[test]
+fn invariant_5_an_error_with_success_does_not_end_a_window() {
+    for body in [
+        r#"{"data":null,"cursor":null,"message":"archive away"}"#,
+        r#"{"data":[],"cursor":null,"error":{"message":"archive away"}}"#,
+        r#"{"data":[],"errors":["archive away"],"cursor":null}"#,
+        r#"{"success":false,"data":[],"cursor":null,"message":"archive away"}"#,
+    ] {
+        let world = World::new(small());
+        let server = Scripted::start(move |_| ok(body));
+        let export = world.export().of(&server.url()).only("conversations");
+        let run = export.clone().args(&["--retry-for", "3s"]).run();
+        told(&world, run, 1, "archive away)");
+        // it stayed bad, and nothing of the range is called complete
+        let run = export.args(&["--retry-for", "0s"]).run();
+        told(&world, run, 1, "archive away)");
+    }
+}
+
+#[test]
+fn invariant_7_no_part_of_a_key_that_the_server_repeats_is_shown() {
+    let world = World::new(small());
+    for before in 0..=KEY.len() {
+        // wherever an excerpt might be cut
+        for length in [80, 200] {
+            let text = format!("{}{KEY}", "x".repeat(length - before));
+            let html = text.clone();
+            let html = Scripted::start(move |_| ok(&html));
+            let error = Scripted::start(move |_| ok(format!(r#"{{"error":"{text}"}}"#)));
+            for server in [html, error] {
+                let export = world.export().of(&server.url()).only("conversations");
+                let run = export.args(&["--retry-for", "0s"]).run().ended(1);
+                let part = &KEY[..3];
+                assert!(!run.stderr.contains(part), "{}", run.stderr);
+                assert!(run.stderr.contains("xxx"), "{}", run.stderr);
+            }
+        }
+    }
 }
 
 #[test]
