@@ -161,6 +161,17 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn no_pause_is_too_long_for_the_clock() {
+        let budget = Budget::new(3.0);
+        let sent = budget.permit().await.spend();
+        let year = Duration::from_secs(366 * 24 * 3600);
+        for secs in [i64::MAX as u64, 18_000_000_000_000_000_000, u64::MAX] {
+            budget.refused(&sent, Some(Duration::from_secs(secs)));
+        }
+        assert!(tokio::time::timeout(year, budget.permit()).await.is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn the_pace_eases_once_for_refusals_of_one_moment_and_comes_back() {
         let budget = Budget::new(30.0);
         let full = budget.per_second();

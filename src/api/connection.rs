@@ -23,7 +23,8 @@ pub struct Connection {
     pub max_page_bytes: u64,
     /// The most bytes of bodies held at a time, over all requests; one body may exceed it.
     pub max_held_bytes: u64,
-    /// The longest silence while an answer is awaited or read.
+    /// The longest silence while an answer is awaited or read; less than 16 KiB within it, and not the end, is as
+    /// good as silence.
     pub silence: Duration,
     /// How long to go on asking for a page.
     pub patience: Patience,

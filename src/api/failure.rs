@@ -35,6 +35,11 @@ pub enum Failure {
         /// Where it points.
         to: String,
     },
+    /// The server points from one of its own addresses to the next, without an end.
+    Circles {
+        /// Where it points at last.
+        to: String,
+    },
 }
 
 impl Failure {
@@ -48,7 +53,7 @@ impl Failure {
                 status => (500..600).contains(status),
             },
             Self::Connect(_) | Self::Timeout | Self::Broken(_) | Self::BadPage(_) => true,
-            Self::Tls(_) | Self::TooLarge { .. } | Self::Redirect { .. } => false,
+            Self::Tls(_) | Self::TooLarge { .. } | Self::Redirect { .. } | Self::Circles { .. } => false,
         }
     }
 
@@ -58,16 +63,18 @@ impl Failure {
         matches!(self, Self::Status { status: 429, .. })
     }
 
-    /// Whether this answer to a cursor means that the server no longer knows it.
+    /// Whether this answer to a cursor may mean that the server no longer knows it. There is no telling which status
+    /// a server gives then, so any refusal is doubted: the window's first page, asked for anew, tells the truth
+    /// about key, bot and range.
     #[must_use]
     pub fn may_be_a_dead_cursor(&self) -> bool {
         matches!(
             self,
             Self::Status {
-                status: 400 | 404 | 410 | 422,
+                status: 400..=499,
                 ..
             }
-        )
+        ) && !self.may_heal()
     }
 
     /// How long the server asks to wait.
@@ -94,9 +101,12 @@ impl Failure {
             }
             Self::Status {
                 status: 400 | 422, ..
-            } => "check --bot, --start and --end against the server's message",
+            } => "check --bot, --start and --end against the server's message, and try a shorter range",
+            Self::Status { status: 402, .. } => {
+                "ask a site admin or the vendor whether the plan includes the Export API"
+            }
             Self::Status { status: 407, .. } => {
-                "check user and password in HTTP_PROXY, HTTPS_PROXY or ALL_PROXY"
+                "the proxy wants credentials: check user and password in HTTP_PROXY, HTTPS_PROXY or ALL_PROXY"
             }
             Self::Status { status: 429, .. } => {
                 "another job may be using the same key: run again later, or lower --requests-per-second"
@@ -104,16 +114,26 @@ impl Failure {
             Self::Status {
                 status: 300..=399, ..
             } => "check --base-url",
-            Self::Status { .. } => "run the same command again later: what was fetched is kept",
+            Self::Status { .. } if self.may_heal() => {
+                "run the same command again later: what was fetched is kept"
+            }
+            Self::Status { .. } => {
+                "see what the server said, check --base-url against the API's documentation, and ask the vendor if it stays"
+            }
             Self::Connect(_) => {
                 "check --base-url, the network and the proxy settings, then run the same command again"
             }
             Self::Tls(_) => "check --base-url, the system's clock and its certificates",
             Self::Timeout | Self::Broken(_) => "run the same command again: what was fetched is kept",
-            Self::BadPage(_) => "check --base-url: is this the Export API, and not a login page or a proxy?",
+            Self::BadPage(_) => {
+                "check --base-url: is this the Export API, and not a login page or a proxy? If so, ask the vendor about the server's words"
+            }
             Self::TooLarge { .. } => "lower --per-page, or raise --max-page-bytes",
             Self::Redirect { .. } => {
                 "give the address it points to as --base-url, if you trust it with the key"
+            }
+            Self::Circles { .. } => {
+                "check --base-url, its scheme and its path, and ask the vendor if they are right"
             }
         }
     }
@@ -149,8 +169,47 @@ impl fmt::Display for Failure {
             Self::BadPage(why) => write!(f, "the answer is no page of the Export API ({why})"),
             Self::TooLarge { limit } => write!(f, "the answer is larger than {limit} bytes"),
             Self::Redirect { to } => write!(f, "the API redirects to {to}, and the key must not go there"),
+            Self::Circles { to } => write!(f, "the API redirects in circles, at last to {to}"),
         }
     }
 }
 
 impl std::error::Error for Failure {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn status(status: u16) -> Failure {
+        Failure::Status {
+            status,
+            retry_after: None,
+            excerpt: String::new(),
+        }
+    }
+
+    #[test]
+    fn any_refusal_of_a_cursor_is_doubted_but_those_that_heal() {
+        let doubted: Vec<u16> = (100..600)
+            .filter(|code| status(*code).may_be_a_dead_cursor())
+            .collect();
+        let expected: Vec<u16> = (400..500)
+            .filter(|code| ![408, 425, 429].contains(code))
+            .collect();
+        assert_eq!(doubted, expected);
+        assert!(!Failure::Timeout.may_be_a_dead_cursor());
+        assert!(!Failure::BadPage("no".into()).may_be_a_dead_cursor());
+    }
+
+    #[test]
+    fn only_what_may_heal_is_to_be_run_again() {
+        for code in (300..600).filter(|code| *code != 429) {
+            let failure = status(code);
+            assert_eq!(
+                failure.hint().contains("again later"),
+                failure.may_heal(),
+                "{code}"
+            );
+        }
+    }
+}

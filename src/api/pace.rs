@@ -16,6 +16,8 @@ pub(super) const HAIR: f64 = 1.025;
 const SECOND: Duration = Duration::from_secs(1);
 /// The wait after a refusal that names none.
 pub(super) const SILENT_PAUSE: Duration = SECOND;
+/// No pause is longer, whatever a server says: there are numbers that no clock can reach.
+const LONGEST_PAUSE: Duration = Duration::from_secs(365 * 24 * 3600);
 /// A server that counts by the second, whichever second, refuses within this long or bears the pace.
 const SOON: Duration = Duration::from_millis(1500);
 /// A timer that woke up so late, or a quarter of an interval, is made up for.
@@ -186,7 +188,7 @@ impl Pace {
 
     /// The server refused a request: everybody waits, and the pace eases.
     pub(super) fn refused(&mut self, sent: &Sent, now: Instant, pause: Duration) {
-        let until = now + pause;
+        let until = now + pause.min(LONGEST_PAUSE);
         self.paused_until = Some(self.paused_until.map_or(until, |paused| paused.max(until)));
         // requests that were under way when the pace was eased say nothing of the new pace
         if sent.round != self.round {

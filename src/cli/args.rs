@@ -290,7 +290,7 @@ pub(super) struct ApiArgs {
         hide_env = true
     )]
     pub(super) retry_for: Duration,
-    /// The longest silence of the server while an answer is awaited
+    /// The longest silence of the server while an answer is awaited; an answer that only drips counts as silence
     #[arg(
         long,
         value_name = "DURATION",

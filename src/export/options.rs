@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::api::Connection;
 use crate::dataset::Dataset;
 use crate::error::{Error, Result};
+use crate::table::bot_folder;
 use crate::window::Window;
 
 /// The vendor's API.
@@ -16,6 +17,10 @@ pub const DEFAULT_REQUESTS_PER_SECOND: f64 = 3.0;
 pub const MAX_PER_PAGE: u32 = 1000;
 /// How long a record may take to show up in the archive, as far as is known.
 pub const DEFAULT_SETTLE: Duration = Duration::from_secs(15 * 60);
+
+/// Bytes of a bot's folder at most: file systems take names of 255, and while a partition is replaced its dataset
+/// and date stand beside the bot.
+const MOST_FOLDER_BYTES: usize = 208;
 
 /// What an export is asked to do; made from flags by the command line, or by hand by whoever uses the library.
 #[derive(Clone, Debug)]
@@ -56,6 +61,16 @@ impl Options {
             return wrong(
                 "--bot is empty".into(),
                 "give the bot's name or id, such as r3-218210",
+            );
+        }
+        if let Some(bot) = self
+            .bots
+            .iter()
+            .find(|bot| bot_folder(bot).len() > MOST_FOLDER_BYTES)
+        {
+            return wrong(
+                format!("--bot {bot} is too long for the name of a folder"),
+                "give the bot's id, such as r3-218210, in place of its name",
             );
         }
         if self.datasets.is_empty() {

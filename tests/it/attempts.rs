@@ -1,6 +1,8 @@
 //! What may heal is asked for again, whatever it was; what cannot heal is told at once.
 
 use std::net::TcpListener;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -28,7 +30,7 @@ fn broken(headers: &str, body: &str) -> Reply {
 
 #[test]
 fn every_attempt_that_fails_is_made_again() {
-    let failing: [(&str, Failing); 17] = [
+    let failing: [(&str, Failing); 18] = [
         ("closed before headers", |_| Reply::Last(Vec::new())),
         ("closed within headers", |_| {
             Reply::Last(b"HTTP/1.1 200 OK\r\ncontent-le".to_vec())
@@ -74,6 +76,9 @@ fn every_attempt_that_fails_is_made_again() {
             answer("503 Service Unavailable", "retry-after: 1\r\n", "<html>")
         }),
         ("silence", |_| Reply::Silence(Duration::from_secs(4))),
+        ("a body without an end", |_| {
+            Reply::Drips(Duration::from_millis(100))
+        }),
     ];
     let world = World::new(small());
     let (times, many) = (times(&world, 300), failing.len());
@@ -119,18 +124,23 @@ fn a_server_that_is_not_there_yet_is_waited_for() {
 #[test]
 fn what_cannot_heal_is_asked_once_and_says_what_to_do() {
     for (status, words) in [
-        ("400 Bad Request", "check --bot, --start and --end"),
+        ("400 Bad Request", "try a shorter range"),
         ("401 Unauthorized", "check the key in CONVERSE_EXPORT_API_KEY"),
         ("403 Forbidden", "ask a site admin"),
         ("404 Not Found", "check --bot"),
-        ("410 Gone", "hint: "),
-        ("501 Not Implemented", "hint: "),
+        ("402 Payment Required", "whether the plan includes the Export API"),
+        ("407 Proxy Authentication Required", "the proxy wants credentials"),
+        ("409 Conflict", "see what the server said"),
+        ("410 Gone", "see what the server said"),
+        ("418 I'm a teapot", "see what the server said"),
+        ("501 Not Implemented", "see what the server said"),
     ] {
         let world = World::new(small());
         let server = Scripted::start(move |_| answer(status, "", r#"{"message": "that is why"}"#));
         let run = one_by_one(&world, &server).run().ended(1);
         assert!(run.stderr.contains(words), "{}", run.stderr);
         assert!(run.stderr.contains("that is why"), "{}", run.stderr);
+        assert!(!run.stderr.contains("again later"), "{}", run.stderr);
         assert_eq!(server.asked().len(), 1, "{status}");
     }
 }
@@ -145,4 +155,114 @@ fn a_wait_beyond_all_patience_ends_the_run_at_once() {
     let run = export.args(&["--bot", "one", "--bot", "two"]).run().ended(3);
     assert!(begin.elapsed() < Duration::from_secs(20), "{:?}", begin.elapsed());
     assert!(run.stderr.contains("run again later"), "{}", run.stderr);
+}
+
+#[test]
+fn a_body_that_never_ends_is_given_up() {
+    let world = World::new(small());
+    let server = Scripted::start(|_| Reply::Drips(Duration::from_millis(100)));
+    let export = one_by_one(&world, &server);
+    let run = export
+        .args(&["--timeout", "1s", "--retry-for", "2s"])
+        .run()
+        .ended(3);
+    assert!(run.stderr.contains("did not answer in time"), "{}", run.stderr);
+}
+
+#[test]
+fn no_wait_that_a_server_asks_for_is_too_long_to_be_reckoned_with() {
+    for seconds in ["18000000000000000000", "9223372036854775807", "1e300"] {
+        let world = World::new(small());
+        let headers = format!("retry-after: {seconds}\r\n");
+        let server = Scripted::start(move |_| answer("429 Too Many Requests", &headers, ""));
+        let export = one_by_one(&world, &server).args(&["--retry-for", "1s"]);
+        let run = export.run().ended(3);
+        assert!(run.stderr.contains("too soon"), "{}", run.stderr);
+    }
+}
+
+#[test]
+fn a_bot_that_is_refused_for_long_holds_up_no_other() {
+    let world = World::new(small());
+    let times = times(&world, 30);
+    let server = Scripted::start(move |asked| match asked.target().contains("bot_name=one") {
+        true => answer("429 Too Many Requests", "retry-after: 60\r\n", ""),
+        false => ok(page(asked, &times)),
+    });
+    let begin = Instant::now();
+    let export = one_by_one(&world, &server).args(&["--bot", "one", "--bot", "two"]);
+    let run = export.args(&["--retry-for", "3s"]).run().ended(3);
+    assert!(begin.elapsed() < Duration::from_secs(40), "{:?}", begin.elapsed());
+    assert!(run.stderr.contains("conversations of one"), "{}", run.stderr);
+    assert_eq!(world.lake().ids("conversations").len(), 30);
+}
+
+#[test]
+fn invariant_9_who_waits_behind_the_refusals_of_others_waits_no_longer_than_patience() {
+    let world = World::new(small());
+    let server = Scripted::start(|_| answer("429 Too Many Requests", "retry-after: 2\r\n", ""));
+    let begin = Instant::now();
+    let export = world.export().of(&server.url()).only("conversations");
+    let bots = (0..8).flat_map(|bot| ["--bot".to_owned(), format!("b{bot}")]);
+    let bots: Vec<String> = bots.collect();
+    let bots: Vec<&str> = bots.iter().map(String::as_str).collect();
+    export.args(&bots).args(&["--retry-for", "3s"]).run().ended(3);
+    assert!(begin.elapsed() < Duration::from_secs(40), "{:?}", begin.elapsed());
+}
+
+#[test]
+fn a_redirect_in_circles_is_told_as_one() {
+    let world = World::new(small());
+    let server = Scripted::start(|asked| {
+        let headers = format!("location: {}\r\n", asked.target());
+        answer("302 Found", &headers, "")
+    });
+    let run = one_by_one(&world, &server).run().ended(1);
+    assert!(run.stderr.contains("redirects in circles"), "{}", run.stderr);
+    assert!(!run.stderr.contains("must not go"), "{}", run.stderr);
+    assert!(server.asked().len() <= 6);
+}
+
+#[test]
+fn a_kept_cursor_that_is_refused_is_doubted_before_the_key_is() {
+    for status in [
+        "401 Unauthorized",
+        "403 Forbidden",
+        "409 Conflict",
+        "418 I'm a teapot",
+    ] {
+        let world = World::new(small());
+        // so many within an hour that no window is thought to hold them
+        let times: Vec<i64> = (0..300).map(|at| world.range.start + at * 10).collect();
+        let restarted = Arc::new(AtomicBool::new(false));
+        let revoked = Arc::new(AtomicBool::new(false));
+        let (after, no_more) = (Arc::clone(&restarted), Arc::clone(&revoked));
+        let first_anew = AtomicBool::new(false);
+        let server = Scripted::start(move |asked| {
+            let goes_on = asked.target().contains("cursor=");
+            if no_more.load(Relaxed) {
+                return answer(status, "", "");
+            }
+            first_anew.fetch_or(after.load(Relaxed) && !goes_on, Relaxed);
+            match (after.load(Relaxed), goes_on) {
+                // stopped in the middle of the chain
+                (false, true) => answer("429 Too Many Requests", "", ""),
+                // knows only the cursors that it gave since
+                (true, true) if !first_anew.load(Relaxed) => answer(status, "", ""),
+                _ => ok(page(asked, &times)),
+            }
+        });
+        let export = one_by_one(&world, &server);
+        export.clone().args(&["--retry-for", "0s"]).run().ended(3);
+        restarted.store(true, Relaxed);
+        // where the key is really refused the first page says so
+        revoked.store(true, Relaxed);
+        let before = server.asked().len();
+        let run = export.run().ended(1);
+        assert!(run.stderr.contains(&status[..3]), "{}", run.stderr);
+        assert!(server.asked().len() - before <= 4, "{status}");
+        revoked.store(false, Relaxed);
+        export.run().ok();
+        assert_eq!(world.lake().ids("conversations").len(), 300, "{status}");
+    }
 }

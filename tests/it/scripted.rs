@@ -45,6 +45,8 @@ pub(crate) enum Reply {
     Last(Vec<u8>),
     /// Nothing for so long, then the connection is closed.
     Silence(Duration),
+    /// A space every so often, without an end.
+    Drips(Duration),
 }
 
 /// Answers with a status, headers (each with its line end) and a body.
@@ -155,6 +157,14 @@ fn serve(mut socket: TcpStream, script: &(impl Fn(&Asked) -> Reply + ?Sized), as
             }
             Reply::Silence(time) => {
                 thread::sleep(time);
+                return;
+            }
+            Reply::Drips(every) => {
+                let mut bytes: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 99999\r\n\r\n";
+                while socket.write_all(bytes).is_ok() {
+                    thread::sleep(every);
+                    bytes = b" ";
+                }
                 return;
             }
         }
