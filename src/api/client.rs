@@ -125,6 +125,10 @@ impl Client {
                         attempts: number,
                     });
                 }
+                // a server may say so with a success that is none
+                Decision::Fail if ask.cursor.is_some() && matches!(failure, Failure::BadPage(_)) => {
+                    return Err(AskError::CursorDied { failure });
+                }
                 Decision::Fail => return Err(AskError::Failed { failure }),
             }
             // others may be refused meanwhile, and each refusal pauses everybody

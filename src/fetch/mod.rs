@@ -235,7 +235,7 @@ impl Fetch {
         let ranges = job.missing.iter().copied().collect();
         let pages = kept.pages(pages.iter().map(|(_, peek)| peek));
         let scheduler = Scheduler::resume(ranges, options, &kept.chains, pages)
-            .map_err(|error| chain_error(&job, &error))?;
+            .map_err(|error| chain_error(&job, &error.to_string()))?;
         Ok(Self {
             job,
             endpoint: Arc::clone(endpoint),
@@ -317,6 +317,7 @@ impl Fetch {
         fetched: Result<Fetched, tokio::task::JoinError>,
         told: &mut impl AsyncFnMut(Event) -> bool,
     ) {
+        let mut said = String::new();
         let next = match fetched {
             Ok((chain, Ok(page))) => {
                 let facts = resume::facts(&page.peek);
@@ -327,10 +328,12 @@ impl Fetch {
             }
             Ok((chain, Err(NoPage::Ask(_, AskError::CursorDied { failure })))) => {
                 tracing::info!("{failure}; the window starts again");
+                said = format!("; at last {failure}");
                 self.scheduler.cursor_died(chain)
             }
             Ok((chain, Err(NoPage::Ask(_, AskError::Lost { failure })))) => {
                 tracing::info!("{failure}; the window starts again");
+                said = format!("; at last {failure}");
                 self.scheduler.lost(chain)
             }
             Ok((_, Err(NoPage::Ask(window, source)))) => {
@@ -360,7 +363,7 @@ impl Fetch {
                     self.unwanted = true;
                 }
             }
-            Err(error) => self.fail(chain_error(&self.job, &error)),
+            Err(error) => self.fail(chain_error(&self.job, &format!("{error}{said}"))),
         }
     }
 
@@ -443,10 +446,10 @@ impl Endpoint {
     }
 }
 
-fn chain_error(job: &Job, error: &scheduler::FetchError) -> Error {
+fn chain_error(job: &Job, what: &str) -> Error {
     Error::Chain {
         dataset: job.dataset.name(),
         bot: job.bot.clone(),
-        what: error.to_string(),
+        what: what.to_owned(),
     }
 }
