@@ -30,7 +30,7 @@ pub enum PageError {
     /// The body is broken off, or was never JSON.
     #[error("the answer is not JSON: {excerpt}")]
     NotJson {
-        /// How the body begins: at most [`EXCERPT`] characters, none of them a control character.
+        /// How the body begins: at most 4096 characters, none of them a control character.
         excerpt: String,
         /// Where reading failed.
         source: serde_json::Error,
