@@ -235,7 +235,7 @@ impl Fetch {
         let ranges = job.missing.iter().copied().collect();
         let pages = kept.pages(pages.iter().map(|(_, peek)| peek));
         let scheduler = Scheduler::resume(ranges, options, &kept.chains, pages)
-            .map_err(|error| chain_error(&job, &error.to_string()))?;
+            .map_err(|error| chain_error(&job, error.to_string()))?;
         Ok(Self {
             job,
             endpoint: Arc::clone(endpoint),
@@ -363,7 +363,7 @@ impl Fetch {
                     self.unwanted = true;
                 }
             }
-            Err(error) => self.fail(chain_error(&self.job, &format!("{error}{said}"))),
+            Err(error) => self.fail(chain_error(&self.job, format!("{error}{said}"))),
         }
     }
 
@@ -446,10 +446,7 @@ impl Endpoint {
     }
 }
 
-fn chain_error(job: &Job, what: &str) -> Error {
-    Error::Chain {
-        dataset: job.dataset.name(),
-        bot: job.bot.clone(),
-        what: what.to_owned(),
-    }
+fn chain_error(job: &Job, what: String) -> Error {
+    let (dataset, bot) = (job.dataset.name(), job.bot.clone());
+    Error::Chain { dataset, bot, what }
 }

@@ -211,19 +211,6 @@ fn invariant_9_who_waits_behind_the_refusals_of_others_waits_no_longer_than_pati
 }
 
 #[test]
-fn a_redirect_in_circles_is_told_as_one() {
-    let world = World::new(small());
-    let server = Scripted::start(|asked| {
-        let headers = format!("location: {}\r\n", asked.target());
-        answer("302 Found", &headers, "")
-    });
-    let run = one_by_one(&world, &server).run().ended(1);
-    assert!(run.stderr.contains("redirects in circles"), "{}", run.stderr);
-    assert!(!run.stderr.contains("must not go"), "{}", run.stderr);
-    assert!(server.asked().len() <= 6);
-}
-
-#[test]
 fn a_kept_cursor_that_is_refused_is_doubted_before_the_key_is() {
     let error = r#"{"data": null, "cursor": null, "message": "that is why"}"#;
     let nothing = r#"{"message": "that is why"}"#;
