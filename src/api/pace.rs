@@ -30,7 +30,7 @@ const HOLD: Duration = Duration::from_secs(2);
 const PEACE: Duration = Duration::from_secs(15);
 const LONGEST_PEACE: Duration = Duration::from_secs(240);
 /// So often the pace eases without a while of peace between. A server that goes on refusing has other reasons
-/// than the pace, and gets its pauses only.
+/// than the pace: it gets its pauses only, and the pace is what it was before.
 const MOST_EASED: u32 = 8;
 /// Requests a second that a server without a limit is thought to bear at least when it refuses the first time.
 const UNKNOWN: f64 = 10.0;
@@ -103,8 +103,9 @@ pub(super) struct Pace {
     round: u32,
     /// When the interval changed last, and how.
     change: Option<(Instant, Change)>,
-    /// How often the pace eased since the last step up or while of peace.
+    /// How often the pace eased since the last step up or while of peace, and the interval before that.
     eased: u32,
+    before: Duration,
     /// How long after a refusal the next step is tried.
     peace: Duration,
 }
@@ -126,6 +127,7 @@ impl Pace {
             round: 0,
             change: None,
             eased: 0,
+            before: interval,
             peace: PEACE,
         }
     }
@@ -213,9 +215,13 @@ impl Pace {
             Some((_, Change::Eased | Change::Down)) => self.eased.saturating_add(1),
             Some((_, Change::Up)) | None => 1,
         };
-        if self.eased <= MOST_EASED {
-            self.interval = eased.min(SLOWEST).max(self.floor);
+        if self.eased == 1 {
+            self.before = self.interval;
         }
+        self.interval = match self.eased <= MOST_EASED {
+            true => eased.min(SLOWEST).max(self.floor),
+            false => self.before,
+        };
         self.due = Some(now + self.interval);
         self.change = Some((now, change));
     }

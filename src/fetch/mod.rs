@@ -399,6 +399,8 @@ impl Fetch {
             self.take(fetched, told).await;
         }
         match self.failed {
+            // that the API cannot be trusted counts, however late it shows
+            Some(error @ Error::Chain { .. }) => Err(error),
             _ if self.scheduler.is_done() => Ok(()),
             Some(error) => Err(error),
             None if stop.is_told() => Err(Error::Interrupted),
