@@ -112,7 +112,7 @@ impl Slices<'_> {
 /// The rows that a partition holds, sorted by time, as far as they are not read yet.
 struct Held {
     time_column: usize,
-    batches: Box<dyn Iterator<Item = Result<RecordBatch>>>,
+    batches: Box<dyn Iterator<Item = Result<RecordBatch>> + Send>,
     /// Read, and not given away yet.
     rest: Option<RecordBatch>,
 }

@@ -1,6 +1,7 @@
 //! A day with more records than may be in memory at a time, built in slices of its time.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 
 use arrow::array::{AsArray, RecordBatch, UInt32Array};
@@ -9,7 +10,7 @@ use arrow::datatypes::TimestampMicrosecondType;
 use rayon::prelude::*;
 
 use super::{Build, DecodedPage, GROUP_RECORDS};
-use crate::dataset::peek;
+use crate::dataset::{Rejected, peek};
 use crate::error::{Error, Result};
 use crate::table::{Day, RowRef, Staged};
 
@@ -21,6 +22,15 @@ struct Span {
     page: u64,
     first: i64,
     last: i64,
+}
+
+/// What a page holds of a slice.
+struct Piece {
+    page: u64,
+    batch: RecordBatch,
+    count: u32,
+    rejected: Vec<Rejected>,
+    outside: u64,
 }
 
 impl Span {
@@ -49,33 +59,49 @@ impl Build<'_> {
         let ends = few_ends(&spans, seconds);
         let mut slices = self.table.slices(&key)?;
         let wanted = BTreeMap::from([(day, pages.clone())]);
-        let (mut counted, mut outside) = (BTreeSet::new(), 0);
-        let mut begin = i64::MIN;
-        for end in ends {
-            let met: Vec<&Span> = spans.iter().filter(|span| span.is_in(begin, end)).collect();
-            let decoded = met
-                .par_iter()
-                .map(|span| {
-                    let page = self.decode(span.page, &wanted)?;
-                    let (batch, rows) = self.slice(&page, day, begin..end)?;
-                    Ok((batch, rows, page.rejected, page.outside))
+        let begins = std::iter::once(i64::MIN).chain(ends.iter().copied());
+        let parts: Vec<Range<i64>> = begins.zip(&ends).map(|(begin, end)| begin..*end).collect();
+        let decode = |part: Option<&Range<i64>>| {
+            let part = part.cloned().unwrap_or(0..0);
+            let met = spans.par_iter().filter(|span| span.is_in(part.start, part.end));
+            met.map(|span| {
+                let page = self.decode(span.page, &wanted)?;
+                let (batch, count) = self.slice(&page, day, part.clone())?;
+                Ok(Piece {
+                    page: span.page,
+                    batch,
+                    count,
+                    rejected: page.rejected,
+                    outside: page.outside,
                 })
-                .collect::<Result<Vec<_>>>()?;
+            })
+            .collect::<Result<Vec<Piece>>>()
+        };
+        let (mut counted, mut outside) = (BTreeSet::new(), 0);
+        let mut rejected = Vec::new();
+        let mut next = decode(parts.first())?;
+        for (number, part) in parts.iter().enumerate() {
             let (mut batches, mut rows) = (Vec::new(), Vec::new());
-            for ((number, span), (batch, count, rejected, outside_of_page)) in (0..).zip(met).zip(decoded) {
-                self.rejected.keep(&rejected)?;
+            for (batch, piece) in (0..).zip(next) {
                 // a page may be part of several slices
-                if counted.insert(span.page) {
-                    outside += outside_of_page;
+                if counted.insert(piece.page) {
+                    outside += piece.outside;
+                    rejected.extend(piece.rejected);
                 }
-                batches.push(batch);
-                rows.extend((0..count).map(|row| RowRef { batch: number, row }));
+                batches.push(piece.batch);
+                rows.extend((0..piece.count).map(|row| RowRef { batch, row }));
             }
-            if !slices.add(end, &batches, &rows)? {
+            // one core writes while the others decode
+            let (added, decoded) = rayon::join(
+                || slices.add(part.end, &batches, &rows),
+                || decode(parts.get(number + 1)),
+            );
+            if !added? {
                 return Ok(None);
             }
-            begin = end;
+            next = decoded?;
         }
+        self.rejected.keep(&rejected)?;
         Ok(Some((slices.finish()?, outside)))
     }
 
@@ -112,7 +138,7 @@ impl Build<'_> {
     }
 
     /// A page's rows within a part of the day, and how many they are.
-    fn slice(&self, page: &DecodedPage, day: Day, part: std::ops::Range<i64>) -> Result<(RecordBatch, u32)> {
+    fn slice(&self, page: &DecodedPage, day: Day, part: Range<i64>) -> Result<(RecordBatch, u32)> {
         let times = page.batch.column(self.dataset.time_column());
         let times = times.as_primitive::<TimestampMicrosecondType>();
         let rows = page.rows.get(&day).map_or(&[][..], Vec::as_slice);
