@@ -114,8 +114,7 @@ fn number(variable: &str) -> Option<u64> {
 /// `CONVERSE_EXPORT_TEST_SEED` begins at a seed of one's own, `CONVERSE_EXPORT_TEST_CASES` tries more of them.
 #[test]
 fn whatever_the_api_is_like_exactly_what_it_selects_is_exported() {
-    let clock = || u64::try_from(jiff::Timestamp::now().as_second()).unwrap();
-    let first = number("CONVERSE_EXPORT_TEST_SEED").unwrap_or_else(clock);
+    let first = number("CONVERSE_EXPORT_TEST_SEED").unwrap_or(1);
     let cases = number("CONVERSE_EXPORT_TEST_CASES").unwrap_or(40);
     println!("seeds {first} to {}", first + cases - 1);
     let seeds: Vec<u64> = (first..first + cases).collect();
