@@ -6,6 +6,7 @@ use super::args::{DoctorArgs, Moment, Told};
 use super::{export, told};
 use crate::doctor::{Bounds, Cursors, DeadCursor, Options, PageLimit, Refusal, Report, examine, remember};
 use crate::error::{Error, Result};
+use crate::export::check_asking;
 use crate::fetch::{Direction, Field, Order};
 use crate::table::Zone;
 use crate::window::Window;
@@ -47,7 +48,12 @@ fn options(args: &DoctorArgs) -> Result<Options> {
     let end = second(args.end, Timestamp::now().as_second())?;
     let range = Window::new(second(args.start, end - DAYS * 86_400)?, end);
     let connection = export::connection(&args.api)?;
-    crate::export::check_base_url(&connection)?;
+    check_asking(
+        &connection,
+        args.api.requests_per_second,
+        args.api.concurrency,
+        args.api.per_page,
+    )?;
     if range.is_empty() || range.start < 0 {
         return Err(Error::Usage {
             what: "the range holds no time".into(),

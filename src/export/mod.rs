@@ -22,7 +22,6 @@ pub use forecast::{Basis, Forecast, JobForecast, forecast};
 pub use mend::Damage;
 pub use options::{
     DEFAULT_BASE_URL, DEFAULT_REQUESTS_PER_SECOND, DEFAULT_SETTLE, MAX_PER_PAGE, Options, check_asking,
-    check_base_url,
 };
 pub use progress::{Progress, Silent};
 pub use summary::{Changed, DatasetSummary, Summary};

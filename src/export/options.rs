@@ -140,7 +140,7 @@ pub fn check_asking(
 ///
 /// # Errors
 /// [`Error::Usage`] where the key would be sent unprotected, or nowhere.
-pub fn check_base_url(connection: &Connection) -> Result<()> {
+fn check_base_url(connection: &Connection) -> Result<()> {
     let url = &connection.base_url;
     if !url.username().is_empty() || url.password().is_some() || url.query().is_some() {
         return wrong(

@@ -7,6 +7,7 @@ use converse_export::simulator::{
     CursorKind, Filter, Growth, Latency, MessageFilter, Options, Order, TimeFormat,
 };
 
+use crate::chance::{Chance, number_from};
 use crate::duck::rows_of_each;
 use crate::lake::ids;
 use crate::world::{DAY, World, small};
@@ -50,27 +51,9 @@ fn bounds_filters_orders_and_cursors() {
     }
 }
 
-/// A small generator, so that a seed names a case for good.
-struct Chance(u64);
-
-impl Chance {
-    fn below(&mut self, count: usize) -> usize {
-        self.0 = self
-            .0
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
-        usize::try_from(self.0 >> 33).unwrap() % count
-    }
-
-    fn pick<T: Copy>(&mut self, of: &[T]) -> T {
-        of[self.below(of.len())]
-    }
-}
-
 /// An API as it might be.
 fn some_api(seed: u64) -> Options {
-    let mut chance = Chance(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15));
-    chance.below(1);
+    let mut chance = Chance::new(seed);
     Options {
         conversations: 500,
         order: chance.pick(&[
@@ -107,15 +90,11 @@ fn some_api(seed: u64) -> Options {
     }
 }
 
-fn number(variable: &str) -> Option<u64> {
-    std::env::var(variable).ok()?.parse().ok()
-}
-
 /// `CONVERSE_EXPORT_TEST_SEED` begins at a seed of one's own, `CONVERSE_EXPORT_TEST_CASES` tries more of them.
 #[test]
 fn whatever_the_api_is_like_exactly_what_it_selects_is_exported() {
-    let first = number("CONVERSE_EXPORT_TEST_SEED").unwrap_or(1);
-    let cases = number("CONVERSE_EXPORT_TEST_CASES").unwrap_or(40);
+    let first = number_from("CONVERSE_EXPORT_TEST_SEED", 1);
+    let cases = number_from("CONVERSE_EXPORT_TEST_CASES", 40);
     println!("seeds {first} to {}", first + cases - 1);
     let seeds: Vec<u64> = (first..first + cases).collect();
     for some in seeds.chunks(20) {
