@@ -106,8 +106,8 @@ fn main() -> ExitCode {
         .collect();
     let wanted = |scenario: &Scenario| named.is_empty() || named.iter().any(|name| name == scenario.name);
     println!(
-        "{:18} {:>4} {:>3} {:>6} | {:>8} {:>8} {:>7} | {:>6} {:>6} {:>8}",
-        "scenario", "F", "C", "B", "requests", "(n-F)/C", "refused", "wall", "wall/B", "most"
+        "{:18} {:>4} {:>3} {:>6} | {:>8} {:>8} {:>7} | {:>7} {:>6} {:>6} {:>8}",
+        "scenario", "F", "C", "B", "requests", "(n-F)/C", "refused", "fetched", "wall", "wall/B", "most"
     );
     let missed = scenarios()
         .iter()
@@ -133,7 +133,7 @@ fn meets(scenario: &Scenario) -> bool {
         .unwrap();
     let out = tempfile::tempdir().unwrap();
     let begin = Instant::now();
-    let status = Command::new(env!("CARGO_BIN_EXE_converse-export"))
+    let output = Command::new(env!("CARGO_BIN_EXE_converse-export"))
         .args([
             "export",
             "--bot",
@@ -149,15 +149,24 @@ fn meets(scenario: &Scenario) -> bool {
             "--end",
             &(START + scenario.days * DAY).to_string(),
         ])
-        .args(["--requests-per-second", &scenario.rate.to_string(), "--quiet"])
+        .args([
+            "--requests-per-second",
+            &scenario.rate.to_string(),
+            "--quiet",
+            "--json",
+        ])
         .arg("--out")
         .arg(out.path())
         .env("CONVERSE_EXPORT_API_KEY", "demo-key")
-        .stdout(Stdio::null())
-        .status()
+        .stderr(Stdio::inherit())
+        .output()
         .unwrap();
     let wall = begin.elapsed().as_secs_f64();
-    assert!(status.success(), "{}: {status}", scenario.name);
+    assert!(output.status.success(), "{}: {}", scenario.name, output.status);
+    let summary: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let fetched = summary["datasets"]["conversations"]["elapsed_seconds"]
+        .as_f64()
+        .unwrap();
 
     let stats = simulator.stats(Endpoint::Conversations);
     let rate = scenario.rate.min(scenario.bears);
@@ -178,7 +187,7 @@ fn meets(scenario: &Scenario) -> bool {
         && wall <= scenario.walls * least + scenario.beyond
         && refused <= allowed_refused;
     println!(
-        "{:18} {full:4} {chains:3} {least:6.2} | {:8} {beyond:8.2} {:7} | {wall:6.2} {:6.3} {:8.2}{}",
+        "{:18} {full:4} {chains:3} {least:6.2} | {:8} {beyond:8.2} {:7} | {fetched:7.2} {wall:6.2} {:6.3} {:8.2}{}",
         scenario.name,
         stats.requests,
         stats.refused_429,

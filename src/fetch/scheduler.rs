@@ -331,7 +331,8 @@ impl Scheduler {
             .collect()
     }
 
-    /// What was read so far: complete as far as the order that is believed in holds, which is not proven yet.
+    /// What was read so far and will hardly be met again: complete as far as the order that is believed in holds,
+    /// which is not proven yet, and asked for by no request that is still to be made or answered.
     #[must_use]
     pub fn read(&self) -> Windows {
         let mut read = self.drained.clone();
@@ -340,6 +341,17 @@ impl Scheduler {
             read.extend(
                 chains.map(|chain| order.along(Window::new(chain.begin(order), chain.reached(order)))),
             );
+            for at in 0..self.chains.len() {
+                if let Some(page) = self.next_page(order, at) {
+                    read.subtract(page);
+                }
+            }
+        }
+        let mut unread = self.ranges.clone();
+        unread.subtract_all(&read);
+        for window in &unread {
+            // windows ask for a second more than they cover
+            read.subtract(Window::new(window.start - 1, window.end + 1));
         }
         read
     }

@@ -168,9 +168,24 @@ impl Scheduler {
 
     /// What is left of a chain after so many pages more.
     fn beyond(&self, order: Order, at: usize, pages: f64) -> Option<Window> {
-        let unread = order.along(self.unread(order, at));
+        let (near, far) = self.split_after(order, self.unread(order, at), pages);
+        (!near.is_empty() && !far.is_empty()).then_some(far)
+    }
+
+    /// What the next page of a chain will bring, as far as can be guessed; none where none is to come.
+    pub(super) fn next_page(&self, order: Order, at: usize) -> Option<Window> {
+        let chain = &self.chains[at];
+        let comes = chain.flight.is_some() || chain.seam == Seam::Open;
+        let rest = Window::new(chain.reached(order), order.along(chain.covers).end);
+        (chain.is_open() && comes).then(|| self.split_after(order, rest, 1.0).0)
+    }
+
+    /// Cuts a part of what is to be read, given in positions, behind so many pages; a second at least is
+    /// before the cut.
+    fn split_after(&self, order: Order, unread: Window, pages: f64) -> (Window, Window) {
+        let unread = order.along(unread);
         let records = pages * as_f64(self.page_size);
-        let (near, far) = match order.direction {
+        match order.direction {
             super::Direction::Ascending => {
                 let cut = self.density.second_after(unread, records).max(unread.start + 1);
                 unread.split_at(cut)
@@ -182,8 +197,7 @@ impl Scheduler {
                 let (far, near) = unread.split_at(cut.min(unread.end - 1));
                 (near, far)
             }
-        };
-        (!near.is_empty() && !far.is_empty()).then_some(far)
+        }
     }
 
     /// What a chain has still to read before it meets the next one, in positions.
