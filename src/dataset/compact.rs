@@ -46,7 +46,7 @@ impl Writer {
         self.open.clear();
         self.keys.clear();
         self.void.clear();
-        while let Some(byte) = walk.next() {
+        while let Some(byte) = walk.token() {
             if matches!(byte, b'}' | b']') {
                 walk.step();
                 self.close(out);
@@ -63,7 +63,7 @@ impl Writer {
                 self.keys.push(start..out.len());
                 out.push(':');
             }
-            match walk.next() {
+            match walk.token() {
                 Some(b'"') => push_string(walk.string(), out),
                 Some(bracket @ (b'{' | b'[')) => {
                     walk.step();
@@ -134,7 +134,7 @@ mod tests {
 
     fn compact(text: &str) -> String {
         let mut out = String::from("before ");
-        assert!(Writer::default().push(Value::of(text), &mut out));
+        assert!(Writer::default().push(Walk::new(text).value(), &mut out));
         out.split_off("before ".len())
     }
 

@@ -10,7 +10,7 @@ use super::arrays::{Entry, Lists, Maps, Strings};
 use super::column::{Column, Kind};
 use super::compact::Writer;
 use super::json::{Value, Walk};
-use super::page::{Page, PageError};
+use super::page::PageError;
 use super::time::parse_time;
 use super::{Dataset, page};
 
@@ -63,18 +63,14 @@ impl fmt::Display for Reason {
 /// Decodes the body of one answer. Bytes that are not UTF-8 are read as U+FFFD.
 pub fn decode(dataset: Dataset, body: &[u8]) -> Result<Decoded, PageError> {
     let body = page::text(body)?;
-    let page = Page::read(&body)?;
-    let mut rows = Rows::new(dataset.columns());
-    let mut rejected = Vec::new();
-    for (index, (pushed, raw)) in page.records(|walk| rows.push(walk)).enumerate() {
-        if let Err(reason) = pushed {
-            rejected.push(Rejected {
-                index,
-                reason,
-                raw: raw.to_owned(),
-            });
+    let new = || (Rows::new(dataset.columns()), Vec::new(), 0..);
+    let (_, (rows, rejected, _)) = page::read(&body, new, |(rows, rejected, places), walk| {
+        let (start, index) = (walk.position(), places.next().unwrap_or(usize::MAX));
+        if let Err(reason) = rows.push(walk) {
+            let raw = walk.since(start).to_owned();
+            rejected.push(Rejected { index, reason, raw });
         }
-    }
+    })?;
     Ok(Decoded {
         batch: rows.finish(dataset),
         rejected,
@@ -139,7 +135,7 @@ impl<'a> Rows<'a> {
             walk.value();
             return Err(Reason::NotAnObject);
         }
-        walk.step();
+        walk.open();
         self.others.clear();
         self.columns
             .iter_mut()
@@ -196,7 +192,7 @@ impl<'a> Growing<'a> {
         }
         self.entries.clear();
         let start = walk.position();
-        walk.step();
+        walk.open();
         while let Some(key) = walk.key() {
             self.entries.push((key.text(), walk.value()));
         }

@@ -1,10 +1,15 @@
-//! Walks JSON text, value by value, as slices of the text itself.
+//! JSON text read in one pass, value by value, as slices of the text itself.
 //!
-//! serde_json has validated the text before it comes here, so that the walk only has to find where things
-//! end. It passes over what serde_json's own strings and numbers refuse (lone surrogates, `1e400`), and it
-//! does not recurse. Text that is not JSON gives values without meaning, but no panic and no endless loop.
+//! What serde_json refuses to make a value of (lone surrogates, `1e400`) is kept as it was written, and reading
+//! does not recurse.
+
+#[cfg(test)]
+mod tests;
+mod walk;
 
 use std::borrow::Cow;
+
+pub(super) use walk::Walk;
 
 /// A JSON value, told apart by its type; nested values are kept as their text.
 #[derive(Clone, Copy, Default, Debug, PartialEq, Eq)]
@@ -23,11 +28,6 @@ pub(super) enum Value<'a> {
 }
 
 impl<'a> Value<'a> {
-    /// The one value that `text` holds.
-    pub(super) fn of(text: &'a str) -> Self {
-        Walk::new(text).value()
-    }
-
     /// Whether it can be an id: a string or a number.
     pub(super) fn is_id(self) -> bool {
         matches!(self, Self::Text(_) | Self::Number(_))
@@ -121,160 +121,13 @@ fn code_unit(bytes: &[u8]) -> u16 {
 /// The values of a list, given its text.
 pub(super) fn elements(list: &str) -> impl Iterator<Item = Value<'_>> {
     let mut walk = Walk::new(list);
-    walk.step();
+    walk.open();
     std::iter::from_fn(move || walk.more().then(|| walk.value()))
 }
 
 /// The keys and values of an object, given its text, as often as they occur.
 pub(super) fn entries(object: &str) -> impl Iterator<Item = (Quoted<'_>, Value<'_>)> {
     let mut walk = Walk::new(object);
-    walk.step();
+    walk.open();
     std::iter::from_fn(move || Some((walk.key()?, walk.value())))
-}
-
-/// A position in JSON text.
-#[derive(Debug)]
-pub(super) struct Walk<'a> {
-    text: &'a str,
-    at: usize,
-}
-
-impl<'a> Walk<'a> {
-    pub(super) fn new(text: &'a str) -> Self {
-        Self { text, at: 0 }
-    }
-
-    /// The next byte that means something. In text known to be valid, commas and colons tell nothing more.
-    pub(super) fn next(&mut self) -> Option<u8> {
-        loop {
-            match self.text.as_bytes().get(self.at) {
-                Some(b' ' | b'\n' | b'\r' | b'\t' | b',' | b':') => self.at += 1,
-                other => return other.copied(),
-            }
-        }
-    }
-
-    /// Steps over the bracket that is next, into or out of a list or an object.
-    pub(super) fn step(&mut self) {
-        self.next();
-        self.at += 1;
-    }
-
-    /// Whether a value or a key comes before the end of what the walk is in.
-    pub(super) fn more(&mut self) -> bool {
-        !matches!(self.next(), None | Some(b'}' | b']'))
-    }
-
-    /// The next key of the object that the walk is in; steps out of it behind the last.
-    pub(super) fn key(&mut self) -> Option<Quoted<'a>> {
-        if self.more() {
-            return Some(self.string());
-        }
-        self.step();
-        None
-    }
-
-    /// Reads one value, passing over what is nested in it.
-    pub(super) fn value(&mut self) -> Value<'a> {
-        match self.next() {
-            Some(b'"') => Value::Text(self.string()),
-            Some(b'{') => Value::Object(self.nested()),
-            Some(b'[') => Value::List(self.nested()),
-            Some(b't' | b'f') => Value::Bool(self.bare()),
-            Some(b'n') | None => {
-                self.bare();
-                Value::Null
-            }
-            Some(_) => Value::Number(self.bare()),
-        }
-    }
-
-    /// Reads a string.
-    pub(super) fn string(&mut self) -> Quoted<'a> {
-        self.next();
-        let start = self.at + 1;
-        let escaped = self.pass_string();
-        let inner = self
-            .text
-            .get(start..self.at.saturating_sub(1))
-            .unwrap_or_default();
-        Quoted { inner, escaped }
-    }
-
-    /// Steps over the string that begins here; whether it has escapes.
-    fn pass_string(&mut self) -> bool {
-        let bytes = self.text.as_bytes();
-        let mut escaped = false;
-        self.at += 1;
-        while let Some(rest) = bytes.get(self.at..) {
-            self.at += quote_or_backslash(rest);
-            if bytes.get(self.at) != Some(&b'\\') {
-                self.at += 1;
-                break;
-            }
-            escaped = true;
-            self.at += 2;
-        }
-        escaped
-    }
-
-    /// The text of the list or object that begins here.
-    fn nested(&mut self) -> &'a str {
-        let (start, mut depth) = (self.at, 0_usize);
-        while let Some(byte) = self.text.as_bytes().get(self.at) {
-            match byte {
-                b'"' => {
-                    self.pass_string();
-                    continue;
-                }
-                b'{' | b'[' => depth += 1,
-                b'}' | b']' => depth -= 1,
-                _ => {}
-            }
-            self.at += 1;
-            if depth == 0 {
-                break;
-            }
-        }
-        self.since(start)
-    }
-
-    /// The text of the number or the word that begins here.
-    pub(super) fn bare(&mut self) -> &'a str {
-        let start = self.at;
-        let ends = |byte: &u8| matches!(byte, b',' | b':' | b'}' | b']' | b' ' | b'\n' | b'\r' | b'\t');
-        // At least one byte, so that a walk through what is not JSON ends too.
-        let rest = self.text.as_bytes().get(start + 1..).unwrap_or_default();
-        self.at += 1 + rest.iter().position(ends).unwrap_or(rest.len());
-        self.since(start)
-    }
-
-    /// Where the walk is: the start of what is next.
-    pub(super) fn position(&mut self) -> usize {
-        self.next();
-        self.at
-    }
-
-    /// The text from a position to here.
-    pub(super) fn since(&self, position: usize) -> &'a str {
-        self.text.get(position..self.at).unwrap_or_default()
-    }
-}
-
-/// How many bytes come before the first quote or backslash, eight at a time: most strings are too short for a
-/// call of memchr to pay.
-fn quote_or_backslash(bytes: &[u8]) -> usize {
-    const ONES: u64 = u64::MAX / 255;
-    // Marks the lowest byte that is zero, by its high bit; bits above it may be wrong.
-    let zero = |word: u64| word.wrapping_sub(ONES) & !word & (ONES << 7);
-    let (words, rest) = bytes.as_chunks();
-    for (index, word) in words.iter().enumerate() {
-        let word = u64::from_le_bytes(*word);
-        let found = zero(word ^ (ONES * u64::from(b'"'))) | zero(word ^ (ONES * u64::from(b'\\')));
-        if found != 0 {
-            return index * 8 + found.trailing_zeros() as usize / 8;
-        }
-    }
-    let tail = rest.iter().position(|byte| matches!(byte, b'"' | b'\\'));
-    bytes.len() - rest.len() + tail.unwrap_or(rest.len())
 }

@@ -22,8 +22,6 @@ mod json;
 mod messages;
 mod page;
 mod peek;
-#[cfg(test)]
-mod tests;
 mod time;
 
 use std::fmt;

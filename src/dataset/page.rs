@@ -1,12 +1,8 @@
 //! A page: the envelope around the records of one answer.
 
 use std::borrow::Cow;
-use std::fmt;
 
-use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
-use serde_json::value::RawValue;
-
-use super::json::{self, Value, Walk};
+use super::json::{self, Quoted, Value, Walk};
 
 /// Where the chain goes on behind a page.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -32,8 +28,8 @@ pub enum PageError {
     NotJson {
         /// How the body begins: at most 4096 characters, none of them a control character.
         excerpt: String,
-        /// Where reading failed.
-        source: serde_json::Error,
+        /// Whether it ended too early.
+        cut_off: bool,
     },
     /// The body is JSON, but holds no `data`, or null.
     #[error("the answer holds no `data`{}", message.as_ref().map(|text| format!(": {text}")).unwrap_or_default())]
@@ -71,7 +67,7 @@ pub enum PageError {
 impl PageError {
     /// Whether the body ended too early: it broke off on its way, another attempt may well succeed.
     pub fn is_cut_off(&self) -> bool {
-        matches!(self, Self::NotJson { source, .. } if source.is_eof())
+        matches!(self, Self::NotJson { cut_off: true, .. })
     }
 }
 
@@ -89,73 +85,83 @@ pub(super) fn text(body: &[u8]) -> Result<Cow<'_, str>, PageError> {
     Ok(text)
 }
 
-/// An answer taken apart, and known to be JSON to its end.
-#[derive(Debug)]
-pub(super) struct Page<'a> {
-    pub(super) cursor: Next,
-    /// The list's text.
-    data: &'a str,
-}
-
-impl<'a> Page<'a> {
-    pub(super) fn read(body: &'a str) -> Result<Self, PageError> {
-        let fields: Fields<'a> = serde_json::from_str(body).map_err(|source| match source.is_data() {
-            true => PageError::NoData { message: None },
-            false => PageError::NotJson {
-                excerpt: excerpt(body),
-                source,
-            },
-        })?;
-        let data = match fields.last("data") {
-            None | Some(Value::Null) => {
-                return Err(PageError::NoData {
-                    message: fields.message(),
-                });
+/// Reads an answer in one pass: where its chain goes on, and what `read` made of its records, one after another,
+/// beginning with `new`. The answer is known to be JSON to its end.
+pub(super) fn read<'a, T>(
+    body: &'a str,
+    new: impl Fn() -> T,
+    mut read: impl FnMut(&mut T, &mut Walk<'a>),
+) -> Result<(Next, T), PageError> {
+    let mut walk = Walk::new(body);
+    let is_object = walk.next() == Some(b'{');
+    let mut fields = Fields::default();
+    let mut data = Data::Other(Value::Null);
+    if is_object {
+        walk.open();
+        while let Some(key) = walk.key() {
+            if key.text() != "data" {
+                fields.0.push((key, walk.value()));
+            } else if walk.next() == Some(b'[') {
+                let (mut records, mut count) = (new(), 0_usize);
+                walk.open();
+                while walk.more() {
+                    read(&mut records, &mut walk);
+                    count += 1;
+                }
+                data = Data::List(records, count);
+            } else {
+                // of two fields with one name the last counts
+                data = Data::Other(walk.value());
             }
-            Some(Value::List(list)) => list,
-            Some(other) => {
-                return Err(PageError::DataNotAList {
-                    found: other.type_name(),
-                });
-            }
-        };
-        let cursor = next(fields.last("cursor"))?;
-        let leads_on = matches!(cursor, Next::Cursor(_)) && json::elements(data).next().is_some();
-        if !leads_on && fields.tell_of_an_error() {
-            return Err(PageError::TellsOfAnError {
-                message: fields.message(),
-            });
         }
-        Ok(Self { cursor, data })
+    } else {
+        walk.value();
     }
-
-    /// The records, each to be read by `read`, whose result comes with the record's text.
-    pub(super) fn records<T>(
-        &self,
-        mut read: impl FnMut(&mut Walk<'a>) -> T,
-    ) -> impl Iterator<Item = (T, &'a str)> {
-        let mut walk = Walk::new(self.data);
-        walk.step();
-        std::iter::from_fn(move || {
-            walk.more().then(|| {
-                let start = walk.position();
-                let record = read(&mut walk);
-                (record, walk.since(start))
-            })
-        })
+    walk.ends();
+    if let Some(at) = walk.fault() {
+        return Err(PageError::NotJson {
+            excerpt: excerpt(body),
+            cut_off: at == body.len(),
+        });
     }
+    let (records, count) = match data {
+        Data::List(records, count) => (records, count),
+        Data::Other(Value::Null) => {
+            let message = fields.message();
+            return Err(PageError::NoData { message });
+        }
+        Data::Other(other) => {
+            let found = other.type_name();
+            return Err(PageError::DataNotAList { found });
+        }
+    };
+    let cursor = next(fields.last("cursor"))?;
+    let leads_on = matches!(cursor, Next::Cursor(_)) && count > 0;
+    if !leads_on && fields.tell_of_an_error() {
+        let message = fields.message();
+        return Err(PageError::TellsOfAnError { message });
+    }
+    Ok((cursor, records))
 }
 
-/// The fields of a JSON object as they stand there.
-struct Fields<'a>(Vec<(&'a RawValue, &'a RawValue)>);
+/// What `data` holds.
+enum Data<'a, T> {
+    /// A list, with what was made of its records and their number.
+    List(T, usize),
+    Other(Value<'a>),
+}
+
+/// The fields of an answer beside `data`, as they stand there.
+#[derive(Default)]
+struct Fields<'a>(Vec<(Quoted<'a>, Value<'a>)>);
 
 impl<'a> Fields<'a> {
     /// The value of a field; of several with one name, the last.
     fn last(&self, name: &str) -> Option<Value<'a>> {
         let mut backwards = self.0.iter().rev();
         backwards
-            .find(|(key, _)| is(key, name))
-            .map(|(_, value)| Value::of(value.get()))
+            .find(|(key, _)| key.text() == name)
+            .map(|(_, value)| *value)
     }
 
     /// Whether `error` or `errors` holds something, or `success` is false.
@@ -194,32 +200,6 @@ impl<'a> Fields<'a> {
             Some(excerpt(&text)).filter(|text| !text.is_empty())
         })
     }
-}
-
-impl<'de: 'a, 'a> Deserialize<'de> for Fields<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Collect;
-        impl<'de> Visitor<'de> for Collect {
-            type Value = Fields<'de>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let mut fields = Vec::new();
-                while let Some(field) = map.next_entry()? {
-                    fields.push(field);
-                }
-                Ok(Fields(fields))
-            }
-        }
-        deserializer.deserialize_map(Collect)
-    }
-}
-
-fn is(key: &RawValue, name: &str) -> bool {
-    matches!(Value::of(key.get()), Value::Text(key) if key.text() == name)
 }
 
 fn next(cursor: Option<Value<'_>>) -> Result<Next, PageError> {
@@ -268,10 +248,22 @@ fn excerpt(text: &str) -> String {
 mod tests {
     use super::*;
 
+    /// Where the chain goes on, and how many records there are.
+    fn count(body: &str) -> Result<(Next, usize), PageError> {
+        read(
+            body,
+            || 0,
+            |count, walk| {
+                walk.value();
+                *count += 1;
+            },
+        )
+    }
+
     /// Why `body` is no page.
     #[track_caller]
     fn refused(body: &str) -> String {
-        match Page::read(body) {
+        match count(body) {
             Err(error) => error.to_string(),
             Ok(page) => panic!("{body} was taken for a page: {page:?}"),
         }
@@ -322,15 +314,34 @@ mod tests {
             r#"{"data":[],"cursor":null,"error":false,"message":"nothing in this range"}"#,
             r#"{"data":[{"_id":"1"}],"cursor":"c2","errors":["shown to nobody"]}"#,
         ] {
-            assert!(Page::read(body).is_ok(), "{body}");
+            assert!(count(body).is_ok(), "{body}");
         }
     }
 
     #[test]
     fn a_byte_order_mark_is_no_part_of_the_page() {
         let body = text(b"\xef\xbb\xbf{\"data\":[{\"_id\":\"1\"}],\"cursor\":null}").unwrap();
-        let page = Page::read(&body).unwrap();
-        assert_eq!(page.records(Walk::value).count(), 1);
+        assert_eq!(count(&body).unwrap(), (Next::End, 1));
+    }
+
+    #[test]
+    fn of_two_fields_with_one_name_the_last_counts() {
+        let body = r#"{"data":[1,2],"cursor":"c1","data":[{}],"cursor":null}"#;
+        assert_eq!(count(body).unwrap(), (Next::End, 1));
+        let said = refused(r#"{"data":[1,2],"data":7}"#);
+        assert_eq!(said, "`data` should be a list, but is a number");
+    }
+
+    #[test]
+    fn an_answer_that_breaks_off_is_told_from_one_that_is_no_json() {
+        let body = r#"{"data":[{"_id":"\u00e9","n":[-1.5e+3,true,{}]}],"cursor":null}"#;
+        assert!(count(body).is_ok());
+        for end in (1..body.len()).filter(|end| body.is_char_boundary(*end)) {
+            assert!(count(&body[..end]).unwrap_err().is_cut_off(), "{}", &body[..end]);
+        }
+        for body in ["<html>", r#"{"data":[}"#, r#"{"data":[]} {"#, r#"{"data":[01]}"#] {
+            assert!(!count(body).unwrap_err().is_cut_off(), "{body}");
+        }
     }
 
     #[test]

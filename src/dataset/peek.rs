@@ -1,7 +1,7 @@
 //! A first look at a page: how many records, their ids and times, and where the chain goes on.
 
 use super::json::{Value, Walk};
-use super::page::{self, Next, Page, PageError};
+use super::page::{self, Next, PageError};
 use super::time::parse_time;
 use super::{Column, Dataset};
 
@@ -31,21 +31,18 @@ pub struct PeekedRecord {
 /// Looks at the body of one answer, in a fraction of the time that decoding takes.
 pub fn peek(dataset: Dataset, body: &[u8]) -> Result<Peek, PageError> {
     let body = page::text(body)?;
-    let page = Page::read(&body)?;
     let columns = dataset.columns();
     let looked_for = Fields {
         id: &columns[dataset.id_column()],
         time: &columns[dataset.time_column()],
         last_action: dataset.version_column().map(|column| &columns[column]),
     };
-    let records = page
-        .records(|walk| looked_for.find(walk))
-        .map(|(found, raw)| found.peek(raw))
-        .collect();
-    Ok(Peek {
-        cursor: page.cursor,
-        records,
-    })
+    let (cursor, records) = page::read(&body, Vec::new, |records: &mut Vec<PeekedRecord>, walk| {
+        let start = walk.position();
+        let found = looked_for.find(walk);
+        records.push(found.peek(walk.since(start)));
+    })?;
+    Ok(Peek { cursor, records })
 }
 
 /// The columns whose fields are looked at.
@@ -70,7 +67,7 @@ impl Fields {
             walk.value();
             return found;
         }
-        walk.step();
+        walk.open();
         while let Some(key) = walk.key() {
             let (key, value) = (key.text(), walk.value());
             if key == self.id.field {

@@ -120,13 +120,18 @@ fn iso_micros(text: &str) -> Option<i64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::dataset::json::Walk;
+
+    fn value(text: &str) -> Value<'_> {
+        Walk::new(text).value()
+    }
 
     const SECOND: i64 = 1_000_000;
 
     fn number(text: &str) -> Option<i64> {
-        let found = parse_time(Value::of(text));
+        let found = parse_time(value(text));
         assert_eq!(
-            parse_time(Value::of(&format!("\" {text}\\t\""))),
+            parse_time(value(&format!("\" {text}\\t\""))),
             found,
             "{text} as text"
         );
@@ -134,7 +139,7 @@ mod tests {
     }
 
     fn text(text: &str) -> Option<i64> {
-        parse_time(Value::of(&format!("\"{text}\"")))
+        parse_time(value(&format!("\"{text}\"")))
     }
 
     #[test]
@@ -253,7 +258,7 @@ mod tests {
             assert_eq!(text(unreadable), None, "{unreadable}");
         }
         for unreadable in ["null", "true", "[1744750665]", "{}"] {
-            assert_eq!(parse_time(Value::of(unreadable)), None, "{unreadable}");
+            assert_eq!(parse_time(value(unreadable)), None, "{unreadable}");
         }
     }
 }

@@ -1,0 +1,369 @@
+//! A walk through JSON text, which finds out on its way whether it is JSON.
+
+use super::{Quoted, Value};
+
+/// A position in JSON text. Where the text turns out to be none the walk is at its end at once: there are no more
+/// keys and values, and [`Walk::fault`] tells where.
+#[derive(Debug)]
+pub(in crate::dataset) struct Walk<'a> {
+    text: &'a str,
+    at: usize,
+    /// The list or object that the walk is in was opened just now: no comma comes before what is next.
+    opened: bool,
+    fault: Option<usize>,
+}
+
+impl<'a> Walk<'a> {
+    pub(in crate::dataset) fn new(text: &'a str) -> Self {
+        Self {
+            text,
+            at: 0,
+            opened: false,
+            fault: None,
+        }
+    }
+
+    /// Where the text is not JSON, as far as it was read: the length of the text where it breaks off.
+    pub(in crate::dataset) fn fault(&self) -> Option<usize> {
+        self.fault
+    }
+
+    /// Takes whatever is left behind the value for a fault.
+    pub(in crate::dataset) fn ends(&mut self) {
+        if self.next().is_some() {
+            self.fail();
+        }
+    }
+
+    /// The byte at the start of what is next.
+    pub(in crate::dataset) fn next(&mut self) -> Option<u8> {
+        loop {
+            match self.text.as_bytes().get(self.at) {
+                Some(b' ' | b'\n' | b'\r' | b'\t') => self.at += 1,
+                other => return other.copied(),
+            }
+        }
+    }
+
+    /// The byte at the start of the next value, key or bracket, passing over commas and colons: for text that is
+    /// known to be JSON.
+    pub(in crate::dataset) fn token(&mut self) -> Option<u8> {
+        loop {
+            match self.next() {
+                Some(b',' | b':') => self.at += 1,
+                other => return other,
+            }
+        }
+    }
+
+    /// Steps over the bracket that is next.
+    pub(in crate::dataset) fn step(&mut self) {
+        self.next();
+        self.at += 1;
+    }
+
+    /// Steps into the list or object that is next.
+    pub(in crate::dataset) fn open(&mut self) {
+        self.step();
+        self.opened = true;
+    }
+
+    /// Whether another element comes in the list that the walk is in; steps out of it behind the last.
+    pub(in crate::dataset) fn more(&mut self) -> bool {
+        self.more_before(b']')
+    }
+
+    /// The next key of the object that the walk is in; steps out of it behind the last.
+    pub(in crate::dataset) fn key(&mut self) -> Option<Quoted<'a>> {
+        if !self.more_before(b'}') {
+            return None;
+        }
+        let key = self.string();
+        self.expect(b':');
+        self.fault.is_none().then_some(key)
+    }
+
+    fn more_before(&mut self, end: u8) -> bool {
+        let opened = std::mem::take(&mut self.opened);
+        match self.next() {
+            Some(byte) if byte == end => {
+                self.at += 1;
+                return false;
+            }
+            Some(_) if opened => {}
+            Some(b',') => self.at += 1,
+            _ => self.fail(),
+        }
+        self.fault.is_none()
+    }
+
+    /// Reads one value, passing over what is nested in it.
+    pub(in crate::dataset) fn value(&mut self) -> Value<'a> {
+        let start = self.position();
+        match self.text.as_bytes().get(start) {
+            Some(b'"') => Value::Text(self.string()),
+            Some(bracket @ (b'{' | b'[')) => {
+                self.pass_nested();
+                match bracket {
+                    b'{' => Value::Object(self.since(start)),
+                    _ => Value::List(self.since(start)),
+                }
+            }
+            first => {
+                self.pass_bare();
+                match first {
+                    Some(b't' | b'f') => Value::Bool(self.since(start)),
+                    Some(b'-' | b'0'..=b'9') => Value::Number(self.since(start)),
+                    _ => Value::Null,
+                }
+            }
+        }
+    }
+
+    /// Reads a string.
+    pub(in crate::dataset) fn string(&mut self) -> Quoted<'a> {
+        self.expect(b'"');
+        let start = self.at;
+        let escaped = self.pass_text();
+        let inner = self.since(start);
+        self.expect(b'"');
+        Quoted { inner, escaped }
+    }
+
+    /// The text of the number or the word that begins here.
+    pub(in crate::dataset) fn bare(&mut self) -> &'a str {
+        let start = self.position();
+        self.pass_bare();
+        self.since(start)
+    }
+
+    /// Where the walk is: the start of what is next.
+    pub(in crate::dataset) fn position(&mut self) -> usize {
+        self.next();
+        self.at
+    }
+
+    /// The text from a position to here.
+    pub(in crate::dataset) fn since(&self, position: usize) -> &'a str {
+        self.text.get(position..self.at).unwrap_or_default()
+    }
+
+    /// Ends the walk: the text is not JSON from here on.
+    fn fail(&mut self) {
+        self.fault.get_or_insert(self.at.min(self.text.len()));
+        self.at = self.text.len();
+    }
+
+    fn expect(&mut self, byte: u8) {
+        if self.next() == Some(byte) {
+            self.at += 1;
+        } else {
+            self.fail();
+        }
+    }
+
+    /// Steps over the text of a string up to the quote behind it; whether it has escapes.
+    fn pass_text(&mut self) -> bool {
+        let bytes = self.text.as_bytes();
+        let mut escaped = false;
+        while let Some(rest) = bytes.get(self.at..) {
+            self.at += plain(rest);
+            match bytes.get(self.at) {
+                Some(b'\\') => {
+                    escaped = true;
+                    self.pass_escape();
+                }
+                Some(b'"') => break,
+                _ => {
+                    self.fail();
+                    break;
+                }
+            }
+        }
+        escaped
+    }
+
+    fn pass_escape(&mut self) {
+        let bytes = self.text.as_bytes();
+        self.at += 1;
+        match bytes.get(self.at) {
+            Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => self.at += 1,
+            Some(b'u') => {
+                self.at += 1;
+                for _ in 0..4 {
+                    match bytes.get(self.at) {
+                        Some(digit) if digit.is_ascii_hexdigit() => self.at += 1,
+                        _ => return self.fail(),
+                    }
+                }
+            }
+            _ => self.fail(),
+        }
+    }
+
+    /// Steps over the list or object that begins here.
+    fn pass_nested(&mut self) {
+        let mut open = Brackets::default();
+        loop {
+            // a value is next
+            match self.next() {
+                Some(bracket @ (b'{' | b'[')) => {
+                    self.at += 1;
+                    // `[` and `]` are two apart, `{` and `}` too
+                    if self.next() == Some(bracket + 2) {
+                        self.at += 1;
+                    } else {
+                        open.push(bracket == b'{');
+                        if bracket == b'{' {
+                            self.pass_key();
+                        }
+                        continue;
+                    }
+                }
+                Some(b'"') => {
+                    self.at += 1;
+                    self.pass_text();
+                    self.at += 1;
+                }
+                _ => self.pass_bare(),
+            }
+            // a value has ended
+            while let Some(is_object) = open.innermost() {
+                match (self.next(), is_object) {
+                    (Some(b','), _) => {
+                        self.at += 1;
+                        if is_object {
+                            self.pass_key();
+                        }
+                        break;
+                    }
+                    (Some(b'}'), true) | (Some(b']'), false) => {
+                        self.at += 1;
+                        open.pop();
+                    }
+                    _ => return self.fail(),
+                }
+            }
+            if open.innermost().is_none() || self.fault.is_some() {
+                self.at = self.at.min(self.text.len());
+                return;
+            }
+        }
+    }
+
+    fn pass_key(&mut self) {
+        self.expect(b'"');
+        self.pass_text();
+        self.expect(b'"');
+        self.expect(b':');
+    }
+
+    /// Steps over a number, `true`, `false` or `null`.
+    fn pass_bare(&mut self) {
+        match self.next() {
+            Some(b't') => self.pass_word("true"),
+            Some(b'f') => self.pass_word("false"),
+            Some(b'n') => self.pass_word("null"),
+            _ => self.pass_number(),
+        }
+    }
+
+    fn pass_word(&mut self, word: &str) {
+        let rest = &self.text.as_bytes()[self.at..];
+        let common = rest.iter().zip(word.as_bytes()).take_while(|(a, b)| a == b);
+        self.at += common.count();
+        if !rest.starts_with(word.as_bytes()) {
+            self.fail();
+        }
+    }
+
+    fn pass_number(&mut self) {
+        self.pass_any(b"-");
+        if !self.pass_any(b"0") {
+            self.pass_digits();
+        }
+        if self.pass_any(b".") {
+            self.pass_digits();
+        }
+        if self.pass_any(b"eE") {
+            self.pass_any(b"+-");
+            self.pass_digits();
+        }
+    }
+
+    /// Steps over one of these bytes, if one is there.
+    fn pass_any(&mut self, any: &[u8]) -> bool {
+        let is_there = self
+            .text
+            .as_bytes()
+            .get(self.at)
+            .is_some_and(|byte| any.contains(byte));
+        self.at += usize::from(is_there);
+        is_there
+    }
+
+    /// Steps over digits, one at least.
+    fn pass_digits(&mut self) {
+        let start = self.at;
+        while self.text.as_bytes().get(self.at).is_some_and(u8::is_ascii_digit) {
+            self.at += 1;
+        }
+        if self.at == start {
+            self.fail();
+        }
+    }
+}
+
+/// The lists and objects that are open, the innermost last: a bit for each.
+#[derive(Default)]
+struct Brackets {
+    count: usize,
+    /// The last 64 at most, and those before them.
+    last: u64,
+    before: Vec<u64>,
+}
+
+impl Brackets {
+    fn push(&mut self, is_object: bool) {
+        if self.count > 0 && self.count.is_multiple_of(64) {
+            self.before.push(self.last);
+        }
+        self.last = self.last << 1 | u64::from(is_object);
+        self.count += 1;
+    }
+
+    fn pop(&mut self) {
+        self.count -= 1;
+        self.last >>= 1;
+        if self.count > 0 && self.count.is_multiple_of(64) {
+            self.last = self.before.pop().unwrap_or_default();
+        }
+    }
+
+    /// Whether the innermost is an object; none where none is open.
+    fn innermost(&self) -> Option<bool> {
+        (self.count > 0).then_some(self.last & 1 == 1)
+    }
+}
+
+/// How many bytes come before the first that a string cannot hold as it is (a quote, a backslash, a control
+/// character), eight at a time: most strings are too short for a call of memchr to pay.
+fn plain(bytes: &[u8]) -> usize {
+    const ONES: u64 = u64::MAX / 255;
+    const HIGHS: u64 = ONES << 7;
+    // each marks the lowest byte that is meant by its high bit; bits above it may be wrong
+    let zero = |word: u64| word.wrapping_sub(ONES) & !word & HIGHS;
+    let control = |word: u64| word.wrapping_sub(ONES * 0x20) & !word & HIGHS;
+    let (words, rest) = bytes.as_chunks();
+    for (index, word) in words.iter().enumerate() {
+        let word = u64::from_le_bytes(*word);
+        let quote = zero(word ^ (ONES * u64::from(b'"')));
+        let found = quote | zero(word ^ (ONES * u64::from(b'\\'))) | control(word);
+        if found != 0 {
+            return index * 8 + found.trailing_zeros() as usize / 8;
+        }
+    }
+    let is_plain = |byte: &u8| !matches!(byte, b'"' | b'\\' | 0..0x20);
+    let tail = rest.iter().position(|byte| !is_plain(byte));
+    bytes.len() - rest.len() + tail.unwrap_or(rest.len())
+}
