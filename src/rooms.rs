@@ -71,7 +71,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
 /// Crates that only certain rooms use.
 const ONLY_IN: &[(&str, &[&str])] = &[
     ("reqwest", &["api"]),
-    ("rayon", &["export", "rebuild", "table", "verify"]),
+    ("rayon", &["export", "fetch", "rebuild", "table", "verify"]),
     ("clap", &["cli"]),
     ("indicatif", &["cli"]),
     ("axum", &["simulator"]),

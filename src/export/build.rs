@@ -11,15 +11,16 @@ use arrow::array::RecordBatch;
 use jiff::{SignedDuration, Timestamp};
 use rayon::prelude::*;
 
+use super::arrived::{Arrived, DayShare, Span};
 use super::summary::Changed;
 use crate::api;
 use crate::commit::Commit;
-use crate::dataset::{Dataset, PeekedRecord};
+use crate::dataset::Dataset;
 use crate::error::{Error, Result};
 use crate::fetch::{Field, Job, Reach};
 use crate::ledger::{LastRun, Ledger, Refetch};
 use crate::rejected::RejectedRecords;
-use crate::spool::{PageHeader, Spool};
+use crate::spool::Spool;
 use crate::table::{Day, Effect, PartitionKey, RowRef, Staged, Table, Zone};
 use crate::window::{Window, Windows};
 use decode::DecodedPage;
@@ -69,8 +70,11 @@ pub(super) struct Build<'a> {
 
 #[derive(Debug, Default)]
 struct DayPages {
-    pages: BTreeSet<u64>,
+    /// Which part of the day each page holds; none where its records have no time.
+    pages: BTreeMap<u64, Option<Span>>,
     records: u64,
+    /// How many of them each quarter of an hour has.
+    quarters: BTreeMap<i64, u64>,
 }
 
 /// What building has done so far.
@@ -118,38 +122,40 @@ impl<'a> Build<'a> {
     }
 
     /// Takes note of a page that the spool keeps.
-    pub(super) fn page(&mut self, header: &PageHeader, records: &[PeekedRecord], ledger: &Ledger) {
-        if self.job.regards(header) {
+    pub(super) fn page(&mut self, page: Arrived, ledger: &Ledger) {
+        let Arrived {
+            header,
+            mut days,
+            rejected,
+        } = page;
+        if self.job.regards(&header) {
             let settled = (header.asked_at - self.settle).as_second();
             self.young.insert(header.asked.split_at(settled).1);
         }
         let applied = ledger.known(self.dataset.name(), &self.bot);
         let applied = applied.and_then(|account| account.under_way.get(&header.sequence));
-        let mut days = self.zone.days();
-        let mut pending = Pending {
+        if let Some(applied) = applied {
+            days.retain(|day, _| !applied.contains(day));
+        }
+        self.tally.received += days.values().map(|share| share.records).sum::<u64>() + rejected;
+        self.tally.rejected_received += rejected;
+        if days.is_empty() && rejected > 0 {
+            // no row of it is wanted, but its rejected records are
+            days.insert(Day(None), DayShare::default());
+        }
+        let pending = Pending {
             asked: header.asked,
             range: header.range,
-            rejected: records.iter().filter(|record| record.rejected).count() as u64,
-            days: BTreeSet::new(),
+            rejected,
+            days: days.keys().copied().collect(),
         };
-        let mut counts: BTreeMap<Day, u64> = BTreeMap::new();
-        for record in records.iter().filter(|record| !record.rejected) {
-            *counts.entry(days.of(record.time)).or_default() += 1;
-        }
-        if let Some(applied) = applied {
-            counts.retain(|day, _| !applied.contains(day));
-        }
-        self.tally.received += counts.values().sum::<u64>() + pending.rejected;
-        self.tally.rejected_received += pending.rejected;
-        if counts.is_empty() && pending.rejected > 0 {
-            // no row of it is wanted, but its rejected records are
-            counts.insert(Day(None), 0);
-        }
-        for (day, records) in counts {
-            pending.days.insert(day);
+        for (day, share) in days {
             let waiting = self.waiting.entry(day).or_default();
-            waiting.pages.insert(header.sequence);
-            waiting.records += records;
+            waiting.pages.insert(header.sequence, share.span);
+            waiting.records += share.records;
+            for (quarter, records) in share.quarters {
+                *waiting.quarters.entry(quarter).or_default() += records;
+            }
         }
         self.pending.insert(header.sequence, pending);
     }
@@ -243,18 +249,17 @@ impl<'a> Build<'a> {
 
     fn build_group(&mut self, days: &[Day], ledger: &mut Ledger) -> Result<()> {
         let large = matches!(days, [day] if self.weight(*day, ledger) > GROUP_RECORDS);
-        let mut wanted: BTreeMap<Day, BTreeSet<u64>> = BTreeMap::new();
-        let mut expected = 0;
+        let mut waiting = BTreeMap::new();
         for day in days {
-            if let Some(waiting) = self.waiting.remove(day) {
-                expected += waiting.records;
-                wanted.insert(*day, waiting.pages);
-            }
+            waiting.extend(self.waiting.remove(day).map(|pages| (*day, pages)));
         }
-        let in_slices = match wanted.first_key_value() {
+        let expected: u64 = waiting.values().map(|waiting| waiting.records).sum();
+        let in_slices = match waiting.first_key_value() {
             Some((day, pages)) if large => self.stage_in_slices(*day, pages)?,
             _ => None,
         };
+        let pages = |(day, waiting): (Day, DayPages)| (day, waiting.pages.into_keys().collect());
+        let wanted: BTreeMap<Day, BTreeSet<u64>> = waiting.into_iter().map(pages).collect();
         let (staged, outside) = match in_slices {
             Some((staged, outside)) => (vec![staged], outside),
             None => self.stage(&wanted)?,

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use super::arrived::Arrived;
 use super::left::kept_pages;
 use super::probe::{Probed, probe};
 use super::{Failure, Options, endpoints, plan, reopen, settings};
@@ -92,15 +93,17 @@ pub async fn forecast(options: &Options) -> Result<(Forecast, Vec<Failure>)> {
     let spool = std::sync::Arc::new(Spool::open(&own.join("pages"))?);
     let mut ledger = Ledger::load(&Ledger::path(&own))?;
     reopen(options, &mut ledger, &spool);
-    let (kept, _) = kept_pages(&spool)?;
+    let (kept, _) = kept_pages(&spool, &zone)?;
     let client = Client::new(options.connection.clone()).map_err(Error::Connection)?;
     let client = std::sync::Arc::new(client);
     let endpoints = endpoints(options, &client, &spool);
 
     let (mut forecast, mut failures) = (Forecast::default(), Vec::new());
     let mut seconds: BTreeMap<Dataset, f64> = BTreeMap::new();
-    for job in plan(options, &ledger, kept, &zone) {
-        match foresee(&job, &table, &zone, &endpoints[&job.dataset], options).await {
+    for job in plan(options, &ledger, &kept, &zone) {
+        let kept = kept.get(&(job.dataset, job.bot.clone()));
+        let kept = kept.map_or(0, |pages| pages.iter().map(Arrived::records).sum());
+        match foresee(&job, kept, &table, &zone, &endpoints[&job.dataset], options).await {
             Ok((told, latency)) => {
                 if options.requests_per_second > 0.0 && told.requests > 0 {
                     *seconds.entry(job.dataset).or_insert(latency) +=
@@ -121,6 +124,7 @@ pub async fn forecast(options: &Options) -> Result<(Forecast, Vec<Failure>)> {
 
 async fn foresee(
     job: &Job,
+    kept: u64,
     table: &Table,
     zone: &Zone,
     endpoint: &Endpoint,
@@ -128,7 +132,6 @@ async fn foresee(
 ) -> Result<(JobForecast, f64)> {
     let mut complete: Windows = std::iter::once(job.range).collect();
     complete.subtract_all(&job.missing);
-    let kept: usize = job.kept.iter().map(|(_, page)| page.records.len()).sum();
     let (held_seconds, held_rows) = held(job);
     let (basis, probed) = if job.missing.is_empty() {
         (Basis::Nothing, Probed::default())

@@ -3,31 +3,40 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use rayon::prelude::*;
+
+use super::arrived::Arrived;
 use super::mend::Damage;
-use crate::dataset::{Dataset, Peek, peek};
+use crate::dataset::{Dataset, peek};
 use crate::error::{Error, Result};
 use crate::spool::{PageHeader, Spool};
-use crate::table::{OWN_FOLDER, Table};
+use crate::table::{OWN_FOLDER, Table, Zone};
 
 /// By dataset and bot, in the order in which they came.
-pub(super) type KeptPages = BTreeMap<(String, String), Vec<(PageHeader, Peek)>>;
+pub(super) type KeptPages = BTreeMap<(Dataset, String), Vec<Arrived>>;
 
 /// The pages that earlier runs left in the spool, by dataset and bot, and the files of those that are damaged, which
 /// count as never answered.
-pub(super) fn kept_pages(spool: &Spool) -> Result<(KeptPages, Vec<PathBuf>)> {
+pub(super) fn kept_pages(spool: &Spool, zone: &Zone) -> Result<(KeptPages, Vec<PathBuf>)> {
     let (headers, mut damaged) = spool.list()?;
+    let look = |header: PageHeader| {
+        let dataset = header.dataset.parse::<Dataset>().ok()?;
+        let (sequence, path) = (header.sequence, spool.path(header.sequence));
+        Some(match spool.read(sequence).map(|body| peek(dataset, &body)) {
+            Ok(Ok(page)) => Ok(Ok((dataset, Arrived::new(header, &page.records, zone)))),
+            Ok(Err(_)) | Err(Error::Damaged { .. }) => Ok(Err(path)),
+            Err(error) => Err(error),
+        })
+    };
+    let looks: Vec<_> = headers.into_par_iter().filter_map(look).collect::<Result<_>>()?;
     let mut kept = KeptPages::new();
-    for header in headers {
-        let Ok(dataset) = header.dataset.parse::<Dataset>() else {
-            continue;
-        };
-        match spool.read(header.sequence).map(|body| peek(dataset, &body)) {
-            Ok(Ok(page)) => {
-                let of = (header.dataset.clone(), header.bot.clone());
-                kept.entry(of).or_default().push((header, page));
+    for look in looks {
+        match look {
+            Ok((dataset, page)) => {
+                let of = (dataset, page.header.bot.clone());
+                kept.entry(of).or_default().push(page);
             }
-            Ok(Err(_)) | Err(Error::Damaged { .. }) => damaged.push(spool.path(header.sequence)),
-            Err(error) => return Err(error),
+            Err(path) => damaged.push(path),
         }
     }
     Ok((kept, damaged))

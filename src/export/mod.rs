@@ -1,5 +1,6 @@
 //! The whole way of an export: plan, fetch, spool, decode, build, commit.
 
+mod arrived;
 mod build;
 mod forecast;
 mod left;
@@ -29,12 +30,13 @@ pub use summary::{Changed, DatasetSummary, Summary};
 use crate::api::Client;
 use crate::dataset::Dataset;
 use crate::error::{Error, Result};
-use crate::fetch::{self, Endpoint, Event, Field, Job, Stop};
+use crate::fetch::{self, Endpoint, Event, Field, Job, Reach, Stop};
 use crate::ledger::{Account, Ledger};
 use crate::rebuild;
 use crate::spool::Spool;
 use crate::table::{Lock, SCHEMA_VERSION, Settings, Table, Zone};
 use crate::window::{Window, Windows};
+use arrived::Arrived;
 use build::Build;
 use left::KeptPages;
 
@@ -58,10 +60,16 @@ pub struct Failure {
     pub error: Error,
 }
 
-/// Events of all jobs on their way to the building thread, each with the number of its job.
-type Events = mpsc::Sender<(usize, Event)>;
-/// Events under way at most; more of them make fetching wait for building.
-const EVENTS_UNDER_WAY: usize = 1024;
+/// What the building thread hears of a job.
+enum News {
+    Page(Arrived),
+    Reached(Reach),
+}
+
+/// News of all jobs on their way to the building thread, each with the number of its job.
+type AllNews = mpsc::Sender<(usize, News)>;
+/// News under way at most; more of them make fetching wait for building.
+const NEWS_UNDER_WAY: usize = 1024;
 
 /// Exports what the options ask for and the table does not have yet.
 ///
@@ -81,27 +89,27 @@ pub async fn export(options: &Options, progress: Arc<dyn Progress>, stop: Stop) 
     }
     let (spool, ledger, mut damaged) = mend::open_folder(&table, &zone, options)?;
     let spool = Arc::new(spool);
-    let (kept, damaged_pages) = left::kept_pages(&spool)?;
+    let (kept, damaged_pages) = left::kept_pages(&spool, &zone)?;
     damaged.extend(left::set_aside(&table, damaged_pages)?);
 
-    let jobs = plan(options, &ledger, kept, &zone);
+    let jobs = plan(options, &ledger, &kept, &zone);
     let endpoints = endpoints(options, &client, &spool);
-    let (events, received) = mpsc::channel(EVENTS_UNDER_WAY);
+    let (news, received) = mpsc::channel(NEWS_UNDER_WAY);
     let building = {
         let settle = SignedDuration::try_from(options.settle).unwrap_or(SignedDuration::MAX);
         let site = Site {
             table,
             spool,
-            zone,
+            zone: zone.clone(),
             settle,
             keep_pages: options.keep_pages,
             progress: Arc::clone(&progress),
         };
         let jobs = jobs.clone();
-        tokio::task::spawn_blocking(move || site.build(&jobs, ledger, received))
+        tokio::task::spawn_blocking(move || site.build(&jobs, kept, ledger, received))
     };
-    let fetched = fetch_all(jobs.clone(), &endpoints, &events, &*progress, &stop).await;
-    drop(events);
+    let fetched = fetch_all(jobs.clone(), &endpoints, &zone, &news, &*progress, &stop).await;
+    drop(news);
     let built = building
         .await
         .map_err(|error| Error::Internal(format!("building ended: {error}")))?;
@@ -136,7 +144,7 @@ fn settings(options: &Options) -> Settings {
 }
 
 /// What is to be fetched, for each dataset of each bot.
-fn plan(options: &Options, ledger: &Ledger, mut kept: KeptPages, zone: &Zone) -> Vec<Job> {
+fn plan(options: &Options, ledger: &Ledger, kept: &KeptPages, zone: &Zone) -> Vec<Job> {
     let run = format!("{}-{}", Timestamp::now().as_millisecond(), std::process::id());
     let mut jobs = Vec::new();
     for dataset in &options.datasets {
@@ -155,7 +163,8 @@ fn plan(options: &Options, ledger: &Ledger, mut kept: KeptPages, zone: &Zone) ->
                 per_page: options.per_page,
                 run: run.clone(),
                 kept: kept
-                    .remove(&(dataset.name().to_owned(), bot.clone()))
+                    .get(&(*dataset, bot.clone()))
+                    .map(|pages| pages.iter().map(|page| page.header.clone()).collect())
                     .unwrap_or_default(),
                 knowledge: ledger.learnt(dataset.name(), bot),
                 density: account.map(|account| density(account, zone)).unwrap_or_default(),
@@ -205,7 +214,8 @@ fn endpoints(
 async fn fetch_all(
     jobs: Vec<Job>,
     endpoints: &BTreeMap<Dataset, Arc<Endpoint>>,
-    events: &Events,
+    zone: &Zone,
+    news: &AllNews,
     progress: &dyn Progress,
     stop: &Stop,
 ) -> Vec<(Result<()>, Instant)> {
@@ -214,17 +224,19 @@ async fn fetch_all(
         progress.begins(dataset, &bot, missing.seconds());
         let mut covered_seconds = 0;
         let fetched = fetch::fetch(job, &endpoints[&dataset], stop.clone(), async |event| {
-            match &event {
+            let told = match event {
                 Event::Reached(reach) => {
                     let mut left = missing.clone();
                     left.subtract_all(&reach.read);
                     covered_seconds = missing.seconds() - left.seconds();
+                    News::Reached(reach)
                 }
-                Event::Kept(_, records) => {
-                    progress.page(dataset, &bot, records.len() as u64, covered_seconds)
+                Event::Kept(header, records) => {
+                    progress.page(dataset, &bot, records.len() as u64, covered_seconds);
+                    News::Page(Arrived::new(header, &records, zone))
                 }
-            }
-            events.send((number, event)).await.is_ok()
+            };
+            news.send((number, told)).await.is_ok()
         })
         .await;
         progress.ends(dataset, &bot);
@@ -256,8 +268,9 @@ impl Site {
     fn build(
         &self,
         jobs: &[Job],
+        mut kept: KeptPages,
         mut ledger: Ledger,
-        mut events: mpsc::Receiver<(usize, Event)>,
+        mut news: mpsc::Receiver<(usize, News)>,
     ) -> Result<Vec<Built>> {
         let mut builds = jobs
             .iter()
@@ -267,20 +280,21 @@ impl Site {
             })
             .collect::<Result<Vec<_>>>()?;
         for (job, build) in jobs.iter().zip(&mut builds) {
-            for (header, page) in &job.kept {
-                build.page(header, &page.records, &ledger);
+            let kept = kept.remove(&(job.dataset, job.bot.clone()));
+            for page in kept.into_iter().flatten() {
+                build.page(page, &ledger);
             }
         }
-        while let Some((number, event)) = events.blocking_recv() {
+        while let Some((number, told)) = news.blocking_recv() {
             let build = &mut builds[number];
-            match event {
-                Event::Kept(header, records) => {
+            match told {
+                News::Page(page) => {
                     self.table.establish()?;
-                    build.page(&header, &records, &ledger);
+                    build.page(page, &ledger);
                 }
-                Event::Reached(reach) => build.reached(reach, &mut ledger)?,
+                News::Reached(reach) => build.reached(reach, &mut ledger)?,
             }
-            if build.is_worth_building(events.is_empty()) {
+            if build.is_worth_building(news.is_empty()) {
                 self.commit(&jobs[number], build, |build| build.build_ready(&mut ledger))?;
             }
         }

@@ -21,8 +21,7 @@ use crate::dataset::{self, Dataset, Peek, PeekedRecord};
 use crate::error::{Error, Result};
 use crate::spool::{PageHeader, Spool};
 use crate::window::{Window, Windows};
-use resume::Kept;
-use scheduler::{ChainId, MAX_IN_FLIGHT, Options, Request, Scheduler};
+use scheduler::{ChainId, MAX_IN_FLIGHT, Request, Scheduler};
 
 /// So long an answer is still awaited after the run was told to stop.
 const LAST_ANSWERS: Duration = Duration::from_millis(1500);
@@ -85,7 +84,7 @@ pub struct Job {
     /// Names the run in the headers of pages.
     pub run: String,
     /// Pages that earlier runs kept, in the order in which they came.
-    pub kept: Vec<(PageHeader, Peek)>,
+    pub kept: Vec<PageHeader>,
     /// A range to ask for anew, where pages with smaller numbers than this prove nothing.
     pub disregarded: Option<(Window, u64)>,
     /// What earlier runs learnt of the API.
@@ -136,7 +135,7 @@ pub async fn fetch(
     mut stop: Stop,
     mut told: impl AsyncFnMut(Event) -> bool,
 ) -> Result<()> {
-    let mut fetch = Fetch::begin(job, endpoint)?;
+    let mut fetch = Fetch::begin(job, endpoint).await?;
     told(fetch.reached()).await;
     loop {
         while fetch.is_wanted(&stop) {
@@ -221,26 +220,21 @@ struct Fetch {
 }
 
 impl Fetch {
-    fn begin(mut job: Job, endpoint: &Arc<Endpoint>) -> Result<Self> {
-        let options = Options {
-            per_page: job.per_page,
-            max_in_flight: endpoint.most_in_flight,
-            knowledge: job.knowledge,
-            density: std::mem::take(&mut job.density),
-        };
-        let mut pages = std::mem::take(&mut job.kept);
-        pages.retain(|(header, _)| job.regards(header));
-        let headers = pages.iter().map(|(header, _)| header);
-        let kept = Kept::of(headers, job.per_page, &job.missing);
-        let ranges = job.missing.iter().copied().collect();
-        let pages = kept.pages(pages.iter().map(|(_, peek)| peek));
-        let scheduler = Scheduler::resume(ranges, options, &kept.chains, pages)
-            .map_err(|error| chain_error(&job, error.to_string()))?;
+    async fn begin(job: Job, endpoint: &Arc<Endpoint>) -> Result<Self> {
+        let spool = Arc::clone(&endpoint.spool);
+        let most_in_flight = endpoint.most_in_flight;
+        let begun = tokio::task::spawn_blocking(move || {
+            let (scheduler, names) = resume::scheduler(&job, &spool, most_in_flight)?;
+            Ok((job, scheduler, names))
+        });
+        let (job, scheduler, names) = begun
+            .await
+            .unwrap_or_else(|error| Err(Error::Internal(format!("the schedule ended: {error}"))))?;
         Ok(Self {
             job,
             endpoint: Arc::clone(endpoint),
             scheduler,
-            names: kept.names,
+            names,
             flying: JoinSet::new(),
             enough: Stopper::new(),
             failed: None,

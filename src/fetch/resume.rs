@@ -2,17 +2,71 @@
 
 use std::collections::BTreeMap;
 
-use super::scheduler::{KeptChain, Next, PageFacts, RecordFacts};
+use rayon::prelude::*;
+
+use super::scheduler::{KeptChain, Next, Options, PageFacts, RecordFacts, Scheduler};
+use super::{Job, chain_error};
 use crate::dataset::{self, Peek};
-use crate::spool::PageHeader;
+use crate::error::{Error, Result};
+use crate::spool::{PageHeader, Spool};
 use crate::window::Windows;
 
+/// Pages read and looked at side by side, so that no more than these are in memory.
+const AT_A_TIME: usize = 32;
+
+/// A scheduler that goes on where the kept pages of a job end, and the names that its first chains carry in the
+/// headers of pages: their run, and their number in it.
+///
+/// # Errors
+/// Where a page cannot be read, or what it would have met in [`Scheduler::answered`].
+pub(super) fn scheduler(
+    job: &Job,
+    spool: &Spool,
+    max_in_flight: usize,
+) -> Result<(Scheduler, Vec<(String, u32)>)> {
+    let options = Options {
+        per_page: job.per_page,
+        max_in_flight,
+        knowledge: job.knowledge,
+        density: job.density.clone(),
+    };
+    let pages = job.kept.iter().filter(|page| job.regards(page));
+    let kept = Kept::of(pages.clone(), job.per_page, &job.missing);
+    let going_on: Vec<(usize, u64)> = kept
+        .chain_of
+        .iter()
+        .zip(pages)
+        .filter_map(|(chain, page)| Some(((*chain)?, page.sequence)))
+        .collect();
+    let mut unreadable = None;
+    let facts = going_on
+        .chunks(AT_A_TIME)
+        .map_while(|pages| {
+            let look = |(chain, page): &(usize, u64)| Ok((*chain, facts(&look(job, spool, *page)?)));
+            let looks: Result<Vec<_>> = pages.par_iter().map(look).collect();
+            looks.map_err(|error| unreadable = Some(error)).ok()
+        })
+        .flatten();
+    let ranges = job.missing.iter().copied().collect();
+    let scheduler = Scheduler::resume(ranges, options, &kept.chains, facts);
+    if let Some(error) = unreadable {
+        return Err(error);
+    }
+    let scheduler = scheduler.map_err(|error| chain_error(job, error.to_string()))?;
+    Ok((scheduler, kept.names))
+}
+
+fn look(job: &Job, spool: &Spool, page: u64) -> Result<Peek> {
+    dataset::peek(job.dataset, &spool.read(page)?)
+        .map_err(|error| Error::Internal(format!("page {page}: {error}")))
+}
+
 /// What kept pages are of.
-pub(super) struct Kept {
-    /// The names that the chains' pages carry: their run, and their number in it.
-    pub(super) names: Vec<(String, u32)>,
+struct Kept {
+    /// The names that the chains' pages carry.
+    names: Vec<(String, u32)>,
     /// The chains in the order in which they began.
-    pub(super) chains: Vec<KeptChain>,
+    chains: Vec<KeptChain>,
     /// The chain of each page, by its index; none where no chain can go on with the page.
     chain_of: Vec<Option<usize>>,
 }
@@ -20,11 +74,7 @@ pub(super) struct Kept {
 impl Kept {
     /// Sorts pages, which come in the order in which they were answered. Chains that cover nothing of what is
     /// missing, or that were asked in other portions than now, cannot be gone on with.
-    pub(super) fn of<'a>(
-        pages: impl Iterator<Item = &'a PageHeader> + Clone,
-        per_page: u32,
-        missing: &Windows,
-    ) -> Self {
+    fn of<'a>(pages: impl Iterator<Item = &'a PageHeader> + Clone, per_page: u32, missing: &Windows) -> Self {
         let name = |page: &PageHeader| (page.run.clone(), page.chain);
         let of_use =
             |page: &&PageHeader| page.per_page == per_page && !missing.intersect(page.covers).is_empty();
@@ -52,15 +102,6 @@ impl Kept {
             chains,
             chain_of,
         }
-    }
-
-    /// The pages that chains go on with, each with the index of its chain.
-    pub(super) fn pages<'a>(
-        &'a self,
-        pages: impl Iterator<Item = &'a Peek> + 'a,
-    ) -> impl Iterator<Item = (usize, PageFacts)> + 'a {
-        let pages = self.chain_of.iter().zip(pages);
-        pages.filter_map(|(chain, peek)| Some(((*chain)?, facts(peek))))
     }
 }
 

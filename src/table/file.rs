@@ -5,11 +5,11 @@ use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
-use arrow::array::{AsArray, RecordBatch};
-use arrow::compute::{concat_batches, interleave_record_batch};
+use arrow::array::{AsArray, RecordBatch, StringArray};
+use arrow::compute::interleave_record_batch;
 use arrow::datatypes::TimestampMicrosecondType;
+use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
-use parquet::arrow::{ArrowWriter, ProjectionMask};
 use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::file::metadata::{KeyValue, SortingColumn};
 use parquet::file::properties::WriterProperties;
@@ -17,16 +17,13 @@ use parquet::schema::types::ColumnPath;
 use sha2::{Digest, Sha256};
 
 use super::Entry;
+use super::encoder::Encoder;
 use super::merge::{RowRef, time_bounds};
 use super::partition::PartitionKey;
 use super::settings::SCHEMA_VERSION;
 use crate::dataset::Kind;
 use crate::error::{Error, Result};
 
-/// Rows of a row group: what DuckDB scans at a time.
-const ROW_GROUP_ROWS: usize = 122_880;
-/// Bytes of a row group at most, as far as its rows can be told apart.
-const ROW_GROUP_BYTES: usize = 64 * 1024 * 1024;
 /// Rows gathered at a time on their way to the writer; fixed, since the place of page breaks depends on it.
 const GATHERED_ROWS: usize = 2048;
 /// Behind dictionaries and deltas, level 3 takes half as long again and saves nothing.
@@ -73,9 +70,9 @@ pub fn size(key: &PartitionKey, batch: &RecordBatch) -> Result<u64> {
 pub(crate) struct Writer<W: Write + Send> {
     /// Told in errors.
     path: PathBuf,
-    writer: ArrowWriter<Hashing<W>>,
+    encoder: Encoder<Hashing<W>>,
     ids: Sha256,
-    /// What is not enough to be given to the writer yet.
+    /// Rows too few to be encoded yet.
     rest: Option<RecordBatch>,
 }
 
@@ -89,7 +86,7 @@ impl Writer<BufWriter<File>> {
     /// Ends the file; it is durable when this returns.
     pub(crate) fn close(mut self) -> Result<Written> {
         let written = self.finish()?;
-        let file = self.writer.inner().inner.get_ref();
+        let file = self.encoder.output().inner.get_ref();
         file.sync_all().map_err(Error::io("write", &self.path))?;
         Ok(written)
     }
@@ -102,10 +99,10 @@ impl<W: Write + Send> Writer<W> {
             sha256: Sha256::new(),
             bytes: 0,
         };
-        let writer = ArrowWriter::try_new(output, key.dataset.schema(), Some(properties(key)?));
+        let encoder = Encoder::new(output, key.dataset.schema(), properties(key)?);
         Ok(Self {
             path: path.to_owned(),
-            writer: writer.map_err(Error::parquet("write", path))?,
+            encoder: encoder.map_err(Error::parquet("write", path))?,
             ids: Sha256::new(),
             rest: None,
         })
@@ -113,44 +110,34 @@ impl<W: Write + Send> Writer<W> {
 
     /// Writes rows behind those that are written already.
     pub(crate) fn rows(&mut self, batches: &[RecordBatch], rows: &[RowRef]) -> Result<()> {
-        let batches: Vec<&RecordBatch> = batches.iter().collect();
-        let mut places = Vec::with_capacity(GATHERED_ROWS);
-        let mut rows = rows;
-        while !rows.is_empty() {
-            let room = GATHERED_ROWS - self.rest.as_ref().map_or(0, RecordBatch::num_rows);
-            let (now, later) = rows.split_at(room.min(rows.len()));
-            rows = later;
-            places.clear();
-            places.extend(now.iter().map(|at| (at.batch as usize, at.row as usize)));
-            let mut gathered = interleave_record_batch(&batches, &places)?;
-            if let Some(rest) = self.rest.take() {
-                gathered = concat_batches(&gathered.schema(), [&rest, &gathered])?;
-            }
-            if gathered.num_rows() < GATHERED_ROWS {
-                self.rest = Some(gathered);
-            } else {
-                self.gathered(&gathered)?;
-            }
+        add_ids(&mut self.ids, batches, rows.iter().copied());
+        let rest = self.rest.take();
+        let batches: Vec<&RecordBatch> = batches.iter().chain(&rest).collect();
+        let left_over = rest.as_ref().map_or(0, RecordBatch::num_rows);
+        let left_over = (0..left_over).map(|row| (batches.len() - 1, row));
+        let rows = rows.iter().map(|at| (at.batch as usize, at.row as usize));
+        let places: Vec<(usize, usize)> = left_over.chain(rows).collect();
+        let (portions, rest) = places.as_chunks::<GATHERED_ROWS>();
+        for places in portions {
+            let appended = self.encoder.append(&batches, places);
+            appended.map_err(Error::parquet("write", &self.path))?;
+        }
+        if !rest.is_empty() {
+            self.rest = Some(interleave_record_batch(&batches, rest)?);
         }
         Ok(())
     }
 
-    fn gathered(&mut self, rows: &RecordBatch) -> Result<()> {
-        add_ids(&mut self.ids, rows);
-        self.writer
-            .write(rows)
-            .map_err(Error::parquet("write", &self.path))
-    }
-
     fn finish(&mut self) -> Result<Written> {
         if let Some(rest) = self.rest.take() {
-            self.gathered(&rest)?;
+            let places: Vec<(usize, usize)> = (0..rest.num_rows()).map(|row| (0, row)).collect();
+            let appended = self.encoder.append(&[&rest], &places);
+            appended.map_err(Error::parquet("write", &self.path))?;
         }
-        // `into_inner` would turn an error of the system, such as a full disk, into mere text
-        self.writer
-            .finish()
-            .map_err(Error::parquet("write", &self.path))?;
-        let output = self.writer.inner_mut();
+        // taking the output out would turn an error of the system, such as a full disk, into mere text
+        let finished = self.encoder.finish();
+        finished.map_err(Error::parquet("write", &self.path))?;
+        let output = self.encoder.output_mut();
         output.flush().map_err(Error::io("write", &self.path))?;
         Ok(Written {
             bytes: output.bytes,
@@ -240,8 +227,9 @@ pub(crate) fn describe(
             let places = (0..batch.num_rows()).map(|row| u32::try_from(row).unwrap_or(u32::MAX));
             let places: Vec<RowRef> = places.map(|row| RowRef { batch: 0, row }).collect();
             rows += batch.num_rows() as u64;
-            add_ids(&mut ids, &batch);
-            let bounds = time_bounds(key.dataset, &[batch], &places);
+            let batch = [batch];
+            add_ids(&mut ids, &batch, places.iter().copied());
+            let bounds = time_bounds(key.dataset, &batch, &places);
             first = first.or(bounds.0);
             last = bounds.1.or(last);
         }
@@ -261,9 +249,11 @@ pub(crate) fn describe(
     }
 }
 
-fn add_ids(sha256: &mut Sha256, batch: &RecordBatch) {
-    for id in batch.column(0).as_string::<i32>().iter().flatten() {
-        sha256.update(id);
+fn add_ids(sha256: &mut Sha256, batches: &[RecordBatch], rows: impl Iterator<Item = RowRef>) {
+    let ids = batches.iter().map(|batch| batch.column(0).as_string::<i32>());
+    let ids: Vec<&StringArray> = ids.collect();
+    for at in rows {
+        sha256.update(ids[at.batch as usize].value(at.row as usize));
         sha256.update("\n");
     }
 }
@@ -301,8 +291,6 @@ fn properties(key: &PartitionKey) -> Result<WriterProperties> {
         .set_compression(Compression::ZSTD(
             ZstdLevel::try_new(ZSTD_LEVEL).unwrap_or_default(),
         ))
-        .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
-        .set_max_row_group_bytes(Some(ROW_GROUP_BYTES))
         .set_sorting_columns(Some(sorting))
         .set_key_value_metadata(Some(told.to_vec()))
         .build())

@@ -1,6 +1,7 @@
 //! The table: partitions of distinct and sorted rows, one Parquet file each, replaced as one.
 
 mod check;
+mod encoder;
 mod file;
 mod lock;
 mod manifest;

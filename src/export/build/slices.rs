@@ -1,28 +1,24 @@
 //! A day with more records than may be in memory at a time, built in slices of its time.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
-use std::sync::{Mutex, PoisonError};
 
 use arrow::array::{AsArray, RecordBatch, UInt32Array};
 use arrow::compute::take_record_batch;
 use arrow::datatypes::TimestampMicrosecondType;
 use rayon::prelude::*;
 
-use super::{Build, DecodedPage, GROUP_RECORDS};
-use crate::dataset::{Rejected, peek};
+use super::{Build, DayPages, DecodedPage, GROUP_RECORDS};
+use crate::dataset::Rejected;
 use crate::error::{Error, Result};
+use crate::export::arrived::{QUARTER, Span};
 use crate::table::{Day, RowRef, Staged};
 
 /// The most records of a slice where small ones would make pages be decoded again and again.
 const LARGEST_SLICE: u64 = 8 * GROUP_RECORDS;
 
-/// The first and the last time (microseconds) of a page's records in a day.
-struct Span {
-    page: u64,
-    first: i64,
-    last: i64,
-}
+/// Microseconds of a second.
+const SECOND: i64 = 1_000_000;
 
 /// What a page holds of a slice.
 struct Piece {
@@ -33,42 +29,36 @@ struct Piece {
     outside: u64,
 }
 
-impl Span {
-    /// Whether the page may hold records from `begin` on and before `end`.
-    fn is_in(&self, begin: i64, end: i64) -> bool {
-        self.first < end && self.last >= begin
-    }
-}
-
 impl Build<'_> {
     /// Stages a day's next version, and says how many of its records lay outside the range. `None` where it can
     /// only be built as a whole: records without a time have no order, and one that has changed its time may
     /// have to be compared with itself across slices.
-    pub(super) fn stage_in_slices(
-        &mut self,
-        day: Day,
-        pages: &BTreeSet<u64>,
-    ) -> Result<Option<(Staged, u64)>> {
+    pub(super) fn stage_in_slices(&mut self, day: Day, waiting: &DayPages) -> Result<Option<(Staged, u64)>> {
         if day == Day(None) {
             return Ok(None);
         }
         let key = self.key(day);
-        let (spans, mut seconds) = self.spans(day, pages)?;
-        self.table
-            .each_time(&key, |time| *seconds.entry(second(time)).or_default() += 1)?;
-        let ends = few_ends(&spans, seconds);
+        let mut quarters = waiting.quarters.clone();
+        self.table.each_time(&key, |time| {
+            *quarters.entry(time.div_euclid(QUARTER)).or_default() += 1;
+        })?;
+        let spans = waiting.pages.iter();
+        let spans: Vec<(u64, Span)> = spans.filter_map(|(page, span)| Some((*page, (*span)?))).collect();
+        let ends = few_ends(&spans, &quarters);
         let mut slices = self.table.slices(&key)?;
-        let wanted = BTreeMap::from([(day, pages.clone())]);
+        let wanted = BTreeMap::from([(day, waiting.pages.keys().copied().collect())]);
         let begins = std::iter::once(i64::MIN).chain(ends.iter().copied());
         let parts: Vec<Range<i64>> = begins.zip(&ends).map(|(begin, end)| begin..*end).collect();
         let decode = |part: Option<&Range<i64>>| {
             let part = part.cloned().unwrap_or(0..0);
-            let met = spans.par_iter().filter(|span| span.is_in(part.start, part.end));
-            met.map(|span| {
-                let page = self.decode(span.page, &wanted)?;
+            let met = spans
+                .par_iter()
+                .filter(|(_, span)| span.meets(part.start, part.end));
+            met.map(|(number, _)| {
+                let page = self.decode(*number, &wanted)?;
                 let (batch, count) = self.slice(&page, day, part.clone())?;
                 Ok(Piece {
-                    page: span.page,
+                    page: *number,
                     batch,
                     count,
                     rejected: page.rejected,
@@ -105,38 +95,6 @@ impl Build<'_> {
         Ok(Some((slices.finish()?, outside)))
     }
 
-    /// Which part of the day each page holds, and how many records each second of the day has.
-    fn spans(&self, day: Day, pages: &BTreeSet<u64>) -> Result<(Vec<Span>, HashMap<i64, u64>)> {
-        let pages: Vec<u64> = pages.iter().copied().collect();
-        let seconds = Mutex::new(HashMap::new());
-        let spans = pages
-            .par_iter()
-            .map(|page| {
-                let peek = peek(self.dataset, &self.spool.read(*page)?)
-                    .map_err(|error| Error::Internal(format!("page {page}: {error}")))?;
-                let mut days = self.zone.days();
-                let records = peek.records.iter().filter(|record| !record.rejected);
-                let in_day = records.filter(|record| days.of(record.time) == day);
-                let times: Vec<i64> = in_day.filter_map(|record| record.time).collect();
-                let mut seconds = seconds.lock().unwrap_or_else(PoisonError::into_inner);
-                for time in &times {
-                    *seconds.entry(second(*time)).or_default() += 1;
-                }
-                Ok(times
-                    .iter()
-                    .min()
-                    .zip(times.iter().max())
-                    .map(|(first, last)| Span {
-                        page: *page,
-                        first: *first,
-                        last: *last,
-                    }))
-            })
-            .collect::<Result<Vec<Option<Span>>>>()?;
-        let seconds = seconds.into_inner().unwrap_or_else(PoisonError::into_inner);
-        Ok((spans.into_iter().flatten().collect(), seconds))
-    }
-
     /// A page's rows within a part of the day, and how many they are.
     fn slice(&self, page: &DecodedPage, day: Day, part: Range<i64>) -> Result<(RecordBatch, u32)> {
         let times = page.batch.column(self.dataset.time_column());
@@ -145,24 +103,22 @@ impl Build<'_> {
         let within = |row: &&u32| part.contains(&times.value(**row as usize));
         let places: UInt32Array = rows.iter().filter(within).copied().collect::<Vec<_>>().into();
         let count = u32::try_from(places.len()).map_err(|error| Error::Internal(error.to_string()))?;
+        if places.len() == page.batch.num_rows() {
+            return Ok((page.batch.clone(), count));
+        }
         Ok((take_record_batch(&page.batch, &places)?, count))
     }
 }
 
-fn second(time: i64) -> i64 {
-    time.div_euclid(1_000_000)
-}
-
 /// Where slices end. Each page is decoded for every slice that it has records of: where records come in no order
 /// that is all of them, so there slices are larger and fewer.
-fn few_ends(spans: &[Span], seconds: HashMap<i64, u64>) -> Vec<i64> {
-    let mut seconds: Vec<(i64, u64)> = seconds.into_iter().collect();
-    seconds.sort_unstable();
+fn few_ends(spans: &[(u64, Span)], quarters: &BTreeMap<i64, u64>) -> Vec<i64> {
     let mut most = GROUP_RECORDS;
     loop {
-        let ends = ends(&seconds, most);
+        let ends = ends(quarters, most);
         let begins = std::iter::once(i64::MIN).chain(ends.iter().copied());
-        let met = |(begin, end): (i64, &i64)| spans.iter().filter(|span| span.is_in(begin, *end)).count();
+        let met =
+            |(begin, end): (i64, &i64)| spans.iter().filter(|(_, span)| span.meets(begin, *end)).count();
         let decoded: usize = begins.zip(&ends).map(met).sum();
         if decoded <= 2 * spans.len() || most >= LARGEST_SLICE {
             return ends;
@@ -171,18 +127,33 @@ fn few_ends(spans: &[Span], seconds: HashMap<i64, u64>) -> Vec<i64> {
     }
 }
 
-/// Where slices end (microseconds), so that none holds more than so many records, but for a single second that does.
-fn ends(seconds: &[(i64, u64)], most: u64) -> Vec<i64> {
+/// Where slices end (microseconds, at whole seconds), so that none holds more than so many records where those of
+/// a quarter of an hour are spread evenly over it, unless a second does.
+fn ends(quarters: &BTreeMap<i64, u64>, most: u64) -> Vec<i64> {
     let (mut ends, mut held) = (Vec::new(), 0);
-    for &(second, count) in seconds {
-        if held > 0 && held + count > most {
-            ends.push(second * 1_000_000);
+    for (quarter, count) in quarters {
+        let (mut begin, mut left) = (quarter * QUARTER / SECOND, *count);
+        let end = begin + QUARTER / SECOND;
+        while held + left > most {
+            let seconds = end - begin;
+            let fit = seconds * whole(most - held) / whole(left);
+            let fit = fit.max(i64::from(held == 0));
+            if fit >= seconds {
+                break;
+            }
+            left -= left * fit.unsigned_abs() / seconds.unsigned_abs();
+            begin += fit;
+            ends.push(begin * SECOND);
             held = 0;
         }
-        held += count;
+        held += left;
     }
     ends.push(i64::MAX);
     ends
+}
+
+fn whole(count: u64) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]
@@ -192,27 +163,35 @@ mod tests {
     #[test]
     fn invariant_6_no_slice_holds_more_than_it_may_unless_a_second_does() {
         let most = 100;
-        let seconds = [(5, 99), (6, 1), (9, 1), (10, 300), (12, 50), (13, 1)];
+        let second = |quarter: i64, second: i64| (quarter * 900 + second) * SECOND;
+        let quarters = BTreeMap::from([(5, 99), (6, 1), (9, 1), (10, 300), (12, 50), (13, 1)]);
         assert_eq!(
-            ends(&seconds, most),
-            [9_000_000, 10_000_000, 12_000_000, i64::MAX]
+            ends(&quarters, most),
+            [
+                second(9, 0),
+                second(10, 297),
+                second(10, 597),
+                second(10, 897),
+                i64::MAX
+            ]
         );
-        assert_eq!(ends(&[], most), [i64::MAX]);
+        assert_eq!(ends(&BTreeMap::new(), most), [i64::MAX]);
+        let crowded = BTreeMap::from([(0, 900 * most * 10)]);
+        assert_eq!(ends(&crowded, most).len(), 900);
     }
 
     #[test]
     fn pages_in_no_order_are_decoded_for_few_slices() {
-        let seconds: HashMap<i64, u64> = (0..400).map(|second| (second, 1_000)).collect();
-        let page = |page: u64, first: u64, last: u64| Span {
-            page,
-            first: i64::try_from(first).unwrap() * 1_000_000,
-            last: i64::try_from(last).unwrap() * 1_000_000,
+        let quarters: BTreeMap<i64, u64> = (0..400).map(|quarter| (quarter, 1_000)).collect();
+        let page = |number: u64, first: i64, last: i64| {
+            let (first, last) = (first * QUARTER, last * QUARTER);
+            (number, Span { first, last })
         };
-        let ordered: Vec<Span> = (0..400).map(|number| page(number, number, number)).collect();
+        let ordered: Vec<(u64, Span)> = (0..400).zip(0..400).map(|(n, q)| page(n, q, q)).collect();
         let least = usize::try_from(400_000_u64.div_ceil(GROUP_RECORDS)).unwrap();
-        assert_eq!(few_ends(&ordered, seconds.clone()).len(), least);
-        let mixed: Vec<Span> = (0..400).map(|number| page(number, 0, 399)).collect();
-        let few = few_ends(&mixed, seconds).len();
+        assert_eq!(few_ends(&ordered, &quarters).len(), least);
+        let mixed: Vec<(u64, Span)> = (0..400).map(|number| page(number, 0, 399)).collect();
+        let few = few_ends(&mixed, &quarters).len();
         assert!(few <= 3, "{few}");
     }
 }

@@ -1,0 +1,79 @@
+//! What building has to know of a page once it is kept: far less than its records.
+
+use std::collections::BTreeMap;
+
+use crate::dataset::PeekedRecord;
+use crate::spool::PageHeader;
+use crate::table::{Day, Zone};
+
+/// Microseconds of a quarter of an hour.
+pub(super) const QUARTER: i64 = 900_000_000;
+
+/// A page that the spool keeps.
+#[derive(Debug)]
+pub(super) struct Arrived {
+    pub(super) header: PageHeader,
+    /// What it holds of each day.
+    pub(super) days: BTreeMap<Day, DayShare>,
+    /// Records of it that cannot become rows.
+    pub(super) rejected: u64,
+}
+
+/// What a page holds of a day.
+#[derive(Debug, Default)]
+pub(super) struct DayShare {
+    pub(super) records: u64,
+    /// The first and the last time, in microseconds; none where there is no time.
+    pub(super) span: Option<Span>,
+    /// How many records each quarter of an hour has, by its number since 1970.
+    pub(super) quarters: BTreeMap<i64, u64>,
+}
+
+/// From the first to the last of some times, in microseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Span {
+    pub(super) first: i64,
+    pub(super) last: i64,
+}
+
+impl Arrived {
+    pub(super) fn new(header: PageHeader, records: &[PeekedRecord], zone: &Zone) -> Self {
+        let mut days = zone.days();
+        let mut shares: BTreeMap<Day, DayShare> = BTreeMap::new();
+        for record in records.iter().filter(|record| !record.rejected) {
+            shares.entry(days.of(record.time)).or_default().add(record.time);
+        }
+        Self {
+            header,
+            days: shares,
+            rejected: records.iter().filter(|record| record.rejected).count() as u64,
+        }
+    }
+
+    /// Records of the page.
+    pub(super) fn records(&self) -> u64 {
+        self.rejected + self.days.values().map(|share| share.records).sum::<u64>()
+    }
+}
+
+impl DayShare {
+    fn add(&mut self, time: Option<i64>) {
+        self.records += 1;
+        if let Some(time) = time {
+            let span = self.span.get_or_insert(Span {
+                first: time,
+                last: time,
+            });
+            span.first = span.first.min(time);
+            span.last = span.last.max(time);
+            *self.quarters.entry(time.div_euclid(QUARTER)).or_default() += 1;
+        }
+    }
+}
+
+impl Span {
+    /// Whether some of it may lie from `begin` on and before `end`.
+    pub(super) fn meets(&self, begin: i64, end: i64) -> bool {
+        self.first < end && self.last >= begin
+    }
+}

@@ -1,0 +1,152 @@
+//! Encodes rows as Parquet, each column on a core of its own.
+
+use std::io::Write;
+
+use arrow::array::{Array, RecordBatch};
+use arrow::compute::interleave;
+use arrow::datatypes::SchemaRef;
+use parquet::arrow::ArrowWriter;
+use parquet::arrow::arrow_writer::{
+    ArrowColumnChunk, ArrowColumnWriter, ArrowRowGroupWriterFactory, compute_leaves,
+};
+use parquet::errors::Result;
+use parquet::file::properties::WriterProperties;
+use parquet::file::writer::SerializedFileWriter;
+use rayon::prelude::*;
+
+/// Rows of a row group at most: what DuckDB scans at a time.
+const ROW_GROUP_ROWS: usize = 122_880;
+/// Bytes of a row group at most, as far as its rows can be told apart.
+const ROW_GROUP_BYTES: usize = 64 * 1024 * 1024;
+
+/// A Parquet file that grows by row groups. The same rows, given in the same portions, give the same bytes,
+/// whatever the number of cores.
+pub(super) struct Encoder<W: Write + Send> {
+    schema: SchemaRef,
+    file: SerializedFileWriter<W>,
+    factory: ArrowRowGroupWriterFactory,
+    group: Option<RowGroup>,
+}
+
+/// A row group that is not written yet.
+struct RowGroup {
+    /// The writers of each column: several where it is nested.
+    columns: Vec<Vec<ArrowColumnWriter>>,
+    rows: usize,
+}
+
+impl<W: Write + Send> Encoder<W> {
+    pub(super) fn new(output: W, schema: SchemaRef, properties: WriterProperties) -> Result<Self> {
+        let writer = ArrowWriter::try_new(output, schema.clone(), Some(properties))?;
+        let (file, factory) = writer.into_serialized_writer()?;
+        Ok(Self {
+            schema,
+            file,
+            factory,
+            group: None,
+        })
+    }
+
+    /// Appends the rows of `batches` at these places, each a batch and a row.
+    pub(super) fn append(&mut self, batches: &[&RecordBatch], places: &[(usize, usize)]) -> Result<()> {
+        let mut places = places;
+        while !places.is_empty() {
+            let group = match self.group.take() {
+                Some(group) => group,
+                None => RowGroup::new(&self.file, &self.factory)?,
+            };
+            let group = self.group.insert(group);
+            let (now, later) = places.split_at(group.room().min(places.len()));
+            group.append(&self.schema, batches, now)?;
+            places = later;
+            if group.is_full() {
+                self.end_group()?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends the file. The output is not flushed.
+    pub(super) fn finish(&mut self) -> Result<()> {
+        self.end_group()?;
+        self.file.finish()?;
+        Ok(())
+    }
+
+    pub(super) fn output(&self) -> &W {
+        self.file.inner()
+    }
+
+    pub(super) fn output_mut(&mut self) -> &mut W {
+        self.file.inner_mut()
+    }
+
+    fn end_group(&mut self) -> Result<()> {
+        let Some(group) = self.group.take() else {
+            return Ok(());
+        };
+        let chunks = group
+            .columns
+            .into_par_iter()
+            .flatten()
+            .map(ArrowColumnWriter::close)
+            .collect::<Result<Vec<ArrowColumnChunk>>>()?;
+        let mut written = self.file.next_row_group()?;
+        for chunk in chunks {
+            chunk.append_to_row_group(&mut written)?;
+        }
+        written.close()?;
+        Ok(())
+    }
+}
+
+impl RowGroup {
+    fn new<W: Write + Send>(
+        file: &SerializedFileWriter<W>,
+        factory: &ArrowRowGroupWriterFactory,
+    ) -> Result<Self> {
+        let mut columns = Vec::new();
+        let leaves = factory.create_column_writers(file.flushed_row_groups().len())?;
+        for (leaf, writer) in leaves.into_iter().enumerate() {
+            let column = file.schema_descr().get_column_root_idx(leaf);
+            columns.resize_with(column + 1, Vec::new);
+            columns[column].push(writer);
+        }
+        Ok(Self { columns, rows: 0 })
+    }
+
+    fn append(
+        &mut self,
+        schema: &SchemaRef,
+        batches: &[&RecordBatch],
+        places: &[(usize, usize)],
+    ) -> Result<()> {
+        self.rows += places.len();
+        let columns = self.columns.par_iter_mut().enumerate();
+        columns.try_for_each(|(column, writers)| {
+            let arrays: Vec<&dyn Array> = batches.iter().map(|batch| &**batch.column(column)).collect();
+            let gathered = interleave(&arrays, places)?;
+            let leaves = compute_leaves(schema.field(column), &gathered)?;
+            let leaves = leaves.par_iter().zip(writers);
+            leaves.try_for_each(|(leaf, writer)| writer.write(leaf))
+        })
+    }
+
+    /// Rows that may still come, judged by those that are there; one at least.
+    fn room(&self) -> usize {
+        let rows = ROW_GROUP_ROWS.saturating_sub(self.rows);
+        let left = ROW_GROUP_BYTES.saturating_sub(self.bytes());
+        let fitting = (left * self.rows).checked_div(self.bytes());
+        fitting.unwrap_or(rows).clamp(1, rows.max(1))
+    }
+
+    fn is_full(&self) -> bool {
+        self.rows >= ROW_GROUP_ROWS || self.bytes() >= ROW_GROUP_BYTES
+    }
+
+    /// What it will hold once it is encoded, as far as can be told.
+    fn bytes(&self) -> usize {
+        let writers = self.columns.iter().flatten();
+        writers.map(ArrowColumnWriter::get_estimated_total_bytes).sum()
+    }
+}
