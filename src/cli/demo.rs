@@ -1,17 +1,18 @@
 //! `converse-export demo`: a week from the simulated API, and what to do with it.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use arrow::datatypes::TimestampMicrosecondType;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
+use clap::Args;
 use comfy_table::presets::UTF8_FULL_CONDENSED;
 use comfy_table::{ContentArrangement, Table as Grid};
 use url::Url;
 
-use super::args::{DemoArgs, Told};
+use super::args::Told;
 use super::{bar, export, told};
 use crate::api::{ApiKey, Connection};
 use crate::dataset::Dataset;
@@ -21,6 +22,16 @@ use crate::fetch::Stop;
 use crate::simulator::{self, Latency, Simulator};
 use crate::table::{OWN_FOLDER, Settings, read_file};
 use crate::window::Window;
+
+#[derive(Debug, Args)]
+pub(super) struct DemoArgs {
+    /// The folder for the table, which must not hold another one
+    #[arg(long, value_name = "PATH", default_value = "demo-lake")]
+    pub(super) out: PathBuf,
+    /// Conversations in the simulated week
+    #[arg(long, value_name = "N", default_value_t = 5_000)]
+    pub(super) conversations: u64,
+}
 
 /// Monday 2023-10-02 to Sunday, midnights in UTC.
 const WEEK: Window = Window {

@@ -1,15 +1,49 @@
 //! `converse-export doctor`: what the live API is like, in plain words.
 
+use std::path::PathBuf;
+
+use clap::Args;
 use jiff::{SignedDuration, Timestamp};
 
-use super::args::{DoctorArgs, Moment, Told};
+use super::args::{ApiArgs, Moment, Told};
 use super::{export, told};
+use crate::dataset::Dataset;
 use crate::doctor::{Bounds, Cursors, DeadCursor, Options, PageLimit, Refusal, Report, examine, remember};
 use crate::error::{Error, Result};
 use crate::export::check_asking;
 use crate::fetch::{Direction, Field, Order};
 use crate::table::Zone;
 use crate::window::Window;
+
+const EXAMPLES: &str = "\
+Examples:
+  # what is this API like?
+  converse-export doctor --bot r3-218210
+
+  # the same, and let exports into this table begin with it
+  converse-export doctor --bot r3-218210 --start 2023-10-01 --end 2023-10-06 --out ./lake";
+
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct DoctorArgs {
+    /// The bot's name or id
+    #[arg(long, value_name = "NAME")]
+    pub(super) bot: String,
+    /// Where to look for records, from: YYYY-MM-DD, RFC 3339 or Unix seconds [default: 30 days before --end]
+    #[arg(long, value_name = "TIME")]
+    pub(super) start: Option<Moment>,
+    /// Where to look for records, to [default: now]
+    #[arg(long, value_name = "TIME")]
+    pub(super) end: Option<Moment>,
+    /// What to ask about, conversations or messages; may be given twice [default: both]
+    #[arg(long, value_name = "DATASET")]
+    pub(super) dataset: Vec<Dataset>,
+    /// Keep what was learnt in the table of this folder, so that exports begin with it
+    #[arg(long, value_name = "PATH")]
+    pub(super) out: Option<PathBuf>,
+    #[command(flatten, next_help_heading = "API")]
+    pub(super) api: ApiArgs,
+}
 
 /// Where nothing else is asked for, records of so many days are looked for.
 const DAYS: i64 = 30;

@@ -1,11 +1,13 @@
 //! `converse-export export`.
 
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
+use clap::Args;
 use url::Url;
 
-use super::args::{ApiArgs, ExportArgs, Told};
+use super::args::{ApiArgs, Moment, Told, duration};
 use super::{bar, exit_code, told};
 use crate::api::{ApiKey, Connection, Patience};
 use crate::dataset::Dataset;
@@ -14,6 +16,58 @@ use crate::export::{DEFAULT_BASE_URL, Failure, Options, Outcome, export};
 use crate::fetch::Stop;
 use crate::table::Zone;
 use crate::window::Window;
+
+const EXAMPLES: &str = "\
+Examples:
+  # everything of five days; run it again and it makes no request
+  converse-export export --bot r3-218210 --start 2023-10-01 --end 2023-10-06 --out ./lake
+
+  # messages of two bots, days as they are in Berlin, the summary for a job
+  converse-export export --bot r3-218210 --bot r3-218211 --dataset messages \\
+      --start 2023-10-01 --end 2023-11-01 --timezone Europe/Berlin --out ./lake --json
+
+The key comes from the environment variable CONVERSE_EXPORT_API_KEY or from --api-key-file.
+Every flag can be set as CONVERSE_EXPORT_ and its name, e.g. CONVERSE_EXPORT_OUT.
+Proxies come from HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY.";
+
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct ExportArgs {
+    /// The bot's name or id; may be given several times
+    #[arg(long, value_name = "NAME", required = true)]
+    pub(super) bot: Vec<String>,
+    /// First moment to export: YYYY-MM-DD (midnight in --timezone), RFC 3339 or Unix seconds
+    #[arg(long, value_name = "TIME")]
+    pub(super) start: Moment,
+    /// The moment after the last one to export, in the same forms
+    #[arg(long, value_name = "TIME")]
+    pub(super) end: Moment,
+    /// The folder that holds the table, made where it is not there
+    #[arg(long, value_name = "PATH")]
+    pub(super) out: PathBuf,
+    /// What to export, conversations or messages; may be given twice [default: both, side by side]
+    #[arg(long, value_name = "DATASET")]
+    pub(super) dataset: Vec<Dataset>,
+    /// IANA zone of the partitions' dates; fixed by a table's first run
+    #[arg(long, value_name = "ZONE", default_value = "UTC")]
+    pub(super) timezone: String,
+    /// What is younger than this is exported but not called complete, e.g. 90s, 15m, 2h, 1d
+    #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "15m")]
+    pub(super) settle: Duration,
+    /// Ask again for all of the range, also for what is complete already: rows that changed are replaced, none is
+    /// removed. Interrupted, the same command goes on from there
+    #[arg(long)]
+    pub(super) refetch: bool,
+    /// Keep the API's answers, compressed, in _export/kept/ once they are part of the table: damaged files are then
+    /// mended without a request. They take about one and a half times the space of the table
+    #[arg(long)]
+    pub(super) keep_pages: bool,
+    /// Only tell what would be done, as `plan` does
+    #[arg(long)]
+    pub(super) dry_run: bool,
+    #[command(flatten, next_help_heading = "API")]
+    pub(super) api: ApiArgs,
+}
 
 const KEY_VARIABLE: &str = "CONVERSE_EXPORT_API_KEY";
 
@@ -71,7 +125,7 @@ pub(super) fn zone(name: &str) -> Result<Zone> {
 
 pub(super) fn options(args: &ExportArgs) -> Result<Options> {
     let zone = zone(&args.timezone)?;
-    let seconds = |moment: super::args::Moment| {
+    let seconds = |moment: Moment| {
         moment.seconds(&zone).map_err(|error| Error::Usage {
             what: format!("a time cannot be told in {}: {error}", args.timezone),
             hint: "give a date between the years 1 and 9998".into(),

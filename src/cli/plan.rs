@@ -4,8 +4,9 @@ use comfy_table::presets::NOTHING;
 use comfy_table::{CellAlignment, Table as Grid};
 use jiff::{SignedDuration, SpanRound, Unit};
 
-use super::args::{ExportArgs, Told};
-use super::{export, told};
+use super::args::Told;
+use super::export::{self, ExportArgs};
+use super::told;
 use crate::error::{Error, Result};
 use crate::export::{Basis, Forecast, Options, forecast};
 use crate::window::Windows;

@@ -1,10 +1,35 @@
 //! `converse-export rebuild`.
 
-use super::args::{RebuildArgs, Told};
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::args::Told;
 use super::{export, told};
 use crate::error::{Error, Result};
 use crate::fetch::Stop;
 use crate::rebuild::{Rebuilt, rebuild};
+
+const NOTES: &str = "\
+Every file is written anew, beside the table and from its rows alone: no key, no request. The old table stays in
+place until the new one stands whole, then the two change places; interrupted at any moment, there is the one or
+the other. It takes as much space again as the table meanwhile.
+
+A table of an older schema version is brought to the present one by the same command; there is only one so far.
+
+Example:
+  converse-export rebuild --out ./lake --timezone Europe/Berlin";
+
+#[derive(Debug, Args)]
+#[command(after_help = NOTES)]
+pub(super) struct RebuildArgs {
+    /// The folder that holds the table
+    #[arg(long, value_name = "PATH")]
+    pub(super) out: PathBuf,
+    /// IANA zone of the partitions' dates from now on [default: as it is]
+    #[arg(long, value_name = "ZONE")]
+    pub(super) timezone: Option<String>,
+}
 
 pub(super) async fn run(args: &RebuildArgs, told: &Told, stop: Stop) -> Result<u8> {
     let zone = args.timezone.as_deref().map(export::zone).transpose()?;

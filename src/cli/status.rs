@@ -14,7 +14,7 @@ use crate::table::{Table, Zone};
 #[derive(Debug, Args)]
 pub(super) struct StatusArgs {
     /// The folder that holds the table
-    #[arg(long, value_name = "PATH", env = "CONVERSE_EXPORT_OUT", hide_env = true)]
+    #[arg(long, value_name = "PATH")]
     pub(super) out: PathBuf,
 }
 

@@ -29,19 +29,13 @@ Exit codes: 0 nothing is wrong · 1 something is wrong · 2 usage · 3 the API d
 #[command(after_help = EXAMPLES)]
 pub(super) struct VerifyArgs {
     /// The folder that holds the table
-    #[arg(long, value_name = "PATH", env = "CONVERSE_EXPORT_OUT", hide_env = true)]
+    #[arg(long, value_name = "PATH")]
     pub(super) out: PathBuf,
     /// Ask the API again for so many random complete windows, of about a page each, and compare ids
-    #[arg(
-        long,
-        value_name = "N",
-        default_value_t = 0,
-        env = "CONVERSE_EXPORT_LIVE",
-        hide_env = true
-    )]
+    #[arg(long, value_name = "N", default_value_t = 0)]
     pub(super) live: u32,
     /// What windows are chosen by: the same number chooses the same ones [default: random, and told]
-    #[arg(long, value_name = "N", env = "CONVERSE_EXPORT_SEED", hide_env = true)]
+    #[arg(long, value_name = "N")]
     pub(super) seed: Option<u64>,
     #[command(flatten, next_help_heading = "API")]
     pub(super) api: ApiArgs,
