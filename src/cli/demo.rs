@@ -23,9 +23,18 @@ use crate::simulator::{self, Latency, Simulator};
 use crate::table::{OWN_FOLDER, Settings, read_file};
 use crate::window::Window;
 
+const EXAMPLES: &str = "\
+Examples:
+  # a week of 5000 conversations into ./demo-lake
+  converse-export demo
+
+  # a busier week, elsewhere
+  converse-export demo --conversations 50000 --out ./busy-lake";
+
 #[derive(Debug, Args)]
+#[command(after_long_help = EXAMPLES, next_help_heading = "Demo")]
 pub(super) struct DemoArgs {
-    /// The folder for the table, which must not hold another one
+    /// The folder for its table
     #[arg(long, value_name = "PATH", default_value = "demo-lake")]
     pub(super) out: PathBuf,
     /// Conversations in the simulated week

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use jiff::{SignedDuration, Timestamp};
 
-use super::args::{ApiArgs, Moment, Told};
+use super::args::{ApiArgs, Moment, TABLE, Told, dataset};
 use super::{export, told};
 use crate::dataset::Dataset;
 use crate::doctor::{Bounds, Cursors, DeadCursor, Options, PageLimit, Refusal, Report, examine, remember};
@@ -24,22 +24,24 @@ Examples:
   converse-export doctor --bot r3-218210 --start 2023-10-01 --end 2023-10-06 --out ./lake";
 
 #[derive(Debug, Args)]
-#[command(after_help = EXAMPLES)]
+#[command(after_long_help = EXAMPLES, next_help_heading = "What to ask about")]
 pub(super) struct DoctorArgs {
     /// The bot's name or id
     #[arg(long, value_name = "NAME")]
     pub(super) bot: String,
-    /// Where to look for records, from: YYYY-MM-DD, RFC 3339 or Unix seconds [default: 30 days before --end]
+    /// Look for records from here [default: 30 days ago]
+    ///
+    /// Or 30 days before --end. YYYY-MM-DD (midnight in UTC), RFC 3339 or Unix seconds.
     #[arg(long, value_name = "TIME")]
     pub(super) start: Option<Moment>,
-    /// Where to look for records, to [default: now]
+    /// Look for records up to here [default: now]
     #[arg(long, value_name = "TIME")]
     pub(super) end: Option<Moment>,
-    /// What to ask about, conversations or messages; may be given twice [default: both]
-    #[arg(long, value_name = "DATASET")]
+    /// conversations or messages [default: both]
+    #[arg(long, value_name = "NAME", value_parser = dataset(), hide_possible_values = true)]
     pub(super) dataset: Vec<Dataset>,
-    /// Keep what was learnt in the table of this folder, so that exports begin with it
-    #[arg(long, value_name = "PATH")]
+    /// Keep what was learnt in this table: exports begin with it
+    #[arg(long, value_name = "PATH", help_heading = TABLE)]
     pub(super) out: Option<PathBuf>,
     #[command(flatten, next_help_heading = "API")]
     pub(super) api: ApiArgs,
@@ -62,8 +64,7 @@ pub(super) async fn run(args: &DoctorArgs, told: &Told) -> Result<u8> {
         remember(out, &options, &reports)?;
     }
     if told.json {
-        let json = serde_json::to_string_pretty(&reports);
-        told::data(&json.map_err(|error| Error::Internal(error.to_string()))?)?;
+        told::json(&reports)?;
     } else if let Some(out) = &args.out {
         told::data(&format!("exports into {} begin with this", out.display()))?;
     }

@@ -7,7 +7,8 @@ use std::time::Duration;
 use clap::Args;
 use url::Url;
 
-use super::args::{ApiArgs, Moment, Told, duration};
+use super::args::{ApiArgs, Moment, TABLE, Told, dataset, duration};
+use super::meant::closest;
 use super::{bar, exit_code, told};
 use crate::api::{ApiKey, Connection, Patience};
 use crate::dataset::Dataset;
@@ -26,45 +27,56 @@ Examples:
   converse-export export --bot r3-218210 --bot r3-218211 --dataset messages \\
       --start 2023-10-01 --end 2023-11-01 --timezone Europe/Berlin --out ./lake --json
 
-The key comes from the environment variable CONVERSE_EXPORT_API_KEY or from --api-key-file.
 Every flag can be set as CONVERSE_EXPORT_ and its name, e.g. CONVERSE_EXPORT_OUT.
-Proxies come from HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY.";
+Proxies come from HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY.
+Exit codes: 0 done; 1 failed, a person must act; 2 usage; 3 incomplete, run it again;
+4 done, but records were rejected; 130 and 143 interrupted, run it again.";
 
 #[derive(Debug, Args)]
-#[command(after_help = EXAMPLES)]
+#[command(after_long_help = EXAMPLES, next_help_heading = "What to export")]
 pub(super) struct ExportArgs {
     /// The bot's name or id; may be given several times
     #[arg(long, value_name = "NAME", required = true)]
     pub(super) bot: Vec<String>,
-    /// First moment to export: YYYY-MM-DD (midnight in --timezone), RFC 3339 or Unix seconds
+    /// First moment: YYYY-MM-DD, RFC 3339 or Unix seconds
+    ///
+    /// A day begins at midnight in --timezone.
     #[arg(long, value_name = "TIME")]
     pub(super) start: Moment,
-    /// The moment after the last one to export, in the same forms
+    /// The moment after the last one, in the same forms
+    ///
+    /// It is not part of the range: --start 2023-10-01 --end 2023-10-06 is five days.
     #[arg(long, value_name = "TIME")]
     pub(super) end: Moment,
-    /// The folder that holds the table, made where it is not there
-    #[arg(long, value_name = "PATH")]
-    pub(super) out: PathBuf,
-    /// What to export, conversations or messages; may be given twice [default: both, side by side]
-    #[arg(long, value_name = "DATASET")]
+    /// conversations or messages [default: both]
+    #[arg(long, value_name = "NAME", value_parser = dataset(), hide_possible_values = true)]
     pub(super) dataset: Vec<Dataset>,
-    /// IANA zone of the partitions' dates; fixed by a table's first run
-    #[arg(long, value_name = "ZONE", default_value = "UTC")]
-    pub(super) timezone: String,
-    /// What is younger than this is exported but not called complete, e.g. 90s, 15m, 2h, 1d
-    #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "15m")]
-    pub(super) settle: Duration,
-    /// Ask again for all of the range, also for what is complete already: rows that changed are replaced, none is
-    /// removed. Interrupted, the same command goes on from there
-    #[arg(long)]
+    /// Ask again for what is complete already
+    ///
+    /// Rows that changed are replaced, none is removed. Interrupted, the same command goes on from there.
+    #[arg(long, hide_short_help = true)]
     pub(super) refetch: bool,
-    /// Keep the API's answers, compressed, in _export/kept/ once they are part of the table: damaged files are then
-    /// mended without a request. They take about one and a half times the space of the table
-    #[arg(long)]
-    pub(super) keep_pages: bool,
+    /// What is younger than this is not called complete
+    ///
+    /// It is exported all the same, and asked for again by a later run. A number with its unit: 90s, 15m, 2h, 1d.
+    #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "15m", hide_short_help = true)]
+    pub(super) settle: Duration,
     /// Only tell what would be done, as `plan` does
-    #[arg(long)]
+    #[arg(long, hide_short_help = true)]
     pub(super) dry_run: bool,
+    /// The table's folder, made where it is not there
+    #[arg(long, value_name = "PATH", help_heading = TABLE)]
+    pub(super) out: PathBuf,
+    /// Zone of the days, e.g. Europe/Berlin
+    ///
+    /// An IANA name; fixed by a table's first run.
+    #[arg(long, value_name = "ZONE", default_value = "UTC", help_heading = TABLE)]
+    pub(super) timezone: String,
+    /// Keep the API's answers in _export/kept/, compressed
+    ///
+    /// Damaged files are then mended without a request. They take about one and a half times the space of the table.
+    #[arg(long, hide_short_help = true, help_heading = TABLE)]
+    pub(super) keep_pages: bool,
     #[command(flatten, next_help_heading = "API")]
     pub(super) api: ApiArgs,
 }
@@ -83,8 +95,7 @@ pub(super) async fn run(args: &ExportArgs, told: &Told, stop: Stop) -> Result<u8
 /// Prints what became of a run; returns its exit code.
 pub(super) fn report(outcome: &Outcome, told: &Told, bots: usize) -> Result<u8> {
     if told.json {
-        let json = serde_json::to_string_pretty(&outcome.summary);
-        told::data(&json.map_err(|error| Error::Internal(error.to_string()))?)?;
+        told::json(&outcome.summary)?;
     } else if outcome.failures.is_empty() && !told.quiet {
         told::summary(&outcome.summary);
     }
@@ -117,9 +128,16 @@ pub(super) fn code(failures: &[Failure], rejected: u64, bots: usize) -> u8 {
 
 /// The zone that was asked for by name.
 pub(super) fn zone(name: &str) -> Result<Zone> {
-    Zone::named(name).map_err(|_| Error::Usage {
-        what: format!("--timezone {name} is not known"),
-        hint: "give an IANA name such as Europe/Berlin or UTC".into(),
+    Zone::named(name).map_err(|_| {
+        let known: Vec<String> = jiff::tz::db().available().map(|name| name.to_string()).collect();
+        let meant = closest(name, known.iter().map(String::as_str));
+        Error::Usage {
+            what: format!("--timezone {name} is not known"),
+            hint: match meant {
+                Some(meant) => format!("did you mean {meant}?"),
+                None => "give an IANA name such as Europe/Berlin or UTC".into(),
+            },
+        }
     })
 }
 

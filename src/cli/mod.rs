@@ -2,16 +2,23 @@
 
 mod args;
 mod bar;
+mod completions;
 mod demo;
 mod doctor;
 mod export;
+mod log;
+mod man;
+mod meant;
 mod plan;
 mod rebuild;
 mod simulate;
 mod status;
+mod terminal;
 mod told;
+mod usage;
 mod verify;
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -27,11 +34,12 @@ const BLOCKING_THREADS: usize = 3;
 /// Runs the command line of this process.
 #[must_use]
 pub fn main() -> ExitCode {
-    let cli = match Cli::from_arg_matches(&args::command().get_matches()) {
+    let words: Vec<OsString> = std::env::args_os().skip(1).collect();
+    let cli = match parse(&words) {
         Ok(cli) => cli,
-        Err(error) => error.exit(),
+        Err(code) => return code,
     };
-    told::log(&cli.told);
+    log::begin(&cli.told);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .max_blocking_threads(BLOCKING_THREADS)
         .enable_all()
@@ -53,6 +61,8 @@ pub fn main() -> ExitCode {
             Command::Status(args) => status::run(args, &cli.told),
             Command::Rebuild(args) => rebuild::run(args, &cli.told, stop.clone()).await,
             Command::Demo(args) => demo::run(args, &cli.told, stop.clone()).await,
+            Command::Completions(args) => completions::run(args),
+            Command::Man(args) => man::run(args),
             Command::Simulate(args) => simulate::run(args, stop.clone()).await,
         }
     });
@@ -63,6 +73,26 @@ pub fn main() -> ExitCode {
             exit_code(&error).into()
         }
     }
+}
+
+/// Reads the command line; what is no command is told.
+fn parse(words: &[OsString]) -> Result<Cli, ExitCode> {
+    log::set_format(usage::log_format(words));
+    let line = std::iter::once(OsString::from("converse-export")).chain(words.iter().cloned());
+    let parsed = args::command()
+        .try_get_matches_from(line)
+        .and_then(|matches| Cli::from_arg_matches(&matches));
+    parsed.map_err(|error| match usage::error(&error, words) {
+        Some(error) => {
+            told::error(&error);
+            exit_code(&error).into()
+        }
+        None => {
+            // where nobody reads it, nothing is lost
+            let _ = error.print();
+            ExitCode::SUCCESS
+        }
+    })
 }
 
 /// The exit code that an error means.
