@@ -1,7 +1,8 @@
 //! Asks the Export API for one page, as often as it takes and as the budget allows.
 
-use std::sync::Arc;
+use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -40,6 +41,33 @@ pub struct Tally {
     pub rate_limited: AtomicU64,
     /// Bytes of bodies, after decompression.
     pub bytes_received: AtomicU64,
+    /// Hears of every request that is made again, why, and how long that takes.
+    pub waits: Listener,
+}
+
+/// Somebody who may want to hear of failures that are waited out.
+#[derive(Default)]
+pub struct Listener(OnceLock<Heard>);
+
+type Heard = Box<dyn Fn(&Failure, Duration) + Send + Sync>;
+
+impl Listener {
+    /// Has `heard` called from now on; the first one stays.
+    pub fn set(&self, heard: impl Fn(&Failure, Duration) + Send + Sync + 'static) {
+        self.0.get_or_init(|| Box::new(heard));
+    }
+
+    fn tell(&self, failure: &Failure, wait: Duration) {
+        if let Some(heard) = self.0.get() {
+            heard(failure, wait);
+        }
+    }
+}
+
+impl fmt::Debug for Listener {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Listener")
+    }
 }
 
 /// Talks to one API with one key; connections are kept and reused.
@@ -116,6 +144,7 @@ impl Client {
             match decide(&failure, attempt, self.connection.patience, rand::random()) {
                 Decision::Wait(wait) => {
                     tracing::info!(window = %ask.window, attempt = number, ?wait, "{failure}; asking again");
+                    tally.waits.tell(&failure, wait);
                     tokio::time::sleep(wait).await;
                 }
                 Decision::GiveUp => {

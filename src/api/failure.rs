@@ -22,12 +22,9 @@ pub enum Failure {
     /// The API's name leads nowhere.
     Name(String),
     /// A proxy does not answer, or leads nowhere.
-    Proxy {
-        /// Its address, without credentials.
-        proxy: String,
-        /// What happened.
-        why: String,
-    },
+    ///
+    /// Its address, without credentials, and what happened.
+    Proxy(String),
     /// The connection could not be made safe.
     Tls(Unsafe),
     /// No answer, or no more of it, in time.
@@ -65,7 +62,7 @@ impl Failure {
             },
             Self::Connect(_)
             | Self::Name(_)
-            | Self::Proxy { .. }
+            | Self::Proxy(_)
             | Self::Timeout
             | Self::Broken(_)
             | Self::BadPage(_) => true,
@@ -76,7 +73,7 @@ impl Failure {
     /// Whether nothing of the server's own was heard.
     #[must_use]
     pub fn is_unreachable(&self) -> bool {
-        matches!(self, Self::Connect(_) | Self::Name(_) | Self::Proxy { .. })
+        matches!(self, Self::Connect(_) | Self::Name(_) | Self::Proxy(_))
     }
 
     /// Whether the server refused the request for coming too soon.
@@ -148,7 +145,7 @@ impl Failure {
             Self::Name(_) => {
                 "check the name in --base-url, and the network; where only a proxy leads out, name it in HTTPS_PROXY"
             }
-            Self::Proxy { .. } => {
+            Self::Proxy(_) => {
                 "check the proxy settings (HTTPS_PROXY, HTTP_PROXY, ALL_PROXY), or name the API's host in NO_PROXY"
             }
             Self::Tls(why) => why.hint(),
@@ -192,7 +189,7 @@ impl fmt::Display for Failure {
             }
             Self::Connect(why) => write!(f, "no connection to the API ({why})"),
             Self::Name(why) => write!(f, "the API's name leads nowhere ({why})"),
-            Self::Proxy { proxy, why } => write!(f, "no way to the API through the proxy {proxy} ({why})"),
+            Self::Proxy(why) => write!(f, "no way to the API through the proxy {why}"),
             Self::Tls(why) => write!(f, "no safe connection to the API ({why})"),
             Self::Timeout => f.write_str("the API did not answer in time"),
             Self::Broken(why) => write!(f, "the answer broke off ({why})"),

@@ -18,12 +18,9 @@ pub enum Unsafe {
     /// The certificate is for other names.
     OtherNames,
     /// By this machine's clock the certificate is not valid any more, or not yet.
-    Clock {
-        /// Since when, or until when.
-        valid: String,
-        /// What this machine's clock says.
-        now: String,
-    },
+    ///
+    /// When it is valid, and what time this machine believes it is.
+    Clock(String),
     /// What answers does not speak TLS.
     NotTls,
     /// This machine knows no authority to trust.
@@ -37,12 +34,7 @@ impl fmt::Display for Unsafe {
         match self {
             Self::Stranger => f.write_str("its certificate is of nobody that this machine trusts"),
             Self::OtherNames => f.write_str("its certificate is for other names"),
-            Self::Clock { valid, now } => {
-                write!(
-                    f,
-                    "its certificate is valid {valid}, and this machine's clock says {now}"
-                )
-            }
+            Self::Clock(times) => write!(f, "its certificate is {times}"),
             Self::NotTls => f.write_str("what answers there does not speak TLS"),
             Self::NoRoots => f.write_str("this machine has no certificates to trust"),
             Self::Other(why) => f.write_str(why),
@@ -58,7 +50,7 @@ impl Unsafe {
                 "check --base-url; where a company's proxy looks into connections, name its certificate's file in SSL_CERT_FILE"
             }
             Self::OtherNames => "check the name in --base-url",
-            Self::Clock { .. } => "check this machine's clock; if it is right, tell the vendor",
+            Self::Clock(_) => "check this machine's clock; if it is right, tell the vendor",
             Self::NotTls => "check scheme and port in --base-url",
             Self::NoRoots => {
                 "install the system's certificates (ca-certificates), or name a file of them in SSL_CERT_FILE"
@@ -73,20 +65,20 @@ impl Unsafe {
             let at = second.and_then(|second| Timestamp::from_second(second).ok());
             at.map_or_else(|| "?".to_owned(), |at| at.to_string())
         };
+        let clock = |valid: String, now: &UnixTime| {
+            let now = second(now);
+            Self::Clock(format!("valid {valid}, and this machine's clock says {now}"))
+        };
         match error {
             Tls::InvalidCertificate(CertificateError::UnknownIssuer) => Self::Stranger,
             Tls::InvalidCertificate(
                 CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
             ) => Self::OtherNames,
-            Tls::InvalidCertificate(CertificateError::ExpiredContext { time, not_after }) => Self::Clock {
-                valid: format!("until {}", second(not_after)),
-                now: second(time),
-            },
+            Tls::InvalidCertificate(CertificateError::ExpiredContext { time, not_after }) => {
+                clock(format!("until {}", second(not_after)), time)
+            }
             Tls::InvalidCertificate(CertificateError::NotValidYetContext { time, not_before }) => {
-                Self::Clock {
-                    valid: format!("from {} on", second(not_before)),
-                    now: second(time),
-                }
+                clock(format!("from {} on", second(not_before)), time)
             }
             Tls::InvalidMessage(InvalidMessage::InvalidContentType) => Self::NotTls,
             other => Self::Other(shortened(&other.to_string())),
@@ -119,10 +111,7 @@ pub(super) fn failure(error: &reqwest::Error, proxy: Option<&str>) -> Failure {
             "tunnel error: unsuccessful" => "it leads to no such address".to_owned(),
             _ => why,
         };
-        return Failure::Proxy {
-            proxy: proxy.to_owned(),
-            why,
-        };
+        return Failure::Proxy(format!("{proxy} ({why})"));
     }
     if said("dns error") {
         return Failure::Name(why);

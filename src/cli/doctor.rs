@@ -75,10 +75,7 @@ fn options(args: &DoctorArgs) -> Result<Options> {
     let utc = Zone::named("UTC").map_err(|error| Error::Internal(error.to_string()))?;
     let second = |moment: Option<Moment>, otherwise: i64| match moment {
         None => Ok(otherwise),
-        Some(moment) => moment.seconds(&utc).map_err(|error| Error::Usage {
-            what: format!("a time cannot be told: {error}"),
-            hint: "give a date between the years 1 and 9998".into(),
-        }),
+        Some(moment) => export::seconds(moment, &utc),
     };
     let end = second(args.end, Timestamp::now().as_second())?;
     let range = Window::new(second(args.start, end - DAYS * 86_400)?, end);

@@ -9,7 +9,7 @@ use url::Url;
 
 use super::args::{ApiArgs, Moment, TABLE, Told, dataset, duration};
 use super::meant::closest;
-use super::{bar, exit_code, told};
+use super::{bar, exit_code, summary, told};
 use crate::api::{ApiKey, Connection, Patience};
 use crate::dataset::Dataset;
 use crate::error::{Error, Result, Severity};
@@ -88,19 +88,23 @@ pub(super) async fn run(args: &ExportArgs, told: &Told, stop: Stop) -> Result<u8
         return super::plan::run(args, told).await;
     }
     let options = options(args)?;
-    let outcome = export(&options, bar::progress(told), stop).await?;
-    report(&outcome, told, options.bots.len())
+    let outcome = export(&options, bar::progress(told, options.bots.len()), stop).await?;
+    report(&outcome, told, &options)
 }
 
 /// Prints what became of a run; returns its exit code.
-pub(super) fn report(outcome: &Outcome, told: &Told, bots: usize) -> Result<u8> {
+pub(super) fn report(outcome: &Outcome, told: &Told, options: &Options) -> Result<u8> {
     if told.json {
         told::json(&outcome.summary)?;
     } else if outcome.failures.is_empty() && !told.quiet {
-        told::summary(&outcome.summary);
+        summary::print(&outcome.summary, &options.out);
     }
     told::failures(&outcome.failures);
-    Ok(code(&outcome.failures, outcome.summary.rejected(), bots))
+    Ok(code(
+        &outcome.failures,
+        outcome.summary.rejected(),
+        options.bots.len(),
+    ))
 }
 
 /// The exit code of a run over so many bots.
@@ -141,14 +145,16 @@ pub(super) fn zone(name: &str) -> Result<Zone> {
     })
 }
 
+/// Unix seconds of a moment in a zone.
+pub(super) fn seconds(moment: Moment, zone: &Zone) -> Result<i64> {
+    moment.seconds(zone).map_err(|error| Error::Usage {
+        what: format!("a time cannot be told in {}: {error}", zone.name()),
+        hint: "give a date between the years 1 and 9998".into(),
+    })
+}
+
 pub(super) fn options(args: &ExportArgs) -> Result<Options> {
     let zone = zone(&args.timezone)?;
-    let seconds = |moment: Moment| {
-        moment.seconds(&zone).map_err(|error| Error::Usage {
-            what: format!("a time cannot be told in {}: {error}", args.timezone),
-            hint: "give a date between the years 1 and 9998".into(),
-        })
-    };
     let mut bots = Vec::new();
     for bot in &args.bot {
         if !bots.contains(bot) {
@@ -158,7 +164,7 @@ pub(super) fn options(args: &ExportArgs) -> Result<Options> {
     let options = Options {
         bots,
         datasets: datasets(&args.dataset),
-        range: Window::new(seconds(args.start)?, seconds(args.end)?),
+        range: Window::new(seconds(args.start, &zone)?, seconds(args.end, &zone)?),
         out: args.out.clone(),
         connection: connection(&args.api)?,
         requests_per_second: args.api.requests_per_second,

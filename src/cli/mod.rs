@@ -6,15 +6,19 @@ mod completions;
 mod demo;
 mod doctor;
 mod export;
+mod grid;
 mod log;
 mod man;
 mod meant;
 mod plan;
+mod preview;
 mod rebuild;
 mod simulate;
 mod status;
+mod summary;
 mod terminal;
 mod told;
+mod track;
 mod usage;
 mod verify;
 
@@ -56,6 +60,7 @@ pub fn main() -> ExitCode {
         match &cli.command {
             Command::Export(args) => export::run(args, &cli.told, stop.clone()).await,
             Command::Plan(args) => plan::run(args, &cli.told).await,
+            Command::Preview(args) => preview::run(args, &cli.told).await,
             Command::Doctor(args) => doctor::run(args, &cli.told).await,
             Command::Verify(args) => verify::run(args, &cli.told, stop.clone()).await,
             Command::Status(args) => status::run(args, &cli.told),

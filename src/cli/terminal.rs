@@ -10,7 +10,7 @@ pub(super) enum Side {
 }
 
 impl Side {
-    fn is_terminal(self) -> bool {
+    pub(super) fn is_terminal(self) -> bool {
         match self {
             Self::Data => io::stdout().is_terminal(),
             Self::Told => io::stderr().is_terminal(),

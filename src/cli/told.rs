@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use super::terminal::{Colour, Side, bold, hanging, write_told};
 use super::{bar, log};
 use crate::error::{Error, Result};
-use crate::export::{DatasetSummary, Failure, Summary};
+use crate::export::Failure;
 
 /// Prints an error: what failed, the causes, what to do.
 pub(super) fn error(error: &Error) {
@@ -119,39 +119,20 @@ pub(super) fn bytes(number: u64) -> String {
     }
 }
 
-/// Prints a run's summary for people.
-pub(super) fn summary(summary: &Summary) {
-    for (name, dataset) in &summary.datasets {
-        line(&format!("{name}: {}", sentence(dataset)));
-    }
-    line(&format!("done in {:.1} s", summary.elapsed_seconds));
+/// Columns of the terminal; enough for most where there is none.
+pub(super) fn width() -> usize {
+    Side::Data.width().unwrap_or(120)
 }
 
-fn sentence(dataset: &DatasetSummary) -> String {
-    if dataset.was_complete {
-        return "complete already, nothing was asked for".into();
+/// One line of at most `wide` characters.
+pub(super) fn shortened(cell: &str, wide: usize) -> String {
+    // nor may text from elsewhere turn the direction of what stands beside it
+    let turns = |c| matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let line = cell.replace(|c: char| c.is_control() || turns(c), " ");
+    match line.char_indices().nth(wide) {
+        Some(_) => line.chars().take(wide - 1).chain(['…']).collect(),
+        None => line,
     }
-    let mut parts = vec![
-        format!("{} new rows", dataset.rows),
-        format!("{} partitions changed", dataset.partitions.len()),
-        format!("{} requests", dataset.requests),
-    ];
-    let mut also = |count: u64, what: &str| {
-        if count > 0 {
-            parts.push(format!("{count} {what}"));
-        }
-    };
-    also(dataset.superseded, "superseded");
-    also(dataset.retries, "retries");
-    also(dataset.rate_limited, "refused for coming too soon");
-    also(dataset.rejected, "rejected (kept in _export/rejected/)");
-    if !dataset.unsettled.is_empty() {
-        parts.push("the newest part is too young to be complete: export it again later".into());
-    }
-    if let Some(field @ "last_action_at") = dataset.filtered_by {
-        parts.push(format!("the API filters by {field}"));
-    }
-    parts.join(", ")
 }
 
 #[cfg(test)]

@@ -33,6 +33,7 @@ mod scripted;
 mod soak;
 mod sockets;
 mod status;
+mod terminal;
 mod tls;
 mod whole;
 mod world;

@@ -22,6 +22,7 @@ use super::doctor::DoctorArgs;
 use super::export::ExportArgs;
 use super::man::ManArgs;
 use super::plan;
+use super::preview::PreviewArgs;
 use super::rebuild::RebuildArgs;
 use super::simulate::SimulateArgs;
 use super::status::StatusArgs;
@@ -133,6 +134,10 @@ pub(super) enum Command {
     /// probing requests. Nothing is written.
     #[command(after_long_help = plan::EXAMPLES)]
     Plan(Box<ExportArgs>),
+    /// Show the first records of a range, from one request
+    ///
+    /// As a table, or with --json as the API sent them. Nothing is written.
+    Preview(Box<PreviewArgs>),
     /// Ask the API what its documentation leaves open
     ///
     /// Order, bounds, which time a window filters, cursors, refusals, latency: with about ten requests to each endpoint.
