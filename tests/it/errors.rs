@@ -34,7 +34,7 @@ fn of_the_command_line() {
         "export --per-page many",
         "export --bot",
         "export --bot r3 --start 2023-10-01 --end 2023-10-06 extra",
-        "status --bot r3",
+        "status --port 8080",
         "status --progress lgo --out x",
         "status --out x --out y",
         "status --out x --log-format xml",
@@ -113,7 +113,7 @@ fn of_the_key() {
     said.heard("export, with a key that may not export", &key("viewer-key"));
     said.heard(
         "export --bot nobody",
-        &world.export().args(&["--bot", "nobody"]).run(),
+        &world.export().args(&["--concurrency", "1", "--bot", "nobody"]).run(),
     );
     said.check();
 }
