@@ -81,7 +81,7 @@ pub(super) struct ExportArgs {
     pub(super) api: ApiArgs,
 }
 
-const KEY_VARIABLE: &str = "CONVERSE_EXPORT_API_KEY";
+pub(super) const KEY_VARIABLE: &str = "CONVERSE_EXPORT_API_KEY";
 
 pub(super) async fn run(args: &ExportArgs, told: &Told, stop: Stop) -> Result<u8> {
     if args.dry_run {

@@ -3,6 +3,7 @@
 mod args;
 mod bar;
 mod completions;
+mod config;
 mod demo;
 mod doctor;
 mod export;
@@ -13,6 +14,7 @@ mod meant;
 mod plan;
 mod preview;
 mod rebuild;
+mod settings;
 mod simulate;
 mod status;
 mod summary;
@@ -31,6 +33,7 @@ use clap::FromArgMatches;
 use crate::error::{Error, Severity};
 use crate::fetch::{Stop, Stopper};
 use args::{Cli, Command};
+use config::Config;
 
 /// One that builds, and two that keep pages: each thread more holds on to memory of its own.
 const BLOCKING_THREADS: usize = 3;
@@ -39,8 +42,8 @@ const BLOCKING_THREADS: usize = 3;
 #[must_use]
 pub fn main() -> ExitCode {
     let words: Vec<OsString> = std::env::args_os().skip(1).collect();
-    let cli = match parse(&words) {
-        Ok(cli) => cli,
+    let (cli, config) = match parse(&words) {
+        Ok(parsed) => parsed,
         Err(code) => return code,
     };
     log::begin(&cli.told);
@@ -66,6 +69,7 @@ pub fn main() -> ExitCode {
             Command::Status(args) => status::run(args, &cli.told),
             Command::Rebuild(args) => rebuild::run(args, &cli.told, stop.clone()).await,
             Command::Demo(args) => demo::run(args, &cli.told, stop.clone()).await,
+            Command::Config(args) => settings::run(args, &cli.told, config.as_ref()),
             Command::Completions(args) => completions::run(args),
             Command::Man(args) => man::run(args),
             Command::Simulate(args) => simulate::run(args, stop.clone()).await,
@@ -80,24 +84,37 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// Reads the command line; what is no command is told.
-fn parse(words: &[OsString]) -> Result<Cli, ExitCode> {
+/// Reads the command line and the config file; what is wrong with them is told.
+fn parse(words: &[OsString]) -> Result<(Cli, Option<Config>), ExitCode> {
     log::set_format(usage::log_format(words));
+    let told = |error: &Error| {
+        told::error(error);
+        exit_code(error).into()
+    };
+    let found = Config::find(words);
+    let config = found.as_ref().ok().and_then(Option::as_ref);
+    let mut command = args::command();
+    if let Some(config) = config {
+        command = config.apply(command);
+    }
     let line = std::iter::once(OsString::from("converse-export")).chain(words.iter().cloned());
-    let parsed = args::command()
+    let parsed = command
         .try_get_matches_from(line)
         .and_then(|matches| Cli::from_arg_matches(&matches));
-    parsed.map_err(|error| match usage::error(&error, words) {
-        Some(error) => {
-            told::error(&error);
-            exit_code(&error).into()
-        }
-        None => {
+    match (parsed, found) {
+        // help is given whatever stands in the file
+        (Err(help), _) if !help.use_stderr() => {
             // where nobody reads it, nothing is lost
-            let _ = error.print();
-            ExitCode::SUCCESS
+            let _ = help.print();
+            Err(ExitCode::SUCCESS)
         }
-    })
+        (_, Err(error)) => Err(told(&error)),
+        (Err(error), Ok(config)) => {
+            let error = usage::error(&error, words, config.as_ref());
+            Err(error.as_ref().map_or(ExitCode::SUCCESS, told))
+        }
+        (Ok(cli), Ok(config)) => Ok((cli, config)),
+    }
 }
 
 /// The exit code that an error means.

@@ -1,38 +1,43 @@
 //! What is wrong with a command line, in the form of all errors: what, and one thing to do.
 
+use std::ffi::OsString;
+
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 use super::args::{self, LogFormat};
+use super::config::Config;
 use crate::error::Error;
 
 /// The words that were typed, the program's own name not among them.
-pub(super) type Words = [std::ffi::OsString];
+pub(super) type Words = [OsString];
 
-/// How lines are to be written as long as the command line is not understood.
+/// What a flag is given, as long as the command line is not understood.
+pub(super) fn value_of(words: &Words, flag: &str) -> Option<OsString> {
+    let mut following = words.iter().skip(1);
+    words.iter().find_map(|word| {
+        let next = following.next();
+        match word.to_str()?.strip_prefix(flag)? {
+            "" => next.cloned(),
+            rest => rest.strip_prefix('=').map(OsString::from),
+        }
+    })
+}
+
+/// How lines are to be written until then.
 pub(super) fn log_format(words: &Words) -> LogFormat {
-    let typed = words
-        .iter()
-        .zip(words.iter().skip(1))
-        .find(|(flag, _)| *flag == "--log-format")
-        .map(|(_, value)| value.clone())
-        .or_else(|| {
-            words
-                .iter()
-                .find_map(|word| Some(word.to_str()?.strip_prefix("--log-format=")?.into()))
-        })
-        .or_else(|| std::env::var_os(args::variable("log-format")));
-    match typed {
+    let format = value_of(words, "--log-format").or_else(|| std::env::var_os(args::variable("log-format")));
+    match format {
         Some(format) if format == "json" => LogFormat::Json,
         _ => LogFormat::Text,
     }
 }
 
 /// An error of the command line as one of ours; `None` where it is none but a text that was asked for.
-pub(super) fn error(error: &clap::Error, words: &Words) -> Option<Error> {
+pub(super) fn error(error: &clap::Error, words: &Words, config: Option<&Config>) -> Option<Error> {
     if !error.use_stderr() {
         return None;
     }
-    let typed = Typed::new(words);
+    let typed = Typed::new(words, config);
     let (what, hint) = match error.kind() {
         ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand | ErrorKind::MissingSubcommand => {
             ("there is no command".to_owned(), None)
@@ -67,7 +72,7 @@ pub(super) fn error(error: &clap::Error, words: &Words) -> Option<Error> {
 }
 
 /// A flag that there is not, or a word where none belongs.
-fn unknown(error: &clap::Error, typed: &Typed) -> (String, Option<String>) {
+fn unknown(error: &clap::Error, typed: &Typed<'_>) -> (String, Option<String>) {
     let name = text(error, ContextKind::InvalidArg);
     if !name.starts_with('-') {
         let what = format!("`{}` takes no word such as {name}", typed.program());
@@ -88,7 +93,7 @@ fn unknown(error: &clap::Error, typed: &Typed) -> (String, Option<String>) {
     (format!("{name} is no flag of `{}`", typed.program()), hint)
 }
 
-fn no_such_value(error: &clap::Error, typed: &Typed) -> (String, Option<String>) {
+fn no_such_value(error: &clap::Error, typed: &Typed<'_>) -> (String, Option<String>) {
     let value = text(error, ContextKind::InvalidValue);
     let flag = flag(error);
     if value.is_empty() {
@@ -104,7 +109,7 @@ fn no_such_value(error: &clap::Error, typed: &Typed) -> (String, Option<String>)
     (what, meant(error, ContextKind::SuggestedValue, "").or_else(among))
 }
 
-fn unreadable(error: &clap::Error, typed: &Typed) -> (String, Option<String>) {
+fn unreadable(error: &clap::Error, typed: &Typed<'_>) -> (String, Option<String>) {
     let value = text(error, ContextKind::InvalidValue);
     let flag = flag(error);
     let what = format!("{flag} {value} cannot be read{}", typed.origin(&flag));
@@ -188,15 +193,17 @@ fn first_line(error: &clap::Error) -> String {
 }
 
 /// The command line as it was typed.
-struct Typed {
+struct Typed<'a> {
     words: Vec<String>,
+    config: Option<&'a Config>,
 }
 
-impl Typed {
-    fn new(words: &Words) -> Self {
+impl<'a> Typed<'a> {
+    fn new(words: &Words, config: Option<&'a Config>) -> Self {
         let words = words.iter().map(|word| word.to_string_lossy().into_owned());
         Self {
             words: words.collect(),
+            config,
         }
     }
 
@@ -219,9 +226,10 @@ impl Typed {
             return String::new();
         }
         let variable = args::variable(flag);
+        let in_file = || self.config.filter(|config| config.has(flag));
         match std::env::var_os(&variable) {
             Some(_) => format!(" (from the variable {variable})"),
-            None => String::new(),
+            None => in_file().map_or_else(String::new, |config| format!(" (from {})", config.path.display())),
         }
     }
 }
@@ -235,7 +243,7 @@ mod tests {
         let words: Vec<_> = words.iter().map(std::ffi::OsString::from).collect();
         let line = std::iter::once("converse-export".into()).chain(words.iter().cloned());
         let wrong = args::command().try_get_matches_from(line).unwrap_err();
-        let error = error(&wrong, &words).unwrap();
+        let error = error(&wrong, &words, None).unwrap();
         (error.to_string(), error.hint())
     }
 
@@ -265,7 +273,7 @@ mod tests {
         for words in [["export", "--help"], ["--version", ""], ["help", "plan"]] {
             let line = std::iter::once("converse-export").chain(words);
             let shown = args::command().try_get_matches_from(line).unwrap_err();
-            assert!(error(&shown, &[]).is_none());
+            assert!(error(&shown, &[], None).is_none());
         }
     }
 }

@@ -113,7 +113,10 @@ fn of_the_key() {
     said.heard("export, with a key that may not export", &key("viewer-key"));
     said.heard(
         "export --bot nobody",
-        &world.export().args(&["--concurrency", "1", "--bot", "nobody"]).run(),
+        &world
+            .export()
+            .args(&["--concurrency", "1", "--bot", "nobody"])
+            .run(),
     );
     said.check();
 }

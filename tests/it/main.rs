@@ -5,11 +5,13 @@
 
 mod attempts;
 mod chance;
+mod config;
 mod damage;
 mod disk;
 mod doctor;
 mod duck;
 mod errors;
+mod examples;
 mod help;
 mod killed;
 mod lake;

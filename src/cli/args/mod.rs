@@ -8,6 +8,8 @@ mod api;
 mod moment;
 mod values;
 
+use std::path::PathBuf;
+
 use clap::builder::BoolishValueParser;
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::{Arg, ArgAction, Args, CommandFactory, Parser, Subcommand, ValueEnum};
@@ -24,6 +26,7 @@ use super::man::ManArgs;
 use super::plan;
 use super::preview::PreviewArgs;
 use super::rebuild::RebuildArgs;
+use super::settings::ConfigArgs;
 use super::simulate::SimulateArgs;
 use super::status::StatusArgs;
 use super::verify::VerifyArgs;
@@ -92,6 +95,12 @@ pub(super) struct Told {
         hide_short_help = true
     )]
     pub(super) log_format: LogFormat,
+    /// Take settings from this file [default: converse-export.toml]
+    ///
+    /// The one in the working directory, where it is there. Settings are named as the flags; see `converse-export config
+    /// --help`.
+    #[arg(long, global = true, value_name = "PATH", hide_short_help = true)]
+    pub(super) config: Option<PathBuf>,
     /// Errors only
     #[arg(short, long, global = true)]
     pub(super) quiet: bool,
@@ -162,6 +171,10 @@ pub(super) enum Command {
     ///
     /// Until it is stopped.
     Simulate(SimulateArgs),
+    /// Tell every setting, and where it comes from
+    ///
+    /// The key is told as set or not set only.
+    Config(ConfigArgs),
     /// Print completions for a shell
     Completions(CompletionsArgs),
     /// Write man pages into a folder
@@ -186,7 +199,7 @@ const OUTPUT: &str = "Output";
 /// What the variable of each flag begins with.
 const VARIABLES: &str = "CONVERSE_EXPORT_";
 /// These show and try things: what is set for real exports is not for them.
-const WITHOUT_VARIABLES: [&str; 4] = ["demo", "simulate", "completions", "man"];
+const WITHOUT_VARIABLES: [&str; 5] = ["demo", "simulate", "config", "completions", "man"];
 
 /// The command line, with a variable of the environment for every flag.
 pub(super) fn command() -> clap::Command {
@@ -199,10 +212,15 @@ pub(super) fn command() -> clap::Command {
         .display_order(LAST);
     with_help(Cli::command().disable_version_flag(true).arg(version))
         .mut_args(with_variable)
-        .mut_subcommands(|command| match command.get_name() {
-            name if WITHOUT_VARIABLES.contains(&name) => with_help(command),
-            _ => with_help(command.mut_args(with_variable)),
+        .mut_subcommands(|command| match has_variables(&command) {
+            true => with_help(command.mut_args(with_variable)),
+            false => with_help(command),
         })
+}
+
+/// Whether the flags of a subcommand have variables, and may stand in the config file.
+pub(super) fn has_variables(command: &clap::Command) -> bool {
+    !WITHOUT_VARIABLES.contains(&command.get_name())
 }
 
 /// Behind all that a command has of its own.
@@ -226,7 +244,8 @@ pub(super) fn variable(flag: &str) -> String {
     format!("{VARIABLES}{name}")
 }
 
-fn takes_part(arg: &Arg) -> bool {
+/// Whether an argument is more than a question about the program.
+pub(super) fn takes_part(arg: &Arg) -> bool {
     !matches!(arg.get_action(), ArgAction::Help | ArgAction::Version)
 }
 
