@@ -94,10 +94,11 @@ pub(super) async fn run(args: &ExportArgs, told: &Told, stop: Stop) -> Result<u8
 
 /// Prints what became of a run; returns its exit code.
 pub(super) fn report(outcome: &Outcome, told: &Told, options: &Options) -> Result<u8> {
-    if told.json {
-        told::json(&outcome.summary)?;
-    } else if outcome.failures.is_empty() && !told.quiet {
-        summary::print(&outcome.summary, &options.out);
+    match &outcome.summary {
+        summary if told.json => told::json(summary)?,
+        _ if told.quiet => {}
+        summary if outcome.failures.is_empty() => summary::print(summary, &options.out),
+        summary => summary::print_unfinished(summary),
     }
     told::failures(&outcome.failures);
     Ok(code(

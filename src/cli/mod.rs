@@ -109,6 +109,11 @@ fn parse(words: &[OsString]) -> Result<(Cli, Option<Config>), ExitCode> {
             Err(ExitCode::SUCCESS)
         }
         (_, Err(error)) => Err(told(&error)),
+        // who types only the name wants to know what there is
+        (Err(help), _) if words.is_empty() && !log::is_json() => {
+            let _ = help.print();
+            Err(ExitCode::from(2))
+        }
         (Err(error), Ok(config)) => {
             let error = usage::error(&error, words, config.as_ref());
             Err(error.as_ref().map_or(ExitCode::SUCCESS, told))

@@ -4,14 +4,31 @@ use std::path::Path;
 
 use comfy_table::presets::NOTHING;
 use comfy_table::{CellAlignment, Table as Grid};
+use serde_json::Map;
 
+use super::log;
 use super::told::{self, bytes, grouped};
 use crate::export::{DatasetSummary, Summary};
 
 /// Prints a run's summary for people.
 pub(super) fn print(summary: &Summary, out: &Path) {
+    let fields = || serde_json::to_value(summary).ok();
+    if log::is_json() {
+        let mut all = Map::new();
+        all.extend(fields().map(|summary| ("summary".to_owned(), summary)));
+        told::line_with("done", all);
+        return;
+    }
     for line in lines(summary, out) {
         told::line(&line);
+    }
+}
+
+/// Prints how far a run came that did not come to its end; nothing where it brought nothing.
+pub(super) fn print_unfinished(summary: &Summary) {
+    let brought = summary.datasets.values().any(|dataset| dataset.received > 0);
+    if brought && !log::is_json() {
+        grid(summary).trim_fmt().lines().for_each(told::line);
     }
 }
 

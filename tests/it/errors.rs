@@ -24,7 +24,7 @@ fn of_the_command_line() {
     let world = World::new(small());
     let mut said = said("usage", &world);
     for line in [
-        "",
+        "--nonsense",
         "exprot",
         "export",
         "export --bot r3 --strat 2023-10-01",

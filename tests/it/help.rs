@@ -52,6 +52,16 @@ fn the_short_help_fits_a_screen() {
 }
 
 #[test]
+fn who_types_only_the_name_is_shown_what_there_is() {
+    let run = converse(&[]).ended(2);
+    assert!(
+        run.stderr.contains("Commands:\n") && run.stdout.is_empty(),
+        "{}",
+        run.stderr
+    );
+}
+
+#[test]
 fn the_long_help_has_two_examples() {
     for command in commands() {
         let help = converse(&[&command, "--help"]).ok().stdout;

@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use crate::run::{Run, converse};
 use crate::said::Said;
+use crate::scripted::{Scripted, answer, ok, page};
 use crate::world::{BOT, KEY, World, small};
 
 /// What an export draws in a terminal of so many columns, with such an environment.
@@ -298,4 +299,78 @@ fn a_preview_is_one_request_and_leaves_nothing_behind() {
     assert!(none.ended(2).stderr.contains("given twice"));
     assert!(!world.lake().0.exists(), "nothing is written");
     said.check();
+}
+
+#[test]
+fn a_run_that_fails_tells_what_it_brought() {
+    let world = World::new(small());
+    let begin = world.range.start;
+    let times: Vec<i64> = (0..9).map(|number| begin + 1000 * number).collect();
+    let server = Scripted::start(move |asked| match asked.number {
+        1 | 2 => ok(page(asked, &times)),
+        _ => answer("404 Not Found", "", ""),
+    });
+    let (start, end, lake) = (begin.to_string(), (begin + 9000).to_string(), world.lake().0);
+    let range = ["--start", &start, "--end", &end, "--out", lake.to_str().unwrap()];
+    let line = [
+        "export",
+        "--bot",
+        BOT,
+        "--dataset",
+        "conversations",
+        "--base-url",
+        &server.url(),
+    ];
+    let few = [
+        "--per-page",
+        "2",
+        "--concurrency",
+        "1",
+        "--requests-per-second",
+        "0",
+    ];
+    let run = converse(&[&line[..], &range, &few].concat()).ended(1);
+    let table = run.stderr.split("error: ").next().unwrap();
+    assert!(
+        table.contains("new rows") && table.contains("conversations "),
+        "{}",
+        run.stderr
+    );
+}
+
+#[test]
+fn every_line_is_an_object_where_the_log_is_json() {
+    let world = World::new(Options {
+        requests_per_second: 3.0,
+        ..small()
+    });
+    let run = piped(
+        &world,
+        &["--requests-per-second", "30", "--log-format", "json", "-v"],
+    )
+    .ok();
+    let lines: Vec<Value> = run
+        .stderr
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    for line in &lines {
+        assert!(
+            line["time"].is_string() && line["level"].is_string() && line["message"].is_string(),
+            "{line}"
+        );
+    }
+    let refused = lines
+        .iter()
+        .find(|line| line["message"].as_str().unwrap().contains("status 429"))
+        .unwrap();
+    assert!(
+        refused["window"].is_string() && refused["attempt"].is_u64(),
+        "{refused}"
+    );
+    let done = lines.last().unwrap();
+    assert_eq!(
+        done["summary"]["datasets"]["conversations"]["rows"], 2000,
+        "{done}"
+    );
 }
