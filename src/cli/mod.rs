@@ -93,7 +93,8 @@ fn parse(words: &[OsString]) -> Result<(Cli, Option<Config>), ExitCode> {
     };
     let found = Config::find(words);
     let config = found.as_ref().ok().and_then(Option::as_ref);
-    let mut command = args::command();
+    let is_brief = words.first().is_none_or(|word| word == "-h");
+    let mut command = if is_brief { args::brief() } else { args::command() };
     if let Some(config) = config {
         command = config.apply(command);
     }

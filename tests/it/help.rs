@@ -31,6 +31,18 @@ fn commands() -> Vec<String> {
 }
 
 #[test]
+fn the_list_of_commands_fits_a_screen_or_nearly() {
+    let short = converse(&["-h"]).ok().stdout;
+    assert!(short.lines().count() <= 26, "{short}");
+    assert!(
+        short.contains("\n  export ") && !short.contains("\n  completions "),
+        "{short}"
+    );
+    let long = converse(&["--help"]).ok().stdout;
+    assert!(long.contains("\n  completions "), "{long}");
+}
+
+#[test]
 fn the_short_help_fits_a_screen() {
     for command in commands() {
         let mut short = Command::new(env!("CARGO_BIN_EXE_converse-export"));

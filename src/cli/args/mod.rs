@@ -218,6 +218,17 @@ pub(super) fn command() -> clap::Command {
         })
 }
 
+/// Commands that are rarely needed: `--help` lists them.
+const RARE: [&str; 4] = ["simulate", "config", "completions", "man"];
+
+/// The same without what is rarely needed, so that its list fits a screen.
+pub(super) fn brief() -> clap::Command {
+    command().mut_subcommands(|command| match RARE.contains(&command.get_name()) {
+        true => command.hide(true),
+        false => command,
+    })
+}
+
 /// Whether the flags of a subcommand have variables, and may stand in the config file.
 pub(super) fn has_variables(command: &clap::Command) -> bool {
     !WITHOUT_VARIABLES.contains(&command.get_name())
