@@ -34,6 +34,8 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
             "window",
         ],
     ),
+    ("schema", &["dataset", "error", "table"]),
+    ("keys", &["dataset", "error", "table", "window"]),
     (
         "status",
         &[
@@ -56,8 +58,10 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
             "error",
             "export",
             "fetch",
+            "keys",
             "ledger",
             "rebuild",
+            "schema",
             "simulator",
             "spool",
             "status",

@@ -109,6 +109,10 @@ pub(super) enum Command {
     Verify(Box<super::verify::VerifyArgs>),
     /// Tell what a table holds: complete ranges, holes, days, rows, the last run
     Status(super::status::StatusArgs),
+    /// Tell the columns and types of a table, and how each engine reads them
+    Schema(super::schema::SchemaArgs),
+    /// Catalogue the metadata keys of a table: how often, what they look like, since when
+    Keys(super::keys::KeysArgs),
     /// Make the table again from its own rows, without a request: with its days in another time zone, say
     Rebuild(RebuildArgs),
     /// Show what an export is like: simulates the API and exports a week from it

@@ -155,18 +155,18 @@ fn preview(batch: &RecordBatch) -> Result<String> {
         .iter()
         .map(|(_, column)| ArrayFormatter::try_new(column, &format))
         .collect::<Result<Vec<_>, _>>()?;
-    let wide = (usize::from(width()) / filled.len().max(1))
+    let wide = (usize::from(told::width()) / filled.len().max(1))
         .saturating_sub(3)
         .max(8);
     let mut grid = Grid::new();
     grid.load_style(UTF8_FULL_CONDENSED)
         .set_content_arrangement(ContentArrangement::Disabled)
-        .set_header(filled.iter().map(|(name, _)| shortened(name, wide)));
+        .set_header(filled.iter().map(|(name, _)| told::shortened(name, wide)));
     for row in 0..batch.num_rows() {
         grid.add_row(
             cells
                 .iter()
-                .map(|column| shortened(&column.value(row).to_string(), wide)),
+                .map(|column| told::shortened(&column.value(row).to_string(), wide)),
         );
     }
     Ok(grid.to_string())
@@ -177,19 +177,5 @@ fn without_zone(column: &ArrayRef) -> ArrayRef {
     match column.as_primitive_opt::<TimestampMicrosecondType>() {
         Some(times) => Arc::new(times.clone().with_timezone_opt(None::<&str>)),
         None => Arc::clone(column),
-    }
-}
-
-/// Columns of the terminal; enough for most where there is none.
-fn width() -> u16 {
-    terminal_size::terminal_size().map_or(120, |(width, _)| width.0)
-}
-
-/// One line of at most `wide` characters.
-fn shortened(cell: &str, wide: usize) -> String {
-    let line = cell.replace(char::is_control, " ");
-    match line.char_indices().nth(wide) {
-        Some(_) => line.chars().take(wide - 1).chain(['…']).collect(),
-        None => line,
     }
 }

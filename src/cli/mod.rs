@@ -5,8 +5,10 @@ mod bar;
 mod demo;
 mod doctor;
 mod export;
+mod keys;
 mod plan;
 mod rebuild;
+mod schema;
 mod simulate;
 mod status;
 mod told;
@@ -48,6 +50,8 @@ pub fn main() -> ExitCode {
             Command::Doctor(args) => doctor::run(args, &cli.told).await,
             Command::Verify(args) => verify::run(args, &cli.told, stop.clone()).await,
             Command::Status(args) => status::run(args, &cli.told),
+            Command::Schema(args) => schema::run(args, &cli.told),
+            Command::Keys(args) => keys::run(args, &cli.told).await,
             Command::Rebuild(args) => rebuild::run(args, &cli.told, stop.clone()).await,
             Command::Demo(args) => demo::run(args, &cli.told, stop.clone()).await,
             Command::Simulate(args) => simulate::run(args, stop.clone()).await,

@@ -8,6 +8,7 @@ use tracing_subscriber::fmt::MakeWriter;
 
 use super::args::Told;
 use super::bar;
+use crate::dataset::Dataset;
 use crate::error::Error;
 use crate::export::{DatasetSummary, Failure, Summary};
 
@@ -117,6 +118,29 @@ pub(super) fn bytes(number: u64) -> String {
         _ if size < 9.95 => format!("{size:.1} {unit}"),
         _ => format!("{size:.0} {unit}"),
     }
+}
+
+/// Columns of the terminal; enough for most where there is none.
+pub(super) fn width() -> u16 {
+    terminal_size::terminal_size().map_or(120, |(width, _)| width.0)
+}
+
+/// One line of at most `wide` characters.
+pub(super) fn shortened(cell: &str, wide: usize) -> String {
+    // nor may text from elsewhere turn the direction of what stands beside it
+    let turns = |c| matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let line = cell.replace(|c: char| c.is_control() || turns(c), " ");
+    match line.char_indices().nth(wide) {
+        Some(_) => line.chars().take(wide - 1).chain(['…']).collect(),
+        None => line,
+    }
+}
+
+/// The datasets that were asked for, each once; all where none was.
+pub(super) fn datasets(asked: &[Dataset]) -> Vec<Dataset> {
+    let all = Dataset::ALL.into_iter();
+    all.filter(|dataset| asked.is_empty() || asked.contains(dataset))
+        .collect()
 }
 
 /// Prints a run's summary for people.
