@@ -12,7 +12,9 @@ fn world() -> World {
     let at = |day: i64, raw: &str| Injected {
         endpoint: Endpoint::Conversations,
         time_seconds: base.range.start + day * DAY + 60,
-        raw_json: raw.replace("TIME", &(base.range.start + day * DAY + 60).to_string()),
+        raw_json: raw
+            .replace("TIME", &(base.range.start + day * DAY + 60).to_string())
+            .replace("NOTE", &"é".repeat(200)),
     };
     let world = World::new(Options {
         conversations: 1_000,
@@ -30,13 +32,7 @@ fn world() -> World {
                 2,
                 r#"{"_id":"x4","startTime":"soon","metadata":{"tier":{"a":[1]},"note":"NOTE"}}"#,
             ),
-        ]
-        .into_iter()
-        .map(|mut extra| {
-            extra.raw_json = extra.raw_json.replace("NOTE", &"é".repeat(200));
-            extra
-        })
-        .collect(),
+        ],
         ..base
     });
     world.export().run().ok();
