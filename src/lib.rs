@@ -15,6 +15,7 @@ pub mod keys;
 pub mod ledger;
 pub mod rebuild;
 pub mod rejected;
+pub mod report;
 #[cfg(test)]
 mod rooms;
 pub mod schema;

@@ -43,6 +43,10 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "report",
+        &["dataset", "error", "keys", "status", "store", "table", "window"],
+    ),
+    (
         "verify",
         &[
             "api", "commit", "dataset", "error", "fetch", "ledger", "rejected", "spool", "store", "table",
@@ -61,6 +65,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
             "keys",
             "ledger",
             "rebuild",
+            "report",
             "schema",
             "simulator",
             "spool",
@@ -79,6 +84,7 @@ const ONLY_IN: &[(&str, &[&str])] = &[
     ("clap", &["cli"]),
     ("indicatif", &["cli"]),
     ("axum", &["simulator"]),
+    ("maud", &["report"]),
     ("parquet", &["error", "table"]),
 ];
 

@@ -113,6 +113,8 @@ pub(super) enum Command {
     Schema(super::schema::SchemaArgs),
     /// Catalogue the metadata keys of a table: how often, what they look like, since when
     Keys(super::keys::KeysArgs),
+    /// Tell a table's conversations on one page of HTML: metrics by day, breakdowns, busy hours, completeness
+    Report(super::report::ReportArgs),
     /// Make the table again from its own rows, without a request: with its days in another time zone, say
     Rebuild(RebuildArgs),
     /// Show what an export is like: simulates the API and exports a week from it

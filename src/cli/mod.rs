@@ -8,6 +8,7 @@ mod export;
 mod keys;
 mod plan;
 mod rebuild;
+mod report;
 mod schema;
 mod simulate;
 mod status;
@@ -52,6 +53,7 @@ pub fn main() -> ExitCode {
             Command::Status(args) => status::run(args, &cli.told),
             Command::Schema(args) => schema::run(args, &cli.told),
             Command::Keys(args) => keys::run(args, &cli.told).await,
+            Command::Report(args) => report::run(args, &cli.told).await,
             Command::Rebuild(args) => rebuild::run(args, &cli.told, stop.clone()).await,
             Command::Demo(args) => demo::run(args, &cli.told, stop.clone()).await,
             Command::Simulate(args) => simulate::run(args, stop.clone()).await,

@@ -12,7 +12,8 @@ use jiff::civil::Date;
 use serde::Serialize;
 
 pub use look::Look;
-use tally::{Seen, Tally};
+use tally::Seen;
+pub(crate) use tally::Tally;
 
 use crate::dataset::Dataset;
 use crate::error::{Error, Result};
@@ -146,11 +147,7 @@ fn maps<'a>(schema: &'a Schema, names: &'a [String]) -> impl Iterator<Item = usi
 
 impl Question {
     fn may_be_in(&self, key: &PartitionKey, entry: &Entry) -> bool {
-        let in_range = self.range.is_none_or(|range| match (entry.first, entry.last) {
-            (Some(first), Some(last)) => first.as_second() < range.end && last.as_second() >= range.start,
-            _ => false,
-        });
-        in_range && (self.bots.is_empty() || self.bots.contains(&key.bot))
+        entry.may_lie_in(self.range) && (self.bots.is_empty() || self.bots.contains(&key.bot))
     }
 
     /// Counts the keys of a part.
@@ -211,20 +208,24 @@ impl Counted {
 
     fn told(self) -> OfDataset {
         let rows = self.rows;
-        let of_column = |tally: Tally| {
-            let others = tally.others;
-            let mut keys: Vec<Key> = tally
-                .into_keys()
-                .map(|(key, seen)| Key::of(key, seen, rows))
-                .collect();
-            keys.sort_by(|one, other| other.rows.cmp(&one.rows).then_with(|| one.key.cmp(&other.key)));
-            OfColumn { keys, others }
-        };
         let columns = self.columns.into_iter();
         OfDataset {
             rows,
-            columns: columns.map(|(name, tally)| (name, of_column(tally))).collect(),
+            columns: columns
+                .map(|(name, tally)| (name, OfColumn::of(tally, rows)))
+                .collect(),
         }
+    }
+}
+
+impl OfColumn {
+    /// What was counted in so many rows.
+    pub(crate) fn of(tally: Tally, rows: u64) -> Self {
+        let others = tally.others;
+        let keys = tally.into_keys();
+        let mut keys: Vec<Key> = keys.map(|(key, seen)| Key::of(key, seen, rows)).collect();
+        keys.sort_by(|one, other| other.rows.cmp(&one.rows).then_with(|| one.key.cmp(&other.key)));
+        Self { keys, others }
     }
 }
 

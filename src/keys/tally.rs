@@ -72,7 +72,7 @@ fn is_example(example: &str, text: &str) -> bool {
 
 /// The keys of one column.
 #[derive(Debug, Default)]
-pub(super) struct Tally {
+pub(crate) struct Tally {
     /// Each key, in the order in which they were met.
     keys: Vec<String>,
     /// What is known of each of them.
@@ -86,7 +86,7 @@ pub(super) struct Tally {
 
 impl Tally {
     /// Adds the maps of those rows that count; with the day of each, where it has one.
-    pub(super) fn add(&mut self, maps: &MapArray, days: &[Option<Option<Date>>], with_examples: bool) {
+    pub(crate) fn add(&mut self, maps: &MapArray, days: &[Option<Option<Date>>], with_examples: bool) {
         let (keys, values) = (maps.keys().as_string::<i32>(), maps.values().as_string::<i32>());
         // a row mostly has the keys of the row before it, in the same order
         let mut expected: Vec<usize> = Vec::new();
@@ -116,7 +116,7 @@ impl Tally {
     }
 
     /// Adds what another part counted; in the same order always, so that what there is room for is no matter of chance.
-    pub(super) fn merge(&mut self, other: Self) {
+    pub(crate) fn merge(&mut self, other: Self) {
         self.others += other.others;
         for (key, seen) in other.keys.into_iter().zip(other.seen) {
             match self.place(&key) {

@@ -18,9 +18,10 @@ use parquet::errors::Result as ParquetResult;
 use parquet::file::reader::{ChunkReader, Length};
 use rayon::prelude::*;
 
-use super::{PartitionKey, Table};
+use super::{Entry, PartitionKey, Table};
 use crate::error::{Error, Result};
 use crate::store;
+use crate::window::Window;
 
 /// Rows of a batch.
 const BATCH_ROWS: usize = 8192;
@@ -67,6 +68,16 @@ impl Part {
             .build()
             .map_err(Error::parquet("read", &path))?;
         Ok(reader.map(move |batch| batch.map_err(|error| Error::parquet("read", &path)(error.into()))))
+    }
+}
+
+impl Entry {
+    /// Whether a partition may have rows with a time in a range; of no range all have.
+    pub(crate) fn may_lie_in(&self, range: Option<Window>) -> bool {
+        range.is_none_or(|range| match (self.first, self.last) {
+            (Some(first), Some(last)) => first.as_second() < range.end && last.as_second() >= range.start,
+            _ => false,
+        })
     }
 }
 
