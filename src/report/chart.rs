@@ -189,7 +189,9 @@ pub(super) fn line(
         }
         drawing = point.is_some();
     }
-    let radius = if frame.step < 8.0 { 1.6 } else { 3.0 };
+    // dots that would touch each other are only as wide as the line, so that one between two gaps is seen
+    let dense = frame.step < 12.0;
+    let radius = if dense { 1.0 } else { 3.0 };
     frame.svg(
         label,
         &html! {
@@ -200,7 +202,7 @@ pub(super) fn line(
                     title { (told(bin)) }
                     (frame.column(nth))
                     @if let Some((x, y)) = point {
-                        circle.dot cx=(at(*x)) cy=(at(*y)) r=(radius) {}
+                        circle.dot.small[dense] cx=(at(*x)) cy=(at(*y)) r=(radius) {}
                     }
                 }
             }
@@ -281,7 +283,7 @@ fn scale(most: u64) -> (u64, Vec<(f64, String)>) {
         .unwrap_or(most);
     let count = most.div_ceil(step);
     let top = step.saturating_mul(count);
-    let lines = (0..=count).map(|nth| (nth as f64 / count as f64, words::compact(nth * step)));
+    let lines = (0..=count).map(|nth| (nth as f64 / count as f64, words::compact(step.saturating_mul(nth))));
     (top, lines.collect())
 }
 

@@ -25,6 +25,7 @@ mod readers;
 mod rebuilt;
 mod refetched;
 mod refused;
+mod report;
 mod resumed;
 mod run;
 mod schema;
