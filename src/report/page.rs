@@ -188,7 +188,7 @@ fn over_time(report: &Report, bins: &Bins) -> Markup {
             p.note {
                 span.key.main {} "self service" span.key.warm {} "agent handover"
             }
-            (chart::bars(WIDE, &format!("Sessions by {unit}"), bins, &[served, handed], sessions))
+            div.scroll { (chart::bars(WIDE, &format!("Sessions by {unit}"), bins, &[served, handed], sessions)) }
             @if bins.far != Count::default() {
                 p.note { (counted(bins.far.sessions, "session")) " and " (counted(bins.far.messages, "message"))
                     " lie more than a year from the rest, and are counted but not drawn." }
@@ -220,7 +220,7 @@ fn when(report: &Report) -> Markup {
         section.keep {
             h2 { "Busiest hours" }
             p.note { (busiest(report)) }
-            @if report.hours.iter().flatten().any(|count| *count > 0) { (chart::week(&report.hours)) }
+            @if report.hours.iter().flatten().any(|count| *count > 0) { div.scroll { (chart::week(&report.hours)) } }
         }
         @if let Some(bins) = report.over_time.as_ref().filter(|_| report.total.messages > 0) {
             @let told = |bin: &Bin| format!("{}: {}", days(bin, bins.unit), counted(bin.count.messages, "message"));

@@ -137,7 +137,7 @@ pub(super) fn completeness(report: &Report, zone: &Zone) -> Markup {
                             td.n { (grouped(holding.days)) }
                             td.n { (grouped(holding.rows)) }
                             td.n.bad[holding.rejected > 0] { (grouped(holding.rejected)) }
-                            td { (last_run(holding, zone)) }
+                            td.d { (last_run(holding, zone)) }
                         }
                     }
                 }
