@@ -120,7 +120,7 @@ pub(super) enum Command {
     /// Show what an export is like: simulates the API and exports a week from it
     Demo(DemoArgs),
     /// Serve a simulated Export API on this machine until stopped
-    Simulate(SimulateArgs),
+    Simulate(super::simulate::SimulateArgs),
 }
 
 const EXPORT_EXAMPLES: &str = "\
@@ -348,31 +348,6 @@ pub(super) struct DemoArgs {
     pub(super) conversations: u64,
 }
 
-#[derive(Debug, Args)]
-pub(super) struct SimulateArgs {
-    /// The port on 127.0.0.1; 0 takes a free one
-    #[arg(long, value_name = "P", default_value_t = 8080)]
-    pub(super) port: u16,
-    /// Conversations of each bot; about five times as many messages come with them
-    #[arg(long, value_name = "N", default_value_t = 10_000)]
-    pub(super) conversations: u32,
-    /// The first day of the archive, at midnight UTC
-    #[arg(long, value_name = "DATE", default_value = "2023-10-01")]
-    pub(super) start: Date,
-    /// Days of the archive
-    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..))]
-    pub(super) days: u16,
-    /// Requests a second allowed on each endpoint; 0 means no limit
-    #[arg(long, value_name = "R", default_value_t = DEFAULT_REQUESTS_PER_SECOND)]
-    pub(super) requests_per_second: f64,
-    /// How long each answer takes, e.g. 300ms
-    #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "0s")]
-    pub(super) latency: Duration,
-    /// Where all contents come from: the same seed gives the same archive
-    #[arg(long, value_name = "N", default_value_t = 1)]
-    pub(super) seed: u64,
-}
-
 /// A moment as it is typed; what it is depends on the zone where only a date is given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Moment {
@@ -414,7 +389,7 @@ impl std::str::FromStr for Moment {
 }
 
 /// A duration with its unit.
-fn duration(text: &str) -> Result<Duration, String> {
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
     let told = || String::from("give a number with its unit, such as 90s, 15m, 2h or 3d");
     let span: jiff::Span = text.trim().parse().map_err(|_| told())?;
     let length = span

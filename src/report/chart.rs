@@ -283,7 +283,12 @@ fn scale(most: u64) -> (u64, Vec<(f64, String)>) {
         .unwrap_or(most);
     let count = most.div_ceil(step);
     let top = step.saturating_mul(count);
-    let lines = (0..=count).map(|nth| (nth as f64 / count as f64, words::compact(step.saturating_mul(nth))));
+    let lines = (0..=count).map(|nth| {
+        (
+            nth as f64 / count as f64,
+            words::compact(step.saturating_mul(nth)),
+        )
+    });
     (top, lines.collect())
 }
 

@@ -112,8 +112,8 @@ fn figures(report: &Report) -> Markup {
     let total = &report.total;
     let sessions = total.sessions;
     let per = |count: u64| format!("{} of sessions", share(count, sessions));
-    let messages = match sessions {
-        0 => String::new(),
+    let messages = match (sessions, total.messages) {
+        (0, _) | (_, 0) => String::new(),
         _ => format!("{:.1} a session", total.messages as f64 / sessions as f64),
     };
     html! {

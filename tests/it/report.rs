@@ -251,7 +251,7 @@ fn a_browser_draws_the_page_without_a_complaint() {
                 "--no-sandbox",
                 "--disable-gpu",
                 "--enable-logging=stderr",
-                "--window-size=1180,4000",
+                "--window-size=1180,5200",
             ])
             .arg(format!("--blink-settings=preferredColorScheme={scheme}"))
             .arg(format!("--user-data-dir={}", world.path("chromium").display()))
