@@ -149,20 +149,28 @@ impl Error {
         }
     }
 
-    /// Its text and those of its causes, each said once.
+    /// The texts of its causes, the nearest first, each said once.
     #[must_use]
-    pub fn with_causes(&self) -> String {
-        let mut text = self.to_string();
+    pub fn causes(&self) -> Vec<String> {
+        let mut causes: Vec<String> = Vec::new();
+        let mut said = self.to_string();
         let mut cause = self.source();
         while let Some(inner) = cause {
-            let inner_text = inner.to_string();
-            if !text.contains(&inner_text) {
-                text.push_str(": ");
-                text.push_str(&inner_text);
+            let text = inner.to_string();
+            if !said.contains(&text) {
+                said.push_str(&text);
+                causes.push(text);
             }
             cause = inner.source();
         }
-        text
+        causes
+    }
+
+    /// Its text and those of its causes in one line.
+    #[must_use]
+    pub fn with_causes(&self) -> String {
+        let texts = std::iter::once(self.to_string()).chain(self.causes());
+        texts.collect::<Vec<_>>().join(": ")
     }
 
     /// What this means for whoever runs the exporter again.
@@ -207,8 +215,15 @@ impl Error {
                 io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
                     "give an --out that you may write to".into()
                 }
+                io::ErrorKind::AddrInUse => "give another --port, or end what listens there".into(),
+                io::ErrorKind::AlreadyExists | io::ErrorKind::NotADirectory => {
+                    "a file stands where a folder belongs: give another path".into()
+                }
                 _ => "check the disk, then run the same command again".into(),
             },
+            Self::Damaged { path, .. } if path.ends_with("_export/table.json") => {
+                "move this file away and export with the table's own --base-url and --timezone: that writes it anew".into()
+            }
             Self::Parquet { .. } | Self::Damaged { .. } => {
                 "run the export of its days again: it mends what is damaged, as far as the API still has it".into()
             }

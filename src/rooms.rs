@@ -80,6 +80,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
 /// Crates that only certain rooms use.
 const ONLY_IN: &[(&str, &[&str])] = &[
     ("reqwest", &["api"]),
+    ("hyper_util", &["api"]),
     ("rayon", &["export", "fetch", "rebuild", "table", "verify"]),
     ("clap", &["cli"]),
     ("indicatif", &["cli"]),

@@ -1,8 +1,8 @@
 //! Asks the Export API for one page, as often as it takes and as the budget allows.
 
-use std::error::Error as _;
-use std::sync::Arc;
+use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -12,7 +12,7 @@ use url::Url;
 
 use super::held::{Held, Shelf};
 use super::told::{ServerClock, message, retry_after, shortened};
-use super::{Ask, AskError, Attempt, Budget, Connection, Decision, Failure, Sent, decide};
+use super::{Ask, AskError, Attempt, Budget, Connection, Decision, Failure, Sent, decide, transport};
 
 /// Bytes read of an answer that is an error.
 const ERROR_BYTES: u64 = 64 * 1024;
@@ -41,6 +41,33 @@ pub struct Tally {
     pub rate_limited: AtomicU64,
     /// Bytes of bodies, after decompression.
     pub bytes_received: AtomicU64,
+    /// Hears of every request that is made again, why, and how long that takes.
+    pub waits: Listener,
+}
+
+/// Somebody who may want to hear of failures that are waited out.
+#[derive(Default)]
+pub struct Listener(OnceLock<Heard>);
+
+type Heard = Box<dyn Fn(&Failure, Duration) + Send + Sync>;
+
+impl Listener {
+    /// Has `heard` called from now on; the first one stays.
+    pub fn set(&self, heard: impl Fn(&Failure, Duration) + Send + Sync + 'static) {
+        self.0.get_or_init(|| Box::new(heard));
+    }
+
+    fn tell(&self, failure: &Failure, wait: Duration) {
+        if let Some(heard) = self.0.get() {
+            heard(failure, wait);
+        }
+    }
+}
+
+impl fmt::Debug for Listener {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Listener")
+    }
 }
 
 /// Talks to one API with one key; connections are kept and reused.
@@ -48,6 +75,7 @@ pub struct Tally {
 pub struct Client {
     http: reqwest::Client,
     connection: Connection,
+    proxy: Option<String>,
     shelf: Arc<Shelf>,
     clock: ServerClock,
     answered: AtomicBool,
@@ -59,12 +87,11 @@ impl Client {
     /// # Errors
     /// Where the system's TLS or proxy settings cannot be used.
     pub fn new(connection: Connection) -> Result<Self, Failure> {
-        let http = connection
-            .open()
-            .map_err(|error| Failure::Connect(innermost(&error)))?;
+        let http = connection.open().map_err(|error| transport::unprepared(&error))?;
         Ok(Self {
             http,
             shelf: Shelf::new(connection.max_held_bytes),
+            proxy: connection.proxy(),
             clock: ServerClock::new(),
             connection,
             answered: AtomicBool::new(false),
@@ -117,6 +144,7 @@ impl Client {
             match decide(&failure, attempt, self.connection.patience, rand::random()) {
                 Decision::Wait(wait) => {
                     tracing::info!(window = %ask.window, attempt = number, ?wait, "{failure}; asking again");
+                    tally.waits.tell(&failure, wait);
                     tokio::time::sleep(wait).await;
                 }
                 Decision::GiveUp => {
@@ -156,7 +184,7 @@ impl Client {
             .get(self.url(ask))
             .header("x-api-key", self.connection.key.header())
             .header(ACCEPT, "application/json");
-        let response = Self::heard(self.connection.silence, request.send()).await?;
+        let response = self.heard(self.connection.silence, request.send()).await?;
         let now = self.clock.read(response.headers()).unwrap_or_else(Timestamp::now);
         // the server's clock told the time when its answer came
         let since = SignedDuration::try_from(asked.elapsed()).unwrap_or_default();
@@ -223,7 +251,7 @@ impl Client {
             held.room().await;
             let begin = Instant::now();
             let patience = self.connection.silence.saturating_sub(waited);
-            match Self::heard(patience, response.chunk()).await {
+            match self.heard(patience, response.chunk()).await {
                 Ok(Some(chunk)) if (body.len() + chunk.len()) as u64 <= cap => {
                     held.grow(chunk.len());
                     body.extend_from_slice(&chunk);
@@ -242,11 +270,12 @@ impl Client {
 
     /// Waits for the server, but not for ever.
     async fn heard<T>(
+        &self,
         patience: Duration,
         answer: impl Future<Output = reqwest::Result<T>>,
     ) -> Result<T, Failure> {
         match timeout(patience, answer).await {
-            Ok(heard) => heard.map_err(|error| transport(&error)),
+            Ok(heard) => heard.map_err(|error| transport::failure(&error, self.proxy.as_deref())),
             Err(_) => Err(Failure::Timeout),
         }
     }
@@ -268,33 +297,6 @@ impl Client {
         }
         url
     }
-}
-
-fn transport(error: &reqwest::Error) -> Failure {
-    let cause = innermost(error);
-    if error.is_timeout() {
-        Failure::Timeout
-    } else if error.is_connect() {
-        let mut source = error.source();
-        while let Some(inner) = source {
-            if inner.is::<rustls::Error>() || inner.to_string().contains("certificate") {
-                return Failure::Tls(cause);
-            }
-            source = inner.source();
-        }
-        Failure::Connect(cause)
-    } else {
-        Failure::Broken(cause)
-    }
-}
-
-/// The last cause of an error: what the system said, without the URL around it.
-fn innermost(error: &dyn std::error::Error) -> String {
-    let mut last = error;
-    while let Some(inner) = last.source() {
-        last = inner;
-    }
-    shortened(&last.to_string())
 }
 
 #[cfg(test)]

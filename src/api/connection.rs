@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use hyper_util::client::proxy::matcher::Matcher;
 use reqwest::redirect::Policy;
 use url::{Host, Url};
 
@@ -61,10 +62,24 @@ impl Connection {
             .redirect(same_origin())
             .connect_timeout(Duration::from_secs(15))
             .tcp_nodelay(true);
-        if self.is_local() && !PROXIES.iter().all(|variable| is_unset_or_local(variable)) {
+        if !self.bears_proxies() {
             builder = builder.no_proxy();
         }
         builder.build()
+    }
+
+    fn bears_proxies(&self) -> bool {
+        !self.is_local() || PROXIES.iter().all(|variable| is_unset_or_local(variable))
+    }
+
+    /// The address of the proxy that stands on the way to the API, without its credentials.
+    pub(super) fn proxy(&self) -> Option<String> {
+        if !self.bears_proxies() {
+            return None;
+        }
+        let proxy = Matcher::from_system().intercept(&self.base_url.as_str().parse().ok()?)?;
+        let (host, port) = (proxy.uri().host()?, proxy.uri().port_u16());
+        Some(port.map_or_else(|| host.to_owned(), |port| format!("{host}:{port}")))
     }
 }
 

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
+use super::Unsafe;
+
 /// Why an attempt brought no page. Texts come from the server or the system and never contain the key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Failure {
@@ -15,10 +17,16 @@ pub enum Failure {
         /// The server's own message, shortened.
         excerpt: String,
     },
-    /// No connection: refused, unknown host, a proxy that does not answer.
+    /// No connection: refused, no way there.
     Connect(String),
+    /// The API's name leads nowhere.
+    Name(String),
+    /// A proxy does not answer, or leads nowhere.
+    ///
+    /// Its address, without credentials, and what happened.
+    Proxy(String),
     /// The connection could not be made safe.
-    Tls(String),
+    Tls(Unsafe),
     /// No answer, or no more of it, in time.
     Timeout,
     /// The connection or the body broke off.
@@ -52,9 +60,20 @@ impl Failure {
                 501 | 505 => false,
                 status => (500..600).contains(status),
             },
-            Self::Connect(_) | Self::Timeout | Self::Broken(_) | Self::BadPage(_) => true,
+            Self::Connect(_)
+            | Self::Name(_)
+            | Self::Proxy(_)
+            | Self::Timeout
+            | Self::Broken(_)
+            | Self::BadPage(_) => true,
             Self::Tls(_) | Self::TooLarge { .. } | Self::Redirect { .. } | Self::Circles { .. } => false,
         }
+    }
+
+    /// Whether nothing of the server's own was heard.
+    #[must_use]
+    pub fn is_unreachable(&self) -> bool {
+        matches!(self, Self::Connect(_) | Self::Name(_) | Self::Proxy(_))
     }
 
     /// Whether the server refused the request for coming too soon.
@@ -121,9 +140,15 @@ impl Failure {
                 "see what the server said, check --base-url against the API's documentation, and ask the vendor if it stays"
             }
             Self::Connect(_) => {
-                "check --base-url, the network and the proxy settings, then run the same command again"
+                "check --base-url and the network; where only a proxy leads out, name it in HTTPS_PROXY"
             }
-            Self::Tls(_) => "check --base-url, the system's clock and its certificates",
+            Self::Name(_) => {
+                "check the name in --base-url, and the network; where only a proxy leads out, name it in HTTPS_PROXY"
+            }
+            Self::Proxy(_) => {
+                "check the proxy settings (HTTPS_PROXY, HTTP_PROXY, ALL_PROXY), or name the API's host in NO_PROXY"
+            }
+            Self::Tls(why) => why.hint(),
             Self::Timeout | Self::Broken(_) => "run the same command again: what was fetched is kept",
             Self::BadPage(_) => {
                 "check --base-url: is this the Export API, and not a login page or a proxy? If so, ask the vendor about the server's words"
@@ -163,6 +188,8 @@ impl fmt::Display for Failure {
                 }
             }
             Self::Connect(why) => write!(f, "no connection to the API ({why})"),
+            Self::Name(why) => write!(f, "the API's name leads nowhere ({why})"),
+            Self::Proxy(why) => write!(f, "no way to the API through the proxy {why}"),
             Self::Tls(why) => write!(f, "no safe connection to the API ({why})"),
             Self::Timeout => f.write_str("the API did not answer in time"),
             Self::Broken(why) => write!(f, "the answer broke off ({why})"),

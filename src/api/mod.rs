@@ -11,14 +11,16 @@ mod retry;
 #[cfg(test)]
 mod simulation;
 mod told;
+mod transport;
 
 pub use budget::{Budget, Permit};
-pub use client::{Answer, Client, Tally};
+pub use client::{Answer, Client, Listener, Tally};
 pub use connection::{Connection, DEFAULT_PAGE_BYTES};
 pub use failure::Failure;
 pub use key::ApiKey;
 pub use pace::Sent;
 pub use retry::{Attempt, Decision, Patience, decide};
+pub use transport::Unsafe;
 
 use crate::window::Window;
 
@@ -47,9 +49,10 @@ pub enum AskError {
         failure: Failure,
     },
     /// It might have healed, but not within the patience given.
-    #[error("no answer after {attempts} attempts: {failure}")]
+    #[error("no answer after {attempts} {}", if *.attempts == 1 { "attempt" } else { "attempts" })]
     GaveUp {
         /// The last failure.
+        #[source]
         failure: Failure,
         /// Attempts made.
         attempts: u32,

@@ -62,7 +62,7 @@ pub fn decide(failure: &Failure, attempt: Attempt, patience: Patience, random: f
     if bad_page && !attempt.server_known && attempt.number >= STRANGER_BAD_PAGES {
         return Decision::Fail;
     }
-    let unreachable = bad_page || matches!(failure, Failure::Connect(_));
+    let unreachable = bad_page || failure.is_unreachable();
     let limit = if unreachable && !attempt.server_known {
         patience.limit.min(STRANGER_LIMIT)
     } else {
@@ -92,6 +92,7 @@ fn backoff(attempt: u32, longest: Duration, random: f64) -> Duration {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Unsafe;
     use super::*;
 
     const PATIENCE: Patience = Patience {
@@ -153,7 +154,7 @@ mod tests {
             Failure::Redirect {
                 to: "elsewhere".into(),
             },
-            Failure::Tls("bad certificate".into()),
+            Failure::Tls(Unsafe::Stranger),
         ];
         for failure in lasting {
             assert_eq!(

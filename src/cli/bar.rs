@@ -1,16 +1,17 @@
 //! Progress of a run in the terminal, or as log lines where there is none.
 
-use std::collections::HashMap;
-use std::io::{self, IsTerminal};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
-use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
 use super::args::{ProgressKind, Told};
-use super::told::line;
+use super::terminal::{Side, is_dumb};
+use super::told;
+use super::track::Track;
+use crate::api::Failure;
 use crate::dataset::Dataset;
-use crate::export::{Progress, Silent};
+use crate::export::{Progress, Silent, Standing};
 
 /// All bars of this process, so that log lines can be printed above them.
 static BARS: OnceLock<MultiProgress> = OnceLock::new();
@@ -24,9 +25,10 @@ pub(super) fn suspended<T>(what: impl FnOnce() -> T) -> T {
 }
 
 fn kind(told: &Told) -> ProgressKind {
+    let draws = Side::Told.is_terminal() && !is_dumb() && !super::log::is_json();
     match told.progress {
         ProgressKind::Auto if told.quiet => ProgressKind::None,
-        ProgressKind::Auto if io::stderr().is_terminal() => ProgressKind::Bar,
+        ProgressKind::Auto if draws => ProgressKind::Bar,
         ProgressKind::Auto => ProgressKind::Log,
         other => other,
     }
@@ -54,30 +56,73 @@ pub(super) fn counted(told: &Told, what: &'static str) -> Box<dyn Fn(usize, usiz
     })
 }
 
-/// The progress that was asked for.
-pub(super) fn progress(told: &Told) -> Arc<dyn Progress> {
+/// The progress of a run over so many bots, as it was asked for.
+pub(super) fn progress(told: &Told, bots: usize) -> Arc<dyn Progress> {
     match kind(told) {
-        ProgressKind::Bar => Arc::new(Bars::default()),
+        ProgressKind::Bar => Arc::new(Bars {
+            with_bot: bots > 1,
+            with_windows: told.verbose > 0,
+            all: Mutex::default(),
+        }),
         ProgressKind::Log => Arc::new(Lines::default()),
         _ => Arc::new(Silent),
     }
 }
 
-type Of = (Dataset, String);
+type Shared = Arc<Mutex<Track>>;
 
-#[derive(Default)]
-struct Bars {
-    bars: Mutex<HashMap<Of, (ProgressBar, u64)>>,
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-const TEMPLATE: &str = "{prefix:.bold} {bar:24.cyan/dim} {percent:>3}% of the range · {msg} · {elapsed}";
+/// A bar for each dataset of each bot.
+struct Bars {
+    with_bot: bool,
+    with_windows: bool,
+    all: Mutex<Vec<(Shared, ProgressBar)>>,
+}
+
+/// Columns of a name before its bar: the longest dataset's, and a bot's beside it.
+const NAME: (usize, usize) = (13, 30);
 
 impl Bars {
-    fn with(&self, dataset: Dataset, bot: &str, what: impl FnOnce(&mut (ProgressBar, u64))) {
-        let mut bars = self.bars.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(bar) = bars.get_mut(&(dataset, bot.to_owned())) {
-            what(bar);
+    fn with(&self, dataset: Dataset, bot: &str, what: impl FnOnce(&mut Track, &ProgressBar)) {
+        let all = locked(&self.all);
+        for (track, bar) in all.iter() {
+            let mut track = locked(track);
+            if track.dataset == dataset.name() && track.bot == bot {
+                what(&mut track, bar);
+                return;
+            }
         }
+    }
+
+    /// Draws a track anew whenever it is asked to, by the terminal's width of that moment.
+    fn style(&self, track: &Shared) -> ProgressStyle {
+        let template = if self.with_windows {
+            "{track}\n{windows}"
+        } else {
+            "{track}"
+        };
+        let style = ProgressStyle::with_template(template);
+        let (with_bot, drawn, awaited) = (self.with_bot, Arc::clone(track), Arc::clone(track));
+        // the last column stays free: some terminals go on to the next line behind it
+        let width = || Side::Told.width().unwrap_or(80) - 1;
+        let draw = move |_: &ProgressState, out: &mut dyn std::fmt::Write| {
+            let track = locked(&drawn);
+            let columns = if with_bot { NAME.1 } else { NAME.0 };
+            let name: String = track.name(with_bot).chars().take(columns).collect();
+            let line = track.line(&format!("{name:<columns$}"), width(), Instant::now());
+            // where nobody can be told there is nothing to do
+            let _ = out.write_str(&line.text(Side::Told.has_colours()));
+        };
+        let windows = move |_: &ProgressState, out: &mut dyn std::fmt::Write| {
+            let _ = out.write_str(&locked(&awaited).awaited(width()));
+        };
+        style
+            .unwrap_or_else(|_| ProgressStyle::default_bar())
+            .with_key("track", draw)
+            .with_key("windows", windows)
     }
 }
 
@@ -86,71 +131,132 @@ impl Progress for Bars {
         if seconds == 0 {
             return;
         }
-        let style = ProgressStyle::with_template(TEMPLATE).unwrap_or_else(|_| ProgressStyle::default_bar());
+        let track = Arc::new(Mutex::new(Track::new(
+            dataset.name(),
+            bot,
+            seconds,
+            Instant::now(),
+        )));
         // nothing is drawn before it has its place among the other bars
-        let bar = ProgressBar::with_draw_target(Some(seconds.unsigned_abs()), ProgressDrawTarget::hidden());
-        bar.set_style(style.progress_chars("━╸─"));
-        bar.set_prefix(format!("{:<13}", dataset.name()));
-        bar.set_message("asking");
+        let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden());
+        bar.set_style(self.style(&track));
         let bar = BARS.get_or_init(MultiProgress::new).add(bar);
         bar.enable_steady_tick(Duration::from_millis(200));
-        let mut bars = self.bars.lock().unwrap_or_else(PoisonError::into_inner);
-        bars.insert((dataset, bot.to_owned()), (bar, 0));
+        locked(&self.all).push((track, bar));
     }
 
-    fn page(&self, dataset: Dataset, bot: &str, records: u64, covered_seconds: i64) {
-        self.with(dataset, bot, |(bar, total)| {
-            *total += records;
-            bar.set_position(covered_seconds.unsigned_abs());
-            bar.set_message(format!("{total} records"));
+    fn reached(&self, dataset: Dataset, bot: &str, standing: &Standing) {
+        self.with(dataset, bot, |track, _| track.reached(standing, Instant::now()));
+    }
+
+    fn waits(&self, dataset: Dataset, bot: &str, failure: &Failure, wait: Duration) {
+        self.with(dataset, bot, |track, _| {
+            track.waits(failure, wait, Instant::now())
         });
     }
 
+    fn committed(&self, dataset: Dataset, bot: &str, partitions: u64) {
+        self.with(dataset, bot, |track, _| track.committed(partitions));
+    }
+
     fn ends(&self, dataset: Dataset, bot: &str) {
-        self.with(dataset, bot, |(bar, _)| bar.finish_and_clear());
+        let mut ended = None;
+        self.with(dataset, bot, |_, bar| ended = Some(bar.clone()));
+        // it draws itself once more, which looks at the track
+        if let Some(bar) = ended {
+            bar.finish_and_clear();
+        }
     }
 }
 
 /// Between two lines of progress where there is no terminal.
 const BETWEEN_LINES: Duration = Duration::from_secs(5);
 
+/// A line every few seconds for each dataset of each bot, also while nothing comes.
 #[derive(Default)]
-struct Lines {
-    state: Mutex<HashMap<Of, Running>>,
+struct Lines(Arc<AtWork>);
+
+#[derive(Default)]
+struct AtWork {
+    state: Mutex<State>,
+    ended: Condvar,
 }
 
-struct Running {
-    seconds: i64,
-    records: u64,
-    told: Instant,
+#[derive(Default)]
+struct State {
+    tracks: Vec<Track>,
+    /// A thread tells how far they are.
+    is_told: bool,
+}
+
+impl Lines {
+    fn with(&self, dataset: Dataset, bot: &str, what: impl FnOnce(&mut Track)) {
+        let mut state = locked(&self.0.state);
+        let mut tracks = state.tracks.iter_mut();
+        if let Some(track) = tracks.find(|track| track.dataset == dataset.name() && track.bot == bot) {
+            what(track);
+        }
+    }
+}
+
+impl AtWork {
+    /// Tells how far all are, until they have ended.
+    fn tell(&self) {
+        let mut state = locked(&self.state);
+        while !state.tracks.is_empty() {
+            let waited = self.ended.wait_timeout(state, BETWEEN_LINES);
+            let (guard, waited) = waited.unwrap_or_else(PoisonError::into_inner);
+            state = guard;
+            if waited.timed_out() {
+                let now = Instant::now();
+                let lines = state
+                    .tracks
+                    .iter()
+                    .map(|track| (track.sentence(now), track.fields(now)));
+                let lines: Vec<_> = lines.collect();
+                // who reads them may be slow, and the run shall not wait for that
+                drop(state);
+                for (sentence, fields) in lines {
+                    told::line_with(&sentence, fields);
+                }
+                state = locked(&self.state);
+            }
+        }
+        state.is_told = false;
+    }
 }
 
 impl Progress for Lines {
     fn begins(&self, dataset: Dataset, bot: &str, seconds: i64) {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        state.insert(
-            (dataset, bot.to_owned()),
-            Running {
-                seconds,
-                records: 0,
-                told: Instant::now(),
-            },
-        );
+        if seconds == 0 {
+            return;
+        }
+        let mut state = locked(&self.0.state);
+        let track = Track::new(dataset.name(), bot, seconds, Instant::now());
+        state.tracks.push(track);
+        if !state.is_told {
+            state.is_told = true;
+            let at_work = Arc::clone(&self.0);
+            std::thread::spawn(move || at_work.tell());
+        }
     }
 
-    fn page(&self, dataset: Dataset, bot: &str, records: u64, covered_seconds: i64) {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(running) = state.get_mut(&(dataset, bot.to_owned())) else {
-            return;
-        };
-        running.records += records;
-        if running.told.elapsed() >= BETWEEN_LINES {
-            running.told = Instant::now();
-            let share = covered_seconds * 100 / running.seconds.max(1);
-            line(&format!(
-                "{dataset} of {bot}: {} records, {share} % of the range",
-                running.records
-            ));
-        }
+    fn reached(&self, dataset: Dataset, bot: &str, standing: &Standing) {
+        self.with(dataset, bot, |track| track.reached(standing, Instant::now()));
+    }
+
+    fn waits(&self, dataset: Dataset, bot: &str, failure: &Failure, wait: Duration) {
+        self.with(dataset, bot, |track| track.waits(failure, wait, Instant::now()));
+    }
+
+    fn committed(&self, dataset: Dataset, bot: &str, partitions: u64) {
+        self.with(dataset, bot, |track| track.committed(partitions));
+    }
+
+    fn ends(&self, dataset: Dataset, bot: &str) {
+        let mut state = locked(&self.0.state);
+        let is_other = |track: &Track| track.dataset != dataset.name() || track.bot != bot;
+        state.tracks.retain(is_other);
+        self.0.ended.notify_all();
     }
 }

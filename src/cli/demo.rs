@@ -1,18 +1,13 @@
 //! `converse-export demo`: a week from the simulated API, and what to do with it.
 
-use std::path::Path;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
-use arrow::datatypes::TimestampMicrosecondType;
-use arrow::util::display::{ArrayFormatter, FormatOptions};
-use comfy_table::presets::UTF8_FULL_CONDENSED;
-use comfy_table::{ContentArrangement, Table as Grid};
+use clap::Args;
 use url::Url;
 
-use super::args::{DemoArgs, Told};
-use super::{bar, export, told};
+use super::args::Told;
+use super::{bar, export, grid, told};
 use crate::api::{ApiKey, Connection};
 use crate::dataset::Dataset;
 use crate::error::{Error, Result};
@@ -21,6 +16,25 @@ use crate::fetch::Stop;
 use crate::simulator::{self, Latency, Simulator};
 use crate::table::{OWN_FOLDER, Settings, read_file};
 use crate::window::Window;
+
+const EXAMPLES: &str = "\
+Examples:
+  # a week of 5000 conversations into ./demo-lake
+  converse-export demo
+
+  # a busier week, elsewhere
+  converse-export demo --conversations 50000 --out ./busy-lake";
+
+#[derive(Debug, Args)]
+#[command(after_long_help = EXAMPLES, next_help_heading = "Demo")]
+pub(super) struct DemoArgs {
+    /// The folder for its table
+    #[arg(long, value_name = "PATH", default_value = "demo-lake")]
+    pub(super) out: PathBuf,
+    /// Conversations in the simulated week
+    #[arg(long, value_name = "N", default_value_t = 5_000)]
+    pub(super) conversations: u64,
+}
 
 /// Monday 2023-10-02 to Sunday, midnights in UTC.
 const WEEK: Window = Window {
@@ -49,9 +63,9 @@ pub(super) async fn run(args: &DemoArgs, told: &Told, stop: Stop) -> Result<u8> 
     .map_err(Error::io("simulate the API for", &args.out))?;
     let options = options(args, &simulator)?;
     told::line(&format!("exporting a simulated week into {}", args.out.display()));
-    let outcome = crate::export::export(&options, bar::progress(told), stop).await?;
+    let outcome = crate::export::export(&options, bar::progress(told, options.bots.len()), stop).await?;
     simulator.stop().await;
-    let code = export::report(&outcome, told, 1)?;
+    let code = export::report(&outcome, told, &options)?;
     if outcome.failures.is_empty() && !told.json {
         show(&args.out)?;
     }
@@ -107,14 +121,13 @@ fn show(out: &Path) -> Result<()> {
                 .unwrap_or_default()
                 .display();
             told::data(&format!("\n{dataset}, the first rows of {day}"))?;
-            told::data(&preview(batch)?)?;
+            let rows = batch.slice(0, batch.num_rows().min(PREVIEW_ROWS));
+            told::data(&grid::rows(&rows, told::width())?)?;
         }
     }
     let out = out.display();
     told::data(&format!(
-        "\nDuckDB:  SELECT date, count(*) AS conversations, avg(list_contains(tags, 'resolved')::INT) AS resolved\n\
-         \x20        FROM read_parquet('{out}/conversations/**/*.parquet', hive_partitioning = true) GROUP BY date ORDER BY date;\n\
-         pandas:  import pandas as pd; df = pd.read_parquet('{out}/conversations')\n\
+        "\npandas:  import pandas as pd; df = pd.read_parquet('{out}/conversations')\n\
          \x20        # metadata is a map: df['metadata'].map(lambda pairs: dict(pairs).get('__sys_channel'))"
     ))
 }
@@ -137,45 +150,4 @@ fn first_file(folder: &Path) -> Result<Option<std::path::PathBuf>> {
         }
     }
     Ok(None)
-}
-
-/// The first rows as a grid that fits the terminal, without columns that hold nothing.
-fn preview(batch: &RecordBatch) -> Result<String> {
-    let batch = batch.slice(0, batch.num_rows().min(PREVIEW_ROWS));
-    let schema = batch.schema();
-    let filled: Vec<(&String, ArrayRef)> = schema
-        .fields()
-        .iter()
-        .zip(batch.columns())
-        .filter(|(_, column)| column.null_count() < column.len())
-        .map(|(field, column)| (field.name(), without_zone(column)))
-        .collect();
-    let format = FormatOptions::default().with_timestamp_format(Some("%Y-%m-%d %H:%M:%S"));
-    let cells = filled
-        .iter()
-        .map(|(_, column)| ArrayFormatter::try_new(column, &format))
-        .collect::<Result<Vec<_>, _>>()?;
-    let wide = (usize::from(told::width()) / filled.len().max(1))
-        .saturating_sub(3)
-        .max(8);
-    let mut grid = Grid::new();
-    grid.load_style(UTF8_FULL_CONDENSED)
-        .set_content_arrangement(ContentArrangement::Disabled)
-        .set_header(filled.iter().map(|(name, _)| told::shortened(name, wide)));
-    for row in 0..batch.num_rows() {
-        grid.add_row(
-            cells
-                .iter()
-                .map(|column| told::shortened(&column.value(row).to_string(), wide)),
-        );
-    }
-    Ok(grid.to_string())
-}
-
-/// Times print without their zone, which is UTC throughout.
-fn without_zone(column: &ArrayRef) -> ArrayRef {
-    match column.as_primitive_opt::<TimestampMicrosecondType>() {
-        Some(times) => Arc::new(times.clone().with_timezone_opt(None::<&str>)),
-        None => Arc::clone(column),
-    }
 }

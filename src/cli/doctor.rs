@@ -1,15 +1,51 @@
 //! `converse-export doctor`: what the live API is like, in plain words.
 
+use std::path::PathBuf;
+
+use clap::Args;
 use jiff::{SignedDuration, Timestamp};
 
-use super::args::{DoctorArgs, Moment, Told};
+use super::args::{ApiArgs, Moment, TABLE, Told, dataset};
 use super::{export, told};
+use crate::dataset::Dataset;
 use crate::doctor::{Bounds, Cursors, DeadCursor, Options, PageLimit, Refusal, Report, examine, remember};
 use crate::error::{Error, Result};
 use crate::export::check_asking;
 use crate::fetch::{Direction, Field, Order};
 use crate::table::Zone;
 use crate::window::Window;
+
+const EXAMPLES: &str = "\
+Examples:
+  # what is this API like?
+  converse-export doctor --bot r3-218210
+
+  # the same, and let exports into this table begin with it
+  converse-export doctor --bot r3-218210 --start 2023-10-01 --end 2023-10-06 --out ./lake";
+
+#[derive(Debug, Args)]
+#[command(after_long_help = EXAMPLES, next_help_heading = "What to ask about")]
+pub(super) struct DoctorArgs {
+    /// The bot's name or id
+    #[arg(long, value_name = "NAME")]
+    pub(super) bot: String,
+    /// Look for records from here [default: 30 days ago]
+    ///
+    /// Or 30 days before --end. YYYY-MM-DD (midnight in UTC), RFC 3339 or Unix seconds.
+    #[arg(long, value_name = "TIME")]
+    pub(super) start: Option<Moment>,
+    /// Look for records up to here [default: now]
+    #[arg(long, value_name = "TIME")]
+    pub(super) end: Option<Moment>,
+    /// conversations or messages [default: both]
+    #[arg(long, value_name = "NAME", value_parser = dataset(), hide_possible_values = true)]
+    pub(super) dataset: Vec<Dataset>,
+    /// Keep what was learnt in this table: exports begin with it
+    #[arg(long, value_name = "PATH", help_heading = TABLE)]
+    pub(super) out: Option<PathBuf>,
+    #[command(flatten, next_help_heading = "API")]
+    pub(super) api: ApiArgs,
+}
 
 /// Where nothing else is asked for, records of so many days are looked for.
 const DAYS: i64 = 30;
@@ -28,8 +64,7 @@ pub(super) async fn run(args: &DoctorArgs, told: &Told) -> Result<u8> {
         remember(out, &options, &reports)?;
     }
     if told.json {
-        let json = serde_json::to_string_pretty(&reports);
-        told::data(&json.map_err(|error| Error::Internal(error.to_string()))?)?;
+        told::json(&reports)?;
     } else if let Some(out) = &args.out {
         told::data(&format!("exports into {} begin with this", out.display()))?;
     }
@@ -40,10 +75,7 @@ fn options(args: &DoctorArgs) -> Result<Options> {
     let utc = Zone::named("UTC").map_err(|error| Error::Internal(error.to_string()))?;
     let second = |moment: Option<Moment>, otherwise: i64| match moment {
         None => Ok(otherwise),
-        Some(moment) => moment.seconds(&utc).map_err(|error| Error::Usage {
-            what: format!("a time cannot be told: {error}"),
-            hint: "give a date between the years 1 and 9998".into(),
-        }),
+        Some(moment) => export::seconds(moment, &utc),
     };
     let end = second(args.end, Timestamp::now().as_second())?;
     let range = Window::new(second(args.start, end - DAYS * 86_400)?, end);

@@ -1,12 +1,15 @@
 //! `converse-export export`.
 
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
+use clap::Args;
 use url::Url;
 
-use super::args::{ApiArgs, ExportArgs, Told};
-use super::{bar, exit_code, told};
+use super::args::{ApiArgs, Moment, TABLE, Told, dataset, duration};
+use super::meant::closest;
+use super::{bar, exit_code, summary, told};
 use crate::api::{ApiKey, Connection, Patience};
 use crate::dataset::Dataset;
 use crate::error::{Error, Result, Severity};
@@ -15,27 +18,94 @@ use crate::fetch::Stop;
 use crate::table::Zone;
 use crate::window::Window;
 
-const KEY_VARIABLE: &str = "CONVERSE_EXPORT_API_KEY";
+const EXAMPLES: &str = "\
+Examples:
+  # everything of five days; run it again and it makes no request
+  converse-export export --bot r3-218210 --start 2023-10-01 --end 2023-10-06 --out ./lake
+
+  # messages of two bots, days as they are in Berlin, the summary for a job
+  converse-export export --bot r3-218210 --bot r3-218211 --dataset messages \\
+      --start 2023-10-01 --end 2023-11-01 --timezone Europe/Berlin --out ./lake --json
+
+Every flag can be set as CONVERSE_EXPORT_ and its name, e.g. CONVERSE_EXPORT_OUT.
+Proxies come from HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY.
+Exit codes: 0 done; 1 failed, a person must act; 2 usage; 3 incomplete, run it again;
+4 done, but records were rejected; 130 and 143 interrupted, run it again.";
+
+#[derive(Debug, Args)]
+#[command(after_long_help = EXAMPLES, next_help_heading = "What to export")]
+pub(super) struct ExportArgs {
+    /// The bot's name or id; may be given several times
+    #[arg(long, value_name = "NAME", required = true)]
+    pub(super) bot: Vec<String>,
+    /// First moment: YYYY-MM-DD, RFC 3339 or Unix seconds
+    ///
+    /// A day begins at midnight in --timezone.
+    #[arg(long, value_name = "TIME")]
+    pub(super) start: Moment,
+    /// The moment after the last one, in the same forms
+    ///
+    /// It is not part of the range: --start 2023-10-01 --end 2023-10-06 is five days.
+    #[arg(long, value_name = "TIME")]
+    pub(super) end: Moment,
+    /// conversations or messages [default: both]
+    #[arg(long, value_name = "NAME", value_parser = dataset(), hide_possible_values = true)]
+    pub(super) dataset: Vec<Dataset>,
+    /// Ask again for what is complete already
+    ///
+    /// Rows that changed are replaced, none is removed. Interrupted, the same command goes on from there.
+    #[arg(long, hide_short_help = true)]
+    pub(super) refetch: bool,
+    /// What is younger than this is not called complete
+    ///
+    /// It is exported all the same, and asked for again by a later run. A number with its unit: 90s, 15m, 2h, 1d.
+    #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "15m", hide_short_help = true)]
+    pub(super) settle: Duration,
+    /// Only tell what would be done, as `plan` does
+    #[arg(long, hide_short_help = true)]
+    pub(super) dry_run: bool,
+    /// The table's folder, made where it is not there
+    #[arg(long, value_name = "PATH", help_heading = TABLE)]
+    pub(super) out: PathBuf,
+    /// Zone of the days, e.g. Europe/Berlin
+    ///
+    /// An IANA name; fixed by a table's first run.
+    #[arg(long, value_name = "ZONE", default_value = "UTC", help_heading = TABLE)]
+    pub(super) timezone: String,
+    /// Keep the API's answers in _export/kept/, compressed
+    ///
+    /// Damaged files are then mended without a request. They take about one and a half times the space of the table.
+    #[arg(long, hide_short_help = true, help_heading = TABLE)]
+    pub(super) keep_pages: bool,
+    #[command(flatten, next_help_heading = "API")]
+    pub(super) api: ApiArgs,
+}
+
+pub(super) const KEY_VARIABLE: &str = "CONVERSE_EXPORT_API_KEY";
 
 pub(super) async fn run(args: &ExportArgs, told: &Told, stop: Stop) -> Result<u8> {
     if args.dry_run {
         return super::plan::run(args, told).await;
     }
     let options = options(args)?;
-    let outcome = export(&options, bar::progress(told), stop).await?;
-    report(&outcome, told, options.bots.len())
+    let outcome = export(&options, bar::progress(told, options.bots.len()), stop).await?;
+    report(&outcome, told, &options)
 }
 
 /// Prints what became of a run; returns its exit code.
-pub(super) fn report(outcome: &Outcome, told: &Told, bots: usize) -> Result<u8> {
-    if told.json {
-        let json = serde_json::to_string_pretty(&outcome.summary);
-        told::data(&json.map_err(|error| Error::Internal(error.to_string()))?)?;
-    } else if outcome.failures.is_empty() && !told.quiet {
-        told::summary(&outcome.summary);
+pub(super) fn report(outcome: &Outcome, told: &Told, options: &Options) -> Result<u8> {
+    match &outcome.summary {
+        summary if told.json => told::json(summary)?,
+        _ if told.quiet => {}
+        summary if outcome.failures.is_empty() => summary::print(summary, &options.out),
+        summary => summary::print_unfinished(summary),
     }
     told::failures(&outcome.failures);
-    Ok(code(&outcome.failures, outcome.summary.rejected(), bots))
+    Ok(code(
+        &outcome.failures,
+        outcome.summary.rejected(),
+        options.bots.len(),
+    ))
 }
 
 /// The exit code of a run over so many bots.
@@ -63,20 +133,29 @@ pub(super) fn code(failures: &[Failure], rejected: u64, bots: usize) -> u8 {
 
 /// The zone that was asked for by name.
 pub(super) fn zone(name: &str) -> Result<Zone> {
-    Zone::named(name).map_err(|_| Error::Usage {
-        what: format!("--timezone {name} is not known"),
-        hint: "give an IANA name such as Europe/Berlin or UTC".into(),
+    Zone::named(name).map_err(|_| {
+        let known: Vec<String> = jiff::tz::db().available().map(|name| name.to_string()).collect();
+        let meant = closest(name, known.iter().map(String::as_str));
+        Error::Usage {
+            what: format!("--timezone {name} is not known"),
+            hint: match meant {
+                Some(meant) => format!("did you mean {meant}?"),
+                None => "give an IANA name such as Europe/Berlin or UTC".into(),
+            },
+        }
+    })
+}
+
+/// Unix seconds of a moment in a zone.
+pub(super) fn seconds(moment: Moment, zone: &Zone) -> Result<i64> {
+    moment.seconds(zone).map_err(|error| Error::Usage {
+        what: format!("a time cannot be told in {}: {error}", zone.name()),
+        hint: "give a date between the years 1 and 9998".into(),
     })
 }
 
 pub(super) fn options(args: &ExportArgs) -> Result<Options> {
     let zone = zone(&args.timezone)?;
-    let seconds = |moment: super::args::Moment| {
-        moment.seconds(&zone).map_err(|error| Error::Usage {
-            what: format!("a time cannot be told in {}: {error}", args.timezone),
-            hint: "give a date between the years 1 and 9998".into(),
-        })
-    };
     let mut bots = Vec::new();
     for bot in &args.bot {
         if !bots.contains(bot) {
@@ -86,7 +165,7 @@ pub(super) fn options(args: &ExportArgs) -> Result<Options> {
     let options = Options {
         bots,
         datasets: datasets(&args.dataset),
-        range: Window::new(seconds(args.start)?, seconds(args.end)?),
+        range: Window::new(seconds(args.start, &zone)?, seconds(args.end, &zone)?),
         out: args.out.clone(),
         connection: connection(&args.api)?,
         requests_per_second: args.api.requests_per_second,

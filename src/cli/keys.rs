@@ -4,7 +4,6 @@ use std::borrow::Cow;
 use std::path::PathBuf;
 
 use clap::Args;
-use clap::builder::BoolishValueParser;
 use comfy_table::presets::UTF8_FULL_CONDENSED;
 use comfy_table::{CellAlignment, ContentArrangement, Table as Grid};
 
@@ -26,38 +25,28 @@ Examples:
       --no-examples --json";
 
 #[derive(Debug, Args)]
-#[command(after_help = EXAMPLES)]
+#[command(after_long_help = EXAMPLES)]
 pub(super) struct KeysArgs {
     /// The folder that holds the table
-    #[arg(long, value_name = "PATH", env = "CONVERSE_EXPORT_OUT", hide_env = true)]
+    #[arg(long, value_name = "PATH")]
     pub(super) out: PathBuf,
     /// Only these maps, e.g. metadata or extra; may be given several times [default: all]
-    #[arg(long, value_name = "NAME", env = "CONVERSE_EXPORT_COLUMN", hide_env = true)]
+    #[arg(long, value_name = "NAME")]
     pub(super) column: Vec<String>,
     /// Conversations or messages; may be given twice [default: both]
-    #[arg(
-        long,
-        value_name = "DATASET",
-        env = "CONVERSE_EXPORT_DATASET",
-        hide_env = true
-    )]
+    #[arg(long, value_name = "DATASET")]
     pub(super) dataset: Vec<Dataset>,
     /// Only rows of this bot; may be given several times [default: all]
-    #[arg(long, value_name = "NAME", env = "CONVERSE_EXPORT_BOT", hide_env = true)]
+    #[arg(long, value_name = "NAME")]
     pub(super) bot: Vec<String>,
     /// Only rows from this moment on: YYYY-MM-DD (midnight in the table's zone), RFC 3339 or Unix seconds
-    #[arg(long, value_name = "TIME", env = "CONVERSE_EXPORT_START", hide_env = true)]
+    #[arg(long, value_name = "TIME")]
     pub(super) start: Option<Moment>,
     /// Only rows before this moment, in the same forms
-    #[arg(long, value_name = "TIME", env = "CONVERSE_EXPORT_END", hide_env = true)]
+    #[arg(long, value_name = "TIME")]
     pub(super) end: Option<Moment>,
     /// Show no values
-    #[arg(
-        long,
-        value_parser = BoolishValueParser::new(),
-        env = "CONVERSE_EXPORT_NO_EXAMPLES",
-        hide_env = true
-    )]
+    #[arg(long)]
     pub(super) no_examples: bool,
 }
 
@@ -142,7 +131,7 @@ const KEY: usize = 32;
 
 fn grid(column: &OfColumn, with_examples: bool) -> Grid {
     let mut grid = Grid::new();
-    let wide = usize::from(told::width()).saturating_sub(BESIDE).max(24);
+    let wide = told::width().saturating_sub(BESIDE).max(24);
     let examples = with_examples.then_some("examples");
     let heads = ["key", "rows", "share", "looks like", "first", "last"];
     grid.load_style(UTF8_FULL_CONDENSED)

@@ -2,27 +2,41 @@
 
 mod args;
 mod bar;
+mod completions;
+mod config;
 mod demo;
 mod doctor;
 mod export;
+mod grid;
 mod keys;
+mod log;
+mod man;
+mod meant;
 mod plan;
+mod preview;
 mod rebuild;
 mod report;
 mod schema;
+mod settings;
 mod simulate;
 mod status;
+mod summary;
+mod terminal;
 mod told;
+mod track;
+mod usage;
 mod verify;
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::Parser;
+use clap::FromArgMatches;
 
 use crate::error::{Error, Severity};
 use crate::fetch::{Stop, Stopper};
 use args::{Cli, Command};
+use config::Config;
 
 /// One that builds, and two that keep pages: each thread more holds on to memory of its own.
 const BLOCKING_THREADS: usize = 3;
@@ -30,8 +44,12 @@ const BLOCKING_THREADS: usize = 3;
 /// Runs the command line of this process.
 #[must_use]
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
-    told::log(&cli.told);
+    let words: Vec<OsString> = std::env::args_os().skip(1).collect();
+    let (cli, config) = match parse(&words) {
+        Ok(parsed) => parsed,
+        Err(code) => return code,
+    };
+    log::begin(&cli.told);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .max_blocking_threads(BLOCKING_THREADS)
         .enable_all()
@@ -48,6 +66,7 @@ pub fn main() -> ExitCode {
         match &cli.command {
             Command::Export(args) => export::run(args, &cli.told, stop.clone()).await,
             Command::Plan(args) => plan::run(args, &cli.told).await,
+            Command::Preview(args) => preview::run(args, &cli.told).await,
             Command::Doctor(args) => doctor::run(args, &cli.told).await,
             Command::Verify(args) => verify::run(args, &cli.told, stop.clone()).await,
             Command::Status(args) => status::run(args, &cli.told),
@@ -56,6 +75,9 @@ pub fn main() -> ExitCode {
             Command::Report(args) => report::run(args, &cli.told).await,
             Command::Rebuild(args) => rebuild::run(args, &cli.told, stop.clone()).await,
             Command::Demo(args) => demo::run(args, &cli.told, stop.clone()).await,
+            Command::Config(args) => settings::run(args, &cli.told, config.as_ref()),
+            Command::Completions(args) => completions::run(args),
+            Command::Man(args) => man::run(args),
             Command::Simulate(args) => simulate::run(args, stop.clone()).await,
         }
     });
@@ -65,6 +87,45 @@ pub fn main() -> ExitCode {
             told::error(&error);
             exit_code(&error).into()
         }
+    }
+}
+
+/// Reads the command line and the config file; what is wrong with them is told.
+fn parse(words: &[OsString]) -> Result<(Cli, Option<Config>), ExitCode> {
+    log::set_format(usage::log_format(words));
+    let told = |error: &Error| {
+        told::error(error);
+        exit_code(error).into()
+    };
+    let found = Config::find(words);
+    let config = found.as_ref().ok().and_then(Option::as_ref);
+    let is_brief = words.first().is_none_or(|word| word == "-h");
+    let mut command = if is_brief { args::brief() } else { args::command() };
+    if let Some(config) = config {
+        command = config.apply(command);
+    }
+    let line = std::iter::once(OsString::from("converse-export")).chain(words.iter().cloned());
+    let parsed = command
+        .try_get_matches_from(line)
+        .and_then(|matches| Cli::from_arg_matches(&matches));
+    match (parsed, found) {
+        // help is given whatever stands in the file
+        (Err(help), _) if !help.use_stderr() => {
+            // where nobody reads it, nothing is lost
+            let _ = help.print();
+            Err(ExitCode::SUCCESS)
+        }
+        (_, Err(error)) => Err(told(&error)),
+        // who types only the name wants to know what there is
+        (Err(help), _) if words.is_empty() && !log::is_json() => {
+            let _ = help.print();
+            Err(ExitCode::from(2))
+        }
+        (Err(error), Ok(config)) => {
+            let error = usage::error(&error, words, config.as_ref());
+            Err(error.as_ref().map_or(ExitCode::SUCCESS, told))
+        }
+        (Ok(cli), Ok(config)) => Ok((cli, config)),
     }
 }
 

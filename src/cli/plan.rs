@@ -4,18 +4,26 @@ use comfy_table::presets::NOTHING;
 use comfy_table::{CellAlignment, Table as Grid};
 use jiff::{SignedDuration, SpanRound, Unit};
 
-use super::args::{ExportArgs, Told};
-use super::{export, told};
-use crate::error::{Error, Result};
+use super::args::Told;
+use super::export::{self, ExportArgs};
+use super::told;
+use crate::error::Result;
 use crate::export::{Basis, Forecast, Options, forecast};
 use crate::window::Windows;
+
+pub(super) const EXAMPLES: &str = "\
+Examples:
+  # how long will a year take?
+  converse-export plan --bot r3-218210 --start 2023-01-01 --end 2024-01-01 --out ./lake
+
+  # the same by another flag of export
+  converse-export export --dry-run --bot r3-218210 --start 2023-01-01 --end 2024-01-01 --out ./lake";
 
 pub(super) async fn run(args: &ExportArgs, told: &Told) -> Result<u8> {
     let options = export::options(args)?;
     let (forecast, failures) = forecast(&options).await?;
     if told.json {
-        let json = serde_json::to_string_pretty(&forecast);
-        told::data(&json.map_err(|error| Error::Internal(error.to_string()))?)?;
+        told::json(&forecast)?;
     } else {
         told::data(&text(&forecast, &options))?;
     }

@@ -1,10 +1,39 @@
 //! `converse-export rebuild`.
 
-use super::args::{RebuildArgs, Told};
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::args::{TABLE, Told};
 use super::{export, told};
 use crate::error::{Error, Result};
 use crate::fetch::Stop;
 use crate::rebuild::{Rebuilt, rebuild};
+
+const NOTES: &str = "\
+Every file is written anew, beside the table and from its rows alone: no key, no request. The old table stays in
+place until the new one stands whole, then the two change places; interrupted at any moment, there is the one or
+the other. It takes as much space again as the table meanwhile.
+
+A table of an older schema version is brought to the present one by the same command; there is only one so far.
+
+Examples:
+  # days as they are in Berlin
+  converse-export rebuild --out ./lake --timezone Europe/Berlin
+
+  # as it is, with every file written anew
+  converse-export rebuild --out ./lake";
+
+#[derive(Debug, Args)]
+#[command(after_long_help = NOTES, next_help_heading = TABLE)]
+pub(super) struct RebuildArgs {
+    /// The folder that holds the table
+    #[arg(long, value_name = "PATH")]
+    pub(super) out: PathBuf,
+    /// IANA zone of the days from now on [default: as it is]
+    #[arg(long, value_name = "ZONE")]
+    pub(super) timezone: Option<String>,
+}
 
 pub(super) async fn run(args: &RebuildArgs, told: &Told, stop: Stop) -> Result<u8> {
     let zone = args.timezone.as_deref().map(export::zone).transpose()?;
@@ -19,8 +48,7 @@ pub(super) async fn run(args: &RebuildArgs, told: &Told, stop: Stop) -> Result<u
 
 fn report(rebuilt: &Rebuilt, told: &Told) -> Result<u8> {
     if told.json {
-        let json = serde_json::to_string_pretty(rebuilt);
-        told::data(&json.map_err(|error| Error::Internal(error.to_string()))?)?;
+        told::json(rebuilt)?;
     } else if !told.quiet {
         told::line(&format!(
             "the table was made again: {} partitions, {} rows, days in {}",

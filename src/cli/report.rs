@@ -23,52 +23,31 @@ The page is one file that loads nothing and runs no script; it holds no conversa
 names of metadata keys. It says how each number is computed.";
 
 #[derive(Debug, Args)]
-#[command(after_help = EXAMPLES)]
+#[command(after_long_help = EXAMPLES)]
 pub(super) struct ReportArgs {
     /// The folder that holds the table
-    #[arg(long, value_name = "PATH", env = "CONVERSE_EXPORT_OUT", hide_env = true)]
+    #[arg(long, value_name = "PATH")]
     pub(super) out: PathBuf,
     /// The file of the page, replaced as one; - writes it to standard output
-    #[arg(
-        long,
-        value_name = "FILE",
-        default_value = "report.html",
-        env = "CONVERSE_EXPORT_TO",
-        hide_env = true
-    )]
+    #[arg(long, value_name = "FILE", default_value = "report.html")]
     pub(super) to: PathBuf,
     /// Only this bot; may be given several times [default: all]
-    #[arg(long, value_name = "NAME", env = "CONVERSE_EXPORT_BOT", hide_env = true)]
+    #[arg(long, value_name = "NAME")]
     pub(super) bot: Vec<String>,
     /// Only from this moment on: YYYY-MM-DD (midnight in the table's zone), RFC 3339 or Unix seconds
-    #[arg(long, value_name = "TIME", env = "CONVERSE_EXPORT_START", hide_env = true)]
+    #[arg(long, value_name = "TIME")]
     pub(super) start: Option<Moment>,
     /// Only before this moment, in the same forms
-    #[arg(long, value_name = "TIME", env = "CONVERSE_EXPORT_END", hide_env = true)]
+    #[arg(long, value_name = "TIME")]
     pub(super) end: Option<Moment>,
     /// A tag of conversations that an agent took over; may be given several times [default: liveChat, agentHandover]
-    #[arg(
-        long,
-        value_name = "TAG",
-        env = "CONVERSE_EXPORT_HANDOVER_TAG",
-        hide_env = true
-    )]
+    #[arg(long, value_name = "TAG")]
     pub(super) handover_tag: Vec<String>,
     /// A tag of conversations with a confirmed resolution; may be given several times [default: resolved]
-    #[arg(
-        long,
-        value_name = "TAG",
-        env = "CONVERSE_EXPORT_RESOLVED_TAG",
-        hide_env = true
-    )]
+    #[arg(long, value_name = "TAG")]
     pub(super) resolved_tag: Vec<String>,
     /// A tag of conversations whose user was informed; may be given several times [default: informed]
-    #[arg(
-        long,
-        value_name = "TAG",
-        env = "CONVERSE_EXPORT_INFORMED_TAG",
-        hide_env = true
-    )]
+    #[arg(long, value_name = "TAG")]
     pub(super) informed_tag: Vec<String>,
 }
 

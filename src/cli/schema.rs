@@ -26,27 +26,16 @@ Examples:
   converse-export schema --out ./lake --json";
 
 #[derive(Debug, Args)]
-#[command(after_help = EXAMPLES)]
+#[command(after_long_help = EXAMPLES)]
 pub(super) struct SchemaArgs {
     /// The folder that holds a table, to be told what it is [default: what any table will be]
-    #[arg(long, value_name = "PATH", env = "CONVERSE_EXPORT_OUT", hide_env = true)]
+    #[arg(long, value_name = "PATH")]
     pub(super) out: Option<PathBuf>,
     /// Conversations or messages; may be given twice [default: both]
-    #[arg(
-        long,
-        value_name = "DATASET",
-        env = "CONVERSE_EXPORT_DATASET",
-        hide_env = true
-    )]
+    #[arg(long, value_name = "DATASET")]
     pub(super) dataset: Vec<Dataset>,
     /// Only print how it is read with this engine: duckdb, pandas, polars, spark, athena or trino
-    #[arg(
-        long = "for",
-        value_name = "ENGINE",
-        env = "CONVERSE_EXPORT_FOR",
-        hide_env = true,
-        conflicts_with = "json"
-    )]
+    #[arg(long = "for", value_name = "ENGINE", conflicts_with = "json")]
     pub(super) engine: Option<Engine>,
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::Args;
 use jiff::civil::Date;
 
-use super::args::duration;
+use super::args::{day, duration};
 use super::told;
 use crate::error::{Error, Result};
 use crate::export::DEFAULT_REQUESTS_PER_SECOND;
@@ -14,28 +14,41 @@ use crate::fetch::Stop;
 use crate::simulator::{Latency, Options, serve};
 use crate::table::Zone;
 
+const EXAMPLES: &str = "\
+Examples:
+  # an API to try exports on
+  converse-export simulate &
+  CONVERSE_EXPORT_API_KEY=demo-key converse-export export --base-url http://127.0.0.1:8080 \\
+      --bot r3-218210 --start 2023-10-01 --end 2023-10-06 --out ./lake
+
+  # one as slow as archives are
+  converse-export simulate --conversations 100000 --days 30 --latency 800ms";
+
 #[derive(Debug, Args)]
+#[command(after_long_help = EXAMPLES, next_help_heading = "Simulation")]
 pub(super) struct SimulateArgs {
     /// The port on 127.0.0.1; 0 takes a free one
     #[arg(long, value_name = "P", default_value_t = 8080)]
     pub(super) port: u16,
-    /// Conversations of each bot; about five times as many messages come with them
+    /// Conversations of each bot
+    ///
+    /// About five times as many messages come with them.
     #[arg(long, value_name = "N", default_value_t = 10_000)]
     pub(super) conversations: u32,
-    /// The first day of the archive, at midnight UTC
-    #[arg(long, value_name = "DATE", default_value = "2023-10-01")]
+    /// The archive's first day, from midnight in UTC
+    #[arg(long, value_name = "DATE", value_parser = day, default_value = "2023-10-01")]
     pub(super) start: Date,
     /// Days of the archive
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..))]
     pub(super) days: u16,
-    /// Requests a second allowed on each endpoint; 0 means no limit
+    /// Allowed on each endpoint; 0 means no limit
     #[arg(long, value_name = "R", default_value_t = DEFAULT_REQUESTS_PER_SECOND)]
     pub(super) requests_per_second: f64,
     /// How long each answer takes, e.g. 300ms
     #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "0s")]
     pub(super) latency: Duration,
-    /// Where all contents come from: the same seed gives the same archive
-    #[arg(long, value_name = "N", default_value_t = 1)]
+    /// The same seed gives the same archive
+    #[arg(long, value_name = "N", default_value_t = 1, hide_short_help = true)]
     pub(super) seed: u64,
 }
 

@@ -4,17 +4,26 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::args::Told;
+use super::args::{TABLE, Told};
 use super::told;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::fetch::{Field, scheduler::Direction};
 use crate::status::{Holding, Range, Status, status};
 use crate::table::{Table, Zone};
 
+const EXAMPLES: &str = "\
+Examples:
+  # complete ranges and holes, days, rows, rejected records, the last run
+  converse-export status --out ./lake
+
+  # how many rows there are, for a job
+  converse-export status --out ./lake --json | jq '.datasets.conversations[].rows'";
+
 #[derive(Debug, Args)]
+#[command(after_long_help = EXAMPLES, next_help_heading = TABLE)]
 pub(super) struct StatusArgs {
     /// The folder that holds the table
-    #[arg(long, value_name = "PATH", env = "CONVERSE_EXPORT_OUT", hide_env = true)]
+    #[arg(long, value_name = "PATH")]
     pub(super) out: PathBuf,
 }
 
@@ -25,8 +34,7 @@ pub(super) fn run(args: &StatusArgs, told: &Told) -> Result<u8> {
     let table = Table::standing(&args.out)?;
     let status = status(&table)?;
     if told.json {
-        let json = serde_json::to_string_pretty(&status);
-        told::data(&json.map_err(|error| Error::Internal(error.to_string()))?)?;
+        told::json(&status)?;
     } else {
         told::data(&text(&status, &table.zone()?))?;
     }

@@ -1,86 +1,86 @@
-//! All that is printed: errors, log, summaries. Data goes to standard output, everything else to standard error.
+//! All that is printed: errors, data, lines for people. Data goes to standard output, everything else to standard
+//! error.
 
-use std::error::Error as _;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 
-use tracing_subscriber::EnvFilter;
-use tracing_subscriber::fmt::MakeWriter;
+use serde::Serialize;
+use serde_json::{Map, Value};
 
-use super::args::Told;
-use super::bar;
+use super::terminal::{Colour, Side, bold, hanging, write_told};
+use super::{bar, log};
 use crate::dataset::Dataset;
-use crate::error::Error;
-use crate::export::{DatasetSummary, Failure, Summary};
+use crate::error::{Error, Result};
+use crate::export::Failure;
 
-/// Sets the log up: to standard error, above any bar.
-pub(super) fn log(told: &Told) {
-    let level = match (told.quiet, told.verbose) {
-        (true, _) => "error",
-        (false, 0) => "warn",
-        (false, 1) => "info",
-        (false, _) => "debug",
-    };
-    let filter =
-        EnvFilter::try_new(format!("{level},hyper=warn,reqwest=warn,rustls=warn")).unwrap_or_default();
-    let subscriber = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(AboveBars)
-        .with_ansi(io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none())
-        .with_target(false)
-        .without_time()
-        .finish();
-    // set once a process: a second call could only come from a test
-    let _ = tracing::subscriber::set_global_default(subscriber);
-}
-
-#[derive(Clone, Copy)]
-struct AboveBars;
-
-impl MakeWriter<'_> for AboveBars {
-    type Writer = Self;
-
-    fn make_writer(&self) -> Self {
-        Self
-    }
-}
-
-impl Write for AboveBars {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        bar::suspended(|| io::stderr().write(bytes))
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        io::stderr().flush()
-    }
-}
-
-/// Prints an error: what failed, why, and what to do.
+/// Prints an error: what failed, the causes, what to do.
 pub(super) fn error(error: &Error) {
-    line(&format!("error: {}", error.with_causes()));
-    line(&format!("hint: {}", error.hint()));
+    let causes = error.causes();
+    if log::is_json() {
+        let mut fields = Map::new();
+        if !causes.is_empty() {
+            fields.insert("causes".into(), causes.into());
+        }
+        fields.insert("hint".into(), error.hint().into());
+        return bar::suspended(|| write_told(&log::object("error", &error.to_string(), fields)));
+    }
+    told("error:", Colour::Red, &error.to_string());
+    for cause in causes {
+        told("cause:", Colour::Red, &cause);
+    }
+    hint(&error.hint());
+}
+
+/// Prints one thing to do.
+pub(super) fn hint(text: &str) {
+    if log::is_json() {
+        return line(text);
+    }
+    told("hint:", Colour::Cyan, text);
+}
+
+fn told(word: &str, colour: Colour, text: &str) {
+    let text = hanging(word, text, Side::Told.width());
+    let word = bold(word, colour, Side::Told);
+    bar::suspended(|| write_told(&format!("{word} {text}")));
 }
 
 /// Prints what could not be done of a run; the same cause is told once.
 pub(super) fn failures(failures: &[Failure]) {
-    let cause = |failure: &Failure| failure.error.source().unwrap_or(&failure.error).to_string();
-    for (number, failure) in failures.iter().enumerate() {
-        if !failures[..number]
-            .iter()
-            .any(|earlier| cause(earlier) == cause(failure))
-        {
+    let mut told = Vec::new();
+    for failure in failures {
+        let mut causes = failure.error.causes();
+        if causes.is_empty() {
+            causes.push(failure.error.to_string());
+        }
+        if !told.contains(&causes) {
             error(&failure.error);
+            told.push(causes);
         }
     }
 }
 
 /// Prints a line for people.
 pub(super) fn line(text: &str) {
-    // where standard error is closed nobody reads it
-    let _ = writeln!(io::stderr(), "{text}");
+    line_with(text, Map::new());
+}
+
+/// Prints a line for people; where they are machines, with the numbers in it.
+pub(super) fn line_with(text: &str, fields: Map<String, Value>) {
+    if log::is_json() {
+        bar::suspended(|| write_told(&log::object("info", text, fields)));
+    } else {
+        bar::suspended(|| write_told(text));
+    }
+}
+
+/// Prints data as JSON.
+pub(super) fn json(value: &impl Serialize) -> Result<()> {
+    let json = serde_json::to_string_pretty(value);
+    data(&json.map_err(|error| Error::Internal(error.to_string()))?)
 }
 
 /// Prints data.
-pub(super) fn data(text: &str) -> crate::error::Result<()> {
+pub(super) fn data(text: &str) -> Result<()> {
     let mut out = io::stdout().lock();
     match writeln!(out, "{text}").and_then(|()| out.flush()) {
         // a reader such as head has seen enough
@@ -121,8 +121,15 @@ pub(super) fn bytes(number: u64) -> String {
 }
 
 /// Columns of the terminal; enough for most where there is none.
-pub(super) fn width() -> u16 {
-    terminal_size::terminal_size().map_or(120, |(width, _)| width.0)
+pub(super) fn width() -> usize {
+    Side::Data.width().unwrap_or(120)
+}
+
+/// The datasets that were asked for, each once; all where none was.
+pub(super) fn datasets(asked: &[Dataset]) -> Vec<Dataset> {
+    let all = Dataset::ALL.into_iter();
+    all.filter(|dataset| asked.is_empty() || asked.contains(dataset))
+        .collect()
 }
 
 /// One line of at most `wide` characters.
@@ -134,48 +141,6 @@ pub(super) fn shortened(cell: &str, wide: usize) -> String {
         Some(_) => line.chars().take(wide - 1).chain(['…']).collect(),
         None => line,
     }
-}
-
-/// The datasets that were asked for, each once; all where none was.
-pub(super) fn datasets(asked: &[Dataset]) -> Vec<Dataset> {
-    let all = Dataset::ALL.into_iter();
-    all.filter(|dataset| asked.is_empty() || asked.contains(dataset))
-        .collect()
-}
-
-/// Prints a run's summary for people.
-pub(super) fn summary(summary: &Summary) {
-    for (name, dataset) in &summary.datasets {
-        line(&format!("{name}: {}", sentence(dataset)));
-    }
-    line(&format!("done in {:.1} s", summary.elapsed_seconds));
-}
-
-fn sentence(dataset: &DatasetSummary) -> String {
-    if dataset.was_complete {
-        return "complete already, nothing was asked for".into();
-    }
-    let mut parts = vec![
-        format!("{} new rows", dataset.rows),
-        format!("{} partitions changed", dataset.partitions.len()),
-        format!("{} requests", dataset.requests),
-    ];
-    let mut also = |count: u64, what: &str| {
-        if count > 0 {
-            parts.push(format!("{count} {what}"));
-        }
-    };
-    also(dataset.superseded, "superseded");
-    also(dataset.retries, "retries");
-    also(dataset.rate_limited, "refused for coming too soon");
-    also(dataset.rejected, "rejected (kept in _export/rejected/)");
-    if !dataset.unsettled.is_empty() {
-        parts.push("the newest part is too young to be complete: export it again later".into());
-    }
-    if let Some(field @ "last_action_at") = dataset.filtered_by {
-        parts.push(format!("the API filters by {field}"));
-    }
-    parts.join(", ")
 }
 
 #[cfg(test)]

@@ -26,22 +26,21 @@ Examples:
 Exit codes: 0 nothing is wrong · 1 something is wrong · 2 usage · 3 the API did not answer, run it again";
 
 #[derive(Debug, Args)]
-#[command(after_help = EXAMPLES)]
+#[command(after_long_help = EXAMPLES, next_help_heading = "What to prove")]
 pub(super) struct VerifyArgs {
     /// The folder that holds the table
-    #[arg(long, value_name = "PATH", env = "CONVERSE_EXPORT_OUT", hide_env = true)]
+    #[arg(long, value_name = "PATH")]
     pub(super) out: PathBuf,
-    /// Ask the API again for so many random complete windows, of about a page each, and compare ids
-    #[arg(
-        long,
-        value_name = "N",
-        default_value_t = 0,
-        env = "CONVERSE_EXPORT_LIVE",
-        hide_env = true
-    )]
+    /// Ask the API again for so many windows
+    ///
+    /// Ids are compared. The windows are chosen at random among what is called complete, each of about a page. The key goes to the address that the
+    /// table was made from, which is told before it is asked.
+    #[arg(long, value_name = "N", default_value_t = 0)]
     pub(super) live: u32,
-    /// What windows are chosen by: the same number chooses the same ones [default: random, and told]
-    #[arg(long, value_name = "N", env = "CONVERSE_EXPORT_SEED", hide_env = true)]
+    /// Choose them by this number [default: random, and told]
+    ///
+    /// The same number chooses the same windows.
+    #[arg(long, value_name = "N")]
     pub(super) seed: Option<u64>,
     #[command(flatten, next_help_heading = "API")]
     pub(super) api: ApiArgs,
@@ -132,13 +131,12 @@ fn ask_again(args: &VerifyArgs) -> Result<Option<AskAgain>> {
 
 fn report(report: &Report, told: &Told) -> Result<u8> {
     if told.json {
-        let json = serde_json::to_string_pretty(report);
-        told::data(&json.map_err(|error| Error::Internal(error.to_string()))?)?;
+        told::json(&report)?;
     } else {
         told::data(&text(report))?;
     }
     if let Some(hint) = report.hint() {
-        told::line(&format!("hint: {hint}"));
+        told::hint(hint);
     }
     Ok(u8::from(!report.ok))
 }

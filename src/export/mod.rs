@@ -6,6 +6,7 @@ mod forecast;
 mod left;
 mod mend;
 mod options;
+mod preview;
 mod probe;
 mod progress;
 mod summary;
@@ -24,7 +25,8 @@ pub use mend::Damage;
 pub use options::{
     DEFAULT_BASE_URL, DEFAULT_REQUESTS_PER_SECOND, DEFAULT_SETTLE, MAX_PER_PAGE, Options, check_asking,
 };
-pub use progress::{Progress, Silent};
+pub use preview::{Preview, preview};
+pub use progress::{Progress, Silent, Standing};
 pub use summary::{Changed, DatasetSummary, Summary};
 
 use crate::api::Client;
@@ -108,18 +110,31 @@ pub async fn export(options: &Options, progress: Arc<dyn Progress>, stop: Stop) 
         let jobs = jobs.clone();
         tokio::task::spawn_blocking(move || site.build(&jobs, kept, ledger, received))
     };
-    let fetched = fetch_all(jobs.clone(), &endpoints, &zone, &news, &*progress, &stop).await;
+    let fetched = fetch_all(jobs.clone(), &endpoints, &zone, &news, &progress, &stop).await;
     drop(news);
-    let built = building
-        .await
-        .map_err(|error| Error::Internal(format!("building ended: {error}")))?;
+    let built = building.await;
+    for job in &jobs {
+        progress.ends(job.dataset, &job.bot);
+    }
+    let built = built.map_err(|error| Error::Internal(format!("building ended: {error}")))?;
     drop(lock);
     let built = match built {
         Ok(built) => built,
         Err(error) => return Err(first_cause(fetched, error)),
     };
     let mut outcome = outcome(&jobs, fetched, built, begin);
-    outcome.summary.damaged = damaged;
+    let summary = &mut outcome.summary;
+    summary.damaged = damaged;
+    for dataset in summary.datasets.values_mut() {
+        dataset.close(options.per_page, options.requests_per_second);
+    }
+    let exported = options
+        .datasets
+        .iter()
+        .find(|dataset| options.out.join(dataset.name()).is_dir());
+    summary.duckdb = exported
+        .map(|dataset| summary::duckdb(&options.out, *dataset))
+        .unwrap_or_default();
     Ok(outcome)
 }
 
@@ -216,30 +231,34 @@ async fn fetch_all(
     endpoints: &BTreeMap<Dataset, Arc<Endpoint>>,
     zone: &Zone,
     news: &AllNews,
-    progress: &dyn Progress,
+    progress: &Arc<dyn Progress>,
     stop: &Stop,
 ) -> Vec<(Result<()>, Instant)> {
     let fetches = jobs.into_iter().enumerate().map(async |(number, job)| {
         let (dataset, bot, missing) = (job.dataset, job.bot.clone(), job.missing.clone());
         progress.begins(dataset, &bot, missing.seconds());
-        let mut covered_seconds = 0;
-        let fetched = fetch::fetch(job, &endpoints[&dataset], stop.clone(), async |event| {
+        let (endpoint, tally) = (&endpoints[&dataset], Arc::clone(&job.tally));
+        {
+            let (progress, bot) = (Arc::clone(progress), bot.clone());
+            let waits = move |failure: &_, wait| progress.waits(dataset, &bot, failure, wait);
+            tally.waits.set(waits);
+        }
+        let mut received = 0;
+        let fetched = fetch::fetch(job, endpoint, stop.clone(), async |event| {
             let told = match event {
                 Event::Reached(reach) => {
-                    let mut left = missing.clone();
-                    left.subtract_all(&reach.read);
-                    covered_seconds = missing.seconds() - left.seconds();
+                    let standing = Standing::of(&missing, &reach, received, &tally, endpoint);
+                    progress.reached(dataset, &bot, &standing);
                     News::Reached(reach)
                 }
                 Event::Kept(header, records) => {
-                    progress.page(dataset, &bot, records.len() as u64, covered_seconds);
+                    received += records.len() as u64;
                     News::Page(Arrived::new(header, &records, zone))
                 }
             };
             news.send((number, told)).await.is_ok()
         })
         .await;
-        progress.ends(dataset, &bot);
         (fetched, Instant::now())
     });
     join_all(fetches).await

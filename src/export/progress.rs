@@ -1,6 +1,56 @@
 //! What a run tells while it works.
 
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use crate::api::{Failure, Tally};
 use crate::dataset::Dataset;
+use crate::fetch::{Endpoint, Reach};
+use crate::window::{Window, Windows};
+
+/// How far a dataset of a bot is.
+#[derive(Clone, Debug, Default)]
+pub struct Standing {
+    /// Seconds of the range that are fetched completely, of those that have to be.
+    pub covered_seconds: i64,
+    /// Records received.
+    pub records: u64,
+    /// Pages answered, those of an interrupted run included.
+    pub pages: u64,
+    /// Pages thought to be left; `None` as long as there is nothing to go by.
+    pub pages_left: Option<f64>,
+    /// Requests sent, retries included.
+    pub requests: u64,
+    /// Requests that repeated a failed one.
+    pub retries: u64,
+    /// Requests a second that are allowed at the moment; infinite where there is no limit.
+    pub allowed_per_second: f64,
+    /// The windows whose next page is awaited.
+    pub awaited: Vec<Window>,
+}
+
+impl Standing {
+    pub(super) fn of(
+        missing: &Windows,
+        reach: &Reach,
+        records: u64,
+        tally: &Tally,
+        endpoint: &Endpoint,
+    ) -> Self {
+        let mut left = missing.clone();
+        left.subtract_all(&reach.read);
+        Self {
+            covered_seconds: missing.seconds() - left.seconds(),
+            records,
+            pages: reach.pages,
+            pages_left: reach.pages_left,
+            requests: tally.requests.load(Ordering::Relaxed),
+            retries: tally.retries.load(Ordering::Relaxed),
+            allowed_per_second: endpoint.allowed_per_second(),
+            awaited: reach.awaited.clone(),
+        }
+    }
+}
 
 /// Receives what happens during a run. Methods are called from several threads.
 pub trait Progress: Send + Sync {
@@ -8,9 +58,13 @@ pub trait Progress: Send + Sync {
     fn begins(&self, dataset: Dataset, bot: &str, seconds: i64) {
         let _ = (dataset, bot, seconds);
     }
-    /// A page came: records it held, and the seconds of the range fetched completely so far.
-    fn page(&self, dataset: Dataset, bot: &str, records: u64, covered_seconds: i64) {
-        let _ = (dataset, bot, records, covered_seconds);
+    /// A page came.
+    fn reached(&self, dataset: Dataset, bot: &str, standing: &Standing) {
+        let _ = (dataset, bot, standing);
+    }
+    /// A request failed and is made again after so long.
+    fn waits(&self, dataset: Dataset, bot: &str, failure: &Failure, wait: Duration) {
+        let _ = (dataset, bot, failure, wait);
     }
     /// Partitions were committed.
     fn committed(&self, dataset: Dataset, bot: &str, partitions: u64) {

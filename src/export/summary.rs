@@ -1,12 +1,13 @@
 //! What a run did, for people and for jobs.
 
-use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 use serde::Serialize;
 
 use super::mend::Damage;
+use crate::dataset::Dataset;
 use crate::table::Entry;
 
 /// What a run did.
@@ -18,6 +19,8 @@ pub struct Summary {
     pub damaged: Vec<Damage>,
     /// From the first step to the last.
     pub elapsed_seconds: f64,
+    /// A line for DuckDB that reads what was exported; empty where the table holds no file.
+    pub duckdb: String,
 }
 
 /// What a run did for one dataset. `received = rows + duplicates + superseded + rejected`.
@@ -37,6 +40,10 @@ pub struct DatasetSummary {
     pub outside: u64,
     /// Requests sent, retries included.
     pub requests: u64,
+    /// The fewest requests that this many records could have come in.
+    pub fewest_requests: u64,
+    /// Share of the requests that the budget allowed meanwhile, 0 to 1; nothing where there is no limit.
+    pub budget_used: Option<f64>,
     /// Requests that repeated a failed one.
     pub retries: u64,
     /// Requests refused for coming too soon.
@@ -51,6 +58,10 @@ pub struct DatasetSummary {
     pub filtered_by: Option<&'static str>,
     /// Ranges asked for that are not complete yet, since they were too young when they were asked for.
     pub unsettled: Vec<(Timestamp, Timestamp)>,
+    /// Days whose partitions this run changed.
+    pub days: u64,
+    /// Bytes of the partitions that this run changed.
+    pub bytes_written: u64,
     /// Partitions that this run changed, in order of their paths.
     pub partitions: Vec<Changed>,
 }
@@ -83,6 +94,33 @@ impl Changed {
             last: entry.last,
         }
     }
+}
+
+impl DatasetSummary {
+    /// Reckons what follows from the counts.
+    pub(super) fn close(&mut self, per_page: u32, requests_per_second: f64) {
+        let records = self.received + self.outside;
+        self.fewest_requests = records.div_ceil(per_page.max(1).into());
+        if !self.was_complete {
+            self.fewest_requests = self.fewest_requests.max(1);
+        }
+        let allowed = requests_per_second * self.elapsed_seconds;
+        self.budget_used = (allowed > 0.0).then(|| (self.requests as f64 / allowed).min(1.0));
+        let day = |changed: &Changed| changed.path.parent()?.file_name().map(ToOwned::to_owned);
+        let days: BTreeSet<_> = self.partitions.iter().filter_map(day).collect();
+        self.days = days.len() as u64;
+        self.bytes_written = self.partitions.iter().map(|changed| changed.bytes).sum();
+    }
+}
+
+/// A line for DuckDB that counts the rows of each day.
+pub(super) fn duckdb(out: &Path, dataset: Dataset) -> String {
+    // quotes are doubled in SQL; what else a path may hold is plain text there
+    let folder = out.join(dataset.name()).display().to_string().replace('\'', "''");
+    format!(
+        "SELECT date, count(*) AS {dataset} FROM read_parquet('{folder}/**/*.parquet', hive_partitioning = true) \
+         GROUP BY date ORDER BY date;"
+    )
 }
 
 impl Summary {

@@ -1,6 +1,7 @@
 //! Fetches what is missing of one dataset of one bot: asks for pages as the scheduler decides and the budget
 //! allows, and gives each to the spool before anything else happens with it.
 
+mod reach;
 mod resume;
 pub mod scheduler;
 mod stop;
@@ -13,6 +14,7 @@ use tokio::sync::{AcquireError, Semaphore};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
 
+pub use reach::Reach;
 pub use scheduler::{Direction, Field, Knowledge, Order};
 pub use stop::{Stop, Stopper};
 
@@ -113,17 +115,6 @@ pub enum Event {
     Reached(Reach),
 }
 
-/// How far a job has come.
-#[derive(Clone, Debug, Default)]
-pub struct Reach {
-    /// What is proven to be fetched completely.
-    pub covered: Windows,
-    /// What is thought to be: more than what is proven, and more of use for deciding what to build next.
-    pub read: Windows,
-    /// What was learnt of the API.
-    pub learnt: Knowledge,
-}
-
 /// Fetches what a job is missing; every page is in the spool before `told` hears of it. Where `told` answers
 /// false, nobody wants more.
 ///
@@ -159,6 +150,12 @@ pub async fn fetch(
 }
 
 impl Endpoint {
+    /// Requests a second that are allowed at the moment; infinite where there is no limit.
+    #[must_use]
+    pub fn allowed_per_second(&self) -> f64 {
+        self.budget.per_second()
+    }
+
     /// Asks for one page that is only looked at: nothing of it is kept.
     ///
     /// # Errors
@@ -252,11 +249,7 @@ impl Fetch {
     }
 
     fn reached(&self) -> Event {
-        Event::Reached(Reach {
-            covered: self.scheduler.covered(),
-            read: self.scheduler.read(),
-            learnt: self.scheduler.learnt(),
-        })
+        Event::Reached(Reach::of(&self.scheduler))
     }
 
     /// Sends a request on its way.

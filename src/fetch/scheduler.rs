@@ -373,6 +373,13 @@ impl Scheduler {
         }
     }
 
+    /// The windows whose next page is awaited, as they were asked.
+    #[must_use]
+    pub fn awaited(&self) -> Vec<Window> {
+        let flying = self.chains.iter().filter(|chain| chain.flight.is_some());
+        flying.map(|chain| chain.asked).collect()
+    }
+
     /// What this run has learnt, for a later one to begin with.
     #[must_use]
     pub fn learnt(&self) -> Knowledge {

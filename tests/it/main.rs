@@ -5,10 +5,14 @@
 
 mod attempts;
 mod chance;
+mod config;
 mod damage;
 mod disk;
 mod doctor;
 mod duck;
+mod errors;
+mod examples;
+mod help;
 mod keys;
 mod killed;
 mod lake;
@@ -28,10 +32,13 @@ mod refused;
 mod report;
 mod resumed;
 mod run;
+mod said;
 mod schema;
 mod scripted;
 mod soak;
 mod sockets;
 mod status;
+mod terminal;
+mod tls;
 mod whole;
 mod world;

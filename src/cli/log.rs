@@ -1,0 +1,157 @@
+//! The log, on standard error above any bar: lines for people, or a JSON object a line for machines.
+
+use std::fmt::{Debug, Write as _};
+use std::io::{self, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use jiff::Timestamp;
+use serde_json::{Map, Value};
+use tracing::field::{Field, Visit};
+use tracing::{Event, Level, Subscriber};
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, MakeWriter};
+use tracing_subscriber::registry::LookupSpan;
+
+use super::args::{LogFormat, Told};
+use super::bar;
+use super::terminal::{Colour, Side, bold};
+
+/// Whether every line on standard error is a JSON object. Known before anything is told.
+static JSON: AtomicBool = AtomicBool::new(false);
+
+pub(super) fn set_format(format: LogFormat) {
+    JSON.store(format == LogFormat::Json, Ordering::Relaxed);
+}
+
+pub(super) fn is_json() -> bool {
+    JSON.load(Ordering::Relaxed)
+}
+
+/// Sets the log up.
+pub(super) fn begin(told: &Told) {
+    set_format(told.log_format);
+    let level = match (told.quiet, told.verbose) {
+        (true, _) => "error",
+        (false, 0) => "warn",
+        (false, 1) => "info",
+        (false, _) => "debug",
+    };
+    let filter =
+        EnvFilter::try_new(format!("{level},hyper=warn,reqwest=warn,rustls=warn")).unwrap_or_default();
+    let subscriber = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(AboveBars)
+        .event_format(Lines)
+        .finish();
+    // set once a process: a second call could only come from a test
+    let _ = tracing::subscriber::set_global_default(subscriber);
+}
+
+/// A line of JSON.
+pub(super) fn object(level: &str, message: &str, fields: Map<String, Value>) -> String {
+    let mut line = Map::new();
+    let now = Timestamp::now();
+    let now = now.round(jiff::Unit::Millisecond).unwrap_or(now);
+    line.insert("time".into(), now.to_string().into());
+    line.insert("level".into(), level.into());
+    line.insert("message".into(), message.into());
+    line.extend(fields);
+    Value::Object(line).to_string()
+}
+
+struct Lines;
+
+impl<S, N> FormatEvent<S, N> for Lines
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+{
+    fn format_event(
+        &self,
+        _: &FmtContext<'_, S, N>,
+        mut writer: Writer<'_>,
+        event: &Event<'_>,
+    ) -> std::fmt::Result {
+        let mut parts = Parts::default();
+        event.record(&mut parts);
+        let (level, word, colour) = match *event.metadata().level() {
+            Level::ERROR => ("error", "error:", Colour::Red),
+            Level::WARN => ("warn", "warning:", Colour::Yellow),
+            Level::INFO => ("info", "info:", Colour::Green),
+            _ => ("debug", "debug:", Colour::Cyan),
+        };
+        if is_json() {
+            return writeln!(writer, "{}", object(level, &parts.message, parts.fields));
+        }
+        let mut line = format!("{} {}", bold(word, colour, Side::Told), parts.message);
+        for (name, value) in &parts.fields {
+            match value {
+                Value::String(text) => write!(line, " {name}={text}")?,
+                other => write!(line, " {name}={other}")?,
+            }
+        }
+        writeln!(writer, "{line}")
+    }
+}
+
+/// What an event says.
+#[derive(Default)]
+struct Parts {
+    message: String,
+    fields: Map<String, Value>,
+}
+
+impl Parts {
+    fn put(&mut self, field: &Field, value: Value) {
+        self.fields.insert(field.name().to_owned(), value);
+    }
+}
+
+impl Visit for Parts {
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        self.put(field, value.into());
+    }
+
+    fn record_i64(&mut self, field: &Field, value: i64) {
+        self.put(field, value.into());
+    }
+
+    fn record_bool(&mut self, field: &Field, value: bool) {
+        self.put(field, value.into());
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.put(field, value.into());
+    }
+
+    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
+        let text = format!("{value:?}");
+        if field.name() == "message" {
+            self.message = text;
+        } else {
+            self.put(field, text.into());
+        }
+    }
+}
+
+#[derive(Clone, Copy)]
+struct AboveBars;
+
+impl MakeWriter<'_> for AboveBars {
+    type Writer = Self;
+
+    fn make_writer(&self) -> Self {
+        Self
+    }
+}
+
+impl Write for AboveBars {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        bar::suspended(|| io::stderr().write(bytes))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        io::stderr().flush()
+    }
+}

@@ -1,0 +1,92 @@
+//! `converse-export preview`: the first records of a range, from one request.
+
+use clap::Args;
+use serde_json::value::RawValue;
+
+use super::args::{ApiArgs, Moment, Told, dataset};
+use super::{export, grid, told};
+use crate::dataset::Dataset;
+use crate::error::{Error, Result};
+use crate::export::{MAX_PER_PAGE, check_asking, preview};
+use crate::window::Window;
+
+const EXAMPLES: &str = "\
+Examples:
+  # the first ten conversations of a day
+  converse-export preview --bot r3-218210 --start 2023-10-01 --end 2023-10-02
+
+  # fifty messages, as the API sends them
+  converse-export preview --bot r3-218210 --dataset messages --start 2023-10-01 --end 2023-10-02 \\
+      --records 50 --json";
+
+#[derive(Debug, Args)]
+#[command(after_long_help = EXAMPLES, next_help_heading = "What to look at")]
+pub(super) struct PreviewArgs {
+    /// The bot's name or id
+    #[arg(long, value_name = "NAME")]
+    bot: String,
+    /// First moment: YYYY-MM-DD, RFC 3339 or Unix seconds
+    ///
+    /// A day begins at midnight in UTC.
+    #[arg(long, value_name = "TIME")]
+    start: Moment,
+    /// The moment after the last one, in the same forms
+    #[arg(long, value_name = "TIME")]
+    end: Moment,
+    /// conversations or messages
+    #[arg(long, value_name = "NAME", value_parser = dataset(), hide_possible_values = true, default_value = "conversations")]
+    dataset: Dataset,
+    /// So many records, 1 to 1000
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=i64::from(MAX_PER_PAGE)))]
+    records: u32,
+    #[command(flatten, next_help_heading = "API")]
+    api: ApiArgs,
+}
+
+pub(super) async fn run(args: &PreviewArgs, told: &Told) -> Result<u8> {
+    let zone = export::zone("UTC")?;
+    let range = Window::new(
+        export::seconds(args.start, &zone)?,
+        export::seconds(args.end, &zone)?,
+    );
+    if range.is_empty() || range.start < 0 {
+        return Err(Error::Usage {
+            what: "the range holds no time".into(),
+            hint: "give an --end after --start, both after 1970".into(),
+        });
+    }
+    let connection = export::connection(&args.api)?;
+    check_asking(
+        &connection,
+        args.api.requests_per_second,
+        args.api.concurrency,
+        args.api.per_page,
+    )?;
+    let seen = preview(&connection, args.dataset, &args.bot, range, args.records).await?;
+    if told.json {
+        told::data(data(&seen.page)?.get())?;
+        return Ok(0);
+    }
+    if seen.rows.num_rows() == 0 {
+        told::line(&format!("no {} of {} in {range}", args.dataset, args.bot));
+        told::hint("check --bot, --start and --end");
+        return Ok(0);
+    }
+    told::data(&grid::rows(&seen.rows, told::width())?)?;
+    if seen.rejected > 0 {
+        told::line(&format!("{} records could not become rows", seen.rejected));
+    }
+    Ok(0)
+}
+
+/// The records of a page, to the letter.
+fn data(page: &[u8]) -> Result<&RawValue> {
+    #[derive(serde::Deserialize)]
+    struct Page<'a> {
+        #[serde(borrow)]
+        data: &'a RawValue,
+    }
+    let page: Page<'_> = serde_json::from_slice(page)
+        .map_err(|error| Error::Internal(format!("a page was read before: {error}")))?;
+    Ok(page.data)
+}

@@ -1,0 +1,220 @@
+//! The end of a run: a short table, what is to be known of it, and the line to go on with.
+
+use std::path::Path;
+
+use comfy_table::presets::NOTHING;
+use comfy_table::{CellAlignment, Table as Grid};
+use serde_json::Map;
+
+use super::log;
+use super::told::{self, bytes, grouped};
+use crate::export::{DatasetSummary, Summary};
+
+/// Prints a run's summary for people.
+pub(super) fn print(summary: &Summary, out: &Path) {
+    let fields = || serde_json::to_value(summary).ok();
+    if log::is_json() {
+        let mut all = Map::new();
+        all.extend(fields().map(|summary| ("summary".to_owned(), summary)));
+        told::line_with("done", all);
+        return;
+    }
+    for line in lines(summary, out) {
+        told::line(&line);
+    }
+}
+
+/// Prints how far a run came that did not come to its end; nothing where it brought nothing.
+pub(super) fn print_unfinished(summary: &Summary) {
+    let brought = summary.datasets.values().any(|dataset| dataset.received > 0);
+    if brought && !log::is_json() {
+        grid(summary).trim_fmt().lines().for_each(told::line);
+    }
+}
+
+fn lines(summary: &Summary, out: &Path) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    if summary.datasets.values().any(|dataset| !dataset.was_complete) {
+        lines.extend(grid(summary).trim_fmt().lines().map(str::to_owned));
+    }
+    for (name, dataset) in &summary.datasets {
+        let remarks = remarks(dataset).into_iter();
+        lines.extend(remarks.map(|remark| format!("{name}: {remark}")));
+    }
+    lines.push(format!(
+        "done in {:.1} s, into {}",
+        summary.elapsed_seconds,
+        out.display()
+    ));
+    if !summary.duckdb.is_empty() {
+        lines.push(format!("\nin DuckDB:\n{}", summary.duckdb));
+    }
+    lines
+}
+
+/// A column: its name, what stands in it, and whether it is there where all is as it should be.
+type Column = (
+    &'static str,
+    fn(&DatasetSummary) -> String,
+    fn(&DatasetSummary) -> bool,
+);
+
+const COLUMNS: [Column; 11] = [
+    ("new rows", |dataset| grouped(dataset.rows), |_| true),
+    (
+        "superseded",
+        |dataset| grouped(dataset.superseded),
+        |dataset| dataset.superseded > 0,
+    ),
+    ("days", |dataset| grouped(dataset.days), |_| true),
+    (
+        "files",
+        |dataset| grouped(dataset.partitions.len() as u64),
+        |_| true,
+    ),
+    ("size", |dataset| bytes(dataset.bytes_written), |_| true),
+    ("requests", |dataset| grouped(dataset.requests), |_| true),
+    (
+        "fewest",
+        |dataset| grouped(dataset.fewest_requests),
+        |dataset| !dataset.was_complete,
+    ),
+    ("budget", budget, |dataset| dataset.budget_used.is_some()),
+    (
+        "retries",
+        |dataset| grouped(dataset.retries),
+        |dataset| dataset.retries > 0,
+    ),
+    (
+        "refused",
+        |dataset| grouped(dataset.rate_limited),
+        |dataset| dataset.rate_limited > 0,
+    ),
+    (
+        "rejected",
+        |dataset| grouped(dataset.rejected),
+        |dataset| dataset.rejected > 0,
+    ),
+];
+
+fn grid(summary: &Summary) -> Grid {
+    let columns: Vec<&Column> = COLUMNS
+        .iter()
+        .filter(|(_, _, is_shown)| summary.datasets.values().any(is_shown))
+        .collect();
+    let mut grid = Grid::new();
+    let header = columns.iter().map(|(name, ..)| *name);
+    grid.load_style(NOTHING)
+        .set_header([""].into_iter().chain(header));
+    for (name, dataset) in &summary.datasets {
+        let cells = columns.iter().map(|(_, cell, _)| cell(dataset));
+        grid.add_row([(*name).to_owned()].into_iter().chain(cells));
+    }
+    for column in grid.column_iter_mut().skip(1) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    if let Some(names) = grid.column_mut(0) {
+        names.set_padding((0, 1));
+    }
+    grid
+}
+
+fn budget(dataset: &DatasetSummary) -> String {
+    dataset
+        .budget_used
+        .map_or_else(|| "–".to_owned(), |share| format!("{:.0}%", share * 100.0))
+}
+
+/// What is to be known besides numbers.
+fn remarks(dataset: &DatasetSummary) -> Vec<String> {
+    let mut remarks = Vec::new();
+    if dataset.was_complete {
+        remarks.push("complete already, nothing was asked for".to_owned());
+    } else if dataset.received + dataset.outside == 0 && dataset.rejected == 0 {
+        remarks.push("no records: if there should be some, check --bot, --start and --end".to_owned());
+    }
+    if dataset.rejected > 0 {
+        remarks.push("rejected records are kept in _export/rejected/".to_owned());
+    }
+    if !dataset.unsettled.is_empty() {
+        remarks.push("the newest part is too young to be complete: export it again later".to_owned());
+    }
+    if let Some(field @ "last_action_at") = dataset.filtered_by {
+        remarks.push(format!("the API filters by {field}"));
+    }
+    remarks
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn dataset() -> DatasetSummary {
+        DatasetSummary {
+            rows: 1_234_567,
+            received: 1_234_567,
+            days: 365,
+            bytes_written: 123_456_789,
+            requests: 1_240,
+            fewest_requests: 1_235,
+            budget_used: Some(0.987),
+            ..DatasetSummary::default()
+        }
+    }
+
+    fn summary(datasets: impl IntoIterator<Item = (&'static str, DatasetSummary)>) -> Summary {
+        Summary {
+            datasets: datasets.into_iter().collect(),
+            elapsed_seconds: 417.0,
+            duckdb: "SELECT 1;".into(),
+            ..Summary::default()
+        }
+    }
+
+    #[test]
+    fn the_table_fits_eighty_columns_and_shows_what_went_wrong() {
+        let well = summary([("conversations", dataset()), ("messages", dataset())]);
+        let lines = lines(&well, Path::new("lake"));
+        assert!(
+            !lines[0].contains("retries") && !lines[0].contains("rejected"),
+            "{}",
+            lines[0]
+        );
+        for line in &lines {
+            assert!(line.chars().count() <= 80, "{line}");
+        }
+        let ill = DatasetSummary {
+            retries: 3,
+            rejected: 1,
+            ..dataset()
+        };
+        let lines = super::lines(&summary([("conversations", ill)]), Path::new("lake"));
+        assert!(
+            lines[0].contains("retries") && lines[0].contains("rejected"),
+            "{}",
+            lines[0]
+        );
+    }
+
+    #[test]
+    fn where_nothing_was_done_there_is_no_table() {
+        let complete = DatasetSummary {
+            was_complete: true,
+            ..DatasetSummary::default()
+        };
+        let lines = lines(&summary([("messages", complete)]), Path::new("lake"));
+        assert_eq!(lines[0], "messages: complete already, nothing was asked for");
+        let nothing = lines_of_nothing();
+        assert!(
+            nothing.iter().any(|line| line.contains("check --bot")),
+            "{nothing:?}"
+        );
+    }
+
+    fn lines_of_nothing() -> Vec<String> {
+        lines(
+            &summary([("messages", DatasetSummary::default())]),
+            Path::new("lake"),
+        )
+    }
+}

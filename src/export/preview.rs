@@ -1,0 +1,57 @@
+//! A look at the first records of a range, which leaves nothing behind.
+
+use arrow::array::RecordBatch;
+
+use crate::api::{Ask, Budget, Client, Connection, Tally};
+use crate::dataset::{Dataset, decode};
+use crate::error::{Error, Result};
+use crate::window::Window;
+
+/// The first records of a range, in the API's own order.
+#[derive(Debug)]
+pub struct Preview {
+    /// The page as it came.
+    pub page: Vec<u8>,
+    /// Its records as rows.
+    pub rows: RecordBatch,
+    /// Records that cannot become rows.
+    pub rejected: usize,
+}
+
+/// Asks for one page of so many records and writes nothing.
+///
+/// # Errors
+/// Where the API does not give it.
+pub async fn preview(
+    connection: &Connection,
+    dataset: Dataset,
+    bot: &str,
+    range: Window,
+    records: u32,
+) -> Result<Preview> {
+    let client = Client::new(connection.clone()).map_err(Error::Connection)?;
+    let ask = Ask {
+        endpoint: dataset.endpoint(),
+        bot: bot.to_owned(),
+        window: range,
+        per_page: records,
+        cursor: None,
+    };
+    let budget = Budget::new(0.0);
+    let sent = budget.permit().await.spend();
+    let read = |body: &[u8]| decode(dataset, body).map_err(|error| error.to_string());
+    let page = client
+        .page(&ask, true, &budget, sent, &Tally::default(), read)
+        .await;
+    let (answer, decoded) = page.map_err(|source| Error::Fetch {
+        dataset: dataset.name(),
+        bot: bot.to_owned(),
+        window: range.to_string(),
+        source,
+    })?;
+    Ok(Preview {
+        rows: decoded.batch,
+        rejected: decoded.rejected.len(),
+        page: answer.body,
+    })
+}
