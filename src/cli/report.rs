@@ -41,13 +41,13 @@ pub(super) struct ReportArgs {
     #[arg(long, value_name = "TIME")]
     pub(super) end: Option<Moment>,
     /// A tag of conversations that an agent took over; may be given several times [default: liveChat, agentHandover]
-    #[arg(long, value_name = "TAG")]
+    #[arg(long, value_name = "TAG", hide_short_help = true)]
     pub(super) handover_tag: Vec<String>,
     /// A tag of conversations with a confirmed resolution; may be given several times [default: resolved]
-    #[arg(long, value_name = "TAG")]
+    #[arg(long, value_name = "TAG", hide_short_help = true)]
     pub(super) resolved_tag: Vec<String>,
     /// A tag of conversations whose user was informed; may be given several times [default: informed]
-    #[arg(long, value_name = "TAG")]
+    #[arg(long, value_name = "TAG", hide_short_help = true)]
     pub(super) informed_tag: Vec<String>,
 }
 
