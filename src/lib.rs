@@ -11,11 +11,14 @@ pub mod doctor;
 pub mod error;
 pub mod export;
 pub mod fetch;
+pub mod keys;
 pub mod ledger;
 pub mod rebuild;
 pub mod rejected;
+pub mod report;
 #[cfg(test)]
 mod rooms;
+pub mod schema;
 pub mod simulator;
 pub mod spool;
 pub mod status;

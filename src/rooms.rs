@@ -34,11 +34,17 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
             "window",
         ],
     ),
+    ("schema", &["dataset", "error", "table"]),
+    ("keys", &["dataset", "error", "table", "window"]),
     (
         "status",
         &[
             "commit", "error", "fetch", "ledger", "rejected", "spool", "table", "window",
         ],
+    ),
+    (
+        "report",
+        &["dataset", "error", "keys", "status", "store", "table", "window"],
     ),
     (
         "verify",
@@ -56,8 +62,11 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
             "error",
             "export",
             "fetch",
+            "keys",
             "ledger",
             "rebuild",
+            "report",
+            "schema",
             "simulator",
             "spool",
             "status",
@@ -76,6 +85,7 @@ const ONLY_IN: &[(&str, &[&str])] = &[
     ("clap", &["cli"]),
     ("indicatif", &["cli"]),
     ("axum", &["simulator"]),
+    ("maud", &["report"]),
     ("parquet", &["error", "table"]),
 ];
 

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::commit::Commit;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::fetch::Knowledge;
 use crate::ledger::{Account, LastRun, Ledger};
 use crate::rejected::Kept;
@@ -81,13 +81,7 @@ pub struct Range {
 /// Where the folder, its ledger or an entry of its manifest cannot be read.
 pub fn status(table: &Table) -> Result<Status> {
     let own = table.own_folder();
-    let manifest = table.manifest()?;
-    if let Some((path, what)) = manifest.unreadable.into_iter().next() {
-        return Err(Error::Damaged {
-            path: table.out().join(path),
-            what,
-        });
-    }
+    let entries = table.manifest()?.whole(table.out())?;
     let ledger = Ledger::load(&Ledger::path(&own))?;
     let mut datasets: BTreeMap<String, BTreeMap<String, Holding>> = BTreeMap::new();
     for (dataset, bots) in &ledger.datasets {
@@ -106,7 +100,7 @@ pub fn status(table: &Table) -> Result<Status> {
         let bots = datasets.entry(dataset.to_owned()).or_default();
         add(bots.entry(bot.to_owned()).or_default());
     };
-    for (key, entry) in &manifest.entries {
+    for (key, entry) in &entries {
         of(key.dataset.name(), &key.bot, &|holding| holding.add(key, entry));
     }
     for header in Spool::open(&own.join("pages"))?.list()?.0 {

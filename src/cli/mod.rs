@@ -8,12 +8,15 @@ mod demo;
 mod doctor;
 mod export;
 mod grid;
+mod keys;
 mod log;
 mod man;
 mod meant;
 mod plan;
 mod preview;
 mod rebuild;
+mod report;
+mod schema;
 mod settings;
 mod simulate;
 mod status;
@@ -67,6 +70,9 @@ pub fn main() -> ExitCode {
             Command::Doctor(args) => doctor::run(args, &cli.told).await,
             Command::Verify(args) => verify::run(args, &cli.told, stop.clone()).await,
             Command::Status(args) => status::run(args, &cli.told),
+            Command::Schema(args) => schema::run(args, &cli.told),
+            Command::Keys(args) => keys::run(args, &cli.told).await,
+            Command::Report(args) => report::run(args, &cli.told).await,
             Command::Rebuild(args) => rebuild::run(args, &cli.told, stop.clone()).await,
             Command::Demo(args) => demo::run(args, &cli.told, stop.clone()).await,
             Command::Config(args) => settings::run(args, &cli.told, config.as_ref()),

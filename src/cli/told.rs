@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 
 use super::terminal::{Colour, Side, bold, hanging, write_told};
 use super::{bar, log};
+use crate::dataset::Dataset;
 use crate::error::{Error, Result};
 use crate::export::Failure;
 
@@ -122,6 +123,13 @@ pub(super) fn bytes(number: u64) -> String {
 /// Columns of the terminal; enough for most where there is none.
 pub(super) fn width() -> usize {
     Side::Data.width().unwrap_or(120)
+}
+
+/// The datasets that were asked for, each once; all where none was.
+pub(super) fn datasets(asked: &[Dataset]) -> Vec<Dataset> {
+    let all = Dataset::ALL.into_iter();
+    all.filter(|dataset| asked.is_empty() || asked.contains(dataset))
+        .collect()
 }
 
 /// One line of at most `wide` characters.

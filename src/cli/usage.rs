@@ -162,7 +162,8 @@ fn missing(error: &clap::Error) -> (String, Option<String>) {
 fn meant(error: &clap::Error, kind: ContextKind, before: &str) -> Option<String> {
     let names = match error.get(kind)? {
         ContextValue::String(name) => name.clone(),
-        ContextValue::Strings(names) => names.first()?.clone(),
+        // the most alike comes last
+        ContextValue::Strings(names) => names.last()?.clone(),
         _ => return None,
     };
     Some(format!("did you mean {before}{names}?"))

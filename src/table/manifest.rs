@@ -19,6 +19,22 @@ pub struct Manifest {
     pub unreadable: Vec<(PathBuf, String)>,
 }
 
+impl Manifest {
+    /// The entries, where all of them can be read; `out` is the table's folder.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] for the first that cannot.
+    pub fn whole(self, out: &Path) -> Result<BTreeMap<PartitionKey, Entry>> {
+        match self.unreadable.into_iter().next() {
+            Some((path, what)) => Err(Error::Damaged {
+                path: out.join(path),
+                what,
+            }),
+            None => Ok(self.entries),
+        }
+    }
+}
+
 impl Table {
     /// The table that stands in `out`, with the settings that it was made with. It need not be writable.
     ///

@@ -7,6 +7,7 @@ mod lock;
 mod manifest;
 mod merge;
 mod partition;
+mod parts;
 mod scan;
 mod settings;
 mod slices;
@@ -24,6 +25,7 @@ pub use manifest::Manifest;
 pub(crate) use merge::RowRef;
 pub use partition::{Day, Days, PartitionKey, Zone, bot_folder};
 pub(crate) use partition::{bot_of, day_of};
+pub(crate) use parts::Part;
 pub(crate) use scan::{Footer, Scan};
 pub use settings::{SCHEMA_VERSION, Settings};
 

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use arrow::array::{Array, TimestampMicrosecondArray};
-use jiff::civil::Date;
+use jiff::civil::{Date, DateTime};
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
@@ -138,6 +138,13 @@ impl Zone {
     pub fn date_at_midnight(&self, at: Timestamp) -> Option<Date> {
         let date = at.to_zoned(self.0.clone()).date();
         (self.begin(date).ok()? == at).then_some(date)
+    }
+
+    /// What clocks of the zone show at a time in microseconds; none where no clock could.
+    #[must_use]
+    pub fn local(&self, micros: i64) -> Option<DateTime> {
+        let at = Timestamp::from_microsecond(micros).ok()?;
+        Some(self.0.to_datetime(at))
     }
 
     /// The seconds of a day; none of the day that stands for no time.

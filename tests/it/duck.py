@@ -1,8 +1,10 @@
-"""Reads a table with DuckDB and pyarrow, the way its users would; tasks come as JSON, answers go as JSON."""
+"""Reads a table with DuckDB and pyarrow, and words for other engines, the way its users would; tasks come as JSON, answers go as JSON."""
 
+import contextlib
 import datetime
 import glob
 import hashlib
+import io
 import json
 import os
 import sys
@@ -183,7 +185,47 @@ def versions(task):
     return sorted(set().union(*(facts_by_duckdb(task["lake"], dataset, ", file") for dataset in DATASETS)))
 
 
+def snippet(task):
+    """Carries out the words that `schema` gives for an engine, and tells what there is then."""
+    if task["engine"] == "duckdb":
+        connection = duckdb.connect()
+        connection.execute(task["words"])
+        one = lambda sql: connection.execute(f"select {sql}").fetchone()[0]
+        return {
+            "conversations": one("count(*) from conversations"),
+            "messages": one("count(*) from messages"),
+            "web": one("count(*) from conversations where metadata['__sys_channel'] = 'web'"),
+            "timeless": one("count(*) from conversations where date is null"),
+            "bots": one("list(distinct bot order by bot) from messages"),
+            "columns": connection.sql("from conversations").columns,
+        }
+    names = {}
+    with contextlib.redirect_stdout(io.StringIO()) as printed:
+        exec(task["words"], names)
+    assert "web" in printed.getvalue(), printed.getvalue()
+    if task["engine"] == "pandas":
+        conversations, messages = names["conversations"], names["messages"]
+        return {
+            "conversations": len(conversations),
+            "messages": len(messages),
+            "web": int((conversations["metadata"].str.get("__sys_channel") == "web").sum()),
+            "timeless": int(conversations["date"].isna().sum()),
+            "bots": sorted(messages["bot"].unique()),
+            "columns": list(conversations.columns),
+        }
+    conversations, messages = names["conversations"].collect(), names["messages"].collect()
+    return {
+        "conversations": conversations.height,
+        "messages": messages.height,
+        "web": conversations.select(names["channel"] == "web").sum().item(),
+        "timeless": conversations["date"].null_count(),
+        "bots": sorted(messages["bot"].unique()),
+        "columns": conversations.columns,
+    }
+
+
 TASKS = {
+    "snippet": snippet,
     "sql": sql,
     "arrow": arrow,
     "watch": watch,

@@ -22,10 +22,13 @@ use super::completions::CompletionsArgs;
 use super::demo::DemoArgs;
 use super::doctor::DoctorArgs;
 use super::export::ExportArgs;
+use super::keys::KeysArgs;
 use super::man::ManArgs;
 use super::plan;
 use super::preview::PreviewArgs;
 use super::rebuild::RebuildArgs;
+use super::report::ReportArgs;
+use super::schema::SchemaArgs;
 use super::settings::ConfigArgs;
 use super::simulate::SimulateArgs;
 use super::status::StatusArgs;
@@ -159,6 +162,12 @@ pub(super) enum Command {
     ///
     /// Complete ranges, holes, days, rows, rejected records, the last run.
     Status(StatusArgs),
+    /// Tell the columns and types of a table, and how each engine reads them
+    Schema(SchemaArgs),
+    /// Catalogue the metadata keys of a table: how often, what they look like, since when
+    Keys(KeysArgs),
+    /// Tell a table's conversations on one page of HTML: metrics by day, breakdowns, busy hours, completeness
+    Report(ReportArgs),
     /// Make a table again from its own rows
     ///
     /// With its days in another time zone, say, without a request.

@@ -1,0 +1,106 @@
+//! `converse-export report`: a page about a table, and its numbers as JSON.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use jiff::Timestamp;
+
+use super::args::{Moment, Told};
+use super::{keys, told};
+use crate::error::{Error, Result};
+use crate::report::{Question, Report, Tags, html, report, write};
+use crate::table::Table;
+
+const EXAMPLES: &str = "\
+Examples:
+  # all of the table, on a page to open, print or send
+  converse-export report --out ./lake --to report.html
+
+  # October of one bot, and the numbers of the page for a program
+  converse-export report --out ./lake --bot r3-218210 --start 2023-10-01 --end 2023-11-01 --json
+
+The page is one file that loads nothing and runs no script; it holds no conversation's text, but tags, locales and the
+names of metadata keys. It says how each number is computed.";
+
+#[derive(Debug, Args)]
+#[command(after_long_help = EXAMPLES)]
+pub(super) struct ReportArgs {
+    /// The folder that holds the table
+    #[arg(long, value_name = "PATH")]
+    pub(super) out: PathBuf,
+    /// The file of the page, replaced as one; - writes it to standard output
+    #[arg(long, value_name = "FILE", default_value = "report.html")]
+    pub(super) to: PathBuf,
+    /// Only this bot; may be given several times [default: all]
+    #[arg(long, value_name = "NAME")]
+    pub(super) bot: Vec<String>,
+    /// Only from this moment on: YYYY-MM-DD (midnight in the table's zone), RFC 3339 or Unix seconds
+    #[arg(long, value_name = "TIME")]
+    pub(super) start: Option<Moment>,
+    /// Only before this moment, in the same forms
+    #[arg(long, value_name = "TIME")]
+    pub(super) end: Option<Moment>,
+    /// A tag of conversations that an agent took over; may be given several times [default: liveChat, agentHandover]
+    #[arg(long, value_name = "TAG", hide_short_help = true)]
+    pub(super) handover_tag: Vec<String>,
+    /// A tag of conversations with a confirmed resolution; may be given several times [default: resolved]
+    #[arg(long, value_name = "TAG", hide_short_help = true)]
+    pub(super) resolved_tag: Vec<String>,
+    /// A tag of conversations whose user was informed; may be given several times [default: informed]
+    #[arg(long, value_name = "TAG", hide_short_help = true)]
+    pub(super) informed_tag: Vec<String>,
+}
+
+pub(super) async fn run(args: &ReportArgs, told: &Told) -> Result<u8> {
+    let to_stdout = args.to == Path::new("-");
+    if to_stdout && told.json {
+        return Err(Error::Usage {
+            what: "--to - and --json would both write to standard output".into(),
+            hint: "give --to a file".into(),
+        });
+    }
+    let table = Table::standing(&args.out)?;
+    let question = question(args, &table)?;
+    let now = Timestamp::now();
+    let reading = tokio::task::spawn_blocking(move || report(&table, &question, now));
+    let report = reading
+        .await
+        .map_err(|error| Error::Internal(format!("reading ended: {error}")))??;
+    let page = html(&report)?;
+    if to_stdout {
+        told::data(&page)?;
+        return Ok(0);
+    }
+    write(&args.to, &page)?;
+    if told.json {
+        let json = serde_json::to_string_pretty(&report);
+        told::data(&json.map_err(|error| Error::Internal(error.to_string()))?)?;
+    } else if !told.quiet {
+        told::line(&sentence(&report, &args.to, page.len()));
+    }
+    Ok(0)
+}
+
+fn question(args: &ReportArgs, table: &Table) -> Result<Question> {
+    let usual = Tags::default();
+    let given = |asked: &[String], usual| if asked.is_empty() { usual } else { asked.to_vec() };
+    Ok(Question {
+        bots: args.bot.clone(),
+        range: keys::range(args.start, args.end, table)?,
+        tags: Tags {
+            handover: given(&args.handover_tag, usual.handover),
+            resolved: given(&args.resolved_tag, usual.resolved),
+            informed: given(&args.informed_tag, usual.informed),
+        },
+    })
+}
+
+fn sentence(report: &Report, to: &Path, bytes: usize) -> String {
+    format!(
+        "{}: {} conversations, {} messages, {}",
+        to.display(),
+        told::grouped(report.total.sessions),
+        told::grouped(report.total.messages),
+        told::bytes(bytes as u64)
+    )
+}

@@ -1,0 +1,135 @@
+//! `converse-export schema`: columns and types, for people, as JSON, or as words to read them with.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use comfy_table::presets::UTF8_FULL_CONDENSED;
+use comfy_table::{ContentArrangement, Table as Grid};
+
+use super::args::Told;
+use super::told;
+use crate::dataset::Dataset;
+use crate::error::{Error, Result};
+use crate::schema::{Column, Described, Description, Engine, contract, of_table};
+use crate::table::Table;
+
+const EXAMPLES: &str = "\
+Examples:
+  # the columns of any table
+  converse-export schema
+
+  # of this table, with its path and bots, ready for an engine
+  converse-export schema --out ./lake --for duckdb > lake.sql
+  converse-export schema --out ./lake --for spark --dataset messages
+
+  # everything, for a program
+  converse-export schema --out ./lake --json";
+
+#[derive(Debug, Args)]
+#[command(after_long_help = EXAMPLES)]
+pub(super) struct SchemaArgs {
+    /// The folder that holds a table, to be told what it is [default: what any table will be]
+    #[arg(long, value_name = "PATH")]
+    pub(super) out: Option<PathBuf>,
+    /// Conversations or messages; may be given twice [default: both]
+    #[arg(long, value_name = "DATASET")]
+    pub(super) dataset: Vec<Dataset>,
+    /// Only print how it is read with this engine: duckdb, pandas, polars, spark, athena or trino
+    #[arg(long = "for", value_name = "ENGINE", conflicts_with = "json")]
+    pub(super) engine: Option<Engine>,
+}
+
+pub(super) fn run(args: &SchemaArgs, told: &Told) -> Result<u8> {
+    let datasets = told::datasets(&args.dataset);
+    let description = match &args.out {
+        Some(out) => of_table(&Table::standing(out)?, &datasets)?,
+        None => contract(&datasets)?,
+    };
+    if told.json {
+        let json = serde_json::to_string_pretty(&description);
+        told::data(&json.map_err(|error| Error::Internal(error.to_string()))?)?;
+    } else if let Some(engine) = args.engine {
+        told::data(&snippets(&description, engine))?;
+    } else {
+        told::data(&text(&description)?)?;
+        if !told.quiet {
+            told::line(&format!(
+                "how it is read: --for {}",
+                Engine::ALL.map(Engine::name).join(", --for ")
+            ));
+        }
+    }
+    Ok(0)
+}
+
+fn snippets(description: &Description, engine: Engine) -> String {
+    let of_engine = description
+        .datasets
+        .values()
+        .filter_map(|described| described.snippets.get(&engine));
+    of_engine.map(String::as_str).collect::<Vec<_>>().join("\n\n")
+}
+
+fn text(description: &Description) -> Result<String> {
+    let mut lines = Vec::new();
+    if let Some(settings) = &description.settings {
+        let settings = serde_json::to_value(settings).map_err(|error| Error::Internal(error.to_string()))?;
+        let told = settings.as_object().into_iter().flatten().map(|(name, value)| {
+            let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+            format!("{}: {}", name.replace('_', " "), told::shortened(&value, 60))
+        });
+        lines.push(told.collect::<Vec<_>>().join(" · "));
+        lines.push(String::new());
+    }
+    for (dataset, described) in &description.datasets {
+        lines.push(heading(dataset, described, description.settings.is_some()));
+        lines.push(grid(described).to_string());
+    }
+    Ok(lines.join("\n"))
+}
+
+fn heading(dataset: &str, described: &Described, is_there: bool) -> String {
+    let folders: String = described
+        .folders
+        .iter()
+        .map(|column| format!("/{}=*", column.name))
+        .collect();
+    let files = format!("{}{folders}/*.parquet", described.path.display());
+    match (is_there, described.bots.len()) {
+        (false, _) => format!("{dataset}: {files}"),
+        (true, 0) => format!("{dataset}: no rows yet, {files}"),
+        (true, _) => format!(
+            "{dataset}: {} rows of {}, {files}",
+            told::grouped(described.rows),
+            told::shortened(&described.bots.join(", "), 60)
+        ),
+    }
+}
+
+fn grid(described: &Described) -> Grid {
+    let mut grid = Grid::new();
+    grid.load_style(UTF8_FULL_CONDENSED)
+        .set_content_arrangement(ContentArrangement::Disabled)
+        .set_header(["column", "type", "", "from"]);
+    let row = |column: &Column, from: &str| {
+        let required = if column.nullable { "" } else { "required" };
+        [
+            column.name.clone(),
+            column.r#type.to_string(),
+            required.to_owned(),
+            from.to_owned(),
+        ]
+    };
+    for column in &described.columns {
+        let rest = if column.name == "extra" {
+            "every other field"
+        } else {
+            ""
+        };
+        grid.add_row(row(column, column.from.unwrap_or(rest)));
+    }
+    for column in &described.folders {
+        grid.add_row(row(column, "the folder's name"));
+    }
+    grid
+}

@@ -1,0 +1,246 @@
+//! A catalogue of the keys that the maps of a table have: which, how often, since when, and what their values look
+//! like. Reads the columns that it must, on all cores, in bounded memory.
+
+mod look;
+mod tally;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use arrow::array::AsArray;
+use arrow::datatypes::{DataType, Schema, TimestampMicrosecondType};
+use jiff::civil::Date;
+use serde::Serialize;
+
+pub use look::Look;
+use tally::Seen;
+pub(crate) use tally::Tally;
+
+use crate::dataset::Dataset;
+use crate::error::{Error, Result};
+use crate::table::{Entry, Part, PartitionKey, Table, Zone};
+use crate::window::Window;
+
+/// What is to be catalogued.
+#[derive(Clone, Debug, Default)]
+pub struct Question {
+    /// Of these datasets.
+    pub datasets: Vec<Dataset>,
+    /// Of these bots; of all where there is none.
+    pub bots: Vec<String>,
+    /// Of these columns; of all that are maps where there is none.
+    pub columns: Vec<String>,
+    /// Of rows whose time lies within; of all, also those without a time, where there is none.
+    pub range: Option<Window>,
+    /// Whether values are shown.
+    pub examples: bool,
+}
+
+/// The keys of a table, by dataset.
+#[derive(Clone, Debug, Serialize)]
+pub struct Catalogue {
+    /// What each dataset has.
+    pub datasets: BTreeMap<&'static str, OfDataset>,
+}
+
+/// The keys of a dataset, by column.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct OfDataset {
+    /// Rows that were looked at.
+    pub rows: u64,
+    /// What each column has.
+    pub columns: BTreeMap<String, OfColumn>,
+}
+
+/// The keys of a column.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct OfColumn {
+    /// Each key, the most frequent first.
+    pub keys: Vec<Key>,
+    /// Values of more keys than can be told apart.
+    pub others: u64,
+}
+
+/// A key.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Key {
+    /// Its name.
+    pub key: String,
+    /// Rows that have it.
+    pub rows: u64,
+    /// The same as a part of all rows that were looked at.
+    pub share: f64,
+    /// What its values look like, how often.
+    pub types: BTreeMap<Look, u64>,
+    /// The day of the first row that has it, in the table's zone.
+    pub first: Option<Date>,
+    /// The day of the last one.
+    pub last: Option<Date>,
+    /// Some of its values, shortened.
+    pub examples: Vec<String>,
+}
+
+/// Makes the catalogue.
+///
+/// # Errors
+/// Where the table cannot be read, or does not have what is asked for.
+pub fn catalogue(table: &Table, question: &Question) -> Result<Catalogue> {
+    let entries = table.manifest()?.whole(table.out())?;
+    check_bots(&entries, &question.bots)?;
+    let zone = table.zone()?;
+    let mut datasets = BTreeMap::new();
+    let mut known_columns = BTreeSet::new();
+    for dataset in &question.datasets {
+        let keys: Vec<_> = entries
+            .iter()
+            .filter(|(key, entry)| key.dataset == *dataset && question.may_be_in(key, entry))
+            .map(|(key, _)| key)
+            .collect();
+        let schema = match keys.first() {
+            Some(key) => table.schema_of(key)?,
+            None => dataset.schema(),
+        };
+        known_columns.extend(maps(&schema, &[]).map(|column| schema.field(column).name().clone()));
+        let mut sum = Counted::of(&schema, &question.columns);
+        table.each_part(
+            keys,
+            |_, part| question.count(*dataset, part, &zone),
+            |counted| sum.merge(counted),
+        )?;
+        datasets.insert(dataset.name(), sum.told());
+    }
+    match question
+        .columns
+        .iter()
+        .find(|column| !known_columns.contains(*column))
+    {
+        Some(unknown) => Err(Error::Usage {
+            what: format!("--column {unknown} is no map that the table has"),
+            hint: format!("give one of: {}", join(&known_columns)),
+        }),
+        None => Ok(Catalogue { datasets }),
+    }
+}
+
+fn check_bots(entries: &BTreeMap<PartitionKey, Entry>, asked: &[String]) -> Result<()> {
+    let bots: BTreeSet<&String> = entries.keys().map(|key| &key.bot).collect();
+    match asked.iter().find(|bot| !bots.contains(bot)) {
+        Some(unknown) => Err(Error::Usage {
+            what: format!("the table has no rows of the bot {unknown}"),
+            hint: format!("give one of: {}", join(&bots)),
+        }),
+        None => Ok(()),
+    }
+}
+
+fn join(names: &BTreeSet<impl AsRef<str> + Ord>) -> String {
+    names.iter().map(AsRef::as_ref).collect::<Vec<_>>().join(", ")
+}
+
+/// The columns that are maps, of these names or of any.
+fn maps<'a>(schema: &'a Schema, names: &'a [String]) -> impl Iterator<Item = usize> + 'a {
+    let fields = schema.fields().iter().enumerate();
+    fields
+        .filter(|(_, field)| matches!(field.data_type(), DataType::Map(..)))
+        .filter(|(_, field)| names.is_empty() || names.contains(field.name()))
+        .map(|(column, _)| column)
+}
+
+impl Question {
+    fn may_be_in(&self, key: &PartitionKey, entry: &Entry) -> bool {
+        entry.may_lie_in(self.range) && (self.bots.is_empty() || self.bots.contains(&key.bot))
+    }
+
+    /// Counts the keys of a part.
+    fn count(&self, dataset: Dataset, part: Part, zone: &Zone) -> Result<Counted> {
+        let mut counted = Counted::of(part.schema(), &self.columns);
+        let columns: Vec<usize> = maps(part.schema(), &self.columns).collect();
+        let time = dataset.time_column();
+        let mut days = zone.days();
+        for batch in part.batches(columns.into_iter().chain([time]))? {
+            let batch = batch?;
+            let schema = batch.schema();
+            let Some(times) = schema.column_with_name(dataset.columns()[time].name) else {
+                continue;
+            };
+            let times = batch.column(times.0).as_primitive::<TimestampMicrosecondType>();
+            let days: Vec<Option<Option<Date>>> = times
+                .iter()
+                .map(|time| match (self.range, time) {
+                    (Some(range), Some(time)) => range
+                        .contains(time.div_euclid(1_000_000))
+                        .then(|| days.of(Some(time)).0),
+                    (Some(_), None) => None,
+                    (None, time) => Some(days.of(time).0),
+                })
+                .collect();
+            counted.rows += days.iter().flatten().count() as u64;
+            for (name, tally) in &mut counted.columns {
+                if let Some(column) = batch.column_by_name(name) {
+                    tally.add(column.as_map(), &days, self.examples);
+                }
+            }
+        }
+        Ok(counted)
+    }
+}
+
+/// What was counted of some parts.
+struct Counted {
+    rows: u64,
+    columns: BTreeMap<String, Tally>,
+}
+
+impl Counted {
+    fn of(schema: &Schema, names: &[String]) -> Self {
+        let columns = maps(schema, names).map(|column| schema.field(column).name().clone());
+        Self {
+            rows: 0,
+            columns: columns.map(|name| (name, Tally::default())).collect(),
+        }
+    }
+
+    fn merge(&mut self, other: Self) {
+        self.rows += other.rows;
+        for (name, tally) in other.columns {
+            self.columns.entry(name).or_default().merge(tally);
+        }
+    }
+
+    fn told(self) -> OfDataset {
+        let rows = self.rows;
+        let columns = self.columns.into_iter();
+        OfDataset {
+            rows,
+            columns: columns
+                .map(|(name, tally)| (name, OfColumn::of(tally, rows)))
+                .collect(),
+        }
+    }
+}
+
+impl OfColumn {
+    /// What was counted in so many rows.
+    pub(crate) fn of(tally: Tally, rows: u64) -> Self {
+        let others = tally.others;
+        let keys = tally.into_keys();
+        let mut keys: Vec<Key> = keys.map(|(key, seen)| Key::of(key, seen, rows)).collect();
+        keys.sort_by(|one, other| other.rows.cmp(&one.rows).then_with(|| one.key.cmp(&other.key)));
+        Self { keys, others }
+    }
+}
+
+impl Key {
+    fn of(key: String, seen: Seen, rows: u64) -> Self {
+        let values = seen.values();
+        let looks = Look::ALL.into_iter().zip(seen.looks);
+        Self {
+            key,
+            rows: values,
+            share: values as f64 / rows.max(1) as f64,
+            types: looks.filter(|(_, count)| *count > 0).collect(),
+            first: seen.first,
+            last: seen.last,
+            examples: seen.examples,
+        }
+    }
+}

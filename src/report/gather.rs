@@ -1,0 +1,351 @@
+//! Reads what a report needs: of conversations and messages a few columns each, on all cores, once.
+
+use std::collections::BTreeMap;
+
+use arrow::array::{Array, AsArray, ListArray, MapArray, RecordBatch, StringArray};
+use arrow::datatypes::TimestampMicrosecondType;
+use hashbrown::HashMap;
+use jiff::civil::Date;
+use serde::Deserialize;
+
+use super::bins::Count;
+use super::counts::Counts;
+use super::{Dimension, Question};
+use crate::dataset::Dataset;
+use crate::error::Result;
+use crate::keys::Tally;
+use crate::table::{Part, Zone};
+
+/// Hours of a week, from Monday's first on.
+pub(super) const HOURS: usize = 7 * 24;
+/// User agents whose meaning is remembered: there are few, each in very many rows.
+const REMEMBERED: usize = 4_096;
+
+/// What was read of some parts.
+#[derive(Default)]
+pub(super) struct Gathered {
+    pub(super) total: Count,
+    pub(super) days: BTreeMap<Date, Count>,
+    /// Rows without a time.
+    pub(super) undated: Count,
+    /// Conversations by hour of the week.
+    pub(super) hours: Vec<u64>,
+    pub(super) by: BTreeMap<Dimension, Counts>,
+    pub(super) tags: Counts,
+    pub(super) types: Counts,
+    pub(super) keys: Tally,
+}
+
+impl Gathered {
+    pub(super) fn merge(&mut self, other: Self) {
+        self.total += other.total;
+        self.undated += other.undated;
+        for (day, count) in other.days {
+            *self.days.entry(day).or_default() += count;
+        }
+        self.hours.resize(HOURS, 0);
+        for (hour, more) in self.hours.iter_mut().zip(other.hours) {
+            *hour += more;
+        }
+        for (dimension, counts) in other.by {
+            self.by.entry(dimension).or_default().merge(counts);
+        }
+        self.tags.merge(other.tags);
+        self.types.merge(other.types);
+        self.keys.merge(other.keys);
+    }
+
+    fn add(&mut self, day: Option<Date>, count: Count) {
+        self.total += count;
+        match day {
+            Some(day) => *self.days.entry(day).or_default() += count,
+            None => self.undated += count,
+        }
+    }
+}
+
+/// The columns of a dataset that a report reads.
+fn columns(dataset: Dataset) -> &'static [&'static str] {
+    match dataset {
+        Dataset::Conversations => &["start_time", "locale", "tags", "metadata"],
+        Dataset::Messages => &["time", "type"],
+    }
+}
+
+/// Reads a part.
+pub(super) fn gather(question: &Question, dataset: Dataset, part: Part, zone: &Zone) -> Result<Gathered> {
+    let mut gathered = Gathered {
+        hours: vec![0; HOURS],
+        ..Gathered::default()
+    };
+    let fields = part.schema().fields().iter().enumerate();
+    let columns: Vec<usize> = fields
+        .filter(|(_, field)| columns(dataset).contains(&field.name().as_str()))
+        .map(|(column, _)| column)
+        .collect();
+    let mut agents = Agents::default();
+    for batch in part.batches(columns)? {
+        let batch = batch?;
+        let times = question.times(dataset, &batch, zone);
+        match dataset {
+            Dataset::Conversations => {
+                gathered.conversations(question, &batch, &times, &mut agents);
+            }
+            Dataset::Messages => gathered.messages(&batch, &times),
+        }
+    }
+    Ok(gathered)
+}
+
+/// When a row that counts was, in the table's zone: its day and hour of the week, where it has a time.
+type Time = Option<(Date, usize)>;
+
+impl Question {
+    /// The time of each row; none for those that do not count.
+    fn times(&self, dataset: Dataset, batch: &RecordBatch, zone: &Zone) -> Vec<Option<Time>> {
+        let column = dataset.columns()[dataset.time_column()].name;
+        let Some(times) = batch.column_by_name(column) else {
+            return vec![None; batch.num_rows()];
+        };
+        let mut local = Local { zone, known: None };
+        let times = times.as_primitive::<TimestampMicrosecondType>().iter();
+        times
+            .map(|time| match (self.range, time) {
+                (Some(range), Some(time)) if !range.contains(time.div_euclid(1_000_000)) => None,
+                (Some(_), None) => None,
+                (_, time) => Some(time.and_then(|time| local.of(time))),
+            })
+            .collect()
+    }
+}
+
+/// Tells the local time of one moment after another, quick where they lie near each other.
+struct Local<'a> {
+    zone: &'a Zone,
+    known: Option<(i64, Time)>,
+}
+
+impl Local<'_> {
+    fn of(&mut self, micros: i64) -> Time {
+        // no zone has changed its clock within a minute
+        let minute = micros.div_euclid(60_000_000);
+        match self.known {
+            Some((known, time)) if known == minute => time,
+            _ => {
+                let time = self.zone.local(micros).map(|at| {
+                    let day = usize::from(at.weekday().to_monday_zero_offset().unsigned_abs());
+                    (at.date(), day * 24 + usize::from(at.hour().unsigned_abs()))
+                });
+                self.known = Some((minute, time));
+                time
+            }
+        }
+    }
+}
+
+impl Gathered {
+    fn conversations(
+        &mut self,
+        question: &Question,
+        batch: &RecordBatch,
+        times: &[Option<Time>],
+        agents: &mut Agents,
+    ) {
+        let locales = batch
+            .column_by_name("locale")
+            .and_then(|column| column.as_string_opt::<i32>());
+        let tags = batch
+            .column_by_name("tags")
+            .and_then(|column| column.as_list_opt::<i32>());
+        let metadata = batch
+            .column_by_name("metadata")
+            .and_then(|column| column.as_map_opt());
+        let channels = metadata.map(|maps| Lookup::new(maps, "__sys_channel"));
+        let user_agents = metadata.map(|maps| Lookup::new(maps, "__sys_userAgentParsed"));
+        for (row, time) in times.iter().enumerate() {
+            let Some(time) = *time else { continue };
+            let mut count = Count {
+                sessions: 1,
+                ..Count::default()
+            };
+            if let Some(tags) = tags.filter(|tags| tags.is_valid(row)) {
+                self.tags_of(question, tags, row, &mut count);
+            }
+            self.add(time.map(|(day, _)| day), count);
+            if let Some((_, hour)) = time {
+                self.hours[hour] += 1;
+            }
+            let agent = user_agents.as_ref().and_then(|agents| agents.of(row));
+            let agent = agent.map(|text| agents.of(text));
+            let channel = channels.as_ref().and_then(|channels| channels.of(row));
+            for (dimension, value) in [
+                (Dimension::Locale, text(locales, row)),
+                (Dimension::Channel, channel),
+                (Dimension::Device, agent.and_then(|agent| agent.device.as_deref())),
+                (
+                    Dimension::Browser,
+                    agent.and_then(|agent| agent.browser.as_deref()),
+                ),
+            ] {
+                self.by.entry(dimension).or_default().add(value);
+            }
+        }
+        if let Some(maps) = metadata {
+            let days: Vec<_> = times
+                .iter()
+                .map(|time| time.map(|time| time.map(|(day, _)| day)))
+                .collect();
+            self.keys.add(maps, &days, false);
+        }
+    }
+
+    /// What the tags of a row say.
+    fn tags_of(&mut self, question: &Question, tags: &ListArray, row: usize, count: &mut Count) {
+        let tags = tags.value(row);
+        let Some(tags) = tags.as_string_opt::<i32>() else {
+            return;
+        };
+        for (nth, tag) in tags.iter().enumerate() {
+            // a tag that a row has twice is one
+            let Some(tag) = tag.filter(|tag| !tags.iter().take(nth).any(|earlier| earlier == Some(tag)))
+            else {
+                continue;
+            };
+            self.tags.add(Some(tag));
+            let is_one = |names: &[String]| u64::from(names.iter().any(|name| name == tag));
+            count.handovers |= is_one(&question.tags.handover);
+            count.resolved |= is_one(&question.tags.resolved);
+            count.informed |= is_one(&question.tags.informed);
+        }
+    }
+
+    fn messages(&mut self, batch: &RecordBatch, times: &[Option<Time>]) {
+        let types = batch
+            .column_by_name("type")
+            .and_then(|column| column.as_string_opt::<i32>());
+        let count = Count {
+            messages: 1,
+            ..Count::default()
+        };
+        for (row, time) in times.iter().enumerate() {
+            let Some(time) = *time else { continue };
+            self.add(time.map(|(day, _)| day), count);
+            self.types.add(text(types, row));
+        }
+    }
+}
+
+fn text(texts: Option<&StringArray>, row: usize) -> Option<&str> {
+    let texts = texts.filter(|texts| texts.is_valid(row))?;
+    Some(texts.value(row))
+}
+
+/// Looks one key up in maps.
+struct Lookup<'a> {
+    keys: &'a StringArray,
+    values: &'a StringArray,
+    maps: &'a MapArray,
+    key: &'static str,
+}
+
+impl<'a> Lookup<'a> {
+    fn new(maps: &'a MapArray, key: &'static str) -> Self {
+        Self {
+            keys: maps.keys().as_string(),
+            values: maps.values().as_string(),
+            maps,
+            key,
+        }
+    }
+
+    /// The value in a row.
+    fn of(&self, row: usize) -> Option<&'a str> {
+        if self.maps.is_null(row) {
+            return None;
+        }
+        let [begin, end] = [row, row + 1].map(|row| self.maps.value_offsets()[row].unsigned_abs() as usize);
+        let entry = (begin..end).find(|entry| self.keys.value(*entry) == self.key)?;
+        self.values.is_valid(entry).then(|| self.values.value(entry))
+    }
+}
+
+/// What a user agent says, as the system parsed it.
+#[derive(Default)]
+struct Agent {
+    device: Option<String>,
+    browser: Option<String>,
+}
+
+/// The part of `__sys_userAgentParsed` that counts; whatever is not as documented says nothing.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Parsed {
+    device: serde_json::Value,
+    user_agent: serde_json::Value,
+}
+
+/// Remembers what user agents mean.
+#[derive(Default)]
+struct Agents {
+    known: HashMap<String, Agent>,
+}
+
+impl Agents {
+    fn of(&mut self, text: &str) -> &Agent {
+        if self.known.len() >= REMEMBERED {
+            self.known.clear();
+        }
+        self.known.entry_ref(text).or_insert_with(|| Agent::parse(text))
+    }
+}
+
+impl Agent {
+    fn parse(text: &str) -> Self {
+        let parsed: Parsed = serde_json::from_str(text).unwrap_or_default();
+        let family = |value: &serde_json::Value| Some(value.get("family")?.as_str()?.to_owned());
+        Self {
+            device: family(&parsed.device),
+            browser: family(&parsed.user_agent),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_agent_says_what_is_documented_or_nothing() {
+        let mut agents = Agents::default();
+        let text =
+            r#"{"device":{"family":"iPhone"},"os":{},"user_agent":{"family":"Mobile Safari","major":"16"}}"#;
+        for _ in 0..2 {
+            let agent = agents.of(text);
+            assert_eq!(agent.device.as_deref(), Some("iPhone"));
+            assert_eq!(agent.browser.as_deref(), Some("Mobile Safari"));
+        }
+        for odd in [
+            "",
+            "null",
+            "[]",
+            r#"{"device":"iPhone","user_agent":{"family":7}}"#,
+        ] {
+            let agent = agents.of(odd);
+            assert!(agent.device.is_none() && agent.browser.is_none(), "{odd}");
+        }
+    }
+
+    #[test]
+    fn the_hour_is_the_zones() {
+        let zone = Zone::named("America/New_York").unwrap();
+        let mut local = Local {
+            zone: &zone,
+            known: None,
+        };
+        let mut of = |text: &str| local.of(text.parse::<jiff::Timestamp>().unwrap().as_microsecond());
+        let sunday = jiff::civil::date(2023, 10, 1);
+        assert_eq!(of("2023-10-02T03:59:59Z"), Some((sunday, 6 * 24 + 23)));
+        assert_eq!(of("2023-10-02T04:00:00Z"), Some((sunday.tomorrow().unwrap(), 0)));
+        assert_eq!(of("2023-10-02T04:00:30Z"), Some((sunday.tomorrow().unwrap(), 0)));
+    }
+}

@@ -1,0 +1,272 @@
+//! Words to read a dataset with, in each engine: to be pasted, or piped.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::Serialize;
+
+use super::types::{DUCKDB, HIVE, Names, POLARS, PYARROW, TRINO};
+use super::{Column, Described, Type};
+
+/// What reads tables.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Engine {
+    /// DuckDB, SQL.
+    DuckDb,
+    /// pandas, Python.
+    Pandas,
+    /// polars, Python.
+    Polars,
+    /// Spark, Python.
+    Spark,
+    /// Amazon Athena, DDL.
+    Athena,
+    /// Trino, DDL of its Hive connector.
+    Trino,
+}
+
+/// Where the files would stand for an engine that cannot read a folder of this machine.
+const BUCKET: &str = "s3://YOUR-BUCKET/lake";
+/// A key that the system sets, for the examples.
+const SOME_KEY: &str = "__sys_channel";
+
+impl Engine {
+    /// Every engine.
+    pub const ALL: [Self; 6] = [
+        Self::DuckDb,
+        Self::Pandas,
+        Self::Polars,
+        Self::Spark,
+        Self::Athena,
+        Self::Trino,
+    ];
+
+    /// Its name on the command line.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::DuckDb => "duckdb",
+            Self::Pandas => "pandas",
+            Self::Polars => "polars",
+            Self::Spark => "spark",
+            Self::Athena => "athena",
+            Self::Trino => "trino",
+        }
+    }
+
+    /// How a dataset is read with it.
+    pub(super) fn snippet(self, name: &str, described: &Described) -> String {
+        let words = Words {
+            name,
+            path: described.path.to_string_lossy().into_owned(),
+            described,
+        };
+        match self {
+            Self::DuckDb => words.duckdb(),
+            Self::Pandas => words.pandas(),
+            Self::Polars => words.polars(),
+            Self::Spark => words.spark(),
+            Self::Athena => words.athena(),
+            Self::Trino => words.trino(),
+        }
+    }
+}
+
+struct Words<'a> {
+    name: &'a str,
+    path: String,
+    described: &'a Described,
+}
+
+impl Words<'_> {
+    fn duckdb(&self) -> String {
+        let Self { name, .. } = self;
+        // what a pattern would take for its own
+        let escape = |c: char| match c {
+            '[' | '*' | '?' => format!("[{c}]"),
+            c => c.into(),
+        };
+        let escaped: String = self.path.chars().map(escape).collect();
+        let pattern = quoted(&format!("{escaped}/**/*.parquet"), '\'');
+        let folders = each(&self.described.folders, ", ", |column| {
+            format!("{}: {}", quoted(&column.name, '\''), column.r#type.named(&DUCKDB))
+        });
+        let mut lines = vec![
+            format!("CREATE OR REPLACE VIEW {name} AS"),
+            format!("SELECT * FROM read_parquet({pattern}, hive_partitioning = true,"),
+            format!("    hive_types = {{{folders}}});"),
+        ];
+        if let Some(map) = self.map() {
+            lines.push(format!(
+                "SELECT {map}['{SOME_KEY}'] AS channel, count(*) AS {name} FROM {name} GROUP BY ALL ORDER BY ALL;"
+            ));
+        }
+        lines.join("\n")
+    }
+
+    fn pandas(&self) -> String {
+        let Self { name, .. } = self;
+        let mut lines = vec![
+            "import pandas as pd, pyarrow as pa, pyarrow.dataset as ds".to_owned(),
+            format!("{name} = pd.read_parquet("),
+            format!("    {},", python(&self.path)),
+            format!(
+                "    partitioning=ds.partitioning(pa.schema([{}]), flavor=\"hive\"),",
+                each(&self.described.folders, ", ", |column| format!(
+                    "({}, {})",
+                    python(&column.name),
+                    column.r#type.named(&PYARROW)
+                ))
+            ),
+            "    to_pandas_kwargs={\"maps_as_pydicts\": \"strict\"},  # maps as dicts: pandas 3".to_owned(),
+            ")  # less to read: columns=[…], filters=[…]".to_owned(),
+        ];
+        if let Some(map) = self.map() {
+            lines.push(format!(
+                "print({name}[{}].str.get(\"{SOME_KEY}\").value_counts())",
+                python(map)
+            ));
+        }
+        lines.join("\n")
+    }
+
+    fn polars(&self) -> String {
+        let Self { name, .. } = self;
+        let folders = each(&self.described.folders, ", ", |column| {
+            format!("{}: {}", python(&column.name), column.r#type.named(&POLARS))
+        });
+        let mut lines = vec![
+            "import polars as pl".to_owned(),
+            format!("{name} = pl.scan_parquet("),
+            format!(
+                "    {}, hive_partitioning=True, hive_schema={{{folders}}}",
+                python(&self.path)
+            ),
+            ")  # lazy: .collect() reads".to_owned(),
+        ];
+        if let Some(map) = self.map() {
+            lines.push(format!(
+                "channel = pl.col({}).map.get(\"{SOME_KEY}\").alias(\"channel\")  # maps: polars 2",
+                python(map)
+            ));
+            lines.push(format!("print({name}.group_by(channel).len().collect())"));
+        }
+        lines.join("\n")
+    }
+
+    fn spark(&self) -> String {
+        let Self { name, described, .. } = self;
+        let columns = each(described.all(), ", ", |column| definition(column, &HIVE, '`'));
+        let mut lines = vec![
+            format!("{name} = spark.read.schema("),
+            format!("    {}", python(&columns)),
+            format!(").parquet({})", python(&self.path)),
+        ];
+        if let Some(map) = self.map() {
+            lines.push(format!(
+                "{name}.groupBy({name}[{}][\"{SOME_KEY}\"].alias(\"channel\")).count().show()",
+                python(map)
+            ));
+        }
+        lines.join("\n")
+    }
+
+    fn athena(&self) -> String {
+        let Self { name, described, .. } = self;
+        [
+            format!("-- the folder {name}/ of the table, copied to {BUCKET}/{name}/"),
+            format!("CREATE EXTERNAL TABLE {name} ("),
+            each(&described.columns, ",\n", |column| {
+                format!("  {}", definition(column, &HIVE, '`'))
+            }),
+            ")".to_owned(),
+            format!(
+                "PARTITIONED BY ({})",
+                each(&described.folders, ", ", |column| definition(column, &HIVE, '`'))
+            ),
+            "STORED AS PARQUET".to_owned(),
+            format!("LOCATION '{BUCKET}/{name}/';"),
+            format!("MSCK REPAIR TABLE {name};  -- again after each export"),
+        ]
+        .join("\n")
+    }
+
+    fn trino(&self) -> String {
+        let Self { name, described, .. } = self;
+        [
+            format!("-- the folder {name}/ of the table, copied to {BUCKET}/{name}/"),
+            "SET SESSION hive.timestamp_precision = 'MICROSECONDS';".to_owned(),
+            format!("CREATE TABLE hive.default.{name} ("),
+            each(described.all(), ",\n", |column| {
+                format!("  {}", definition(column, &TRINO, '"'))
+            }),
+            ") WITH (".to_owned(),
+            "  format = 'PARQUET',".to_owned(),
+            format!("  external_location = '{BUCKET}/{name}/',"),
+            format!(
+                "  partitioned_by = ARRAY[{}]",
+                each(&described.folders, ", ", |column| quoted(&column.name, '\''))
+            ),
+            ");".to_owned(),
+            "-- again after each export".to_owned(),
+            format!("CALL hive.system.sync_partition_metadata('default', '{name}', 'FULL');"),
+        ]
+        .join("\n")
+    }
+
+    /// The column that examples look a key up in.
+    fn map(&self) -> Option<&str> {
+        let columns = self.described.columns.iter();
+        let mut maps = columns.filter(|column| matches!(column.r#type, Type::Map(..)));
+        maps.find(|column| column.from.is_some())
+            .map(|column| column.name.as_str())
+    }
+}
+
+impl Described {
+    /// The columns of its files, then those of its folders.
+    fn all(&self) -> impl Iterator<Item = &Column> {
+        self.columns.iter().chain(&self.folders)
+    }
+}
+
+fn definition(column: &Column, names: &Names, quote: char) -> String {
+    format!("{} {}", quoted(&column.name, quote), column.r#type.named(names))
+}
+
+fn each<'a>(
+    columns: impl IntoIterator<Item = &'a Column>,
+    between: &str,
+    word: impl Fn(&Column) -> String,
+) -> String {
+    columns.into_iter().map(word).collect::<Vec<_>>().join(between)
+}
+
+/// Between quotes that are doubled within, as SQL has it.
+fn quoted(text: &str, quote: char) -> String {
+    format!(
+        "{quote}{}{quote}",
+        text.replace(quote, &format!("{quote}{quote}"))
+    )
+}
+
+/// A string of Python's: JSON's form is one of its own.
+fn python(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
+}
+
+impl fmt::Display for Engine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+impl FromStr for Engine {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        let found = Self::ALL.into_iter().find(|engine| engine.name() == name);
+        found.ok_or_else(|| format!("expected one of: {}", Self::ALL.map(Self::name).join(", ")))
+    }
+}

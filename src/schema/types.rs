@@ -1,0 +1,233 @@
+//! Types of columns, and what each engine calls them.
+
+use std::fmt;
+
+use arrow::datatypes::{DataType, Field, TimeUnit};
+use serde::{Serialize, Serializer};
+
+use crate::error::{Error, Result};
+
+/// What the values of a column are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Type {
+    /// Text.
+    String,
+    /// Text that is JSON, and says so.
+    Json,
+    /// Whole numbers of 64 bits.
+    Int64,
+    /// Floating point numbers of 64 bits.
+    Float64,
+    /// True or false.
+    Bool,
+    /// Instants, to the microsecond.
+    Timestamp,
+    /// Days.
+    Date,
+    /// Lists of the one.
+    List(Box<Self>),
+    /// Maps from the one to the other.
+    Map(Box<Self>, Box<Self>),
+}
+
+/// How Arrow marks text that is JSON.
+const EXTENSION: (&str, &str) = ("ARROW:extension:name", "arrow.json");
+
+impl Type {
+    /// The type of a field.
+    ///
+    /// # Errors
+    /// Where it is none that a table has.
+    pub(super) fn of(field: &Field) -> Result<Self> {
+        let boxed = |field: &Field| Self::of(field).map(Box::new);
+        let is_json = field
+            .metadata()
+            .get(EXTENSION.0)
+            .is_some_and(|name| name == EXTENSION.1);
+        Ok(match field.data_type() {
+            DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View if is_json => Self::Json,
+            DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => Self::String,
+            DataType::Int64 => Self::Int64,
+            DataType::Float64 => Self::Float64,
+            DataType::Boolean => Self::Bool,
+            DataType::Timestamp(TimeUnit::Microsecond, Some(_)) => Self::Timestamp,
+            DataType::Date32 => Self::Date,
+            DataType::List(element) => Self::List(boxed(element)?),
+            DataType::Map(entry, _) => match entry.data_type() {
+                DataType::Struct(fields) if fields.len() == 2 => {
+                    Self::Map(boxed(&fields[0])?, boxed(&fields[1])?)
+                }
+                other => return Err(unknown(other)),
+            },
+            other => return Err(unknown(other)),
+        })
+    }
+
+    /// Its name in an engine.
+    pub(super) fn named(&self, names: &Names) -> String {
+        let name = match self {
+            Self::String => names.string,
+            Self::Json => names.json,
+            Self::Int64 => names.int64,
+            Self::Float64 => names.float64,
+            Self::Bool => names.bool,
+            Self::Timestamp => names.timestamp,
+            Self::Date => names.date,
+            Self::List(element) => return names.list.replace("{}", &element.named(names)),
+            Self::Map(key, value) => {
+                let map = names.map.replacen("{}", &key.named(names), 1);
+                return map.replacen("{}", &value.named(names), 1);
+            }
+        };
+        name.to_owned()
+    }
+}
+
+fn unknown(found: &DataType) -> Error {
+    Error::Internal(format!("there are no words for a column of the type {found}"))
+}
+
+/// What an engine calls the types; `{}` stands for the types within.
+pub(super) struct Names {
+    string: &'static str,
+    json: &'static str,
+    int64: &'static str,
+    float64: &'static str,
+    bool: &'static str,
+    timestamp: &'static str,
+    date: &'static str,
+    list: &'static str,
+    map: &'static str,
+}
+
+/// As they are told to people.
+pub(super) const TOLD: Names = Names {
+    string: "string",
+    json: "string (JSON)",
+    int64: "int64",
+    float64: "float64",
+    bool: "bool",
+    timestamp: "timestamp (µs, UTC)",
+    date: "date",
+    list: "list<{}>",
+    map: "map<{}, {}>",
+};
+
+pub(super) const DUCKDB: Names = Names {
+    string: "VARCHAR",
+    json: "JSON",
+    int64: "BIGINT",
+    float64: "DOUBLE",
+    bool: "BOOLEAN",
+    timestamp: "TIMESTAMPTZ",
+    date: "DATE",
+    list: "{}[]",
+    map: "MAP({}, {})",
+};
+
+pub(super) const PYARROW: Names = Names {
+    string: "pa.string()",
+    json: "pa.string()",
+    int64: "pa.int64()",
+    float64: "pa.float64()",
+    bool: "pa.bool_()",
+    timestamp: "pa.timestamp(\"us\", \"UTC\")",
+    date: "pa.date32()",
+    list: "pa.list_({})",
+    map: "pa.map_({}, {})",
+};
+
+pub(super) const POLARS: Names = Names {
+    string: "pl.String",
+    json: "pl.String",
+    int64: "pl.Int64",
+    float64: "pl.Float64",
+    bool: "pl.Boolean",
+    timestamp: "pl.Datetime(\"us\", \"UTC\")",
+    date: "pl.Date",
+    list: "pl.List({})",
+    map: "pl.Map({}, {})",
+};
+
+/// Of Hive, and so of Spark and Athena.
+pub(super) const HIVE: Names = Names {
+    string: "string",
+    json: "string",
+    int64: "bigint",
+    float64: "double",
+    bool: "boolean",
+    timestamp: "timestamp",
+    date: "date",
+    list: "array<{}>",
+    map: "map<{},{}>",
+};
+
+pub(super) const TRINO: Names = Names {
+    string: "varchar",
+    json: "varchar",
+    int64: "bigint",
+    float64: "double",
+    bool: "boolean",
+    timestamp: "timestamp(6)",
+    date: "date",
+    list: "array({})",
+    map: "map({}, {})",
+};
+
+impl fmt::Display for Type {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.named(&TOLD))
+    }
+}
+
+impl Serialize for Type {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dataset::Dataset;
+
+    #[test]
+    fn every_column_has_a_name_in_every_engine() {
+        let schema = Dataset::Conversations.schema();
+        let metadata = Type::of(schema.field_with_name("metadata").unwrap()).unwrap();
+        let names = [&TOLD, &DUCKDB, &PYARROW, &POLARS, &HIVE, &TRINO].map(|names| metadata.named(names));
+        assert_eq!(
+            names.each_ref().map(String::as_str),
+            [
+                "map<string, string>",
+                "MAP(VARCHAR, VARCHAR)",
+                "pa.map_(pa.string(), pa.string())",
+                "pl.Map(pl.String, pl.String)",
+                "map<string,string>",
+                "map(varchar, varchar)",
+            ]
+        );
+        for dataset in Dataset::ALL {
+            for field in dataset.schema().fields() {
+                Type::of(field).unwrap();
+            }
+        }
+    }
+
+    #[test]
+    fn promoted_columns_have_names_and_strange_ones_are_refused() {
+        let text = Field::new("plan", DataType::Utf8, true);
+        let marked = std::collections::HashMap::from([(EXTENSION.0.to_owned(), EXTENSION.1.to_owned())]);
+        assert_eq!(Type::of(&text.clone().with_metadata(marked)).unwrap(), Type::Json);
+        assert_eq!(Type::of(&text).unwrap(), Type::String);
+        for (data_type, name) in [
+            (DataType::Int64, "BIGINT"),
+            (DataType::Float64, "DOUBLE"),
+            (DataType::Boolean, "BOOLEAN"),
+        ] {
+            let found = Type::of(&Field::new("promoted", data_type, true)).unwrap();
+            assert_eq!(found.named(&DUCKDB), name);
+        }
+        assert!(Type::of(&Field::new("strange", DataType::Binary, true)).is_err());
+    }
+}
