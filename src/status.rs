@@ -80,8 +80,15 @@ pub struct Range {
 /// # Errors
 /// Where the folder, its ledger or an entry of its manifest cannot be read.
 pub fn status(table: &Table) -> Result<Status> {
+    status_with(table, &table.manifest()?.whole(table.out())?)
+}
+
+/// The same where the manifest's entries are known already.
+///
+/// # Errors
+/// As [`status`].
+pub(crate) fn status_with(table: &Table, entries: &BTreeMap<PartitionKey, Entry>) -> Result<Status> {
     let own = table.own_folder();
-    let entries = table.manifest()?.whole(table.out())?;
     let ledger = Ledger::load(&Ledger::path(&own))?;
     let mut datasets: BTreeMap<String, BTreeMap<String, Holding>> = BTreeMap::new();
     for (dataset, bots) in &ledger.datasets {
@@ -100,7 +107,7 @@ pub fn status(table: &Table) -> Result<Status> {
         let bots = datasets.entry(dataset.to_owned()).or_default();
         add(bots.entry(bot.to_owned()).or_default());
     };
-    for (key, entry) in &entries {
+    for (key, entry) in entries {
         of(key.dataset.name(), &key.bot, &|holding| holding.add(key, entry));
     }
     for header in Spool::open(&own.join("pages"))?.list()?.0 {

@@ -13,7 +13,7 @@ pub(super) use walk::Walk;
 
 /// A JSON value, told apart by its type; nested values are kept as their text.
 #[derive(Clone, Copy, Default, Debug, PartialEq, Eq)]
-pub(super) enum Value<'a> {
+pub(crate) enum Value<'a> {
     #[default]
     Null,
     /// `true` or `false`.
@@ -48,7 +48,7 @@ impl<'a> Value<'a> {
 
 /// What stands between the quotes of a JSON string.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Quoted<'a> {
+pub(crate) struct Quoted<'a> {
     inner: &'a str,
     escaped: bool,
 }
@@ -116,6 +116,15 @@ fn code_unit(bytes: &[u8]) -> u16 {
     digits
         .and_then(|digits| u16::from_str_radix(digits, 16).ok())
         .unwrap_or(0)
+}
+
+/// The value that a text is to the letter, without space around it; none where it is no JSON.
+pub(crate) fn whole(text: &str) -> Option<Value<'_>> {
+    let mut walk = Walk::new(text);
+    let value = walk.value();
+    let is_whole = walk.fault().is_none() && walk.since(0) == text;
+    let spaced = text.starts_with(|first: char| first.is_ascii_whitespace());
+    (is_whole && !spaced).then_some(value)
 }
 
 /// The values of a list, given its text.

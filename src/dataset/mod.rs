@@ -33,6 +33,7 @@ use serde::{Deserialize, Serialize};
 
 pub use column::{Column, Kind};
 pub use decode::{Decoded, Reason, Rejected, decode};
+pub(crate) use json::{Value as JsonValue, whole as json_value};
 pub use page::{Next, PageError};
 pub use peek::{Peek, PeekedRecord, id_hash, peek};
 

@@ -1,7 +1,8 @@
 //! What a value of a map looks like: it is text, and tells no more of the JSON that it was.
 
 use serde::Serialize;
-use serde::de::IgnoredAny;
+
+use crate::dataset::{JsonValue, json_value};
 
 /// A JSON type. Text that reads like a number may have been a number or a string.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -52,42 +53,17 @@ impl Look {
     /// What a value looks like.
     pub(super) fn of(value: Option<&str>) -> Self {
         let Some(text) = value else { return Self::Null };
-        let is_json = || serde_json::from_str::<IgnoredAny>(text).is_ok();
-        match text.as_bytes() {
-            b"true" | b"false" => Self::Boolean,
-            [b'{', .., b'}'] if is_json() => Self::Object,
-            [b'[', .., b']'] if is_json() => Self::Array,
-            [b'-' | b'0'..=b'9', ..] => number(text.as_bytes()).unwrap_or(Self::String),
-            _ => Self::String,
+        match json_value(text) {
+            Some(JsonValue::Bool(_)) => Self::Boolean,
+            Some(JsonValue::Number(number)) => {
+                let is_whole = number.bytes().all(|byte| matches!(byte, b'-' | b'0'..=b'9'));
+                if is_whole { Self::Integer } else { Self::Number }
+            }
+            Some(JsonValue::Object(_)) => Self::Object,
+            Some(JsonValue::List(_)) => Self::Array,
+            Some(JsonValue::Null | JsonValue::Text(_)) | None => Self::String,
         }
     }
-}
-
-/// Which of the numbers of JSON's grammar a text is, however large.
-fn number(text: &[u8]) -> Option<Look> {
-    let digits = |text: &[u8]| text.iter().take_while(|byte| byte.is_ascii_digit()).count();
-    let text = text.strip_prefix(b"-").unwrap_or(text);
-    let whole = digits(text);
-    if whole == 0 || (whole > 1 && text[0] == b'0') {
-        return None;
-    }
-    let mut rest = &text[whole..];
-    if rest.is_empty() {
-        return Some(Look::Integer);
-    }
-    if let Some(fraction) = rest.strip_prefix(b".") {
-        let length = digits(fraction);
-        rest = (length > 0).then(|| &fraction[length..])?;
-    }
-    if let [b'e' | b'E', exponent @ ..] = rest {
-        let exponent = match exponent {
-            [b'-' | b'+', digits @ ..] => digits,
-            digits => digits,
-        };
-        let length = digits(exponent);
-        rest = (length > 0).then(|| &exponent[length..])?;
-    }
-    rest.is_empty().then_some(Look::Number)
 }
 
 #[cfg(test)]

@@ -17,7 +17,7 @@ pub(crate) use tally::Tally;
 
 use crate::dataset::Dataset;
 use crate::error::{Error, Result};
-use crate::table::{Entry, Part, PartitionKey, Table, Zone};
+use crate::table::{Entry, Part, PartitionKey, Table, Zone, times_in};
 use crate::window::Window;
 
 /// What is to be catalogued.
@@ -163,16 +163,7 @@ impl Question {
                 continue;
             };
             let times = batch.column(times.0).as_primitive::<TimestampMicrosecondType>();
-            let days: Vec<Option<Option<Date>>> = times
-                .iter()
-                .map(|time| match (self.range, time) {
-                    (Some(range), Some(time)) => range
-                        .contains(time.div_euclid(1_000_000))
-                        .then(|| days.of(Some(time)).0),
-                    (Some(_), None) => None,
-                    (None, time) => Some(days.of(time).0),
-                })
-                .collect();
+            let days = times_in(times, self.range, |time| days.of(Some(time)).0);
             counted.rows += days.iter().flatten().count() as u64;
             for (name, tally) in &mut counted.columns {
                 if let Some(column) = batch.column_by_name(name) {

@@ -14,7 +14,7 @@ use super::{Dimension, Question};
 use crate::dataset::Dataset;
 use crate::error::Result;
 use crate::keys::Tally;
-use crate::table::{Part, Zone};
+use crate::table::{Part, Zone, times_in};
 
 /// Hours of a week, from Monday's first on.
 pub(super) const HOURS: usize = 7 * 24;
@@ -108,14 +108,8 @@ impl Question {
             return vec![None; batch.num_rows()];
         };
         let mut local = Local { zone, known: None };
-        let times = times.as_primitive::<TimestampMicrosecondType>().iter();
-        times
-            .map(|time| match (self.range, time) {
-                (Some(range), Some(time)) if !range.contains(time.div_euclid(1_000_000)) => None,
-                (Some(_), None) => None,
-                (_, time) => Some(time.and_then(|time| local.of(time))),
-            })
-            .collect()
+        let times = times.as_primitive::<TimestampMicrosecondType>();
+        times_in(times, self.range, |time| local.of(time))
     }
 }
 

@@ -22,7 +22,7 @@ pub use page::html;
 use crate::dataset::Dataset;
 use crate::error::{Error, Result};
 use crate::keys::OfColumn;
-use crate::status::{Holding, status};
+use crate::status::{Holding, status_with};
 use crate::store;
 use crate::table::{Entry, PartitionKey, Table};
 use crate::window::Window;
@@ -138,7 +138,7 @@ pub fn report(table: &Table, question: &Question, now: Timestamp) -> Result<Repo
             |part| sum.merge(part),
         )?;
     }
-    let mut completeness = status(table)?.datasets;
+    let mut completeness = status_with(table, &entries)?.datasets;
     for bots in completeness.values_mut() {
         bots.retain(|bot, _| question.is_about(bot));
     }

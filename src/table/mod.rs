@@ -25,7 +25,7 @@ pub use manifest::Manifest;
 pub(crate) use merge::RowRef;
 pub use partition::{Day, Days, PartitionKey, Zone, bot_folder};
 pub(crate) use partition::{bot_of, day_of};
-pub(crate) use parts::Part;
+pub(crate) use parts::{Part, times_in};
 pub(crate) use scan::{Footer, Scan};
 pub use settings::{SCHEMA_VERSION, Settings};
 

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use arrow::array::RecordBatch;
+use arrow::array::{RecordBatch, TimestampMicrosecondArray};
 use arrow::datatypes::SchemaRef;
 use bytes::Bytes;
 use parquet::arrow::ProjectionMask;
@@ -69,6 +69,22 @@ impl Part {
             .map_err(Error::parquet("read", &path))?;
         Ok(reader.map(move |batch| batch.map_err(|error| Error::parquet("read", &path)(error.into()))))
     }
+}
+
+/// Which rows count: those whose time lies in a range; of no range all, also those without a time. `tell` makes of
+/// the time (microseconds) of each what it is looked at for.
+pub(crate) fn times_in<T>(
+    times: &TimestampMicrosecondArray,
+    range: Option<Window>,
+    mut tell: impl FnMut(i64) -> Option<T>,
+) -> Vec<Option<Option<T>>> {
+    let counts = |time: Option<i64>| {
+        range.is_none_or(|range| time.is_some_and(|time| range.contains(time.div_euclid(1_000_000))))
+    };
+    times
+        .iter()
+        .map(|time| counts(time).then(|| time.and_then(&mut tell)))
+        .collect()
 }
 
 impl Entry {
