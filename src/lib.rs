@@ -26,5 +26,6 @@ mod store;
 pub mod table;
 pub mod verify;
 pub mod window;
+mod words;
 
 pub use error::{Error, Result};

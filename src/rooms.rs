@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 /// What each room may know, beside itself.
 const MAY_KNOW: &[(&str, &[&str])] = &[
     ("window", &[]),
+    ("words", &[]),
     ("simulator", &[]),
     ("dataset", &[]),
     ("api", &["window"]),
@@ -44,7 +45,9 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ),
     (
         "report",
-        &["dataset", "error", "keys", "status", "store", "table", "window"],
+        &[
+            "dataset", "error", "keys", "status", "store", "table", "window", "words",
+        ],
     ),
     (
         "verify",
@@ -73,6 +76,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
             "table",
             "verify",
             "window",
+            "words",
         ],
     ),
 ];

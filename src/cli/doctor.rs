@@ -10,10 +10,8 @@ use super::{export, told};
 use crate::dataset::Dataset;
 use crate::doctor::{Bounds, Cursors, DeadCursor, Options, PageLimit, Refusal, Report, examine, remember};
 use crate::error::{Error, Result};
-use crate::export::check_asking;
 use crate::fetch::{Direction, Field, Order};
 use crate::table::Zone;
-use crate::window::Window;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -78,20 +76,9 @@ fn options(args: &DoctorArgs) -> Result<Options> {
         Some(moment) => export::seconds(moment, &utc),
     };
     let end = second(args.end, Timestamp::now().as_second())?;
-    let range = Window::new(second(args.start, end - DAYS * 86_400)?, end);
-    let connection = export::connection(&args.api)?;
-    check_asking(
-        &connection,
-        args.api.requests_per_second,
-        args.api.concurrency,
-        args.api.per_page,
-    )?;
-    if range.is_empty() || range.start < 0 {
-        return Err(Error::Usage {
-            what: "the range holds no time".into(),
-            hint: "give an --end after --start, both after 1970".into(),
-        });
-    }
+    let start = second(args.start, end - DAYS * 86_400)?;
+    let connection = export::checked_connection(&args.api)?;
+    let range = export::looked_at(start, end)?;
     Ok(Options {
         connection,
         requests_per_second: args.api.requests_per_second,

@@ -13,7 +13,7 @@ use super::{bar, exit_code, summary, told};
 use crate::api::{ApiKey, Connection, Patience};
 use crate::dataset::Dataset;
 use crate::error::{Error, Result, Severity};
-use crate::export::{DEFAULT_BASE_URL, Failure, Options, Outcome, export};
+use crate::export::{DEFAULT_BASE_URL, Failure, Options, Outcome, check_asking, export};
 use crate::fetch::Stop;
 use crate::table::Zone;
 use crate::window::Window;
@@ -190,6 +190,30 @@ pub(super) fn datasets(asked: &[Dataset]) -> Vec<Dataset> {
     datasets.sort_unstable();
     datasets.dedup();
     datasets
+}
+
+/// A range in which records are looked for.
+pub(super) fn looked_at(start: i64, end: i64) -> Result<Window> {
+    let range = Window::new(start, end);
+    if range.is_empty() || range.start < 0 {
+        return Err(Error::Usage {
+            what: "the range holds no time".into(),
+            hint: "give an --end after --start, both after 1970".into(),
+        });
+    }
+    Ok(range)
+}
+
+/// A connection to look at an API with, all that belongs to asking checked.
+pub(super) fn checked_connection(args: &ApiArgs) -> Result<Connection> {
+    let connection = connection(args)?;
+    check_asking(
+        &connection,
+        args.requests_per_second,
+        args.concurrency,
+        args.per_page,
+    )?;
+    Ok(connection)
 }
 
 pub(super) fn connection(args: &ApiArgs) -> Result<Connection> {

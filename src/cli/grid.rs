@@ -1,4 +1,4 @@
-//! Rows of a table as a grid that fits the terminal.
+//! Grids: rows of a table, as wide as the terminal.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use arrow::datatypes::{DataType, TimestampMicrosecondType};
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use comfy_table::presets::UTF8_FULL_CONDENSED;
-use comfy_table::{ContentArrangement, Table as Grid};
+use comfy_table::{Cell, ContentArrangement, Table as Grid};
 
 use super::told::shortened;
 use crate::error::Result;
@@ -55,15 +55,21 @@ pub(super) fn rows(batch: &RecordBatch, width: usize) -> Result<String> {
     });
     let wanted: Vec<(usize, usize)> = wanted.zip(least).collect();
     let widths = fitting(&wanted, width);
-    let mut grid = Grid::new();
-    grid.load_style(UTF8_FULL_CONDENSED)
-        .set_content_arrangement(ContentArrangement::Disabled);
     let shown = || columns.iter().zip(&widths);
-    grid.set_header(shown().map(|((name, _), wide)| shortened(name, *wide)));
+    let mut grid = framed(shown().map(|((name, _), wide)| shortened(name, *wide)));
     for row in 0..batch.num_rows() {
         grid.add_row(shown().map(|((_, cells), wide)| shortened(&cells[row], *wide)));
     }
     Ok(grid.to_string())
+}
+
+/// A grid with lines around it, whose columns are as wide as what stands in them.
+pub(super) fn framed<T: Into<Cell>>(header: impl IntoIterator<Item = T>) -> Grid {
+    let mut grid = Grid::new();
+    grid.load_style(UTF8_FULL_CONDENSED)
+        .set_content_arrangement(ContentArrangement::Disabled)
+        .set_header(header.into_iter().collect::<Vec<T>>());
+    grid
 }
 
 /// Widths of columns, each `(wanted, least)`, that together fit `width` as far as they can: what a narrow column leaves

@@ -4,16 +4,15 @@ use std::borrow::Cow;
 use std::path::PathBuf;
 
 use clap::Args;
-use comfy_table::presets::UTF8_FULL_CONDENSED;
-use comfy_table::{CellAlignment, ContentArrangement, Table as Grid};
+use comfy_table::{CellAlignment, Table as Grid};
 
-use super::args::{Moment, Told};
-use super::told;
+use super::args::{PartArgs, Told};
+use super::grid::framed;
+use super::{export, told};
 use crate::dataset::Dataset;
 use crate::error::{Error, Result};
 use crate::keys::{Catalogue, Key, OfColumn, Question, catalogue};
 use crate::table::Table;
-use crate::window::Window;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -36,15 +35,8 @@ pub(super) struct KeysArgs {
     /// Conversations or messages; may be given twice [default: both]
     #[arg(long, value_name = "DATASET")]
     pub(super) dataset: Vec<Dataset>,
-    /// Only rows of this bot; may be given several times [default: all]
-    #[arg(long, value_name = "NAME")]
-    pub(super) bot: Vec<String>,
-    /// Only rows from this moment on: YYYY-MM-DD (midnight in the table's zone), RFC 3339 or Unix seconds
-    #[arg(long, value_name = "TIME")]
-    pub(super) start: Option<Moment>,
-    /// Only rows before this moment, in the same forms
-    #[arg(long, value_name = "TIME")]
-    pub(super) end: Option<Moment>,
+    #[command(flatten)]
+    pub(super) part: PartArgs,
     /// Show no values
     #[arg(long)]
     pub(super) no_examples: bool,
@@ -58,8 +50,7 @@ pub(super) async fn run(args: &KeysArgs, told: &Told) -> Result<u8> {
         .await
         .map_err(|error| Error::Internal(format!("looking at the keys ended: {error}")))??;
     if told.json {
-        let json = serde_json::to_string_pretty(&catalogue);
-        told::data(&json.map_err(|error| Error::Internal(error.to_string()))?)?;
+        told::json(&catalogue)?;
     } else {
         told::data(&text(&catalogue, !args.no_examples))?;
     }
@@ -68,36 +59,12 @@ pub(super) async fn run(args: &KeysArgs, told: &Told) -> Result<u8> {
 
 fn question(args: &KeysArgs, table: &Table) -> Result<Question> {
     Ok(Question {
-        datasets: told::datasets(&args.dataset),
-        bots: args.bot.clone(),
+        datasets: export::datasets(&args.dataset),
+        bots: args.part.bot.clone(),
         columns: args.column.clone(),
-        range: range(args.start, args.end, table)?,
+        range: args.part.range(table)?,
         examples: !args.no_examples,
     })
-}
-
-/// The range that is asked for, where one is; an end that is not given is no end.
-pub(super) fn range(start: Option<Moment>, end: Option<Moment>, table: &Table) -> Result<Option<Window>> {
-    if start.is_none() && end.is_none() {
-        return Ok(None);
-    }
-    let zone = table.zone()?;
-    let seconds = |moment: Option<Moment>, without| {
-        moment.map_or(Ok(without), |moment| {
-            moment.seconds(&zone).map_err(|error| Error::Usage {
-                what: format!("a moment cannot be told: {error}"),
-                hint: "give one between the years 1 and 9999".into(),
-            })
-        })
-    };
-    let (start, end) = (seconds(start, i64::MIN)?, seconds(end, i64::MAX)?);
-    if start >= end {
-        return Err(Error::Usage {
-            what: "--start does not lie before --end".into(),
-            hint: "--end is exclusive: of one day it is the next one".into(),
-        });
-    }
-    Ok(Some(Window::new(start, end)))
 }
 
 fn text(catalogue: &Catalogue, with_examples: bool) -> String {
@@ -130,13 +97,10 @@ const BESIDE: usize = 76;
 const KEY: usize = 32;
 
 fn grid(column: &OfColumn, with_examples: bool) -> Grid {
-    let mut grid = Grid::new();
     let wide = told::width().saturating_sub(BESIDE).max(24);
     let examples = with_examples.then_some("examples");
     let heads = ["key", "rows", "share", "looks like", "first", "last"];
-    grid.load_style(UTF8_FULL_CONDENSED)
-        .set_content_arrangement(ContentArrangement::Disabled)
-        .set_header(heads.into_iter().chain(examples));
+    let mut grid = framed(heads.into_iter().chain(examples));
     for key in &column.keys {
         let day = |day: Option<jiff::civil::Date>| day.map_or_else(|| "–".into(), |day| day.to_string());
         let mut row = vec![

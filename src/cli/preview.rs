@@ -7,8 +7,7 @@ use super::args::{ApiArgs, Moment, Told, dataset};
 use super::{export, grid, told};
 use crate::dataset::Dataset;
 use crate::error::{Error, Result};
-use crate::export::{MAX_PER_PAGE, check_asking, preview};
-use crate::window::Window;
+use crate::export::{MAX_PER_PAGE, preview};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -45,23 +44,11 @@ pub(super) struct PreviewArgs {
 
 pub(super) async fn run(args: &PreviewArgs, told: &Told) -> Result<u8> {
     let zone = export::zone("UTC")?;
-    let range = Window::new(
+    let range = export::looked_at(
         export::seconds(args.start, &zone)?,
         export::seconds(args.end, &zone)?,
-    );
-    if range.is_empty() || range.start < 0 {
-        return Err(Error::Usage {
-            what: "the range holds no time".into(),
-            hint: "give an --end after --start, both after 1970".into(),
-        });
-    }
-    let connection = export::connection(&args.api)?;
-    check_asking(
-        &connection,
-        args.api.requests_per_second,
-        args.api.concurrency,
-        args.api.per_page,
     )?;
+    let connection = export::checked_connection(&args.api)?;
     let seen = preview(&connection, args.dataset, &args.bot, range, args.records).await?;
     if told.json {
         told::data(data(&seen.page)?.get())?;

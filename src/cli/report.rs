@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use jiff::Timestamp;
 
-use super::args::{Moment, Told};
-use super::{keys, told};
+use super::args::{PartArgs, Told};
+use super::told;
 use crate::error::{Error, Result};
 use crate::report::{Question, Report, Tags, html, report, write};
 use crate::table::Table;
@@ -31,15 +31,8 @@ pub(super) struct ReportArgs {
     /// The file of the page, replaced as one; - writes it to standard output
     #[arg(long, value_name = "FILE", default_value = "report.html")]
     pub(super) to: PathBuf,
-    /// Only this bot; may be given several times [default: all]
-    #[arg(long, value_name = "NAME")]
-    pub(super) bot: Vec<String>,
-    /// Only from this moment on: YYYY-MM-DD (midnight in the table's zone), RFC 3339 or Unix seconds
-    #[arg(long, value_name = "TIME")]
-    pub(super) start: Option<Moment>,
-    /// Only before this moment, in the same forms
-    #[arg(long, value_name = "TIME")]
-    pub(super) end: Option<Moment>,
+    #[command(flatten)]
+    pub(super) part: PartArgs,
     /// A tag of conversations that an agent took over; may be given several times [default: liveChat, agentHandover]
     #[arg(long, value_name = "TAG", hide_short_help = true)]
     pub(super) handover_tag: Vec<String>,
@@ -73,8 +66,7 @@ pub(super) async fn run(args: &ReportArgs, told: &Told) -> Result<u8> {
     }
     write(&args.to, &page)?;
     if told.json {
-        let json = serde_json::to_string_pretty(&report);
-        told::data(&json.map_err(|error| Error::Internal(error.to_string()))?)?;
+        told::json(&report)?;
     } else if !told.quiet {
         told::line(&sentence(&report, &args.to, page.len()));
     }
@@ -85,8 +77,8 @@ fn question(args: &ReportArgs, table: &Table) -> Result<Question> {
     let usual = Tags::default();
     let given = |asked: &[String], usual| if asked.is_empty() { usual } else { asked.to_vec() };
     Ok(Question {
-        bots: args.bot.clone(),
-        range: keys::range(args.start, args.end, table)?,
+        bots: args.part.bot.clone(),
+        range: args.part.range(table)?,
         tags: Tags {
             handover: given(&args.handover_tag, usual.handover),
             resolved: given(&args.resolved_tag, usual.resolved),

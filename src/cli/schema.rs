@@ -3,11 +3,11 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use comfy_table::presets::UTF8_FULL_CONDENSED;
-use comfy_table::{ContentArrangement, Table as Grid};
+use comfy_table::Table as Grid;
 
 use super::args::Told;
-use super::told;
+use super::grid::framed;
+use super::{export, told};
 use crate::dataset::Dataset;
 use crate::error::{Error, Result};
 use crate::schema::{Column, Described, Description, Engine, contract, of_table};
@@ -40,14 +40,13 @@ pub(super) struct SchemaArgs {
 }
 
 pub(super) fn run(args: &SchemaArgs, told: &Told) -> Result<u8> {
-    let datasets = told::datasets(&args.dataset);
+    let datasets = export::datasets(&args.dataset);
     let description = match &args.out {
         Some(out) => of_table(&Table::standing(out)?, &datasets)?,
         None => contract(&datasets)?,
     };
     if told.json {
-        let json = serde_json::to_string_pretty(&description);
-        told::data(&json.map_err(|error| Error::Internal(error.to_string()))?)?;
+        told::json(&description)?;
     } else if let Some(engine) = args.engine {
         told::data(&snippets(&description, engine))?;
     } else {
@@ -107,10 +106,7 @@ fn heading(dataset: &str, described: &Described, is_there: bool) -> String {
 }
 
 fn grid(described: &Described) -> Grid {
-    let mut grid = Grid::new();
-    grid.load_style(UTF8_FULL_CONDENSED)
-        .set_content_arrangement(ContentArrangement::Disabled)
-        .set_header(["column", "type", "", "from"]);
+    let mut grid = framed(["column", "type", "", "from"]);
     let row = |column: &Column, from: &str| {
         let required = if column.nullable { "" } else { "required" };
         [

@@ -8,9 +8,9 @@ use serde_json::{Map, Value};
 
 use super::terminal::{Colour, Side, bold, hanging, write_told};
 use super::{bar, log};
-use crate::dataset::Dataset;
 use crate::error::{Error, Result};
 use crate::export::Failure;
+use crate::words;
 
 /// Prints an error: what failed, the causes, what to do.
 pub(super) fn error(error: &Error) {
@@ -93,15 +93,7 @@ pub(super) fn data(text: &str) -> Result<()> {
 
 /// A number with its thousands set apart: `12 345`.
 pub(super) fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (place, digit) in digits.char_indices() {
-        if place > 0 && (digits.len() - place).is_multiple_of(3) {
-            text.push(' ');
-        }
-        text.push(digit);
-    }
-    text
+    words::grouped(number, ' ')
 }
 
 /// A size in the largest unit of 1000 that keeps a digit before the point: `7.8 MB`.
@@ -125,21 +117,16 @@ pub(super) fn width() -> usize {
     Side::Data.width().unwrap_or(120)
 }
 
-/// The datasets that were asked for, each once; all where none was.
-pub(super) fn datasets(asked: &[Dataset]) -> Vec<Dataset> {
-    let all = Dataset::ALL.into_iter();
-    all.filter(|dataset| asked.is_empty() || asked.contains(dataset))
-        .collect()
-}
-
 /// One line of at most `wide` characters.
 pub(super) fn shortened(cell: &str, wide: usize) -> String {
-    // nor may text from elsewhere turn the direction of what stands beside it
-    let turns = |c| matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    let line = cell.replace(|c: char| c.is_control() || turns(c), " ");
-    match line.char_indices().nth(wide) {
-        Some(_) => line.chars().take(wide - 1).chain(['…']).collect(),
-        None => line,
+    cut(&cell.replace(words::has_power, " "), wide)
+}
+
+/// At most so many characters.
+pub(super) fn cut(text: &str, wide: usize) -> String {
+    match text.char_indices().nth(wide) {
+        Some(_) => text.chars().take(wide.saturating_sub(1)).chain(['…']).collect(),
+        None => text.to_owned(),
     }
 }
 

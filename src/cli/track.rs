@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde_json::{Map, Value};
 
-use super::told::grouped;
+use super::told::{cut, grouped};
 use crate::api::Failure;
 use crate::export::Standing;
 use crate::window::Window;
@@ -272,14 +272,6 @@ impl Line {
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // a cast ends at the bounds
 fn whole(number: f64) -> u64 {
     number.round() as u64
-}
-
-/// At most so many characters.
-fn cut(text: &str, width: usize) -> String {
-    match text.chars().count() {
-        length if length <= width => text.to_owned(),
-        _ => text.chars().take(width.saturating_sub(1)).chain(['…']).collect(),
-    }
 }
 
 /// `10-01 06:00+9h`: when a window begins, in UTC, and its length.

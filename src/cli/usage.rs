@@ -46,7 +46,7 @@ pub(super) fn error(error: &clap::Error, words: &Words, config: Option<&Config>)
             let name = text(error, ContextKind::InvalidSubcommand);
             (
                 format!("{name} is no command"),
-                meant(error, ContextKind::SuggestedSubcommand, ""),
+                meant(error, ContextKind::SuggestedSubcommand),
             )
         }
         ErrorKind::UnknownArgument => unknown(error, &typed),
@@ -76,7 +76,7 @@ fn unknown(error: &clap::Error, typed: &Typed<'_>) -> (String, Option<String>) {
     let name = text(error, ContextKind::InvalidArg);
     if !name.starts_with('-') {
         let what = format!("`{}` takes no word such as {name}", typed.program());
-        return (what, meant(error, ContextKind::SuggestedSubcommand, ""));
+        return (what, meant(error, ContextKind::SuggestedSubcommand));
     }
     let elsewhere = || {
         let long = name.strip_prefix("--")?;
@@ -89,7 +89,7 @@ fn unknown(error: &clap::Error, typed: &Typed<'_>) -> (String, Option<String>) {
             .collect();
         (!others.is_empty()).then(|| format!("it is a flag of {}", others.join(", ")))
     };
-    let hint = meant(error, ContextKind::SuggestedArg, "").or_else(elsewhere);
+    let hint = meant(error, ContextKind::SuggestedArg).or_else(elsewhere);
     (format!("{name} is no flag of `{}`", typed.program()), hint)
 }
 
@@ -106,7 +106,7 @@ fn no_such_value(error: &clap::Error, typed: &Typed<'_>) -> (String, Option<Stri
         }
         _ => None,
     };
-    (what, meant(error, ContextKind::SuggestedValue, "").or_else(among))
+    (what, meant(error, ContextKind::SuggestedValue).or_else(among))
 }
 
 fn unreadable(error: &clap::Error, typed: &Typed<'_>) -> (String, Option<String>) {
@@ -159,14 +159,14 @@ fn missing(error: &clap::Error) -> (String, Option<String>) {
 }
 
 /// What may have been meant instead.
-fn meant(error: &clap::Error, kind: ContextKind, before: &str) -> Option<String> {
-    let names = match error.get(kind)? {
+fn meant(error: &clap::Error, kind: ContextKind) -> Option<String> {
+    let name = match error.get(kind)? {
         ContextValue::String(name) => name.clone(),
         // the most alike comes last
         ContextValue::Strings(names) => names.last()?.clone(),
         _ => return None,
     };
-    Some(format!("did you mean {before}{names}?"))
+    Some(format!("did you mean {name}?"))
 }
 
 fn text(error: &clap::Error, kind: ContextKind) -> String {

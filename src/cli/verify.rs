@@ -3,11 +3,11 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use comfy_table::presets::UTF8_FULL_CONDENSED;
-use comfy_table::{CellAlignment, ContentArrangement, Table as Grid};
+use comfy_table::{CellAlignment, Table as Grid};
 use url::Url;
 
 use super::args::{ApiArgs, Told};
+use super::grid::framed;
 use super::{bar, exit_code, export, told};
 use crate::error::{Error, Result};
 use crate::export::{DEFAULT_BASE_URL, check_asking};
@@ -170,21 +170,18 @@ fn findings<'a>(kind: &'a str, findings: &'a [Finding]) -> impl Iterator<Item = 
 }
 
 fn grid(report: &Report) -> Grid {
-    let mut grid = Grid::new();
-    grid.load_style(UTF8_FULL_CONDENSED)
-        .set_content_arrangement(ContentArrangement::Disabled)
-        .set_header([
-            "dataset",
-            "bot",
-            "partitions",
-            "rows",
-            "received",
-            "duplicates",
-            "superseded",
-            "rejected",
-            "no conversation",
-            "problems",
-        ]);
+    let mut grid = framed([
+        "dataset",
+        "bot",
+        "partitions",
+        "rows",
+        "received",
+        "duplicates",
+        "superseded",
+        "rejected",
+        "no conversation",
+        "problems",
+    ]);
     for (dataset, bots) in &report.datasets {
         for (bot, proven) in bots {
             let missing = proven.missing_conversations;

@@ -3,21 +3,14 @@
 use jiff::civil::Date;
 
 use super::bins::{Bin, Unit};
+use crate::words;
 
 /// Characters of a text from a record that are shown.
 const SHOWN: usize = 64;
 
 /// A number with its thousands set apart by spaces that do not break.
 pub(super) fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (place, digit) in digits.char_indices() {
-        if place > 0 && (digits.len() - place).is_multiple_of(3) {
-            text.push('\u{202f}');
-        }
-        text.push(digit);
-    }
-    text
+    words::grouped(number, '\u{202f}')
 }
 
 /// A number for an axis: `9 500`, `12k`, `1.5M`.
@@ -96,8 +89,7 @@ fn quarter(date: Date) -> &'static str {
 
 /// Text that came with a record: one line, not too long, and no power over what stands beside it.
 pub(super) fn shown(text: &str) -> String {
-    let turns = |c| matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    let plain = |c: char| if c.is_control() || turns(c) { '\u{fffd}' } else { c };
+    let plain = |c: char| if words::has_power(c) { '\u{fffd}' } else { c };
     let mut line: String = text.chars().take(SHOWN).map(plain).collect();
     if text.chars().nth(SHOWN).is_some() {
         line.push('…');

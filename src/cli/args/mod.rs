@@ -6,6 +6,7 @@
 
 mod api;
 mod moment;
+mod part;
 mod values;
 
 use std::path::PathBuf;
@@ -16,6 +17,7 @@ use clap::{Arg, ArgAction, Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
 pub(super) use api::ApiArgs;
 pub(super) use moment::{Moment, duration};
+pub(super) use part::PartArgs;
 pub(super) use values::{dataset, day};
 
 use super::completions::CompletionsArgs;
