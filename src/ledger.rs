@@ -10,7 +10,11 @@ use crate::error::{Error, Result};
 use crate::fetch::Knowledge;
 use crate::store;
 use crate::table::{Day, Entry};
-use crate::window::{Window, Windows};
+use crate::window::Windows;
+
+mod sync;
+
+pub use sync::{Anew, Run, Sync};
 
 const VERSION: u32 = 1;
 const COPY: &str = "ledger.copy.json";
@@ -67,16 +71,9 @@ pub struct Account {
     /// What each partition holds, so that a row taken out of a file and its manifest alike is noticed.
     pub partitions: BTreeMap<Day, Held>,
     /// What a run was asked to fetch anew, as long as not all of it is.
-    pub refetching: Option<Refetch>,
-}
-
-/// A range that is fetched anew.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Refetch {
-    /// The range.
-    pub range: Window,
-    /// Pages with smaller numbers were answered before, and so prove nothing of it.
-    pub since: u64,
+    pub refetching: Option<Anew>,
+    /// How far `sync` has come, where it was ever asked for.
+    pub sync: Option<Sync>,
 }
 
 /// What a partition holds.
@@ -139,16 +136,6 @@ impl Account {
         }
         for days in self.under_way.values_mut() {
             days.remove(&day);
-        }
-    }
-
-    /// Calls nothing of `range` complete, so that it is asked for anew; pages from `since` on count. Where a run
-    /// was asked for the same and did not come to its end, this one goes on from there.
-    pub fn refetch(&mut self, range: Window, since: u64) {
-        let goes_on = self.refetching.is_some_and(|begun| begun.range == range);
-        if !goes_on || self.complete.covers(range) {
-            self.complete.subtract(range);
-            self.refetching = Some(Refetch { range, since });
         }
     }
 }
@@ -244,6 +231,7 @@ impl Ledger {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::window::Window;
 
     #[test]
     fn a_ledger_comes_back_and_a_damaged_one_is_told() {
@@ -261,26 +249,5 @@ mod tests {
         assert!(matches!(Ledger::load(&path), Err(Error::Damaged { .. })));
         std::fs::write(&path, r#"{"version": 2, "datasets": "moved"}"#).unwrap();
         assert!(matches!(Ledger::load(&path), Err(Error::Usage { .. })));
-    }
-
-    #[test]
-    fn a_range_is_fetched_anew_once_however_often_it_is_interrupted() {
-        let range = Window::new(0, 100);
-        let mut account = Account::default();
-        account.complete.insert(Window::new(0, 200));
-        account.refetch(range, 7);
-        assert_eq!(account.complete.iter().as_slice(), [Window::new(100, 200)]);
-        // interrupted half way
-        account.complete.insert(Window::new(0, 50));
-        account.refetch(range, 9);
-        assert!(account.complete.covers(Window::new(0, 50)), "it goes on");
-        assert_eq!(account.refetching.unwrap().since, 7);
-        // another range, or the same one once it is whole, begins anew
-        account.complete.insert(range);
-        account.refetch(range, 20);
-        assert!(!account.complete.contains(10));
-        account.complete.insert(Window::new(0, 50));
-        account.refetch(Window::new(0, 60), 30);
-        assert!(!account.complete.contains(10));
     }
 }

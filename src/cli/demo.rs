@@ -89,6 +89,7 @@ fn options(args: &DemoArgs, simulator: &Simulator) -> Result<Options> {
         timezone: "UTC".into(),
         settle: DEFAULT_SETTLE,
         refetch: false,
+        lookback: None,
         keep_pages: false,
     })
 }

@@ -95,6 +95,7 @@ pub(super) fn options(args: &ExportArgs) -> Result<Options> {
         timezone: zone.name().to_owned(),
         settle: args.settle,
         refetch: args.refetch,
+        lookback: None,
         keep_pages: args.keep_pages,
     };
     options.check()?;

@@ -18,7 +18,7 @@ use crate::commit::Commit;
 use crate::dataset::Dataset;
 use crate::error::{Error, Result};
 use crate::fetch::{Field, Job, Reach};
-use crate::ledger::{LastRun, Ledger, Refetch};
+use crate::ledger::{Account, LastRun, Ledger};
 use crate::rejected::RejectedRecords;
 use crate::spool::Spool;
 use crate::table::{Day, Effect, PartitionKey, RowRef, Staged, Table, Zone};
@@ -332,19 +332,13 @@ impl<'a> Build<'a> {
     /// Commits what is staged, with all that it completes. The last commit of a run lets go of every page that
     /// is part of the table, also of those whose window was too young to be called complete.
     fn commit(&mut self, staged: &[Staged], ledger: &mut Ledger, last: bool) -> Result<()> {
-        let mut complete = self.reach.covered.clone();
-        complete.subtract_all(&self.young);
-        for page in self.pending.values().filter(|page| !page.days.is_empty()) {
-            complete.subtract(page.asked);
-        }
+        let answered = self.answered(ledger);
         let account = ledger.account(self.dataset.name(), &self.bot);
-        account.complete.subtract_all(&self.ranges);
-        account.complete.extend(complete.iter().copied());
         let finished: Vec<u64> = self
             .pending
             .iter()
             .filter(|(_, page)| page.days.is_empty())
-            .filter(|(_, page)| last || account.complete.covers(page.asked.intersect(page.range)))
+            .filter(|(_, page)| last || answered.covers(page.asked.intersect(page.range)))
             .map(|(sequence, _)| *sequence)
             .collect();
         let mut rejected = 0;
@@ -373,6 +367,22 @@ impl<'a> Build<'a> {
         Ok(())
     }
 
+    /// Takes into the ledger what is answered and part of the table, and says what pages are not needed for any more:
+    /// what is complete, but for what is read anew and not answered yet.
+    fn answered(&self, ledger: &mut Ledger) -> Windows {
+        let mut complete = self.reach.covered.clone();
+        complete.subtract_all(&self.young);
+        for page in self.pending.values().filter(|page| !page.days.is_empty()) {
+            complete.subtract(page.asked);
+        }
+        let account = ledger.account(self.dataset.name(), &self.bot);
+        account.answered(&self.ranges, &self.job.reread, &complete);
+        let mut answered = account.complete.clone();
+        answered.subtract_all(&self.ranges);
+        answered.extend(complete.iter().copied());
+        answered
+    }
+
     /// Takes into the ledger what the run has cost and learnt so far.
     fn book(&mut self, ledger: &mut Ledger) {
         let account = ledger.account(self.dataset.name(), &self.bot);
@@ -385,20 +395,21 @@ impl<'a> Build<'a> {
     /// Builds what can be built of a run that has ended, and writes down how it ended.
     pub(super) fn close(&mut self, ledger: &mut Ledger, ended: Timestamp) -> Result<()> {
         let whole = self.has_all();
-        if self.ranges.is_empty() && self.pending.is_empty() {
+        let idle = self.ranges.is_empty() && self.pending.is_empty();
+        if idle && !ledger.known(self.dataset.name(), &self.bot).is_some_and(Account::is_anew) {
             return Ok(());
         }
         if whole {
             let days: Vec<_> = self.waiting.keys().copied().collect();
             self.build(&days, ledger)?;
+            self.answered(ledger);
         }
         let rows = self.tally.effect.rows;
         let account = ledger.account(self.dataset.name(), &self.bot);
-        account.last_run = Some(LastRun { ended, rows, whole });
-        let is_anew = |anew: Refetch| self.job.range.intersect(anew.range) == anew.range;
-        if whole && account.refetching.is_some_and(is_anew) {
-            account.refetching = None;
+        if whole && !account.end_anew(self.job.range) && idle {
+            return Ok(());
         }
+        account.last_run = Some(LastRun { ended, rows, whole });
         if whole {
             // lets go of every page
             self.commit(&[], ledger, true)

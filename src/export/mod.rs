@@ -31,7 +31,7 @@ use crate::api::Client;
 use crate::dataset::Dataset;
 use crate::error::{Error, Result};
 use crate::fetch::{self, Endpoint, Event, Field, Job, Reach, Stop};
-use crate::ledger::{Account, Ledger};
+use crate::ledger::{Account, Anew, Ledger};
 use crate::rebuild;
 use crate::spool::Spool;
 use crate::table::{Lock, SCHEMA_VERSION, Settings, Table, Zone};
@@ -150,11 +150,7 @@ fn plan(options: &Options, ledger: &Ledger, kept: &KeptPages, zone: &Zone) -> Ve
     for dataset in &options.datasets {
         for bot in &options.bots {
             let account = ledger.known(dataset.name(), bot);
-            let mut missing = Windows::new();
-            missing.insert(options.range);
-            if let Some(account) = account {
-                missing.subtract_all(&account.complete);
-            }
+            let (missing, reread) = missing(options, account);
             jobs.push(Job {
                 dataset: *dataset,
                 bot: bot.clone(),
@@ -168,9 +164,12 @@ fn plan(options: &Options, ledger: &Ledger, kept: &KeptPages, zone: &Zone) -> Ve
                     .unwrap_or_default(),
                 knowledge: ledger.learnt(dataset.name(), bot),
                 density: account.map(|account| density(account, zone)).unwrap_or_default(),
+                reread,
                 disregarded: account
-                    .and_then(|account| account.refetching)
-                    .map(|anew| (anew.range, anew.since)),
+                    .iter()
+                    .flat_map(|account| account.anew())
+                    .map(|anew| (anew.ranges.clone(), anew.since))
+                    .collect(),
                 tally: Arc::default(),
             });
         }
@@ -178,13 +177,36 @@ fn plan(options: &Options, ledger: &Ledger, kept: &KeptPages, zone: &Zone) -> Ve
     jobs
 }
 
-/// Takes what shall be fetched anew out of what is complete.
+/// What is to be fetched of an account, and what of that is complete and asked for anew.
+fn missing(options: &Options, account: Option<&Account>) -> (Windows, Windows) {
+    let mut missing: Windows = [options.range].into_iter().collect();
+    let mut reread = Windows::new();
+    if let Some(account) = account {
+        missing.subtract_all(&account.complete);
+        // what `sync` reads again is its own affair
+        let behind = account.sync.as_ref().filter(|_| options.lookback.is_some());
+        let behind = behind.and_then(|sync| sync.under_way.as_ref());
+        let anew = account.refetching.iter().chain(behind.map(|run| &run.behind));
+        for unread in anew.map(Anew::unread) {
+            reread.extend(unread.intersect(options.range).iter().copied());
+        }
+        missing.extend(reread.iter().copied());
+    }
+    (missing, reread)
+}
+
+/// Writes down what is to be asked for anew, so that a run that is interrupted can be gone on with.
 fn reopen(options: &Options, ledger: &mut Ledger, spool: &Spool) {
-    for dataset in options.datasets.iter().filter(|_| options.refetch) {
+    let next = spool.next_sequence();
+    for dataset in &options.datasets {
         for bot in &options.bots {
-            if ledger.known(dataset.name(), bot).is_some() {
+            if options.refetch && ledger.known(dataset.name(), bot).is_some() {
+                ledger.account(dataset.name(), bot).refetch(options.range, next);
+            }
+            if let Some(lookback) = options.lookback {
+                let lookback = i64::try_from(lookback.as_secs()).unwrap_or(i64::MAX);
                 let account = ledger.account(dataset.name(), bot);
-                account.refetch(options.range, spool.next_sequence());
+                account.begin_sync(options.range, lookback, next);
             }
         }
     }

@@ -47,6 +47,8 @@ pub struct Options {
     pub settle: Duration,
     /// Ask again for what is complete already.
     pub refetch: bool,
+    /// Keep the table up to the end of `range`, and ask again for this much behind what is complete: what `sync` does.
+    pub lookback: Option<Duration>,
     /// Keep the API's pages in `_export/kept/` once they are part of the table.
     pub keep_pages: bool,
 }

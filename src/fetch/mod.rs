@@ -85,8 +85,10 @@ pub struct Job {
     pub run: String,
     /// Pages that earlier runs kept, in the order in which they came.
     pub kept: Vec<PageHeader>,
-    /// A range to ask for anew, where pages with smaller numbers than this prove nothing.
-    pub disregarded: Option<(Window, u64)>,
+    /// What of that is complete, and asked for anew.
+    pub reread: Windows,
+    /// Time to ask for anew, where pages with smaller numbers than these prove nothing.
+    pub disregarded: Vec<(Windows, u64)>,
     /// What earlier runs learnt of the API.
     pub knowledge: Knowledge,
     /// Records over time, as far as earlier runs saw them.
@@ -99,8 +101,8 @@ impl Job {
     /// Whether a page says something about what is there now.
     #[must_use]
     pub fn regards(&self, page: &PageHeader) -> bool {
-        self.disregarded
-            .is_none_or(|(range, since)| page.sequence >= since || range.intersect(page.asked).is_empty())
+        let mut disregarded = self.disregarded.iter();
+        disregarded.all(|(ranges, since)| page.sequence >= *since || ranges.intersect(page.asked).is_empty())
     }
 }
 
