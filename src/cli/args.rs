@@ -30,6 +30,9 @@ Examples:
   export CONVERSE_EXPORT_API_KEY=…
   converse-export export --bot r3-218210 --start 2023-10-01 --end 2023-10-06 --out ./lake
 
+  # the same table kept up to date, every hour or every night
+  converse-export sync --bot r3-218210 --since 2023-10-01 --out ./lake
+
   # what the folder holds, and the proof that it holds it
   converse-export status --out ./lake
   converse-export verify --out ./lake
@@ -101,6 +104,8 @@ pub(super) enum ProgressKind {
 pub(super) enum Command {
     /// Export a range of time into a table of Parquet files
     Export(Box<ExportArgs>),
+    /// Bring a table up to now, and what changed of late with it: for jobs that run every hour or night
+    Sync(Box<super::sync::SyncArgs>),
     /// Tell what an export would do, without fetching its data: windows, requests, minutes, files
     Plan(Box<ExportArgs>),
     /// Ask the API what its documentation leaves open, with about ten requests to each endpoint
@@ -408,7 +413,7 @@ impl std::str::FromStr for Moment {
 }
 
 /// A duration with its unit.
-fn duration(text: &str) -> Result<Duration, String> {
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
     let told = || String::from("give a number with its unit, such as 90s, 15m, 2h or 3d");
     let span: jiff::Span = text.trim().parse().map_err(|_| told())?;
     let length = span

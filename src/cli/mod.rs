@@ -9,6 +9,7 @@ mod plan;
 mod rebuild;
 mod simulate;
 mod status;
+mod sync;
 mod told;
 mod verify;
 
@@ -44,6 +45,7 @@ pub fn main() -> ExitCode {
     let done = runtime.block_on(async {
         match &cli.command {
             Command::Export(args) => export::run(args, &cli.told, stop.clone()).await,
+            Command::Sync(args) => sync::run(args, &cli.told, stop.clone()).await,
             Command::Plan(args) => plan::run(args, &cli.told).await,
             Command::Doctor(args) => doctor::run(args, &cli.told).await,
             Command::Verify(args) => verify::run(args, &cli.told, stop.clone()).await,

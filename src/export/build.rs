@@ -396,7 +396,11 @@ impl<'a> Build<'a> {
     pub(super) fn close(&mut self, ledger: &mut Ledger, ended: Timestamp) -> Result<()> {
         let whole = self.has_all();
         let idle = self.ranges.is_empty() && self.pending.is_empty();
-        if idle && !ledger.known(self.dataset.name(), &self.bot).is_some_and(Account::is_anew) {
+        if idle
+            && !ledger
+                .known(self.dataset.name(), &self.bot)
+                .is_some_and(Account::is_anew)
+        {
             return Ok(());
         }
         if whole {

@@ -181,7 +181,11 @@ impl Account {
 
 /// A second as a moment; the last one that can be told where it lies beyond.
 fn moment(second: i64) -> Timestamp {
-    let bound = if second < 0 { Timestamp::MIN } else { Timestamp::MAX };
+    let bound = if second < 0 {
+        Timestamp::MIN
+    } else {
+        Timestamp::MAX
+    };
     Timestamp::from_second(second).unwrap_or(bound)
 }
 
@@ -238,7 +242,11 @@ mod tests {
     #[test]
     fn each_sync_looks_back_from_the_watermark() {
         let mut account = Account::default();
-        for (end, behind) in [(1000, set(&[])), (1100, set(&[(900, 1000)])), (1110, set(&[(1000, 1100)]))] {
+        for (end, behind) in [
+            (1000, set(&[])),
+            (1100, set(&[(900, 1000)])),
+            (1110, set(&[(1000, 1100)])),
+        ] {
             let range = Window::new(10, end);
             account.begin_sync(range, 100, 5);
             assert_eq!(unread(&account), behind);
@@ -290,7 +298,11 @@ mod tests {
         assert_eq!(watermark(&account), 2000);
         // an order that fell takes back what it had proven, but not what was complete before
         account.begin_sync(Window::new(0, 2100), 100, 0);
-        account.answered(&set(&[(1900, 2100)]), &set(&[(1900, 2000)]), &set(&[(1900, 2100)]));
+        account.answered(
+            &set(&[(1900, 2100)]),
+            &set(&[(1900, 2000)]),
+            &set(&[(1900, 2100)]),
+        );
         account.answered(&set(&[(1900, 2100)]), &set(&[(1900, 2000)]), &set(&[]));
         assert_eq!(account.complete, set(&[(0, 2000)]));
         assert_eq!(unread(&account), set(&[(1900, 2000)]));

@@ -30,5 +30,6 @@ mod scripted;
 mod soak;
 mod sockets;
 mod status;
+mod synced;
 mod whole;
 mod world;

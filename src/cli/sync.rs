@@ -1,0 +1,134 @@
+//! `converse-export sync`.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+use clap::builder::BoolishValueParser;
+use jiff::Timestamp;
+
+use super::args::{ApiArgs, ExportArgs, Moment, Told, duration};
+use super::{bar, export};
+use crate::dataset::Dataset;
+use crate::error::{Error, Result};
+use crate::fetch::Stop;
+
+const EXAMPLES: &str = "\
+Examples:
+  # every hour or every night, the same command: the first run brings everything since --since
+  converse-export sync --bot r3-218210 --since 2023-10-01 --out ./lake
+
+  # two bots, a week looked back for late changes, the summary for a job
+  converse-export sync --bot r3-218210 --bot r3-218211 --since 2023-10-01 --lookback 7d --out ./lake --json
+
+A run brings the table up to now minus --settle, fills every hole since --since, and asks again for what lies up to
+--lookback before the point that the last run reached: records that came late or have changed since take their place.
+Only days whose rows changed are written anew, and _export/changes/ tells which. Interrupted, the same command goes on.
+A record that now starts on another date leaves the old one, where both dates are among those that are looked at.
+
+One bot that fails does not stop the others: the run exits with 3, and the summary says which.";
+
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct SyncArgs {
+    /// The bot's name or id; may be given several times
+    #[arg(
+        long,
+        value_name = "NAME",
+        required = true,
+        env = "CONVERSE_EXPORT_BOT",
+        hide_env = true
+    )]
+    bot: Vec<String>,
+    /// Where the table begins: YYYY-MM-DD (midnight in --timezone), RFC 3339 or Unix seconds
+    #[arg(long, value_name = "TIME", env = "CONVERSE_EXPORT_SINCE", hide_env = true)]
+    since: Moment,
+    /// Bring the table up to this moment, in the same forms [default: now minus --settle]
+    #[arg(long, value_name = "TIME", env = "CONVERSE_EXPORT_END", hide_env = true)]
+    end: Option<Moment>,
+    /// The folder that holds the table, made where it is not there
+    #[arg(long, value_name = "PATH", env = "CONVERSE_EXPORT_OUT", hide_env = true)]
+    out: PathBuf,
+    /// What to keep up, conversations or messages; may be given twice [default: both, side by side]
+    #[arg(
+        long,
+        value_name = "DATASET",
+        env = "CONVERSE_EXPORT_DATASET",
+        hide_env = true
+    )]
+    dataset: Vec<Dataset>,
+    /// Ask again for so much behind what is complete already, e.g. 12h, 3d; 0s asks for nothing twice
+    #[arg(
+        long,
+        value_name = "DURATION",
+        value_parser = duration,
+        default_value = "3d",
+        env = "CONVERSE_EXPORT_LOOKBACK",
+        hide_env = true
+    )]
+    lookback: Duration,
+    /// Stay so far behind now, e.g. 90s, 15m, 2h: records may take a while to show up
+    #[arg(
+        long,
+        value_name = "DURATION",
+        value_parser = duration,
+        default_value = "15m",
+        env = "CONVERSE_EXPORT_SETTLE",
+        hide_env = true
+    )]
+    settle: Duration,
+    /// IANA zone of the partitions' dates; fixed by a table's first run
+    #[arg(
+        long,
+        value_name = "ZONE",
+        default_value = "UTC",
+        env = "CONVERSE_EXPORT_TIMEZONE",
+        hide_env = true
+    )]
+    timezone: String,
+    /// Keep the API's answers, compressed, in _export/kept/ once they are part of the table: damaged files are then
+    /// mended without a request
+    #[arg(
+        long,
+        value_parser = BoolishValueParser::new(),
+        env = "CONVERSE_EXPORT_KEEP_PAGES",
+        hide_env = true
+    )]
+    keep_pages: bool,
+    #[command(flatten, next_help_heading = "API")]
+    api: ApiArgs,
+}
+
+pub(super) async fn run(args: &SyncArgs, told: &Told, stop: Stop) -> Result<u8> {
+    let mut options = export::options(&args.as_export(Timestamp::now())?)?;
+    options.lookback = Some(args.lookback);
+    let outcome = crate::export::export(&options, bar::progress(told), stop).await?;
+    export::report(&outcome, told, options.bots.len())
+}
+
+impl SyncArgs {
+    /// The export that a run at this moment is, but for the lookback.
+    fn as_export(&self, now: Timestamp) -> Result<ExportArgs> {
+        // a second that is not over yet is left to the next run
+        let settled = now
+            .checked_sub(self.settle)
+            .and_then(|settled| Timestamp::from_second(settled.as_second()))
+            .map_err(|error| Error::Usage {
+                what: format!("--settle is too long: {error}"),
+                hint: "give a duration such as 15m".into(),
+            })?;
+        Ok(ExportArgs {
+            bot: self.bot.clone(),
+            start: self.since,
+            end: self.end.unwrap_or(Moment::Instant(settled)),
+            out: self.out.clone(),
+            dataset: self.dataset.clone(),
+            timezone: self.timezone.clone(),
+            settle: self.settle,
+            refetch: false,
+            keep_pages: self.keep_pages,
+            dry_run: false,
+            api: self.api.clone(),
+        })
+    }
+}
