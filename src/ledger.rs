@@ -25,6 +25,9 @@ pub struct Ledger {
     version: u32,
     /// Pages get sequence numbers from here on.
     pub next_sequence: u64,
+    /// The number of the last file that told what has changed.
+    #[serde(default)]
+    pub changes: u64,
     /// By dataset, then by bot.
     pub datasets: BTreeMap<String, BTreeMap<String, Account>>,
 }
@@ -70,6 +73,9 @@ pub struct Account {
     pub under_way: BTreeMap<u64, BTreeSet<Day>>,
     /// What each partition holds, so that a row taken out of a file and its manifest alike is noticed.
     pub partitions: BTreeMap<Day, Held>,
+    /// Partitions that have changed since it was told last what has.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub changed: BTreeSet<Day>,
     /// What a run was asked to fetch anew, as long as not all of it is.
     pub refetching: Option<Anew>,
     /// How far `sync` has come, where it was ever asked for.
@@ -115,9 +121,11 @@ impl Account {
     pub fn hold(&mut self, day: Day, entry: &Entry) {
         let held = Held::of(entry);
         self.rows += held.rows;
-        if let Some(before) = self.partitions.insert(day, held) {
-            self.rows -= before.rows;
+        let before = self.partitions.insert(day, held);
+        if before.as_ref() != self.partitions.get(&day) {
+            self.changed.insert(day);
         }
+        self.rows -= before.map_or(0, |before| before.rows);
         self.first = [self.first, entry.first].into_iter().flatten().min();
         self.last = self.last.max(entry.last);
     }
@@ -128,12 +136,17 @@ impl Account {
         self.hold(day, entry);
     }
 
+    /// Lets go of a partition; answers how many rows it had.
+    pub fn withdraw(&mut self, day: Day) -> u64 {
+        let rows = self.partitions.remove(&day).map_or(0, |held| held.rows);
+        self.rows -= rows;
+        self.changed.insert(day);
+        rows
+    }
+
     /// Lets go of a partition whose rows are lost, so that pages may bring them again.
     pub fn forget(&mut self, day: Day) {
-        if let Some(held) = self.partitions.remove(&day) {
-            self.rows -= held.rows;
-            self.received -= held.rows;
-        }
+        self.received -= self.withdraw(day);
         for days in self.under_way.values_mut() {
             days.remove(&day);
         }

@@ -4,6 +4,7 @@
 //! building meet only in the [`spool`]. [`export::export`] is the whole way.
 
 pub mod api;
+pub mod changes;
 pub mod cli;
 pub mod commit;
 pub mod dataset;

@@ -15,6 +15,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("table", &["dataset", "error", "store", "window"]),
     ("rejected", &["dataset", "error", "store", "table"]),
     ("ledger", &["error", "fetch", "store", "table", "window"]),
+    ("changes", &["dataset", "error", "ledger", "store", "table"]),
     ("commit", &["error", "ledger", "spool", "store", "table"]),
     ("fetch", &["api", "dataset", "error", "spool", "window"]),
     (
@@ -24,14 +25,14 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     (
         "rebuild",
         &[
-            "commit", "dataset", "error", "fetch", "ledger", "spool", "store", "table",
+            "changes", "commit", "dataset", "error", "fetch", "ledger", "spool", "store", "table",
         ],
     ),
     (
         "export",
         &[
-            "api", "commit", "dataset", "error", "fetch", "ledger", "rebuild", "rejected", "spool", "table",
-            "window",
+            "api", "changes", "commit", "dataset", "error", "fetch", "ledger", "rebuild", "rejected",
+            "spool", "table", "window",
         ],
     ),
     (

@@ -34,6 +34,8 @@ pub struct Holding {
     pub complete: Vec<Range>,
     /// What lies between them.
     pub holes: Vec<Range>,
+    /// Everything before it is complete: from where `sync` begins, or else from the first second that is.
+    pub watermark: Option<Timestamp>,
     /// Partitions with a date.
     pub days: u64,
     /// Rows in them, and in the one without a date.
@@ -122,6 +124,19 @@ pub fn status(table: &Table) -> Result<Status> {
     })
 }
 
+impl Status {
+    /// What does not reach up to `moment`, each as its dataset, its bot and its watermark.
+    #[must_use]
+    pub fn behind(&self, moment: Timestamp) -> Vec<(&str, &str, Option<Timestamp>)> {
+        let all = self.datasets.iter().flat_map(|(dataset, bots)| {
+            let holding = bots.iter();
+            holding.map(move |(bot, holding)| (dataset.as_str(), bot.as_str(), holding.watermark))
+        });
+        all.filter(|(.., watermark)| watermark.is_none_or(|watermark| watermark < moment))
+            .collect()
+    }
+}
+
 impl Holding {
     fn of(account: &Account) -> Self {
         let mut holes = Windows::new();
@@ -130,6 +145,7 @@ impl Holding {
         Self {
             complete: ranges(&account.complete),
             holes: ranges(&holes),
+            watermark: account.watermark(),
             requests: account.requests,
             received: account.received,
             duplicates: account.duplicates,

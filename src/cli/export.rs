@@ -1,5 +1,6 @@
 //! `converse-export export`.
 
+use std::collections::BTreeSet;
 use std::io::Read;
 use std::path::Path;
 
@@ -31,11 +32,17 @@ pub(super) fn report(outcome: &Outcome, told: &Told, bots: usize) -> Result<u8> 
     if told.json {
         let json = serde_json::to_string_pretty(&outcome.summary);
         told::data(&json.map_err(|error| Error::Internal(error.to_string()))?)?;
-    } else if outcome.failures.is_empty() && !told.quiet {
+    } else if failed_bots(&outcome.failures) < bots && !told.quiet {
         told::summary(&outcome.summary);
     }
     told::failures(&outcome.failures);
     Ok(code(&outcome.failures, outcome.summary.rejected(), bots))
+}
+
+/// How many bots something failed of.
+fn failed_bots(failures: &[Failure]) -> usize {
+    let bots: BTreeSet<&str> = failures.iter().map(|failure| failure.bot.as_str()).collect();
+    bots.len()
 }
 
 /// The exit code of a run over so many bots.
@@ -46,12 +53,9 @@ pub(super) fn code(failures: &[Failure], rejected: u64, bots: usize) -> u8 {
     {
         return exit_code(&interrupted.error);
     }
-    let mut failed_bots: Vec<&str> = failures.iter().map(|failure| failure.bot.as_str()).collect();
-    failed_bots.sort_unstable();
-    failed_bots.dedup();
     match failures.first() {
         None => u8::from(rejected > 0) * 4,
-        Some(_) if failed_bots.len() < bots => 3,
+        Some(_) if failed_bots(failures) < bots => 3,
         // what a person must mend counts more than what may heal by itself
         Some(_) => failures
             .iter()

@@ -124,6 +124,12 @@ pub(super) fn summary(summary: &Summary) {
     for (name, dataset) in &summary.datasets {
         line(&format!("{name}: {}", sentence(dataset)));
     }
+    for failed in &summary.failed {
+        line(&format!("not whole: {} of {}", failed.dataset, failed.bot));
+    }
+    if let Some(changes) = &summary.changes {
+        line(&format!("what changed is listed in {}", changes.display()));
+    }
     line(&format!("done in {:.1} s", summary.elapsed_seconds));
 }
 

@@ -11,6 +11,7 @@ mod progress;
 mod summary;
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
@@ -25,9 +26,10 @@ pub use options::{
     DEFAULT_BASE_URL, DEFAULT_REQUESTS_PER_SECOND, DEFAULT_SETTLE, MAX_PER_PAGE, Options, check_asking,
 };
 pub use progress::{Progress, Silent};
-pub use summary::{Changed, DatasetSummary, Summary};
+pub use summary::{Changed, DatasetSummary, Failed, Summary};
 
 use crate::api::Client;
+use crate::changes;
 use crate::dataset::Dataset;
 use crate::error::{Error, Result};
 use crate::fetch::{self, Endpoint, Event, Field, Job, Reach, Stop};
@@ -103,6 +105,11 @@ pub async fn export(options: &Options, progress: Arc<dyn Progress>, stop: Stop) 
             zone: zone.clone(),
             settle,
             keep_pages: options.keep_pages,
+            command: if options.lookback.is_some() {
+                "sync"
+            } else {
+                "export"
+            },
             progress: Arc::clone(&progress),
         };
         let jobs = jobs.clone();
@@ -118,7 +125,9 @@ pub async fn export(options: &Options, progress: Arc<dyn Progress>, stop: Stop) 
         Ok(built) => built,
         Err(error) => return Err(first_cause(fetched, error)),
     };
+    let (built, changes) = built;
     let mut outcome = outcome(&jobs, fetched, built, begin);
+    outcome.summary.changes = changes;
     outcome.summary.damaged = damaged;
     Ok(outcome)
 }
@@ -274,6 +283,8 @@ struct Site {
     zone: Zone,
     settle: SignedDuration,
     keep_pages: bool,
+    /// What it is told as by whoever reads what has changed.
+    command: &'static str,
     progress: Arc<dyn Progress>,
 }
 
@@ -293,7 +304,7 @@ impl Site {
         mut kept: KeptPages,
         mut ledger: Ledger,
         mut news: mpsc::Receiver<(usize, News)>,
-    ) -> Result<Vec<Built>> {
+    ) -> Result<(Vec<Built>, Option<PathBuf>)> {
         let mut builds = jobs
             .iter()
             .map(|job| {
@@ -324,7 +335,8 @@ impl Site {
         for (job, build) in jobs.iter().zip(&mut builds) {
             self.commit(job, build, |build| build.close(&mut ledger, ended))?;
         }
-        Ok(builds
+        let changes = changes::write(&self.table, &mut ledger, self.command)?;
+        let built = builds
             .into_iter()
             .map(|build| Built {
                 unsettled: build.unsettled(&ledger),
@@ -332,7 +344,8 @@ impl Site {
                 filter: build.filter(),
                 tally: build.tally,
             })
-            .collect())
+            .collect();
+        Ok((built, changes))
     }
 
     fn commit<'a>(
@@ -383,6 +396,12 @@ fn outcome(jobs: &[Job], fetched: Vec<(Result<()>, Instant)>, built: Vec<Built>,
             }));
         }
         if let Err(error) = fetched {
+            summary.failed.push(Failed {
+                dataset: job.dataset.name(),
+                bot: job.bot.clone(),
+                what: error.with_causes(),
+                hint: error.hint(),
+            });
             failures.push(Failure {
                 dataset: job.dataset,
                 bot: job.bot.clone(),

@@ -16,8 +16,25 @@ pub struct Summary {
     pub datasets: BTreeMap<&'static str, DatasetSummary>,
     /// What was found damaged: it is moved aside, and its time is not called complete until it is exported again.
     pub damaged: Vec<Damage>,
+    /// The file that tells jobs what has changed, from the table's folder on; none where nothing has.
+    pub changes: Option<PathBuf>,
+    /// What could not be exported whole. What was fetched of it is kept, and the other bots have nothing to do with it.
+    pub failed: Vec<Failed>,
     /// From the first step to the last.
     pub elapsed_seconds: f64,
+}
+
+/// A dataset of a bot that could not be exported whole.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Failed {
+    /// The dataset.
+    pub dataset: &'static str,
+    /// The bot.
+    pub bot: String,
+    /// What failed, and why.
+    pub what: String,
+    /// What to do about it.
+    pub hint: String,
 }
 
 /// What a run did for one dataset. `received = rows + duplicates + superseded + rejected`.

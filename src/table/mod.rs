@@ -10,6 +10,7 @@ mod partition;
 mod scan;
 mod settings;
 mod slices;
+mod without;
 
 use std::ops::AddAssign;
 use std::path::{Path, PathBuf};
@@ -26,6 +27,7 @@ pub use partition::{Day, Days, PartitionKey, Zone, bot_folder};
 pub(crate) use partition::{bot_of, day_of};
 pub(crate) use scan::{Footer, Scan};
 pub use settings::{SCHEMA_VERSION, Settings};
+pub(crate) use without::Without;
 
 pub(crate) use file::{hex, name as file_name};
 pub use file::{read as read_file, size as file_size};

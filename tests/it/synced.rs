@@ -11,7 +11,7 @@ use rustix::process::Signal;
 use serde_json::Value;
 
 use crate::lake::{Lake, files_below};
-use crate::run::Export;
+use crate::run::{Export, on};
 use crate::world::{BOT, DAY, World, small};
 
 const HOUR: i64 = 3_600;
@@ -249,5 +249,130 @@ fn holes_are_filled_and_what_is_added_later_is_brought_up() {
             serde_json::json!(["2023-10-01T00:00:00Z/2023-10-02T23:44:00Z"])
         );
     }
+    lake.assert_ledger_adds_up();
+}
+
+/// The files that tell what changed, in order.
+pub(crate) fn changes(lake: &Lake) -> Vec<Value> {
+    let mut files = files_below(&lake.0.join("_export/changes"));
+    files.sort();
+    let read = |file: &PathBuf| serde_json::from_slice(&fs::read(file).unwrap()).unwrap();
+    files.iter().map(read).collect()
+}
+
+#[test]
+fn whoever_loads_what_is_told_to_have_changed_has_the_table() {
+    let world = days(Options {
+        latency: Latency::Fixed(Duration::from_millis(20)),
+        ..small()
+    });
+    let lake = world.lake();
+    let mut loaded: BTreeMap<PathBuf, String> = BTreeMap::new();
+    for round in 0..4 {
+        if round == 2 {
+            // killed after a part of it was published: the next run tells that, too
+            world.clock.advance(30 * HOUR);
+            let killed = sync(&world).env("CONVERSE_EXPORT_TEST_KILL_AT", "intent-removed:3");
+            assert_eq!(killed.run().code, None);
+        }
+        let told = changes(&lake).len();
+        let run = sync(&world).run().ok();
+        let files = changes(&lake);
+        assert_eq!(
+            files.len(),
+            told + usize::from(round % 2 == 0),
+            "a run without news tells nothing"
+        );
+        assert_eq!(run.json()["changes"].is_null(), round % 2 == 1);
+        for file in &files[told..] {
+            assert_eq!(file["command"], "sync");
+            for partition in file["partitions"].as_array().unwrap() {
+                let path = PathBuf::from(partition["path"].as_str().unwrap());
+                let about = fs::metadata(lake.0.join(&path)).unwrap();
+                assert_eq!(partition["bytes"], about.len());
+                loaded.retain(|other, _| other.parent() != path.parent());
+                loaded.insert(path, partition["content_hash"].as_str().unwrap().to_owned());
+            }
+        }
+        let expected = lake.files().into_iter().map(|(path, hash)| (path.into(), hash));
+        assert_eq!(loaded, expected.collect());
+    }
+}
+
+#[test]
+fn a_watermark_that_is_too_old_is_told_by_the_exit_code() {
+    let world = World::new(small());
+    let now = jiff::Timestamp::now().as_second();
+    let lake = world.lake();
+    world
+        .export()
+        .range(world.range.start..now - HOUR)
+        .sync()
+        .run()
+        .ok();
+    let text = on(&lake.0, "status", &["--max-age", "26h"]).ok().stdout;
+    assert!(text.contains("watermark"), "{text}");
+    let late = on(&lake.0, "status", &["--max-age", "59m"]).ended(1);
+    assert!(
+        late.stderr
+            .contains("too old: conversations of r3-218210: complete up to"),
+        "{}",
+        late.stderr
+    );
+    on(&lake.0, "status", &["--max-age", "26"]).ended(2);
+    // a dataset that was never exported whole is as old as can be
+    world
+        .export()
+        .to("part")
+        .only("messages")
+        .range(world.range.start..world.range.start + HOUR)
+        .run()
+        .ok();
+    on(&world.path("part"), "status", &["--max-age", "26h"]).ended(1);
+}
+
+#[test]
+fn a_bot_that_fails_does_not_stop_the_others_and_they_share_the_budget() {
+    let world = days(Options {
+        bots: ["a", "b", BOT].map(str::to_owned).to_vec(),
+        requests_per_second: 20.0,
+        conversations: 500,
+        ..small()
+    });
+    let all = ["--bot", "a", "--bot", "nobody", "--bot", "b"];
+    let args = [&all[..], &["--per-page", "100", "--lookback", "1d"]].concat();
+    let run = sync(&world).rate("20").args(&args).run().ended(3);
+    let lake = world.lake();
+    for endpoint in [Endpoint::Conversations, Endpoint::Messages] {
+        let stats = world.simulator.stats(endpoint);
+        assert_eq!(stats.refused_429, 0, "the budget is kept by all of them together");
+        assert!(stats.most_in_one_second <= 21, "{}", stats.most_in_one_second);
+    }
+    let failed = run.json()["failed"].clone();
+    let failed: Vec<_> = failed.as_array().unwrap().iter().collect();
+    assert_eq!(failed.len(), 2, "{failed:?}");
+    for failed in failed {
+        assert_eq!(failed["bot"], "nobody");
+        assert!(
+            failed["what"].as_str().unwrap().contains("404") && failed["hint"].is_string(),
+            "{failed}"
+        );
+    }
+    let ledger = lake.ledger();
+    for bot in ["a", "b"] {
+        let synced = &ledger["datasets"]["messages"][bot]["sync"];
+        assert_eq!(synced["watermark"], "2023-10-02T23:44:00Z", "{ledger}");
+        assert!(lake.0.join(format!("messages/bot={bot}")).exists());
+    }
+    let text = on(&lake.0, "status", &[]).ok().stdout;
+    assert!(text.contains("messages of nobody"), "{text}");
+    // a bot that is added later is brought up from the beginning
+    let args = ["--bot", "a", "--bot", BOT, "--lookback", "0s"];
+    let added = sync(&world).rate("20").args(&args).run().ok();
+    assert!(added.total("rows") > 0);
+    assert_eq!(
+        account(&lake, "messages")["sync"]["watermark"],
+        "2023-10-02T23:44:00Z"
+    );
     lake.assert_ledger_adds_up();
 }
