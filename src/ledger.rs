@@ -57,6 +57,8 @@ pub struct Account {
     pub duplicates: u64,
     /// Records that gave way to another version.
     pub superseded: u64,
+    /// Rows that went since their records have another date now; they are counted in `superseded`, too.
+    pub moved: u64,
     /// Distinct records that could not become rows.
     pub rejected: u64,
     /// Records that lay outside the range asked for, and so are neither in the table nor in `received`.

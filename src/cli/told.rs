@@ -148,6 +148,7 @@ fn sentence(dataset: &DatasetSummary) -> String {
         }
     };
     also(dataset.superseded, "superseded");
+    also(dataset.moved, "moved to another date");
     also(dataset.retries, "retries");
     also(dataset.rate_limited, "refused for coming too soon");
     also(dataset.rejected, "rejected (kept in _export/rejected/)");

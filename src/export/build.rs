@@ -1,6 +1,7 @@
 //! From kept pages to committed partitions: which days can be built, from which pages, and what that completes.
 
 mod decode;
+mod moved;
 mod slices;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -65,6 +66,7 @@ pub(super) struct Build<'a> {
     pending: BTreeMap<u64, Pending>,
     waiting: BTreeMap<Day, DayPages>,
     rejected: RejectedRecords,
+    seen: moved::Seen,
     pub(super) tally: Tally,
 }
 
@@ -82,6 +84,8 @@ struct DayPages {
 pub(super) struct Tally {
     pub(super) effect: Effect,
     pub(super) outside: u64,
+    /// Rows that went since their records have another date now.
+    pub(super) moved: u64,
     pub(super) received: u64,
     pub(super) rejected_received: u64,
     pub(super) changed: BTreeMap<PartitionKey, Changed>,
@@ -112,6 +116,7 @@ impl<'a> Build<'a> {
             pending: BTreeMap::new(),
             waiting: BTreeMap::new(),
             rejected: RejectedRecords::open(&table.own_folder(), dataset, bot)?,
+            seen: moved::Seen::default(),
             tally: Tally::default(),
         })
     }
@@ -132,6 +137,7 @@ impl<'a> Build<'a> {
             let settled = (header.asked_at - self.settle).as_second();
             self.young.insert(header.asked.split_at(settled).1);
         }
+        self.see(header, records, ledger);
         let applied = ledger.known(self.dataset.name(), &self.bot);
         let applied = applied.and_then(|account| account.under_way.get(&header.sequence));
         if let Some(applied) = applied {
@@ -406,6 +412,7 @@ impl<'a> Build<'a> {
         if whole {
             let days: Vec<_> = self.waiting.keys().copied().collect();
             self.build(&days, ledger)?;
+            self.mend_moved(ledger)?;
             self.answered(ledger);
         }
         let rows = self.tally.effect.rows;

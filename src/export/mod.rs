@@ -376,6 +376,7 @@ fn outcome(jobs: &[Job], fetched: Vec<(Result<()>, Instant)>, built: Vec<Built>,
         told.received += built.tally.received - built.tally.outside;
         told.duplicates += built.tally.effect.duplicates + again;
         told.superseded += built.tally.effect.superseded;
+        told.moved += built.tally.moved;
         told.rejected += built.rejected;
         told.outside += built.tally.outside;
         let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);

@@ -48,6 +48,9 @@ pub struct DatasetSummary {
     pub duplicates: u64,
     /// Records that gave way to another version, theirs or the table's.
     pub superseded: u64,
+    /// Rows that went from a partition since their records have another date now; they are part of `superseded`, but
+    /// for those whose other row is not new.
+    pub moved: u64,
     /// Distinct records that could not become rows; they are kept in `_export/rejected/`.
     pub rejected: u64,
     /// Records that the API sent from beyond the range asked for; they are not part of `received`.
