@@ -3,7 +3,7 @@
 PYTHON := .venv/bin/python
 CARGO ?= cargo
 
-.PHONY: build demo test lint venv bench soak clean
+.PHONY: build demo test lint venv bench soak month clean
 
 build:
 	$(CARGO) build --release --locked
@@ -31,6 +31,10 @@ venv: .venv/ready
 # memory over a range of 10 and of 100 days, side by side: takes minutes
 soak: venv
 	$(CARGO) test --release --locked --test it soak -- --ignored --nocapture
+
+# a simulated month synced hourly, with kills and faults, against one export of it: takes minutes
+month: venv
+	$(CARGO) test --locked --test it month -- --ignored --nocapture
 
 bench:
 	$(CARGO) bench --locked

@@ -13,6 +13,7 @@ mod killed;
 mod lake;
 mod left;
 mod mended;
+mod month;
 mod moved;
 mod odd;
 mod open;
