@@ -132,12 +132,13 @@ impl<'a> Build<'a> {
             header,
             mut days,
             rejected,
+            places,
         } = page;
+        self.see(&header, places, ledger);
         if self.job.regards(&header) {
             let settled = (header.asked_at - self.settle).as_second();
             self.young.insert(header.asked.split_at(settled).1);
         }
-        self.see(header, records, ledger);
         let applied = ledger.known(self.dataset.name(), &self.bot);
         let applied = applied.and_then(|account| account.under_way.get(&header.sequence));
         if let Some(applied) = applied {

@@ -91,7 +91,7 @@ pub async fn export(options: &Options, progress: Arc<dyn Progress>, stop: Stop) 
     }
     let (spool, ledger, mut damaged) = mend::open_folder(&table, &zone, options)?;
     let spool = Arc::new(spool);
-    let (kept, damaged_pages) = left::kept_pages(&spool, &zone)?;
+    let (kept, damaged_pages) = left::kept_pages(&spool, &zone, looks_back(options, &ledger))?;
     damaged.extend(left::set_aside(&table, damaged_pages)?);
 
     let jobs = plan(options, &ledger, &kept, &zone);
@@ -204,6 +204,13 @@ fn missing(options: &Options, account: Option<&Account>) -> (Windows, Windows) {
     (missing, reread)
 }
 
+/// Whether the run reads something again behind a watermark.
+fn looks_back(options: &Options, ledger: &Ledger) -> bool {
+    let accounts = ledger.datasets.values().flat_map(BTreeMap::values);
+    let mut runs = accounts.filter_map(|account| account.sync.as_ref()?.under_way.as_ref());
+    options.lookback.is_some() && runs.any(|run| !run.behind.ranges.is_empty())
+}
+
 /// Writes down what is to be asked for anew, so that a run that is interrupted can be gone on with.
 fn reopen(options: &Options, ledger: &mut Ledger, spool: &Spool) {
     let next = spool.next_sequence();
@@ -253,7 +260,7 @@ async fn fetch_all(
     let fetches = jobs.into_iter().enumerate().map(async |(number, job)| {
         let (dataset, bot, missing) = (job.dataset, job.bot.clone(), job.missing.clone());
         progress.begins(dataset, &bot, missing.seconds());
-        let mut covered_seconds = 0;
+        let (mut covered_seconds, looks_back) = (0, !job.reread.is_empty());
         let fetched = fetch::fetch(job, &endpoints[&dataset], stop.clone(), async |event| {
             let told = match event {
                 Event::Reached(reach) => {
@@ -264,7 +271,7 @@ async fn fetch_all(
                 }
                 Event::Kept(header, records) => {
                     progress.page(dataset, &bot, records.len() as u64, covered_seconds);
-                    News::Page(Arrived::new(header, &records, zone))
+                    News::Page(Arrived::new(header, &records, zone, looks_back))
                 }
             };
             news.send((number, told)).await.is_ok()

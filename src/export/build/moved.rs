@@ -10,7 +10,6 @@ use rayon::prelude::*;
 use super::super::summary::Changed;
 use super::Build;
 use crate::commit::Commit;
-use crate::dataset::PeekedRecord;
 use crate::dataset::id_hash;
 use crate::error::Result;
 use crate::ledger::Ledger;
@@ -65,12 +64,9 @@ impl Build<'_> {
     }
 
     /// Remembers where the records of a page lie.
-    pub(super) fn see(&mut self, header: &PageHeader, records: &[PeekedRecord], ledger: &Ledger) {
+    pub(super) fn see(&mut self, header: &PageHeader, places: Vec<(u64, Day)>, ledger: &Ledger) {
         if self.job.regards(header) && self.behind(ledger).is_some() {
-            let mut days = self.zone.days();
-            let rows = records.iter().filter(|record| !record.rejected);
-            self.seen
-                .take(rows.map(|record| (record.id, days.of(record.time))));
+            self.seen.take(places.into_iter());
         }
     }
 
