@@ -29,6 +29,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         settle: Duration::from_secs(15 * 60),
         refetch: false,
         lookback: None,
+        conversation: None,
         keep_pages: false,
     };
     // whoever holds the stopper can end the run early; what was answered is kept

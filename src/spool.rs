@@ -47,6 +47,9 @@ pub struct PageHeader {
     pub per_page: u32,
     /// The cursor it was asked with.
     pub cursor: Option<String>,
+    /// The one conversation whose messages were asked for; such a page says nothing of what else its window holds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub conversation: Option<String>,
     /// When it was asked for, by the server's clock where it tells it.
     pub asked_at: Timestamp,
 }
@@ -227,6 +230,7 @@ mod tests {
             range: Window::new(2, 8),
             per_page: 1000,
             cursor: Some("ä\"".into()),
+            conversation: None,
             asked_at: "2026-01-01T00:00:00Z".parse().unwrap(),
         }
     }

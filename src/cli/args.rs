@@ -183,6 +183,16 @@ pub(super) struct ExportArgs {
         hide_env = true
     )]
     pub(super) settle: Duration,
+    /// Ask for the messages of this one conversation alone, to mend it: needs --dataset messages. What is complete is
+    /// asked for again, and nothing is called complete for it
+    #[arg(
+        long,
+        value_name = "ID",
+        conflicts_with_all = ["refetch", "dry_run"],
+        env = "CONVERSE_EXPORT_CONVERSATION",
+        hide_env = true
+    )]
+    pub(super) conversation: Option<String>,
     /// Ask again for all of the range, also for what is complete already: rows that changed are replaced, none is
     /// removed. Interrupted, the same command goes on from there
     #[arg(

@@ -90,6 +90,7 @@ fn options(args: &DemoArgs, simulator: &Simulator) -> Result<Options> {
         settle: DEFAULT_SETTLE,
         refetch: false,
         lookback: None,
+        conversation: None,
         keep_pages: false,
     })
 }

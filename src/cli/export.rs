@@ -100,6 +100,7 @@ pub(super) fn options(args: &ExportArgs) -> Result<Options> {
         settle: args.settle,
         refetch: args.refetch,
         lookback: None,
+        conversation: args.conversation.clone(),
         keep_pages: args.keep_pages,
     };
     options.check()?;

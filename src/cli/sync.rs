@@ -125,6 +125,7 @@ impl SyncArgs {
             dataset: self.dataset.clone(),
             timezone: self.timezone.clone(),
             settle: self.settle,
+            conversation: None,
             refetch: false,
             keep_pages: self.keep_pages,
             dry_run: false,

@@ -194,6 +194,9 @@ impl<'a> Build<'a> {
 
     /// Ranges asked for that are not called complete.
     pub(super) fn unsettled(&self, ledger: &Ledger) -> Windows {
+        if self.job.conversation.is_some() {
+            return Windows::new();
+        }
         let mut missing = self.ranges.clone();
         if let Some(account) = ledger.known(self.dataset.name(), &self.bot) {
             missing.subtract_all(&account.complete);
@@ -383,6 +386,10 @@ impl<'a> Build<'a> {
             complete.subtract(page.asked);
         }
         let account = ledger.account(self.dataset.name(), &self.bot);
+        if self.job.conversation.is_some() {
+            // one conversation says nothing of a range
+            return account.complete.clone();
+        }
         account.answered(&self.ranges, &self.job.reread, &complete);
         let mut answered = account.complete.clone();
         answered.subtract_all(&self.ranges);
@@ -396,7 +403,9 @@ impl<'a> Build<'a> {
         let requests = self.asked.requests.load(Ordering::Relaxed);
         account.requests += requests - self.booked;
         self.booked = requests;
-        account.learnt = self.reach.learnt;
+        if self.job.conversation.is_none() {
+            account.learnt = self.reach.learnt;
+        }
     }
 
     /// Builds what can be built of a run that has ended, and writes down how it ended.
@@ -418,7 +427,8 @@ impl<'a> Build<'a> {
         }
         let rows = self.tally.effect.rows;
         let account = ledger.account(self.dataset.name(), &self.bot);
-        if whole && !account.end_anew(self.job.range) && idle {
+        let ends = whole && self.job.conversation.is_none() && account.end_anew(self.job.range);
+        if whole && idle && !ends {
             return Ok(());
         }
         account.last_run = Some(LastRun { ended, rows, whole });

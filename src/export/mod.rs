@@ -165,6 +165,7 @@ fn plan(options: &Options, ledger: &Ledger, kept: &KeptPages, zone: &Zone) -> Ve
                 bot: bot.clone(),
                 range: options.range,
                 missing,
+                conversation: options.conversation.clone(),
                 per_page: options.per_page,
                 run: run.clone(),
                 kept: kept
@@ -190,7 +191,8 @@ fn plan(options: &Options, ledger: &Ledger, kept: &KeptPages, zone: &Zone) -> Ve
 fn missing(options: &Options, account: Option<&Account>) -> (Windows, Windows) {
     let mut missing: Windows = [options.range].into_iter().collect();
     let mut reread = Windows::new();
-    if let Some(account) = account {
+    // one conversation is asked for whatever is complete
+    if let Some(account) = account.filter(|_| options.conversation.is_none()) {
         missing.subtract_all(&account.complete);
         // what `sync` reads again is its own affair
         let behind = account.sync.as_ref().filter(|_| options.lookback.is_some());

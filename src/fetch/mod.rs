@@ -79,6 +79,8 @@ pub struct Job {
     pub range: Window,
     /// What of it is missing.
     pub missing: Windows,
+    /// Only the messages of this conversation.
+    pub conversation: Option<String>,
     /// Records wanted a page.
     pub per_page: u32,
     /// Names the run in the headers of pages.
@@ -102,7 +104,10 @@ impl Job {
     #[must_use]
     pub fn regards(&self, page: &PageHeader) -> bool {
         let mut disregarded = self.disregarded.iter();
-        disregarded.all(|(ranges, since)| page.sequence >= *since || ranges.intersect(page.asked).is_empty())
+        let same_question = page.conversation == self.conversation;
+        same_question
+            && disregarded
+                .all(|(ranges, since)| page.sequence >= *since || ranges.intersect(page.asked).is_empty())
     }
 }
 
@@ -274,6 +279,7 @@ impl Fetch {
             window: request.asked,
             per_page: self.job.per_page,
             cursor: request.cursor,
+            conversation: self.job.conversation.clone(),
         };
         let header = PageHeader {
             sequence: 0,
@@ -287,6 +293,7 @@ impl Fetch {
             range: self.job.range,
             per_page: self.job.per_page,
             cursor: ask.cursor.clone(),
+            conversation: self.job.conversation.clone(),
             asked_at: jiff::Timestamp::UNIX_EPOCH,
         };
         let endpoint = Arc::clone(&self.endpoint);

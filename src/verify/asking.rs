@@ -61,6 +61,7 @@ impl Desk<'_> {
             window,
             per_page: self.per_page,
             cursor: None,
+            conversation: None,
         };
         let mut answered = Answered::default();
         let (mut moves, mut quiet) = (true, 0);

@@ -10,6 +10,7 @@ use converse_export::simulator::{Clock, Endpoint, Filter, Growth, Latency, Optio
 use rustix::process::Signal;
 use serde_json::Value;
 
+use crate::damage::assert_sound;
 use crate::lake::{Lake, files_below};
 use crate::run::{Export, on};
 use crate::world::{BOT, DAY, World, small};
@@ -375,4 +376,49 @@ fn a_bot_that_fails_does_not_stop_the_others_and_they_share_the_budget() {
         "2023-10-02T23:44:00Z"
     );
     lake.assert_ledger_adds_up();
+}
+
+#[test]
+fn one_conversation_is_fetched_for_repair_and_completes_nothing() {
+    let world = World::new(Options {
+        latency: Latency::Fixed(Duration::from_millis(30)),
+        ..small()
+    });
+    let truth = world.truth("conversations");
+    let id = truth.keys().nth(700).unwrap().clone();
+    let only = ["--conversation", id.as_str()];
+    // nothing of it is there yet
+    let run = world.export().only("messages").args(&only).run().ok();
+    assert_eq!(run.count("messages", "requests"), 1);
+    let lake = world.lake();
+    let rows = lake.rows(&format!(
+        "select count(*) from messages where conversation_id <> '{id}'"
+    ));
+    assert_eq!(rows[0][0], 0);
+    assert!(run.count("messages", "rows") > 0);
+    assert_eq!(account(&lake, "messages")["complete"], serde_json::json!([]));
+    assert_sound(&lake);
+    // pages that a killed one left are no answer to a range, but their rows are taken
+    let killed = world.export().to("killed").only("messages").args(&only);
+    killed
+        .clone()
+        .env("CONVERSE_EXPORT_TEST_KILL_AT", "page-kept:1")
+        .run();
+    assert_eq!(files_below(&world.path("killed/_export/pages")).len(), 1);
+    assert_eq!(killed.run().ok().total("requests"), 0, "its page was kept");
+    for name in ["lake", "killed"] {
+        world.export().to(name).only("messages").run().ok();
+        assert_eq!(
+            world.lake_named(name).ids("messages").len(),
+            world.truth("messages").len()
+        );
+        world.lake_named(name).assert_ledger_adds_up();
+    }
+    // what is complete is asked for again
+    let files = lake.files();
+    let again = world.export().only("messages").args(&only).run().ok();
+    assert_eq!((again.total("requests"), again.total("rows")), (1, 0));
+    assert_eq!(lake.files(), files);
+    assert_eq!(world.export().only("messages").run().ok().total("requests"), 0);
+    world.export().args(&only).run().ended(2);
 }
