@@ -39,7 +39,7 @@ struct Versioned {
 }
 
 /// The account of one dataset of one bot, over all runs.
-/// At every moment `received = rows + duplicates + superseded + rejected`.
+/// At every moment `received = rows + duplicates + superseded + rejected + erased`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Account {
@@ -61,6 +61,8 @@ pub struct Account {
     pub moved: u64,
     /// Distinct records that could not become rows.
     pub rejected: u64,
+    /// Records that went, or were not kept, since their conversations were erased on request.
+    pub erased: u64,
     /// Records that lay outside the range asked for, and so are neither in the table nor in `received`.
     pub outside: u64,
     /// The earliest time of a row.

@@ -9,6 +9,7 @@ pub mod cli;
 pub mod commit;
 pub mod dataset;
 pub mod doctor;
+pub mod erase;
 pub mod error;
 pub mod export;
 pub mod fetch;
@@ -22,6 +23,7 @@ pub mod spool;
 pub mod status;
 mod store;
 pub mod table;
+pub mod tombstones;
 pub mod verify;
 pub mod window;
 

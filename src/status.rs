@@ -54,6 +54,8 @@ pub struct Holding {
     pub duplicates: u64,
     /// Records that gave way to another version.
     pub superseded: u64,
+    /// Records that went, or were not kept, since their conversations were erased.
+    pub erased: u64,
     /// Records that lay outside the range asked for.
     pub outside: u64,
     /// Distinct records that could not become rows.
@@ -150,6 +152,7 @@ impl Holding {
             received: account.received,
             duplicates: account.duplicates,
             superseded: account.superseded,
+            erased: account.erased,
             outside: account.outside,
             rejected: account.rejected,
             last_run: account.last_run.clone(),

@@ -114,6 +114,8 @@ pub(super) enum Command {
     Verify(Box<super::verify::VerifyArgs>),
     /// Tell what a table holds: complete ranges, holes, days, rows, the last run
     Status(super::status::StatusArgs),
+    /// Remove conversations and their messages from the table for good
+    Erase(super::erase::EraseArgs),
     /// Make the table again from its own rows, without a request: with its days in another time zone, say
     Rebuild(RebuildArgs),
     /// Show what an export is like: simulates the API and exports a week from it

@@ -4,6 +4,7 @@ mod args;
 mod bar;
 mod demo;
 mod doctor;
+mod erase;
 mod export;
 mod plan;
 mod rebuild;
@@ -50,6 +51,7 @@ pub fn main() -> ExitCode {
             Command::Doctor(args) => doctor::run(args, &cli.told).await,
             Command::Verify(args) => verify::run(args, &cli.told, stop.clone()).await,
             Command::Status(args) => status::run(args, &cli.told),
+            Command::Erase(args) => erase::run(args, &cli.told).await,
             Command::Rebuild(args) => rebuild::run(args, &cli.told, stop.clone()).await,
             Command::Demo(args) => demo::run(args, &cli.told, stop.clone()).await,
             Command::Simulate(args) => simulate::run(args, stop.clone()).await,

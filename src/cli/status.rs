@@ -124,6 +124,7 @@ fn told_of(holding: &Holding, zone: &Zone) -> Vec<(&'static str, String)> {
     let counts = [
         (holding.duplicates, "duplicates"),
         (holding.superseded, "superseded"),
+        (holding.erased, "erased"),
         (holding.outside, "outside the range"),
     ];
     let counts: String = counts

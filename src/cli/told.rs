@@ -149,6 +149,7 @@ fn sentence(dataset: &DatasetSummary) -> String {
     };
     also(dataset.superseded, "superseded");
     also(dataset.moved, "moved to another date");
+    also(dataset.erased, "erased before, and not kept");
     also(dataset.retries, "retries");
     also(dataset.rate_limited, "refused for coming too soon");
     also(dataset.rejected, "rejected (kept in _export/rejected/)");

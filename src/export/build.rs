@@ -40,6 +40,7 @@ struct Pending {
     /// What its run was asked for: rows beyond it are left out where they are proven to lie beyond it.
     range: Window,
     rejected: u64,
+    erased: u64,
     /// Days whose rows are still to come.
     days: BTreeSet<Day>,
 }
@@ -87,6 +88,7 @@ pub(super) struct Tally {
     /// Rows that went since their records have another date now.
     pub(super) moved: u64,
     pub(super) received: u64,
+    pub(super) erased: u64,
     pub(super) rejected_received: u64,
     pub(super) changed: BTreeMap<PartitionKey, Changed>,
 }
@@ -145,6 +147,8 @@ impl<'a> Build<'a> {
             days.retain(|day, _| !applied.contains(day));
         }
         self.tally.received += days.values().map(|share| share.records).sum::<u64>() + rejected;
+        self.tally.received += header.erased;
+        self.tally.erased += header.erased;
         self.tally.rejected_received += rejected;
         if days.is_empty() && rejected > 0 {
             // no row of it is wanted, but its rejected records are
@@ -154,6 +158,7 @@ impl<'a> Build<'a> {
             asked: header.asked,
             range: header.range,
             rejected,
+            erased: header.erased,
             days: days.keys().copied().collect(),
         };
         for (day, share) in days {
@@ -356,6 +361,8 @@ impl<'a> Build<'a> {
             account.under_way.remove(sequence);
             if let Some(page) = self.pending.remove(sequence) {
                 rejected += page.rejected;
+                account.received += page.erased;
+                account.erased += page.erased;
                 account.pages += 1;
             }
         }

@@ -96,7 +96,7 @@ pub async fn forecast(options: &Options) -> Result<(Forecast, Vec<Failure>)> {
     let (kept, _) = kept_pages(&spool, &zone, false)?;
     let client = Client::new(options.connection.clone()).map_err(Error::Connection)?;
     let client = std::sync::Arc::new(client);
-    let endpoints = endpoints(options, &client, &spool);
+    let endpoints = endpoints(options, &client, &spool, &None);
 
     let (mut forecast, mut failures) = (Forecast::default(), Vec::new());
     let mut seconds: BTreeMap<Dataset, f64> = BTreeMap::new();

@@ -31,12 +31,14 @@ pub use summary::{Changed, DatasetSummary, Failed, Summary};
 use crate::api::Client;
 use crate::changes;
 use crate::dataset::Dataset;
+use crate::erase;
 use crate::error::{Error, Result};
 use crate::fetch::{self, Endpoint, Event, Field, Job, Reach, Stop};
 use crate::ledger::{Account, Anew, Ledger};
 use crate::rebuild;
 use crate::spool::Spool;
 use crate::table::{Lock, SCHEMA_VERSION, Settings, Table, Zone};
+use crate::tombstones::Tombstones;
 use crate::window::{Window, Windows};
 use arrived::Arrived;
 use build::Build;
@@ -89,13 +91,14 @@ pub async fn export(options: &Options, progress: Arc<dyn Progress>, stop: Stop) 
         // its settings may be others now
         Table::open(&options.out, settings(options))?;
     }
-    let (spool, ledger, mut damaged) = mend::open_folder(&table, &zone, options)?;
+    let (spool, mut ledger, mut damaged) = mend::open_folder(&table, &zone, options)?;
+    let erased = erase::finish(&table, &spool, &mut ledger)?.map(Arc::new);
     let spool = Arc::new(spool);
     let (kept, damaged_pages) = left::kept_pages(&spool, &zone, looks_back(options, &ledger))?;
     damaged.extend(left::set_aside(&table, damaged_pages)?);
 
     let jobs = plan(options, &ledger, &kept, &zone);
-    let endpoints = endpoints(options, &client, &spool);
+    let endpoints = endpoints(options, &client, &spool, &erased);
     let (news, received) = mpsc::channel(NEWS_UNDER_WAY);
     let building = {
         let settle = SignedDuration::try_from(options.settle).unwrap_or(SignedDuration::MAX);
@@ -241,11 +244,12 @@ fn endpoints(
     options: &Options,
     client: &Arc<Client>,
     spool: &Arc<Spool>,
+    erased: &Option<Arc<Tombstones>>,
 ) -> BTreeMap<Dataset, Arc<Endpoint>> {
     let endpoint = |dataset: &Dataset| {
         let (client, spool) = (Arc::clone(client), Arc::clone(spool));
         let endpoint = Endpoint::new(client, spool, options.requests_per_second, options.concurrency);
-        (*dataset, Arc::new(endpoint))
+        (*dataset, Arc::new(endpoint.without(erased.clone())))
     };
     options.datasets.iter().map(endpoint).collect()
 }
@@ -387,6 +391,7 @@ fn outcome(jobs: &[Job], fetched: Vec<(Result<()>, Instant)>, built: Vec<Built>,
         told.superseded += built.tally.effect.superseded;
         told.moved += built.tally.moved;
         told.rejected += built.rejected;
+        told.erased += built.tally.erased;
         told.outside += built.tally.outside;
         let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         told.requests += count(&job.tally.requests);

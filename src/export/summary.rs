@@ -37,7 +37,7 @@ pub struct Failed {
     pub hint: String,
 }
 
-/// What a run did for one dataset. `received = rows + duplicates + superseded + rejected`.
+/// What a run did for one dataset. `received = rows + duplicates + superseded + rejected + erased`.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct DatasetSummary {
     /// Rows that were not in the table before.
@@ -53,6 +53,8 @@ pub struct DatasetSummary {
     pub moved: u64,
     /// Distinct records that could not become rows; they are kept in `_export/rejected/`.
     pub rejected: u64,
+    /// Records that the API sent though their conversations were erased; nothing of them was kept.
+    pub erased: u64,
     /// Records that the API sent from beyond the range asked for; they are not part of `received`.
     pub outside: u64,
     /// Requests sent, retries included.

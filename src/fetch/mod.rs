@@ -20,6 +20,7 @@ use crate::api::{Answer, Ask, AskError, Budget, Client, Sent, Tally};
 use crate::dataset::{self, Dataset, Peek, PeekedRecord};
 use crate::error::{Error, Result};
 use crate::spool::{PageHeader, Spool};
+use crate::tombstones::Tombstones;
 use crate::window::{Window, Windows};
 use scheduler::{ChainId, MAX_IN_FLIGHT, Request, Scheduler};
 
@@ -36,6 +37,8 @@ pub struct Endpoint {
     most_in_flight: usize,
     /// The spool failed: asking on would waste answers.
     broken: AtomicBool,
+    /// What was erased is not even kept.
+    erased: Option<Arc<Tombstones>>,
 }
 
 impl Endpoint {
@@ -61,7 +64,14 @@ impl Endpoint {
             in_flight: Semaphore::new(most_in_flight),
             most_in_flight,
             broken: AtomicBool::new(false),
+            erased: None,
         }
+    }
+
+    /// The same, which keeps nothing of what was erased.
+    #[must_use]
+    pub fn without(self, erased: Option<Arc<Tombstones>>) -> Self {
+        Self { erased, ..self }
     }
 }
 
@@ -294,6 +304,7 @@ impl Fetch {
             per_page: self.job.per_page,
             cursor: ask.cursor.clone(),
             conversation: self.job.conversation.clone(),
+            erased: 0,
             asked_at: jiff::Timestamp::UNIX_EPOCH,
         };
         let endpoint = Arc::clone(&self.endpoint);
@@ -304,7 +315,7 @@ impl Fetch {
             let page = tokio::select! {
                 answered = endpoint.answer(dataset, &ask, retryable, sent, &tally) => match answered {
                     // once answered it is kept, whatever happens
-                    Ok((answer, peek)) => endpoint.keep(header, answer, peek).await,
+                    Ok((answer, peek)) => endpoint.keep(dataset, header, answer, peek).await,
                     Err(error) => Err(error),
                 },
                 () = enough.told() => Err(NoPage::Unneeded),
@@ -434,21 +445,41 @@ impl Endpoint {
 
     async fn keep(
         self: &Arc<Self>,
+        dataset: Dataset,
         mut header: PageHeader,
         answer: Answer,
         peek: Peek,
     ) -> Result<Page, NoPage> {
         header.asked_at = answer.asked_at;
         let endpoint = Arc::clone(self);
-        let kept = tokio::task::spawn_blocking(move || endpoint.spool.append(header, &answer.body));
+        let kept = tokio::task::spawn_blocking(move || {
+            let (mut header, mut body, mut peek) = (header, answer.body, peek);
+            if let Some((rest, gone)) = endpoint.stripped(dataset, &body)? {
+                peek = look(dataset, &rest)?;
+                (header.erased, body) = (gone, rest);
+            }
+            let header = endpoint.spool.append(header, &body)?;
+            Ok(Page { header, peek })
+        });
         let kept = kept
             .await
             .unwrap_or_else(|error| Err(Error::Internal(format!("the spool ended: {error}"))));
-        Ok(Page {
-            header: kept.map_err(NoPage::Keep)?,
-            peek,
-        })
+        kept.map_err(NoPage::Keep)
     }
+
+    /// A page without what was erased, and how much that is; `None` where nothing of it was.
+    fn stripped(&self, dataset: Dataset, body: &[u8]) -> Result<Option<(Vec<u8>, u64)>> {
+        let Some(erased) = &self.erased else {
+            return Ok(None);
+        };
+        dataset::strip(dataset, body, |id| erased.has(id))
+            .map_err(|error| Error::Internal(format!("a page cannot be read twice: {error}")))
+    }
+}
+
+fn look(dataset: Dataset, body: &[u8]) -> Result<Peek> {
+    dataset::peek(dataset, body)
+        .map_err(|error| Error::Internal(format!("a page cannot be read twice: {error}")))
 }
 
 fn chain_error(job: &Job, what: String) -> Error {

@@ -107,12 +107,13 @@ impl Verified {
             account.duplicates,
             account.superseded,
             account.rejected,
+            account.erased,
         ];
         if sum(accounted) != u128::from(account.received) {
-            let [rows, duplicates, superseded, rejected] = accounted;
+            let [rows, duplicates, superseded, rejected, erased] = accounted;
             wrong.push(format!(
                 "{dataset} of {bot}: {} records received, but {rows} rows + {duplicates} duplicates + {superseded} \
-                 superseded + {rejected} rejected",
+                 superseded + {rejected} rejected + {erased} erased",
                 account.received
             ));
         }

@@ -9,6 +9,7 @@ mod damage;
 mod disk;
 mod doctor;
 mod duck;
+mod erased;
 mod killed;
 mod lake;
 mod left;
