@@ -206,7 +206,7 @@ mod tests {
                 .unwrap()
         };
         change(&mut ledger);
-        let unsaved = ledger.clone();
+        let mut unsaved = ledger.clone();
         let path = write(&table, &mut ledger, "sync").unwrap();
         let content = std::fs::read(folder.path().join(path.as_ref().unwrap())).unwrap();
         let changes: Changes = serde_json::from_slice(&content).unwrap();
@@ -217,7 +217,7 @@ mod tests {
         assert_eq!(number(path), 1);
         assert_eq!(write(&table, &mut ledger, "sync").unwrap(), None);
         // a crash before the ledger was saved
-        assert_eq!(number(write(&table, &mut unsaved.clone(), "sync").unwrap()), 2);
+        assert_eq!(number(write(&table, &mut unsaved, "sync").unwrap()), 2);
         for _ in 0..KEPT {
             change(&mut ledger);
             write(&table, &mut ledger, "sync").unwrap();
