@@ -1,8 +1,8 @@
 //! Conversations removed on request: from every partition, every kept page and the rejected records, for good.
 //!
 //! Tombstones are written first, so that no run brings them back from then on. Everything after that may be done twice:
-//! an erasure that was interrupted is ended by the next run that takes the table's lock, which knows the
-//! conversations by their tombstones alone.
+//! an erasure that was interrupted is ended by the next export, sync or erasure, which knows the conversations by
+//! their tombstones alone.
 
 mod partitions;
 mod rest;

@@ -16,8 +16,8 @@ Examples:
 
 Conversations and their messages go from every partition, every kept page and the rejected records; what is in
 _export/damaged/ goes as a whole, since nobody can tell what it holds. A tombstone stays (a hash keyed with a random key
-in _export/, not the id), so that no later run brings them back, whatever the API still has. Interrupted, the next run
-of any kind ends it. What another conversation's records say of one that is erased stays.";
+in _export/, not the id), so that no later run brings them back, whatever the API still has. Interrupted, the next
+export, sync or erase ends it. What another conversation's records say of one that is erased stays.";
 
 #[derive(Debug, Args)]
 #[command(after_help = NOTES)]

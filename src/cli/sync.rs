@@ -99,6 +99,10 @@ pub(super) struct SyncArgs {
     api: ApiArgs,
 }
 
+/// The server's clock tells whole seconds, and a little before this machine's: what is younger by it would be asked for
+/// without being complete.
+const CLOCKS: Duration = Duration::from_secs(5);
+
 pub(super) async fn run(args: &SyncArgs, told: &Told, stop: Stop) -> Result<u8> {
     let mut options = export::options(&args.as_export(Timestamp::now())?)?;
     options.lookback = Some(args.lookback);
@@ -109,9 +113,8 @@ pub(super) async fn run(args: &SyncArgs, told: &Told, stop: Stop) -> Result<u8> 
 impl SyncArgs {
     /// The export that a run at this moment is, but for the lookback.
     fn as_export(&self, now: Timestamp) -> Result<ExportArgs> {
-        // a second that is not over yet is left to the next run
         let settled = now
-            .checked_sub(self.settle)
+            .checked_sub(self.settle.saturating_add(CLOCKS))
             .and_then(|settled| Timestamp::from_second(settled.as_second()))
             .map_err(|error| Error::Usage {
                 what: format!("--settle is too long: {error}"),
