@@ -44,18 +44,17 @@ impl Tombstones {
         let Some(content) = store::read_if_there(&path)? else {
             return Ok(None);
         };
-        let damaged = |what: String| Error::Damaged {
-            path: path.clone(),
-            what,
-        };
-        let held: Held = serde_json::from_slice(&content).map_err(|error| damaged(error.to_string()))?;
+        let held: Held = serde_json::from_slice(&content).map_err(|error| Error::Usage {
+            what: format!("{} is damaged: {error}", path.display()),
+            hint: "restore it, or remove it and erase the same conversations again: without it they would come back".into(),
+        })?;
         if held.version > VERSION {
             return Err(Error::Usage {
                 what: format!("{} is of a newer version", path.display()),
                 hint: "update converse-export".into(),
             });
         }
-        Self::of(path.clone(), held).map(Some)
+        Self::of(path, held).map(Some)
     }
 
     /// Tombstones with a new key, which stand nowhere yet.
@@ -161,7 +160,7 @@ mod tests {
         std::fs::write(folder.path().join(FILE), &content[..content.len() / 2]).unwrap();
         assert!(matches!(
             Tombstones::load(folder.path()),
-            Err(Error::Damaged { .. })
+            Err(Error::Usage { .. })
         ));
     }
 }
