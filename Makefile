@@ -3,7 +3,7 @@
 PYTHON := .venv/bin/python
 CARGO ?= cargo
 
-.PHONY: build demo test lint venv bench soak browser clean
+.PHONY: build demo test lint venv bench soak month browser clean
 
 build:
 	$(CARGO) build --release --locked
@@ -35,6 +35,10 @@ soak: venv
 # the page of `report` drawn by Chromium, which has to be there (Debian's package chromium)
 browser: venv
 	$(CARGO) test --locked --test it report -- --ignored
+
+# a simulated month synced hourly, with kills and faults, against one export of it: takes minutes
+month: venv
+	$(CARGO) test --locked --test it month -- --ignored --nocapture
 
 bench:
 	$(CARGO) bench --locked

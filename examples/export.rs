@@ -28,6 +28,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         timezone: "UTC".into(),
         settle: Duration::from_secs(15 * 60),
         refetch: false,
+        lookback: None,
+        conversation: None,
         keep_pages: false,
     };
     // whoever holds the stopper can end the run early; what was answered is kept

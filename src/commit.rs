@@ -17,6 +17,9 @@ use crate::table::{Entry, PartitionKey, Staged, Table};
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Commit {
     partitions: Vec<(PartitionKey, Entry)>,
+    /// Partitions that have no rows any more.
+    #[serde(default)]
+    withdrawn: Vec<PartitionKey>,
     ledger: Ledger,
     pages: Vec<u64>,
     /// Whether the pages are kept beside the spool.
@@ -36,10 +39,17 @@ impl Commit {
             .collect();
         Self {
             partitions,
+            withdrawn: Vec::new(),
             ledger,
             pages,
             keeps_pages,
         }
+    }
+
+    /// The same, which takes partitions out of the table, too.
+    #[must_use]
+    pub fn withdrawing(self, withdrawn: Vec<PartitionKey>) -> Self {
+        Self { withdrawn, ..self }
     }
 
     /// Carries the commit out; everything is durable when this returns.
@@ -92,6 +102,12 @@ impl Commit {
         &self.partitions
     }
 
+    /// The partitions that are taken out of the table.
+    #[must_use]
+    pub fn withdrawn(&self) -> &[PartitionKey] {
+        &self.withdrawn
+    }
+
     /// The ledger as it will be.
     #[must_use]
     pub fn ledger(&self) -> &Ledger {
@@ -101,6 +117,9 @@ impl Commit {
     fn apply(&self, table: &Table, spool: &Spool, intent: &Path) -> Result<()> {
         for (key, entry) in &self.partitions {
             table.publish(key, entry)?;
+        }
+        for key in &self.withdrawn {
+            table.withdraw(key)?;
         }
         store::step("partitions-published");
         self.ledger.save(&table.own_folder())?;

@@ -10,7 +10,11 @@ use crate::error::{Error, Result};
 use crate::fetch::Knowledge;
 use crate::store;
 use crate::table::{Day, Entry};
-use crate::window::{Window, Windows};
+use crate::window::Windows;
+
+mod sync;
+
+pub use sync::{Anew, Run, Sync};
 
 const VERSION: u32 = 1;
 const COPY: &str = "ledger.copy.json";
@@ -21,6 +25,9 @@ pub struct Ledger {
     version: u32,
     /// Pages get sequence numbers from here on.
     pub next_sequence: u64,
+    /// The number of the last file that told what has changed.
+    #[serde(default)]
+    pub changes: u64,
     /// By dataset, then by bot.
     pub datasets: BTreeMap<String, BTreeMap<String, Account>>,
 }
@@ -32,7 +39,7 @@ struct Versioned {
 }
 
 /// The account of one dataset of one bot, over all runs.
-/// At every moment `received = rows + duplicates + superseded + rejected`.
+/// At every moment `received = rows + duplicates + superseded + rejected + erased`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Account {
@@ -50,8 +57,12 @@ pub struct Account {
     pub duplicates: u64,
     /// Records that gave way to another version.
     pub superseded: u64,
+    /// Rows that went since their records have another date now; they are counted in `superseded`, too.
+    pub moved: u64,
     /// Distinct records that could not become rows.
     pub rejected: u64,
+    /// Records that went, or were not kept, since their conversations were erased on request.
+    pub erased: u64,
     /// Records that lay outside the range asked for, and so are neither in the table nor in `received`.
     pub outside: u64,
     /// The earliest time of a row.
@@ -66,17 +77,13 @@ pub struct Account {
     pub under_way: BTreeMap<u64, BTreeSet<Day>>,
     /// What each partition holds, so that a row taken out of a file and its manifest alike is noticed.
     pub partitions: BTreeMap<Day, Held>,
+    /// Partitions that have changed since it was told last what has.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub changed: BTreeSet<Day>,
     /// What a run was asked to fetch anew, as long as not all of it is.
-    pub refetching: Option<Refetch>,
-}
-
-/// A range that is fetched anew.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Refetch {
-    /// The range.
-    pub range: Window,
-    /// Pages with smaller numbers were answered before, and so prove nothing of it.
-    pub since: u64,
+    pub refetching: Option<Anew>,
+    /// How far `sync` has come, where it was ever asked for.
+    pub sync: Option<Sync>,
 }
 
 /// What a partition holds.
@@ -118,9 +125,11 @@ impl Account {
     pub fn hold(&mut self, day: Day, entry: &Entry) {
         let held = Held::of(entry);
         self.rows += held.rows;
-        if let Some(before) = self.partitions.insert(day, held) {
-            self.rows -= before.rows;
+        let before = self.partitions.insert(day, held);
+        if before.as_ref() != self.partitions.get(&day) {
+            self.changed.insert(day);
         }
+        self.rows -= before.map_or(0, |before| before.rows);
         self.first = [self.first, entry.first].into_iter().flatten().min();
         self.last = self.last.max(entry.last);
     }
@@ -131,24 +140,19 @@ impl Account {
         self.hold(day, entry);
     }
 
-    /// Lets go of a partition whose rows are lost, so that pages may bring them again.
-    pub fn forget(&mut self, day: Day) {
-        if let Some(held) = self.partitions.remove(&day) {
-            self.rows -= held.rows;
-            self.received -= held.rows;
-        }
-        for days in self.under_way.values_mut() {
-            days.remove(&day);
-        }
+    /// Lets go of a partition; answers how many rows it had.
+    pub fn withdraw(&mut self, day: Day) -> u64 {
+        let rows = self.partitions.remove(&day).map_or(0, |held| held.rows);
+        self.rows -= rows;
+        self.changed.insert(day);
+        rows
     }
 
-    /// Calls nothing of `range` complete, so that it is asked for anew; pages from `since` on count. Where a run
-    /// was asked for the same and did not come to its end, this one goes on from there.
-    pub fn refetch(&mut self, range: Window, since: u64) {
-        let goes_on = self.refetching.is_some_and(|begun| begun.range == range);
-        if !goes_on || self.complete.covers(range) {
-            self.complete.subtract(range);
-            self.refetching = Some(Refetch { range, since });
+    /// Lets go of a partition whose rows are lost, so that pages may bring them again.
+    pub fn forget(&mut self, day: Day) {
+        self.received -= self.withdraw(day);
+        for days in self.under_way.values_mut() {
+            days.remove(&day);
         }
     }
 }
@@ -244,6 +248,7 @@ impl Ledger {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::window::Window;
 
     #[test]
     fn a_ledger_comes_back_and_a_damaged_one_is_told() {
@@ -261,26 +266,5 @@ mod tests {
         assert!(matches!(Ledger::load(&path), Err(Error::Damaged { .. })));
         std::fs::write(&path, r#"{"version": 2, "datasets": "moved"}"#).unwrap();
         assert!(matches!(Ledger::load(&path), Err(Error::Usage { .. })));
-    }
-
-    #[test]
-    fn a_range_is_fetched_anew_once_however_often_it_is_interrupted() {
-        let range = Window::new(0, 100);
-        let mut account = Account::default();
-        account.complete.insert(Window::new(0, 200));
-        account.refetch(range, 7);
-        assert_eq!(account.complete.iter().as_slice(), [Window::new(100, 200)]);
-        // interrupted half way
-        account.complete.insert(Window::new(0, 50));
-        account.refetch(range, 9);
-        assert!(account.complete.covers(Window::new(0, 50)), "it goes on");
-        assert_eq!(account.refetching.unwrap().since, 7);
-        // another range, or the same one once it is whole, begins anew
-        account.complete.insert(range);
-        account.refetch(range, 20);
-        assert!(!account.complete.contains(10));
-        account.complete.insert(Window::new(0, 50));
-        account.refetch(Window::new(0, 60), 30);
-        assert!(!account.complete.contains(10));
     }
 }

@@ -4,10 +4,12 @@
 //! building meet only in the [`spool`]. [`export::export`] is the whole way.
 
 pub mod api;
+pub mod changes;
 pub mod cli;
 pub mod commit;
 pub mod dataset;
 pub mod doctor;
+pub mod erase;
 pub mod error;
 pub mod export;
 pub mod fetch;
@@ -24,6 +26,7 @@ pub mod spool;
 pub mod status;
 mod store;
 pub mod table;
+pub mod tombstones;
 pub mod verify;
 pub mod window;
 mod words;

@@ -15,6 +15,7 @@ use arrow::datatypes::TimestampMicrosecondType;
 use rayon::prelude::*;
 use serde::Serialize;
 
+use crate::changes;
 use crate::commit::Commit;
 use crate::dataset::Dataset;
 use crate::error::{Error, Result};
@@ -140,7 +141,9 @@ impl Rebuild {
         }
         switch::carry_over(self.old.out(), &own_files)?;
         let rebuilt = Rebuilt::of(&ledger, self.settings.clone());
-        Switch::new(self.settings.clone(), ledger).carry_out(self.old.out())?;
+        let out = self.old.out();
+        Switch::new(self.settings.clone(), ledger.clone()).carry_out(out)?;
+        changes::write(&Table::open(out, self.settings.clone())?, &mut ledger, "rebuild")?;
         Ok(rebuilt)
     }
 
@@ -273,6 +276,8 @@ impl Rebuild {
     /// What is known of the account once the new table stands. Where two old days held one id, a new one may hold
     /// it once.
     fn account_for(&self, account: &mut Account, made: &[Made]) -> Result<()> {
+        // every file is another one now, and dates may be gone
+        account.changed.extend(account.partitions.keys());
         account.partitions.clear();
         account.rows = 0;
         for (day, entry, effect) in made {

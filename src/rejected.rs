@@ -115,6 +115,40 @@ impl RejectedRecords {
     }
 }
 
+/// Removes the rejected records of a dataset of a bot that `goes` tells of, as they stand in JSON; answers how many are
+/// removed, and how many are left.
+///
+/// # Errors
+/// Where the file cannot be read or written.
+pub(crate) fn remove(
+    own_folder: &Path,
+    dataset: &str,
+    bot: &str,
+    goes: impl Fn(&str) -> bool,
+) -> Result<(u64, u64)> {
+    let path = path(own_folder, dataset, bot);
+    let content = store::read_if_there(&path)?.unwrap_or_default();
+    let (mut rest, mut gone) = (Vec::with_capacity(content.len()), 0);
+    for line in content.split_inclusive(|byte| *byte == b'\n') {
+        let stays = match serde_json::from_slice::<Line<'_>>(line) {
+            Ok(read) => !goes(read.record.get()),
+            // torn by a crash, its page brings it again
+            Err(_) => !goes(&String::from_utf8_lossy(line)),
+        };
+        if stays {
+            rest.extend_from_slice(line);
+        } else {
+            gone += 1;
+        }
+    }
+    if rest.is_empty() {
+        store::remove_file(&path)?;
+    } else if gone > 0 {
+        store::write_atomically(&path, &rest)?;
+    }
+    Ok((gone, Kept::look(own_folder, dataset, bot)?.distinct))
+}
+
 /// What a file of rejected records holds.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Kept {

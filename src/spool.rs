@@ -47,8 +47,19 @@ pub struct PageHeader {
     pub per_page: u32,
     /// The cursor it was asked with.
     pub cursor: Option<String>,
+    /// The one conversation whose messages were asked for; such a page says nothing of what else its window holds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub conversation: Option<String>,
+    /// Records that came with it and were not kept, since their conversations were erased.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub erased: u64,
     /// When it was asked for, by the server's clock where it tells it.
     pub asked_at: Timestamp,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks like that")]
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 /// The folder of pages that are answered and not yet part of the table, and beside it, in `kept`, the folder of
@@ -132,6 +143,21 @@ impl Spool {
     /// [`Error::Damaged`] where its checksum does not fit.
     pub fn read_kept(&self, sequence: u64) -> Result<Vec<u8>> {
         read(path(&self.kept, sequence))
+    }
+
+    /// Puts another body in the place of a page's, of one that is kept beside the spool or of one that is not.
+    ///
+    /// # Errors
+    /// Where it cannot be written; the old one is still there then.
+    pub(crate) fn rewrite(&self, header: &PageHeader, body: &[u8], is_kept: bool) -> Result<()> {
+        let path = self.place(header.sequence, is_kept);
+        let content = encode(header, body).map_err(Error::io("compress the page", &path))?;
+        store::write_atomically(&path, &content)
+    }
+
+    /// Where a page stands, kept beside the spool or not.
+    pub(crate) fn place(&self, sequence: u64, is_kept: bool) -> PathBuf {
+        path(if is_kept { &self.kept } else { &self.folder }, sequence)
     }
 
     /// Forgets pages; those that are gone already are passed over.
@@ -227,6 +253,8 @@ mod tests {
             range: Window::new(2, 8),
             per_page: 1000,
             cursor: Some("ä\"".into()),
+            conversation: None,
+            erased: 0,
             asked_at: "2026-01-01T00:00:00Z".parse().unwrap(),
         }
     }

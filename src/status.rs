@@ -34,6 +34,8 @@ pub struct Holding {
     pub complete: Vec<Range>,
     /// What lies between them.
     pub holes: Vec<Range>,
+    /// Everything before it is complete: from where `sync` begins, or else from the first second that is.
+    pub watermark: Option<Timestamp>,
     /// Partitions with a date.
     pub days: u64,
     /// Rows in them, and in the one without a date.
@@ -52,6 +54,8 @@ pub struct Holding {
     pub duplicates: u64,
     /// Records that gave way to another version.
     pub superseded: u64,
+    /// Records that went, or were not kept, since their conversations were erased.
+    pub erased: u64,
     /// Records that lay outside the range asked for.
     pub outside: u64,
     /// Distinct records that could not become rows.
@@ -123,6 +127,19 @@ pub(crate) fn status_with(table: &Table, entries: &BTreeMap<PartitionKey, Entry>
     })
 }
 
+impl Status {
+    /// What does not reach up to `moment`, each as its dataset, its bot and its watermark.
+    #[must_use]
+    pub fn behind(&self, moment: Timestamp) -> Vec<(&str, &str, Option<Timestamp>)> {
+        let all = self.datasets.iter().flat_map(|(dataset, bots)| {
+            let holding = bots.iter();
+            holding.map(move |(bot, holding)| (dataset.as_str(), bot.as_str(), holding.watermark))
+        });
+        all.filter(|(.., watermark)| watermark.is_none_or(|watermark| watermark < moment))
+            .collect()
+    }
+}
+
 impl Holding {
     fn of(account: &Account) -> Self {
         let mut holes = Windows::new();
@@ -131,10 +148,12 @@ impl Holding {
         Self {
             complete: ranges(&account.complete),
             holes: ranges(&holes),
+            watermark: account.watermark(),
             requests: account.requests,
             received: account.received,
             duplicates: account.duplicates,
             superseded: account.superseded,
+            erased: account.erased,
             outside: account.outside,
             rejected: account.rejected,
             last_run: account.last_run.clone(),

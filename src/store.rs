@@ -96,6 +96,17 @@ pub(crate) fn exchange_folders(new: &Path, live: &Path) -> Result<()> {
     sync_folder(parent(live))
 }
 
+/// Moves a folder away in one step, to where there is none.
+///
+/// # Errors
+/// Where the system refuses.
+pub(crate) fn move_folder(live: &Path, to: &Path) -> Result<()> {
+    create_folder(parent(to))?;
+    fs::rename(live, to).map_err(Error::io("move", live))?;
+    step("partition-exchanged");
+    sync_folder(parent(live))
+}
+
 /// Moves a file to where nobody stumbles over it, as `aside`, or that name with a number where it is taken. One
 /// that is not there is as good.
 ///

@@ -291,6 +291,9 @@ impl Client {
                 .append_pair("end_time", &ask.window.end.to_string())
                 .append_pair("bot_name", &ask.bot)
                 .append_pair("per_page", &ask.per_page.to_string());
+            if let Some(conversation) = &ask.conversation {
+                query.append_pair("conversation_id", conversation);
+            }
             if let Some(cursor) = &ask.cursor {
                 query.append_pair("cursor", cursor);
             }
@@ -346,6 +349,7 @@ mod tests {
             window: Window::new(0, 9),
             per_page: 10,
             cursor: None,
+            conversation: None,
         };
         let (budget, tally) = (Budget::new(0.0), Tally::default());
         let fetch = async |_| {

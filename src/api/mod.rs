@@ -37,6 +37,8 @@ pub struct Ask {
     pub per_page: u32,
     /// Where the chain goes on; `None` asks for its first page.
     pub cursor: Option<String>,
+    /// Only the messages of this conversation.
+    pub conversation: Option<String>,
 }
 
 /// How a page could not be had.

@@ -101,10 +101,7 @@ impl Config {
         };
         command
             .mut_args(with_values)
-            .mut_subcommands(|command| match args::has_variables(&command) {
-                true => command.mut_args(with_values),
-                false => command,
-            })
+            .mut_subcommands(|command| args::with_settings(command, with_values))
     }
 
     /// A file that merely lies there may not choose where the key goes.
@@ -141,13 +138,11 @@ struct Flag {
 /// Every flag that may stand in the file.
 fn flags() -> BTreeMap<String, Flag> {
     let command = args::command();
-    let of_commands = command
+    let all = command
         .get_subcommands()
-        .filter(|command| args::has_variables(command));
-    let all = of_commands
-        .flat_map(clap::Command::get_arguments)
-        .chain(command.get_arguments());
-    all.filter(|arg| args::takes_part(arg) && arg.get_id() != "config")
+        .chain([&command])
+        .flat_map(args::settings);
+    all.filter(|arg| arg.get_id() != "config")
         .filter_map(|arg| {
             let is_path = is_of_paths(arg.get_value_parser());
             Some((arg.get_long()?.to_owned(), Flag { is_path }))

@@ -103,6 +103,8 @@ fn options(args: &DemoArgs, simulator: &Simulator) -> Result<Options> {
         timezone: "UTC".into(),
         settle: DEFAULT_SETTLE,
         refetch: false,
+        lookback: None,
+        conversation: None,
         keep_pages: false,
     })
 }

@@ -1,5 +1,6 @@
 //! `converse-export export`.
 
+use std::collections::BTreeSet;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -61,6 +62,11 @@ pub(super) struct ExportArgs {
     /// It is exported all the same, and asked for again by a later run. A number with its unit: 90s, 15m, 2h, 1d.
     #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "15m", hide_short_help = true)]
     pub(super) settle: Duration,
+    /// Ask for the messages of one conversation only
+    ///
+    /// To mend it: needs --dataset messages. What is complete is asked for again, and nothing is called complete for it.
+    #[arg(long, value_name = "ID", conflicts_with_all = ["refetch", "dry_run"], hide_short_help = true)]
+    pub(super) conversation: Option<String>,
     /// Only tell what would be done, as `plan` does
     #[arg(long, hide_short_help = true)]
     pub(super) dry_run: bool,
@@ -97,7 +103,9 @@ pub(super) fn report(outcome: &Outcome, told: &Told, options: &Options) -> Resul
     match &outcome.summary {
         summary if told.json => told::json(summary)?,
         _ if told.quiet => {}
-        summary if outcome.failures.is_empty() => summary::print(summary, &options.out),
+        summary if failed_bots(&outcome.failures) < options.bots.len() => {
+            summary::print(summary, &options.out)
+        }
         summary => summary::print_unfinished(summary),
     }
     told::failures(&outcome.failures);
@@ -108,6 +116,12 @@ pub(super) fn report(outcome: &Outcome, told: &Told, options: &Options) -> Resul
     ))
 }
 
+/// How many bots something failed of.
+fn failed_bots(failures: &[Failure]) -> usize {
+    let bots: BTreeSet<&str> = failures.iter().map(|failure| failure.bot.as_str()).collect();
+    bots.len()
+}
+
 /// The exit code of a run over so many bots.
 pub(super) fn code(failures: &[Failure], rejected: u64, bots: usize) -> u8 {
     if let Some(interrupted) = failures
@@ -116,12 +130,9 @@ pub(super) fn code(failures: &[Failure], rejected: u64, bots: usize) -> u8 {
     {
         return exit_code(&interrupted.error);
     }
-    let mut failed_bots: Vec<&str> = failures.iter().map(|failure| failure.bot.as_str()).collect();
-    failed_bots.sort_unstable();
-    failed_bots.dedup();
     match failures.first() {
         None => u8::from(rejected > 0) * 4,
-        Some(_) if failed_bots.len() < bots => 3,
+        Some(_) if failed_bots(failures) < bots => 3,
         // what a person must mend counts more than what may heal by itself
         Some(_) => failures
             .iter()
@@ -174,6 +185,8 @@ pub(super) fn options(args: &ExportArgs) -> Result<Options> {
         timezone: zone.name().to_owned(),
         settle: args.settle,
         refetch: args.refetch,
+        lookback: None,
+        conversation: args.conversation.clone(),
         keep_pages: args.keep_pages,
     };
     options.check()?;

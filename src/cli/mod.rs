@@ -6,6 +6,7 @@ mod completions;
 mod config;
 mod demo;
 mod doctor;
+mod erase;
 mod export;
 mod grid;
 mod keys;
@@ -21,6 +22,7 @@ mod settings;
 mod simulate;
 mod status;
 mod summary;
+mod sync;
 mod terminal;
 mod told;
 mod track;
@@ -65,6 +67,7 @@ pub fn main() -> ExitCode {
     let done = runtime.block_on(async {
         match &cli.command {
             Command::Export(args) => export::run(args, &cli.told, stop.clone()).await,
+            Command::Sync(args) => sync::run(args, &cli.told, stop.clone()).await,
             Command::Plan(args) => plan::run(args, &cli.told).await,
             Command::Preview(args) => preview::run(args, &cli.told).await,
             Command::Doctor(args) => doctor::run(args, &cli.told).await,
@@ -73,6 +76,7 @@ pub fn main() -> ExitCode {
             Command::Schema(args) => schema::run(args, &cli.told),
             Command::Keys(args) => keys::run(args, &cli.told).await,
             Command::Report(args) => report::run(args, &cli.told).await,
+            Command::Erase(args) => erase::run(args, &cli.told).await,
             Command::Rebuild(args) => rebuild::run(args, &cli.told, stop.clone()).await,
             Command::Demo(args) => demo::run(args, &cli.told, stop.clone()).await,
             Command::Config(args) => settings::run(args, &cli.told, config.as_ref()),

@@ -131,16 +131,16 @@ fn of_all(config: Option<&Config>) -> Result<Vec<Setting>> {
     let command = args::command();
     let mut seen = BTreeSet::new();
     let mut settings = Vec::new();
-    for name in command
-        .get_subcommands()
-        .filter(|command| args::has_variables(command))
-        .map(clap::Command::get_name)
-    {
-        let of_command = of_line(&[name.into()], config)?;
+    for command in command.get_subcommands() {
+        let names: BTreeSet<_> = args::settings(command).filter_map(clap::Arg::get_long).collect();
+        if names.is_empty() {
+            continue;
+        }
+        let of_command = of_line(&[command.get_name().into()], config)?;
         settings.extend(
             of_command
                 .into_iter()
-                .filter(|setting| seen.insert(setting.name.clone())),
+                .filter(|setting| names.contains(setting.name.as_str()) && seen.insert(setting.name.clone())),
         );
     }
     Ok(settings)

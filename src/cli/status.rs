@@ -1,12 +1,14 @@
 //! `converse-export status`: what a folder holds, for people or as JSON.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::Args;
+use jiff::Timestamp;
 
-use super::args::{TABLE, Told};
+use super::args::{TABLE, Told, duration};
 use super::told;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::fetch::{Field, scheduler::Direction};
 use crate::status::{Holding, Range, Status, status};
 use crate::table::{Table, Zone};
@@ -17,7 +19,10 @@ Examples:
   converse-export status --out ./lake
 
   # how many rows there are, for a job
-  converse-export status --out ./lake --json | jq '.datasets.conversations[].rows'";
+  converse-export status --out ./lake --json | jq '.datasets.conversations[].rows'
+
+  # has the nightly job done its work?
+  converse-export status --out ./lake --max-age 26h";
 
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES, next_help_heading = TABLE)]
@@ -25,6 +30,11 @@ pub(super) struct StatusArgs {
     /// The folder that holds the table
     #[arg(long, value_name = "PATH")]
     pub(super) out: PathBuf,
+    /// Exit with 1 where something is not complete up to so long ago, e.g. 26h
+    ///
+    /// A check for whoever watches the job.
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    pub(super) max_age: Option<Duration>,
 }
 
 /// Ranges that are told one by one.
@@ -38,7 +48,37 @@ pub(super) fn run(args: &StatusArgs, told: &Told) -> Result<u8> {
     } else {
         told::data(&text(&status, &table.zone()?))?;
     }
-    Ok(0)
+    match args.max_age {
+        Some(max_age) => age(&status, max_age, Timestamp::now()),
+        None => Ok(0),
+    }
+}
+
+/// The exit code of a look at how old the watermarks are.
+fn age(status: &Status, max_age: Duration, now: Timestamp) -> Result<u8> {
+    let oldest = now.checked_sub(max_age).map_err(|error| Error::Usage {
+        what: format!("--max-age is too long: {error}"),
+        hint: "give a duration such as 26h".into(),
+    })?;
+    let behind = status.behind(oldest);
+    for (dataset, bot, watermark) in &behind {
+        let up_to = watermark.map_or("nothing is complete".into(), |watermark| {
+            format!(
+                "complete up to {watermark:.0}, {:.1} hours ago",
+                hours(watermark, now)
+            )
+        });
+        told::line(&format!("too old: {dataset} of {bot}: {up_to}"));
+    }
+    if status.datasets.is_empty() {
+        told::line("too old: the table holds nothing");
+    }
+    Ok(u8::from(!behind.is_empty() || status.datasets.is_empty()))
+}
+
+#[allow(clippy::cast_precision_loss)] // told with one digit
+fn hours(since: Timestamp, now: Timestamp) -> f64 {
+    now.duration_since(since).as_secs() as f64 / 3600.0
 }
 
 fn text(status: &Status, zone: &Zone) -> String {
@@ -70,6 +110,12 @@ fn told_of(holding: &Holding, zone: &Zone) -> Vec<(&'static str, String)> {
     let mut told = Vec::new();
     ranges("complete", &holding.complete, zone, &mut told);
     ranges("hole", &holding.holes, zone, &mut told);
+    if let Some(watermark) = holding.watermark {
+        told.push((
+            "watermark",
+            format!("{watermark:.0}: everything before it is complete"),
+        ));
+    }
     told.push((
         "rows",
         format!(
@@ -85,6 +131,7 @@ fn told_of(holding: &Holding, zone: &Zone) -> Vec<(&'static str, String)> {
     let counts = [
         (holding.duplicates, "duplicates"),
         (holding.superseded, "superseded"),
+        (holding.erased, "erased"),
         (holding.outside, "outside the range"),
     ];
     let counts: String = counts

@@ -41,6 +41,12 @@ fn lines(summary: &Summary, out: &Path) -> Vec<String> {
         let remarks = remarks(dataset).into_iter();
         lines.extend(remarks.map(|remark| format!("{name}: {remark}")));
     }
+    for failed in &summary.failed {
+        lines.push(format!("not whole: {} of {}", failed.dataset, failed.bot));
+    }
+    if let Some(changes) = &summary.changes {
+        lines.push(format!("what changed is listed in {}", changes.display()));
+    }
     lines.push(format!(
         "done in {:.1} s, into {}",
         summary.elapsed_seconds,
@@ -59,7 +65,7 @@ type Column = (
     fn(&DatasetSummary) -> bool,
 );
 
-const COLUMNS: [Column; 11] = [
+const COLUMNS: [Column; 12] = [
     ("new rows", |dataset| grouped(dataset.rows), |_| true),
     (
         "superseded",
@@ -89,6 +95,11 @@ const COLUMNS: [Column; 11] = [
         "refused",
         |dataset| grouped(dataset.rate_limited),
         |dataset| dataset.rate_limited > 0,
+    ),
+    (
+        "moved",
+        |dataset| grouped(dataset.moved),
+        |dataset| dataset.moved > 0,
     ),
     (
         "rejected",
@@ -135,6 +146,12 @@ fn remarks(dataset: &DatasetSummary) -> Vec<String> {
     }
     if dataset.rejected > 0 {
         remarks.push("rejected records are kept in _export/rejected/".to_owned());
+    }
+    if dataset.erased > 0 {
+        remarks.push(format!(
+            "{} records of erased conversations were left out",
+            grouped(dataset.erased)
+        ));
     }
     if !dataset.unsettled.is_empty() {
         remarks.push("the newest part is too young to be complete: export it again later".to_owned());

@@ -22,6 +22,7 @@ mod json;
 mod messages;
 mod page;
 mod peek;
+mod strip;
 mod time;
 
 use std::fmt;
@@ -36,6 +37,7 @@ pub use decode::{Decoded, Reason, Rejected, decode};
 pub(crate) use json::{Value as JsonValue, whole as json_value};
 pub use page::{Next, PageError};
 pub use peek::{Peek, PeekedRecord, id_hash, peek};
+pub use strip::strip;
 
 /// A kind of record that the API exports.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize, Deserialize)]

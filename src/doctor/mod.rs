@@ -134,6 +134,7 @@ impl Examination<'_> {
             window,
             per_page: MOST_PER_PAGE,
             cursor,
+            conversation: None,
         }
     }
 

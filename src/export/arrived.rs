@@ -17,6 +17,8 @@ pub(super) struct Arrived {
     pub(super) days: BTreeMap<Day, DayShare>,
     /// Records of it that cannot become rows.
     pub(super) rejected: u64,
+    /// The hash of each id with its day, where a run looks back and so may see what has moved to another date.
+    pub(super) places: Vec<(u64, Day)>,
 }
 
 /// What a page holds of a day.
@@ -37,16 +39,22 @@ pub(super) struct Span {
 }
 
 impl Arrived {
-    pub(super) fn new(header: PageHeader, records: &[PeekedRecord], zone: &Zone) -> Self {
+    pub(super) fn new(header: PageHeader, records: &[PeekedRecord], zone: &Zone, looks_back: bool) -> Self {
         let mut days = zone.days();
         let mut shares: BTreeMap<Day, DayShare> = BTreeMap::new();
+        let mut places = Vec::new();
         for record in records.iter().filter(|record| !record.rejected) {
-            shares.entry(days.of(record.time)).or_default().add(record.time);
+            let day = days.of(record.time);
+            shares.entry(day).or_default().add(record.time);
+            if looks_back {
+                places.push((record.id, day));
+            }
         }
         Self {
             header,
             days: shares,
             rejected: records.iter().filter(|record| record.rejected).count() as u64,
+            places,
         }
     }
 

@@ -1,6 +1,7 @@
 //! From kept pages to committed partitions: which days can be built, from which pages, and what that completes.
 
 mod decode;
+mod moved;
 mod slices;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -18,7 +19,7 @@ use crate::commit::Commit;
 use crate::dataset::Dataset;
 use crate::error::{Error, Result};
 use crate::fetch::{Field, Job, Reach};
-use crate::ledger::{LastRun, Ledger, Refetch};
+use crate::ledger::{Account, LastRun, Ledger};
 use crate::rejected::RejectedRecords;
 use crate::spool::Spool;
 use crate::table::{Day, Effect, PartitionKey, RowRef, Staged, Table, Zone};
@@ -39,6 +40,7 @@ struct Pending {
     /// What its run was asked for: rows beyond it are left out where they are proven to lie beyond it.
     range: Window,
     rejected: u64,
+    erased: u64,
     /// Days whose rows are still to come.
     days: BTreeSet<Day>,
 }
@@ -65,6 +67,7 @@ pub(super) struct Build<'a> {
     pending: BTreeMap<u64, Pending>,
     waiting: BTreeMap<Day, DayPages>,
     rejected: RejectedRecords,
+    seen: moved::Seen,
     pub(super) tally: Tally,
 }
 
@@ -82,7 +85,10 @@ struct DayPages {
 pub(super) struct Tally {
     pub(super) effect: Effect,
     pub(super) outside: u64,
+    /// Rows that went since their records have another date now.
+    pub(super) moved: u64,
     pub(super) received: u64,
+    pub(super) erased: u64,
     pub(super) rejected_received: u64,
     pub(super) changed: BTreeMap<PartitionKey, Changed>,
 }
@@ -112,6 +118,7 @@ impl<'a> Build<'a> {
             pending: BTreeMap::new(),
             waiting: BTreeMap::new(),
             rejected: RejectedRecords::open(&table.own_folder(), dataset, bot)?,
+            seen: moved::Seen::default(),
             tally: Tally::default(),
         })
     }
@@ -127,7 +134,9 @@ impl<'a> Build<'a> {
             header,
             mut days,
             rejected,
+            places,
         } = page;
+        self.see(&header, places, ledger);
         if self.job.regards(&header) {
             let settled = (header.asked_at - self.settle).as_second();
             self.young.insert(header.asked.split_at(settled).1);
@@ -138,6 +147,8 @@ impl<'a> Build<'a> {
             days.retain(|day, _| !applied.contains(day));
         }
         self.tally.received += days.values().map(|share| share.records).sum::<u64>() + rejected;
+        self.tally.received += header.erased;
+        self.tally.erased += header.erased;
         self.tally.rejected_received += rejected;
         if days.is_empty() && rejected > 0 {
             // no row of it is wanted, but its rejected records are
@@ -147,6 +158,7 @@ impl<'a> Build<'a> {
             asked: header.asked,
             range: header.range,
             rejected,
+            erased: header.erased,
             days: days.keys().copied().collect(),
         };
         for (day, share) in days {
@@ -187,6 +199,9 @@ impl<'a> Build<'a> {
 
     /// Ranges asked for that are not called complete.
     pub(super) fn unsettled(&self, ledger: &Ledger) -> Windows {
+        if self.job.conversation.is_some() {
+            return Windows::new();
+        }
         let mut missing = self.ranges.clone();
         if let Some(account) = ledger.known(self.dataset.name(), &self.bot) {
             missing.subtract_all(&account.complete);
@@ -332,19 +347,13 @@ impl<'a> Build<'a> {
     /// Commits what is staged, with all that it completes. The last commit of a run lets go of every page that
     /// is part of the table, also of those whose window was too young to be called complete.
     fn commit(&mut self, staged: &[Staged], ledger: &mut Ledger, last: bool) -> Result<()> {
-        let mut complete = self.reach.covered.clone();
-        complete.subtract_all(&self.young);
-        for page in self.pending.values().filter(|page| !page.days.is_empty()) {
-            complete.subtract(page.asked);
-        }
+        let answered = self.answered(ledger);
         let account = ledger.account(self.dataset.name(), &self.bot);
-        account.complete.subtract_all(&self.ranges);
-        account.complete.extend(complete.iter().copied());
         let finished: Vec<u64> = self
             .pending
             .iter()
             .filter(|(_, page)| page.days.is_empty())
-            .filter(|(_, page)| last || account.complete.covers(page.asked.intersect(page.range)))
+            .filter(|(_, page)| last || answered.covers(page.asked.intersect(page.range)))
             .map(|(sequence, _)| *sequence)
             .collect();
         let mut rejected = 0;
@@ -352,6 +361,8 @@ impl<'a> Build<'a> {
             account.under_way.remove(sequence);
             if let Some(page) = self.pending.remove(sequence) {
                 rejected += page.rejected;
+                account.received += page.erased;
+                account.erased += page.erased;
                 account.pages += 1;
             }
         }
@@ -373,32 +384,61 @@ impl<'a> Build<'a> {
         Ok(())
     }
 
+    /// Takes into the ledger what is answered and part of the table, and says what pages are not needed for any more:
+    /// what is complete, but for what is read anew and not answered yet.
+    fn answered(&self, ledger: &mut Ledger) -> Windows {
+        let mut complete = self.reach.covered.clone();
+        complete.subtract_all(&self.young);
+        for page in self.pending.values().filter(|page| !page.days.is_empty()) {
+            complete.subtract(page.asked);
+        }
+        let account = ledger.account(self.dataset.name(), &self.bot);
+        if self.job.conversation.is_some() {
+            // one conversation says nothing of a range
+            return account.complete.clone();
+        }
+        account.answered(&self.ranges, &self.job.reread, &complete);
+        let mut answered = account.complete.clone();
+        answered.subtract_all(&self.ranges);
+        answered.extend(complete.iter().copied());
+        answered
+    }
+
     /// Takes into the ledger what the run has cost and learnt so far.
     fn book(&mut self, ledger: &mut Ledger) {
         let account = ledger.account(self.dataset.name(), &self.bot);
         let requests = self.asked.requests.load(Ordering::Relaxed);
         account.requests += requests - self.booked;
         self.booked = requests;
-        account.learnt = self.reach.learnt;
+        if self.job.conversation.is_none() {
+            account.learnt = self.reach.learnt;
+        }
     }
 
     /// Builds what can be built of a run that has ended, and writes down how it ended.
     pub(super) fn close(&mut self, ledger: &mut Ledger, ended: Timestamp) -> Result<()> {
         let whole = self.has_all();
-        if self.ranges.is_empty() && self.pending.is_empty() {
+        let idle = self.ranges.is_empty() && self.pending.is_empty();
+        if idle
+            && !ledger
+                .known(self.dataset.name(), &self.bot)
+                .is_some_and(Account::is_anew)
+        {
             return Ok(());
         }
         if whole {
             let days: Vec<_> = self.waiting.keys().copied().collect();
             self.build(&days, ledger)?;
+            self.mend_moved(ledger)?;
+            self.answered(ledger);
         }
         let rows = self.tally.effect.rows;
         let account = ledger.account(self.dataset.name(), &self.bot);
-        account.last_run = Some(LastRun { ended, rows, whole });
-        let is_anew = |anew: Refetch| self.job.range.intersect(anew.range) == anew.range;
-        if whole && account.refetching.is_some_and(is_anew) {
-            account.refetching = None;
+        let ends = whole && self.job.conversation.is_none() && account.end_anew(self.job.range);
+        if whole && idle && !ends {
+            return Ok(());
         }
+        account.last_run = Some(LastRun { ended, rows, whole });
         if whole {
             // lets go of every page
             self.commit(&[], ledger, true)

@@ -93,10 +93,10 @@ pub async fn forecast(options: &Options) -> Result<(Forecast, Vec<Failure>)> {
     let spool = std::sync::Arc::new(Spool::open(&own.join("pages"))?);
     let mut ledger = Ledger::load(&Ledger::path(&own))?;
     reopen(options, &mut ledger, &spool);
-    let (kept, _) = kept_pages(&spool, &zone)?;
+    let (kept, _) = kept_pages(&spool, &zone, false)?;
     let client = Client::new(options.connection.clone()).map_err(Error::Connection)?;
     let client = std::sync::Arc::new(client);
-    let endpoints = endpoints(options, &client, &spool);
+    let endpoints = endpoints(options, &client, &spool, &None);
 
     let (mut forecast, mut failures) = (Forecast::default(), Vec::new());
     let mut seconds: BTreeMap<Dataset, f64> = BTreeMap::new();

@@ -17,13 +17,16 @@ pub(super) type KeptPages = BTreeMap<(Dataset, String), Vec<Arrived>>;
 
 /// The pages that earlier runs left in the spool, by dataset and bot, and the files of those that are damaged, which
 /// count as never answered.
-pub(super) fn kept_pages(spool: &Spool, zone: &Zone) -> Result<(KeptPages, Vec<PathBuf>)> {
+pub(super) fn kept_pages(spool: &Spool, zone: &Zone, looks_back: bool) -> Result<(KeptPages, Vec<PathBuf>)> {
     let (headers, mut damaged) = spool.list()?;
     let look = |header: PageHeader| {
         let dataset = header.dataset.parse::<Dataset>().ok()?;
         let (sequence, path) = (header.sequence, spool.path(header.sequence));
         Some(match spool.read(sequence).map(|body| peek(dataset, &body)) {
-            Ok(Ok(page)) => Ok(Ok((dataset, Arrived::new(header, &page.records, zone)))),
+            Ok(Ok(page)) => Ok(Ok((
+                dataset,
+                Arrived::new(header, &page.records, zone, looks_back),
+            ))),
             Ok(Err(_)) | Err(Error::Damaged { .. }) => Ok(Err(path)),
             Err(error) => Err(error),
         })

@@ -12,6 +12,7 @@ mod progress;
 mod summary;
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
@@ -27,16 +28,19 @@ pub use options::{
 };
 pub use preview::{Preview, preview};
 pub use progress::{Progress, Silent, Standing};
-pub use summary::{Changed, DatasetSummary, Summary};
+pub use summary::{Changed, DatasetSummary, Failed, Summary};
 
 use crate::api::Client;
+use crate::changes;
 use crate::dataset::Dataset;
+use crate::erase;
 use crate::error::{Error, Result};
 use crate::fetch::{self, Endpoint, Event, Field, Job, Reach, Stop};
-use crate::ledger::{Account, Ledger};
+use crate::ledger::{Account, Anew, Ledger};
 use crate::rebuild;
 use crate::spool::Spool;
 use crate::table::{Lock, SCHEMA_VERSION, Settings, Table, Zone};
+use crate::tombstones::Tombstones;
 use crate::window::{Window, Windows};
 use arrived::Arrived;
 use build::Build;
@@ -89,13 +93,14 @@ pub async fn export(options: &Options, progress: Arc<dyn Progress>, stop: Stop) 
         // its settings may be others now
         Table::open(&options.out, settings(options))?;
     }
-    let (spool, ledger, mut damaged) = mend::open_folder(&table, &zone, options)?;
+    let (spool, mut ledger, mut damaged) = mend::open_folder(&table, &zone, options)?;
+    let erased = erase::finish(&table, &spool, &mut ledger)?.map(Arc::new);
     let spool = Arc::new(spool);
-    let (kept, damaged_pages) = left::kept_pages(&spool, &zone)?;
+    let (kept, damaged_pages) = left::kept_pages(&spool, &zone, looks_back(options, &ledger))?;
     damaged.extend(left::set_aside(&table, damaged_pages)?);
 
     let jobs = plan(options, &ledger, &kept, &zone);
-    let endpoints = endpoints(options, &client, &spool);
+    let endpoints = endpoints(options, &client, &spool, &erased);
     let (news, received) = mpsc::channel(NEWS_UNDER_WAY);
     let building = {
         let settle = SignedDuration::try_from(options.settle).unwrap_or(SignedDuration::MAX);
@@ -105,6 +110,11 @@ pub async fn export(options: &Options, progress: Arc<dyn Progress>, stop: Stop) 
             zone: zone.clone(),
             settle,
             keep_pages: options.keep_pages,
+            command: if options.lookback.is_some() {
+                "sync"
+            } else {
+                "export"
+            },
             progress: Arc::clone(&progress),
         };
         let jobs = jobs.clone();
@@ -122,9 +132,11 @@ pub async fn export(options: &Options, progress: Arc<dyn Progress>, stop: Stop) 
         Ok(built) => built,
         Err(error) => return Err(first_cause(fetched, error)),
     };
+    let (built, changes) = built;
     let mut outcome = outcome(&jobs, fetched, built, begin);
     let summary = &mut outcome.summary;
     summary.damaged = damaged;
+    summary.changes = changes;
     for dataset in summary.datasets.values_mut() {
         dataset.close(options.per_page, options.requests_per_second);
     }
@@ -165,16 +177,13 @@ fn plan(options: &Options, ledger: &Ledger, kept: &KeptPages, zone: &Zone) -> Ve
     for dataset in &options.datasets {
         for bot in &options.bots {
             let account = ledger.known(dataset.name(), bot);
-            let mut missing = Windows::new();
-            missing.insert(options.range);
-            if let Some(account) = account {
-                missing.subtract_all(&account.complete);
-            }
+            let (missing, reread) = missing(options, account);
             jobs.push(Job {
                 dataset: *dataset,
                 bot: bot.clone(),
                 range: options.range,
                 missing,
+                conversation: options.conversation.clone(),
                 per_page: options.per_page,
                 run: run.clone(),
                 kept: kept
@@ -183,9 +192,12 @@ fn plan(options: &Options, ledger: &Ledger, kept: &KeptPages, zone: &Zone) -> Ve
                     .unwrap_or_default(),
                 knowledge: ledger.learnt(dataset.name(), bot),
                 density: account.map(|account| density(account, zone)).unwrap_or_default(),
+                reread,
                 disregarded: account
-                    .and_then(|account| account.refetching)
-                    .map(|anew| (anew.range, anew.since)),
+                    .iter()
+                    .flat_map(|account| account.anew())
+                    .map(|anew| (anew.ranges.clone(), anew.since))
+                    .collect(),
                 tally: Arc::default(),
             });
         }
@@ -193,13 +205,44 @@ fn plan(options: &Options, ledger: &Ledger, kept: &KeptPages, zone: &Zone) -> Ve
     jobs
 }
 
-/// Takes what shall be fetched anew out of what is complete.
+/// What is to be fetched of an account, and what of that is complete and asked for anew.
+fn missing(options: &Options, account: Option<&Account>) -> (Windows, Windows) {
+    let mut missing: Windows = [options.range].into_iter().collect();
+    let mut reread = Windows::new();
+    // one conversation is asked for whatever is complete
+    if let Some(account) = account.filter(|_| options.conversation.is_none()) {
+        missing.subtract_all(&account.complete);
+        // what `sync` reads again is its own affair
+        let behind = account.sync.as_ref().filter(|_| options.lookback.is_some());
+        let behind = behind.and_then(|sync| sync.under_way.as_ref());
+        let anew = account.refetching.iter().chain(behind.map(|run| &run.behind));
+        for unread in anew.map(Anew::unread) {
+            reread.extend(unread.intersect(options.range).iter().copied());
+        }
+        missing.extend(reread.iter().copied());
+    }
+    (missing, reread)
+}
+
+/// Whether the run reads something again behind a watermark.
+fn looks_back(options: &Options, ledger: &Ledger) -> bool {
+    let accounts = ledger.datasets.values().flat_map(BTreeMap::values);
+    let mut runs = accounts.filter_map(|account| account.sync.as_ref()?.under_way.as_ref());
+    options.lookback.is_some() && runs.any(|run| !run.behind.ranges.is_empty())
+}
+
+/// Writes down what is to be asked for anew, so that a run that is interrupted can be gone on with.
 fn reopen(options: &Options, ledger: &mut Ledger, spool: &Spool) {
-    for dataset in options.datasets.iter().filter(|_| options.refetch) {
+    let next = spool.next_sequence();
+    for dataset in &options.datasets {
         for bot in &options.bots {
-            if ledger.known(dataset.name(), bot).is_some() {
+            if options.refetch && ledger.known(dataset.name(), bot).is_some() {
+                ledger.account(dataset.name(), bot).refetch(options.range, next);
+            }
+            if let Some(lookback) = options.lookback {
+                let lookback = i64::try_from(lookback.as_secs()).unwrap_or(i64::MAX);
                 let account = ledger.account(dataset.name(), bot);
-                account.refetch(options.range, spool.next_sequence());
+                account.begin_sync(options.range, lookback, next);
             }
         }
     }
@@ -216,11 +259,12 @@ fn endpoints(
     options: &Options,
     client: &Arc<Client>,
     spool: &Arc<Spool>,
+    erased: &Option<Arc<Tombstones>>,
 ) -> BTreeMap<Dataset, Arc<Endpoint>> {
     let endpoint = |dataset: &Dataset| {
         let (client, spool) = (Arc::clone(client), Arc::clone(spool));
         let endpoint = Endpoint::new(client, spool, options.requests_per_second, options.concurrency);
-        (*dataset, Arc::new(endpoint))
+        (*dataset, Arc::new(endpoint.without(erased.clone())))
     };
     options.datasets.iter().map(endpoint).collect()
 }
@@ -243,7 +287,7 @@ async fn fetch_all(
             let waits = move |failure: &_, wait| progress.waits(dataset, &bot, failure, wait);
             tally.waits.set(waits);
         }
-        let mut received = 0;
+        let (mut received, looks_back) = (0, !job.reread.is_empty());
         let fetched = fetch::fetch(job, endpoint, stop.clone(), async |event| {
             let told = match event {
                 Event::Reached(reach) => {
@@ -253,7 +297,7 @@ async fn fetch_all(
                 }
                 Event::Kept(header, records) => {
                     received += records.len() as u64;
-                    News::Page(Arrived::new(header, &records, zone))
+                    News::Page(Arrived::new(header, &records, zone, looks_back))
                 }
             };
             news.send((number, told)).await.is_ok()
@@ -271,6 +315,8 @@ struct Site {
     zone: Zone,
     settle: SignedDuration,
     keep_pages: bool,
+    /// What it is told as by whoever reads what has changed.
+    command: &'static str,
     progress: Arc<dyn Progress>,
 }
 
@@ -290,7 +336,7 @@ impl Site {
         mut kept: KeptPages,
         mut ledger: Ledger,
         mut news: mpsc::Receiver<(usize, News)>,
-    ) -> Result<Vec<Built>> {
+    ) -> Result<(Vec<Built>, Option<PathBuf>)> {
         let mut builds = jobs
             .iter()
             .map(|job| {
@@ -321,7 +367,8 @@ impl Site {
         for (job, build) in jobs.iter().zip(&mut builds) {
             self.commit(job, build, |build| build.close(&mut ledger, ended))?;
         }
-        Ok(builds
+        let changes = changes::write(&self.table, &mut ledger, self.command)?;
+        let built = builds
             .into_iter()
             .map(|build| Built {
                 unsettled: build.unsettled(&ledger),
@@ -329,7 +376,8 @@ impl Site {
                 filter: build.filter(),
                 tally: build.tally,
             })
-            .collect())
+            .collect();
+        Ok((built, changes))
     }
 
     fn commit<'a>(
@@ -360,7 +408,9 @@ fn outcome(jobs: &[Job], fetched: Vec<(Result<()>, Instant)>, built: Vec<Built>,
         told.received += built.tally.received - built.tally.outside;
         told.duplicates += built.tally.effect.duplicates + again;
         told.superseded += built.tally.effect.superseded;
+        told.moved += built.tally.moved;
         told.rejected += built.rejected;
+        told.erased += built.tally.erased;
         told.outside += built.tally.outside;
         let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         told.requests += count(&job.tally.requests);
@@ -380,6 +430,12 @@ fn outcome(jobs: &[Job], fetched: Vec<(Result<()>, Instant)>, built: Vec<Built>,
             }));
         }
         if let Err(error) = fetched {
+            summary.failed.push(Failed {
+                dataset: job.dataset.name(),
+                bot: job.bot.clone(),
+                what: error.with_causes(),
+                hint: error.hint(),
+            });
             failures.push(Failure {
                 dataset: job.dataset,
                 bot: job.bot.clone(),

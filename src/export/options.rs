@@ -47,6 +47,10 @@ pub struct Options {
     pub settle: Duration,
     /// Ask again for what is complete already.
     pub refetch: bool,
+    /// Keep the table up to the end of `range`, and ask again for this much behind what is complete: what `sync` does.
+    pub lookback: Option<Duration>,
+    /// Only the messages of this conversation; no range counts as complete for it.
+    pub conversation: Option<String>,
     /// Keep the API's pages in `_export/kept/` once they are part of the table.
     pub keep_pages: bool,
 }
@@ -78,6 +82,17 @@ impl Options {
                 "no dataset was asked for".into(),
                 "give conversations, messages or both",
             );
+        }
+        if let Some(conversation) = &self.conversation {
+            if conversation.trim().is_empty() {
+                return wrong("--conversation is empty".into(), "give the conversation's id");
+            }
+            if self.datasets != [Dataset::Messages] {
+                return wrong(
+                    "--conversation fetches messages alone".into(),
+                    "give --dataset messages with it: the API has no such question for conversations",
+                );
+            }
         }
         if self.range.is_empty() {
             return wrong(

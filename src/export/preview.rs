@@ -36,6 +36,7 @@ pub async fn preview(
         window: range,
         per_page: records,
         cursor: None,
+        conversation: None,
     };
     let budget = Budget::new(0.0);
     let sent = budget.permit().await.spend();

@@ -132,6 +132,7 @@ async fn look(job: &Job, endpoint: &Endpoint, window: Window) -> Result<(Vec<u8>
         window,
         per_page: job.per_page,
         cursor: None,
+        conversation: None,
     };
     let (answer, page) = endpoint.look(job.dataset, &ask, &job.tally).await?;
     Ok((answer.body, page))

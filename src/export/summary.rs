@@ -17,13 +17,30 @@ pub struct Summary {
     pub datasets: BTreeMap<&'static str, DatasetSummary>,
     /// What was found damaged: it is moved aside, and its time is not called complete until it is exported again.
     pub damaged: Vec<Damage>,
+    /// The file that tells jobs what has changed, from the table's folder on; none where nothing has.
+    pub changes: Option<PathBuf>,
+    /// What could not be exported whole. What was fetched of it is kept, and the other bots have nothing to do with it.
+    pub failed: Vec<Failed>,
     /// From the first step to the last.
     pub elapsed_seconds: f64,
     /// A line for DuckDB that reads what was exported; empty where the table holds no file.
     pub duckdb: String,
 }
 
-/// What a run did for one dataset. `received = rows + duplicates + superseded + rejected`.
+/// A dataset of a bot that could not be exported whole.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Failed {
+    /// The dataset.
+    pub dataset: &'static str,
+    /// The bot.
+    pub bot: String,
+    /// What failed, and why.
+    pub what: String,
+    /// What to do about it.
+    pub hint: String,
+}
+
+/// What a run did for one dataset. `received = rows + duplicates + superseded + rejected + erased`.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct DatasetSummary {
     /// Rows that were not in the table before.
@@ -34,8 +51,13 @@ pub struct DatasetSummary {
     pub duplicates: u64,
     /// Records that gave way to another version, theirs or the table's.
     pub superseded: u64,
+    /// Rows that went from a partition since their records have another date now; they are part of `superseded`, but
+    /// for those whose other row is not new.
+    pub moved: u64,
     /// Distinct records that could not become rows; they are kept in `_export/rejected/`.
     pub rejected: u64,
+    /// Records that the API sent though their conversations were erased; nothing of them was kept.
+    pub erased: u64,
     /// Records that the API sent from beyond the range asked for; they are not part of `received`.
     pub outside: u64,
     /// Requests sent, retries included.

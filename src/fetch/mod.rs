@@ -1,6 +1,7 @@
 //! Fetches what is missing of one dataset of one bot: asks for pages as the scheduler decides and the budget
 //! allows, and gives each to the spool before anything else happens with it.
 
+mod keep;
 mod reach;
 mod resume;
 pub mod scheduler;
@@ -22,6 +23,7 @@ use crate::api::{Answer, Ask, AskError, Budget, Client, Sent, Tally};
 use crate::dataset::{self, Dataset, Peek, PeekedRecord};
 use crate::error::{Error, Result};
 use crate::spool::{PageHeader, Spool};
+use crate::tombstones::Tombstones;
 use crate::window::{Window, Windows};
 use scheduler::{ChainId, MAX_IN_FLIGHT, Request, Scheduler};
 
@@ -38,6 +40,8 @@ pub struct Endpoint {
     most_in_flight: usize,
     /// The spool failed: asking on would waste answers.
     broken: AtomicBool,
+    /// What was erased is not even kept.
+    erased: Option<Arc<Tombstones>>,
 }
 
 impl Endpoint {
@@ -63,7 +67,14 @@ impl Endpoint {
             in_flight: Semaphore::new(most_in_flight),
             most_in_flight,
             broken: AtomicBool::new(false),
+            erased: None,
         }
+    }
+
+    /// The same, which keeps nothing of what was erased.
+    #[must_use]
+    pub fn without(self, erased: Option<Arc<Tombstones>>) -> Self {
+        Self { erased, ..self }
     }
 }
 
@@ -81,14 +92,18 @@ pub struct Job {
     pub range: Window,
     /// What of it is missing.
     pub missing: Windows,
+    /// Only the messages of this conversation.
+    pub conversation: Option<String>,
     /// Records wanted a page.
     pub per_page: u32,
     /// Names the run in the headers of pages.
     pub run: String,
     /// Pages that earlier runs kept, in the order in which they came.
     pub kept: Vec<PageHeader>,
-    /// A range to ask for anew, where pages with smaller numbers than this prove nothing.
-    pub disregarded: Option<(Window, u64)>,
+    /// What of that is complete, and asked for anew.
+    pub reread: Windows,
+    /// Time to ask for anew, where pages with smaller numbers than these prove nothing.
+    pub disregarded: Vec<(Windows, u64)>,
     /// What earlier runs learnt of the API.
     pub knowledge: Knowledge,
     /// Records over time, as far as earlier runs saw them.
@@ -101,8 +116,11 @@ impl Job {
     /// Whether a page says something about what is there now.
     #[must_use]
     pub fn regards(&self, page: &PageHeader) -> bool {
-        self.disregarded
-            .is_none_or(|(range, since)| page.sequence >= since || range.intersect(page.asked).is_empty())
+        let mut disregarded = self.disregarded.iter();
+        let same_question = page.conversation == self.conversation;
+        same_question
+            && disregarded
+                .all(|(ranges, since)| page.sequence >= *since || ranges.intersect(page.asked).is_empty())
     }
 }
 
@@ -265,6 +283,7 @@ impl Fetch {
             window: request.asked,
             per_page: self.job.per_page,
             cursor: request.cursor,
+            conversation: self.job.conversation.clone(),
         };
         let header = PageHeader {
             sequence: 0,
@@ -278,6 +297,8 @@ impl Fetch {
             range: self.job.range,
             per_page: self.job.per_page,
             cursor: ask.cursor.clone(),
+            conversation: self.job.conversation.clone(),
+            erased: 0,
             asked_at: jiff::Timestamp::UNIX_EPOCH,
         };
         let endpoint = Arc::clone(&self.endpoint);
@@ -288,7 +309,7 @@ impl Fetch {
             let page = tokio::select! {
                 answered = endpoint.answer(dataset, &ask, retryable, sent, &tally) => match answered {
                     // once answered it is kept, whatever happens
-                    Ok((answer, peek)) => endpoint.keep(header, answer, peek).await,
+                    Ok((answer, peek)) => endpoint.keep(dataset, header, answer, peek).await,
                     Err(error) => Err(error),
                 },
                 () = enough.told() => Err(NoPage::Unneeded),
@@ -396,42 +417,6 @@ impl Fetch {
                 "the scheduler has no more requests and is not done".into(),
             )),
         }
-    }
-}
-
-impl Endpoint {
-    async fn answer(
-        &self,
-        dataset: Dataset,
-        ask: &Ask,
-        retryable: bool,
-        sent: Sent,
-        tally: &Tally,
-    ) -> Result<(Answer, Peek), NoPage> {
-        let read = |body: &[u8]| dataset::peek(dataset, body).map_err(|error| error.to_string());
-        let page = self
-            .client
-            .page(ask, retryable, &self.budget, sent, tally, read)
-            .await;
-        page.map_err(|error| NoPage::Ask(ask.window, error))
-    }
-
-    async fn keep(
-        self: &Arc<Self>,
-        mut header: PageHeader,
-        answer: Answer,
-        peek: Peek,
-    ) -> Result<Page, NoPage> {
-        header.asked_at = answer.asked_at;
-        let endpoint = Arc::clone(self);
-        let kept = tokio::task::spawn_blocking(move || endpoint.spool.append(header, &answer.body));
-        let kept = kept
-            .await
-            .unwrap_or_else(|error| Err(Error::Internal(format!("the spool ended: {error}"))));
-        Ok(Page {
-            header: kept.map_err(NoPage::Keep)?,
-            peek,
-        })
     }
 }
 

@@ -26,7 +26,12 @@ pub(super) fn scheduler(
 ) -> Result<(Scheduler, Vec<(String, u32)>)> {
     let options = Options {
         per_page: job.per_page,
-        max_in_flight,
+        // one conversation is a page, as a rule: nothing is to be guessed before it has come
+        max_in_flight: if job.conversation.is_some() {
+            1
+        } else {
+            max_in_flight
+        },
         knowledge: job.knowledge,
         density: job.density.clone(),
     };

@@ -150,7 +150,7 @@ impl Archive {
             time_us: self.times.known(times.time),
             last_action_us: times.last_action.map(|us| self.times.known(us)),
             filter_us: self.times.known(times.filter),
-            late: bot.is_late(endpoint, index, View { revealed: 0, ..view }),
+            late: bot.is_ever_late(endpoint, index),
         }
     }
 }

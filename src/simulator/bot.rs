@@ -40,7 +40,12 @@ pub(super) struct Bot {
     conversations: Conversations,
     messages: OnceLock<Messages>,
     late: Turns,
+    /// Microseconds after the start; 0 where late records appear by requests.
+    late_us: i64,
     updates: Turns,
+    deleted: Turns,
+    /// Microseconds after the last action.
+    deleted_us: i64,
     extra_conversations: Vec<Injected>,
     extra_messages: Vec<Injected>,
 }
@@ -59,6 +64,9 @@ impl Bot {
         let Growth {
             late_records,
             updates,
+            deleted,
+            late_seconds,
+            deleted_seconds,
             ..
         } = options.growth;
         let generated = options.conversations;
@@ -72,7 +80,10 @@ impl Bot {
             conversations: Conversations::new(options, seed, &extra_conversations),
             messages: OnceLock::new(),
             late: Turns::draw(seed ^ 1, generated, late_records),
+            late_us: micros(late_seconds.into()),
             updates: Turns::draw(seed ^ 2, generated, updates),
+            deleted: Turns::draw(seed ^ 6, generated, deleted),
+            deleted_us: micros(deleted_seconds.into()),
             extra_conversations,
             extra_messages: extra(Endpoint::Messages).collect(),
         }
@@ -142,16 +153,39 @@ impl Bot {
 
     pub(super) fn is_visible(&self, endpoint: Endpoint, index: u32, view: View) -> bool {
         let late = self.is_late(endpoint, index, view);
-        !late && self.final_times(endpoint, index).time <= view.now_us
+        !late
+            && self.final_times(endpoint, index).time <= view.now_us
+            && !self.is_deleted(endpoint, index, view)
     }
 
-    /// Whether growth still hides a record; with nothing revealed, whether it ever does.
+    /// Whether a record was there and is not there any more.
+    pub(super) fn is_deleted(&self, endpoint: Endpoint, index: u32, view: View) -> bool {
+        let is_over =
+            |of: u32| self.conversations.last[of as usize].saturating_add(self.deleted_us) <= view.now_us;
+        self.of(endpoint, index)
+            .is_some_and(|of| self.deleted.has(of) && is_over(of))
+    }
+
+    /// Whether growth hides a record at first.
+    pub(super) fn is_ever_late(&self, endpoint: Endpoint, index: u32) -> bool {
+        self.of(endpoint, index).is_some_and(|of| self.late.has(of))
+    }
+
+    /// Whether growth still hides a record.
     pub(super) fn is_late(&self, endpoint: Endpoint, index: u32, view: View) -> bool {
-        let conversation = match endpoint {
+        let appears = |of: u32| self.conversations.start[of as usize].saturating_add(self.late_us);
+        self.of(endpoint, index).is_some_and(|of| match self.late_us {
+            0 => self.late.pending(of, view.revealed),
+            _ => self.late.has(of) && appears(of) > view.now_us,
+        })
+    }
+
+    /// The number of a conversation, or of a message's; `None` for an injected message.
+    fn of(&self, endpoint: Endpoint, index: u32) -> Option<u32> {
+        match endpoint {
             Endpoint::Conversations => Some(index),
             Endpoint::Messages => self.messages().conversation.get(index as usize).copied(),
-        };
-        conversation.is_some_and(|of| self.late.pending(of, view.revealed))
+        }
     }
 
     /// The conversations whose filtered time can differ from the final one in `view`.
@@ -204,6 +238,7 @@ impl Bot {
             .chain(extra)
             .max()
             .unwrap_or(0)
+            .saturating_add(self.late_us.max(self.deleted_us))
     }
 
     /// Made when the endpoint is used for the first time.
@@ -331,5 +366,39 @@ mod tests {
         assert!(bot.is_visible(Endpoint::Conversations, 250, at(times.time)));
         assert_eq!(seen(times.time), Some(times.time));
         assert_eq!(seen(times.last_action.unwrap()), times.last_action);
+    }
+
+    #[test]
+    fn growth_by_the_clock_hides_and_deletes() {
+        let growth = Growth {
+            late_records: 40,
+            late_seconds: 3600,
+            deleted: 30,
+            deleted_seconds: 7200,
+            ..Growth::default()
+        };
+        let bot = bot(Options {
+            growth,
+            ..Options::default()
+        });
+        let at = |now_us| View { now_us, ..ALL };
+        let (hour, mut late, mut deleted) = (micros(3600), 0, 0);
+        for index in 0..500 {
+            let times = bot.final_times(Endpoint::Conversations, index);
+            let (start, last) = (times.time, times.last_action.unwrap());
+            let is_seen = |now| bot.is_visible(Endpoint::Conversations, index, at(now));
+            let is_late = bot.is_ever_late(Endpoint::Conversations, index);
+            let is_deleted = !is_seen(last + 2 * hour);
+            assert_eq!(is_seen(start), !is_late);
+            assert_eq!(
+                is_seen(start + hour),
+                !(is_deleted && start + hour >= last + 2 * hour)
+            );
+            assert!(is_seen((last + 2 * hour - 1).max(start + hour)) || is_deleted);
+            late += u32::from(is_late);
+            deleted += u32::from(is_deleted);
+        }
+        assert_eq!((late, deleted), (40, 30));
+        assert!(bot.last_moment_us() >= bot.conversations.last.iter().max().unwrap() + 2 * hour);
     }
 }

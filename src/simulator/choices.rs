@@ -212,6 +212,13 @@ pub struct Growth {
     pub after_requests: u64,
     /// How many appear, and how many change, with each further request; 0 = all at once.
     pub per_request: u32,
+    /// Where it is not 0, a late conversation appears so many seconds after its start by the clock, whatever was
+    /// requested.
+    pub late_seconds: u32,
+    /// How many conversations of each bot are deleted, with their messages.
+    pub deleted: u32,
+    /// How many seconds after their last action they are.
+    pub deleted_seconds: u32,
 }
 
 /// An odd record in every bot's archive, at its place by time.

@@ -24,6 +24,11 @@ impl Turns {
         self.0.keys().copied()
     }
 
+    /// Whether something happens to a conversation at all.
+    pub(super) fn has(&self, index: u32) -> bool {
+        self.0.contains_key(&index)
+    }
+
     /// Whether a conversation's turn is not among the first `done`.
     pub(super) fn pending(&self, index: u32, done: u32) -> bool {
         self.0.get(&index).is_some_and(|&turn| turn >= done)

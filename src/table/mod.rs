@@ -11,6 +11,7 @@ mod parts;
 mod scan;
 mod settings;
 mod slices;
+mod without;
 
 use std::ops::AddAssign;
 use std::path::{Path, PathBuf};
@@ -28,6 +29,7 @@ pub(crate) use partition::{bot_of, day_of};
 pub(crate) use parts::{Part, times_in};
 pub(crate) use scan::{Footer, Scan};
 pub use settings::{SCHEMA_VERSION, Settings};
+pub(crate) use without::Without;
 
 pub(crate) use file::{hex, name as file_name};
 pub use file::{read as read_file, size as file_size};

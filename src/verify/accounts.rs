@@ -60,7 +60,14 @@ impl Verified {
     /// Every partition of the ledger must have an entry.
     fn unheld(&mut self, ledger: &Ledger, commit: Option<&Commit>) {
         let under_way = |key: &PartitionKey| {
-            commit.is_some_and(|commit| commit.partitions().iter().any(|(next, _)| next == key))
+            commit.is_some_and(|commit| {
+                let mut next = commit
+                    .partitions()
+                    .iter()
+                    .map(|(next, _)| next)
+                    .chain(commit.withdrawn());
+                next.any(|next| next == key)
+            })
         };
         for (name, bots) in &ledger.datasets {
             let Ok(dataset) = name.parse::<Dataset>() else {
@@ -100,12 +107,13 @@ impl Verified {
             account.duplicates,
             account.superseded,
             account.rejected,
+            account.erased,
         ];
         if sum(accounted) != u128::from(account.received) {
-            let [rows, duplicates, superseded, rejected] = accounted;
+            let [rows, duplicates, superseded, rejected, erased] = accounted;
             wrong.push(format!(
                 "{dataset} of {bot}: {} records received, but {rows} rows + {duplicates} duplicates + {superseded} \
-                 superseded + {rejected} rejected",
+                 superseded + {rejected} rejected + {erased} erased",
                 account.received
             ));
         }

@@ -7,8 +7,9 @@ use arrow::array::AsArray;
 use super::Verified;
 use super::live::Chosen;
 use crate::api::{Ask, AskError, Budget, Client, Tally};
-use crate::dataset::{Dataset, Next, PeekedRecord, decode, id_hash, peek};
+use crate::dataset::{Dataset, Next, PageError, Peek, PeekedRecord, decode, id_hash, peek, strip};
 use crate::error::{Error, Result};
+use crate::tombstones::Tombstones;
 use crate::window::Window;
 
 /// A window is started again so often after its cursor died.
@@ -35,6 +36,8 @@ pub(super) struct Desk<'a> {
     pub(super) tally: Tally,
     pub(super) per_page: u32,
     pub(super) verified: &'a Verified,
+    /// What must not be in the table, though the API may have it.
+    pub(super) erased: Option<Tombstones>,
 }
 
 impl Desk<'_> {
@@ -61,6 +64,7 @@ impl Desk<'_> {
             window,
             per_page: self.per_page,
             cursor: None,
+            conversation: None,
         };
         let mut answered = Answered::default();
         let (mut moves, mut quiet) = (true, 0);
@@ -82,7 +86,10 @@ impl Desk<'_> {
                 source,
             })?;
             let before = answered.ids.len();
-            self.take(chosen, &page.records, &answer.body, &mut answered)?;
+            match self.stripped(chosen.dataset, &answer.body)? {
+                Some((body, rest)) => self.take(chosen, &rest.records, &body, &mut answered)?,
+                None => self.take(chosen, &page.records, &answer.body, &mut answered)?,
+            }
             quiet = if answered.ids.len() > before { 0 } else { quiet + 1 };
             let failed = |what: &str| {
                 Err(Error::Chain {
@@ -104,6 +111,19 @@ impl Desk<'_> {
                 }
             }
         }
+    }
+
+    /// A page without what was erased; `None` where nothing of it was.
+    fn stripped(&self, dataset: Dataset, body: &[u8]) -> Result<Option<(Vec<u8>, Peek)>> {
+        let Some(erased) = &self.erased else {
+            return Ok(None);
+        };
+        let twice = |error: PageError| Error::Internal(error.to_string());
+        let Some((body, _)) = strip(dataset, body, |id| erased.has(id)).map_err(twice)? else {
+            return Ok(None);
+        };
+        let rest = peek(dataset, &body).map_err(twice)?;
+        Ok(Some((body, rest)))
     }
 
     /// Takes a page in.

@@ -18,6 +18,7 @@ use crate::dataset::{Dataset, id_hash};
 use crate::error::{Error, Result};
 use crate::fetch::Field;
 use crate::table::{Entry, Footer, PartitionKey, bot_folder};
+use crate::tombstones::Tombstones;
 use crate::window::Window;
 
 /// A window is chosen to hold so much of a page: its days' counts are only a mean.
@@ -194,6 +195,7 @@ impl Again {
             tally: Tally::default(),
             per_page: again.per_page,
             verified: &self.verified,
+            erased: Tombstones::load(&self.verified.table.own_folder())?,
         };
         let answers: Vec<Answered> = stream::iter(self.chosen.iter().map(|chosen| desk.window(chosen)))
             .buffered(again.concurrency.unwrap_or(SIDE_BY_SIDE))

@@ -130,6 +130,11 @@ fn present(
             entries.remove(key);
         }
     }
+    for key in commit.map_or(&[][..], Commit::withdrawn) {
+        if entries.get(key).is_some_and(|entry| !is_there(entry)) {
+            entries.remove(key);
+        }
+    }
     entries
 }
 

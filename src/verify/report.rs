@@ -152,7 +152,9 @@ impl Report {
                 "run the same export again: it mends what kept pages or the API still give; then verify again",
             ),
             Mend::Refetch => Some("export the range once more with --refetch; then verify again"),
-            Mend::Vendor => Some("the API gave one record two times: ask the vendor which of them is right"),
+            Mend::Vendor => Some(
+                "the record's time was corrected, or the API gave it two times: a `sync --lookback` over both dates leaves the newer version",
+            ),
             Mend::Remove | Mend::None => Some("remove what does not belong to the table; then verify again"),
         }
     }

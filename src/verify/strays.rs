@@ -9,6 +9,7 @@ use crate::dataset::Dataset;
 use crate::error::Result;
 use crate::store;
 use crate::table::{PartitionKey, bot_of, day_of};
+use crate::tombstones::Tombstones;
 
 impl Verified {
     /// Looks for strays below the datasets' folders and for leftovers in the exporter's own.
@@ -87,6 +88,18 @@ impl Verified {
         if !store::names(&own.join("rebuild"))?.is_empty() {
             self.report
                 .note(&own_path("rebuild"), "a rebuild was left unfinished");
+        }
+        let erased = own_path("erased.json");
+        match Tombstones::load(&own) {
+            Ok(Some(tombstones)) if tombstones.is_unfinished() => {
+                let what = "an erasure was interrupted: the next export, sync or erase ends it";
+                self.report.note(&erased, what);
+            }
+            Ok(_) => {}
+            Err(error) => {
+                let what = format!("{}: {}", error.with_causes(), error.hint());
+                self.report.problem(&erased, Mend::None, what);
+            }
         }
         let damaged = store::names(&own.join("damaged"))?.len();
         if damaged > 0 {

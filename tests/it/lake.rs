@@ -51,6 +51,7 @@ impl Lake {
             for account in bots.as_object().unwrap().values() {
                 let count = |what: &str| account[what].as_u64().unwrap();
                 let parts = count("rows") + count("duplicates") + count("superseded") + count("rejected");
+                let parts = parts + count("erased");
                 assert_eq!(count("received"), parts, "{dataset}: {account}");
                 let held = account["partitions"].as_object().unwrap().values();
                 let held: u64 = held.map(|held| held["rows"].as_u64().unwrap()).sum();

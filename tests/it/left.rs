@@ -40,6 +40,7 @@ impl Left {
             let known = [
                 "conversations/",
                 "messages/",
+                "_export/changes/",
                 "_export/partitions/",
                 "_export/rejected/",
             ];

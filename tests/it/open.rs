@@ -161,6 +161,7 @@ fn an_archive_that_grows_while_it_is_read_is_whole_after_the_next_run() {
                     updates: 300,
                     after_requests: 2,
                     per_request: 40,
+                    ..Growth::default()
                 },
                 ..small()
             });

@@ -63,6 +63,8 @@ fn invariant_2_duckdb_and_pyarrow_see_whole_versions_while_partitions_are_replac
             timezone: "UTC".into(),
             settle: Duration::from_secs(900),
             refetch: false,
+            lookback: None,
+            conversation: None,
             keep_pages: false,
         };
         let (_stopper, stop) = Stopper::new();

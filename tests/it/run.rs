@@ -32,6 +32,7 @@ pub(crate) struct Export<'a> {
     datasets: Vec<&'a str>,
     args: Vec<String>,
     rate: &'a str,
+    verb: &'a str,
     envs: Vec<(String, String)>,
 }
 
@@ -45,6 +46,7 @@ impl<'a> Export<'a> {
             datasets: Vec::new(),
             args: Vec::new(),
             rate: "0",
+            verb: "export",
             envs: vec![("CONVERSE_EXPORT_API_KEY".into(), KEY.into())],
         }
     }
@@ -79,6 +81,12 @@ impl<'a> Export<'a> {
         self
     }
 
+    /// As a `sync`, from the range's start up to its end.
+    pub(crate) fn sync(self) -> Self {
+        let verb = "sync";
+        Self { verb, ..self }
+    }
+
     /// Sets a variable of the environment, which holds nothing but the key otherwise.
     pub(crate) fn env(mut self, name: &str, value: &str) -> Self {
         self.envs.push((name.to_owned(), value.to_owned()));
@@ -95,16 +103,17 @@ impl<'a> Export<'a> {
         command
             .env_clear()
             .envs(self.envs.iter().map(|(name, value)| (name, value)));
-        command.args(["export", "--json", "--base-url", &self.base_url]);
+        command.args([self.verb, "--json", "--base-url", &self.base_url]);
         command
             .args(["--requests-per-second", self.rate])
             .arg("--out")
             .arg(&self.out);
         // a flag that a test gives takes the place of the usual one
         let given = |flag: &str| self.args.iter().any(|arg| arg == flag);
+        let start = if self.verb == "sync" { "--since" } else { "--start" };
         let usual = [
             ("--bot", BOT.to_owned()),
-            ("--start", self.range.start.to_string()),
+            (start, self.range.start.to_string()),
             ("--end", self.range.end.to_string()),
         ];
         for (flag, value) in usual.iter().filter(|(flag, _)| !given(flag)) {

@@ -32,7 +32,7 @@ impl Asked {
             .find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='))
     }
 
-    fn number_of(&self, name: &str) -> Option<i64> {
+    pub(crate) fn number_of(&self, name: &str) -> Option<i64> {
         self.query(name)?.parse().ok()
     }
 }

@@ -23,6 +23,7 @@ pub(super) use values::{dataset, day};
 use super::completions::CompletionsArgs;
 use super::demo::DemoArgs;
 use super::doctor::DoctorArgs;
+use super::erase::EraseArgs;
 use super::export::ExportArgs;
 use super::keys::KeysArgs;
 use super::man::ManArgs;
@@ -34,6 +35,7 @@ use super::schema::SchemaArgs;
 use super::settings::ConfigArgs;
 use super::simulate::SimulateArgs;
 use super::status::StatusArgs;
+use super::sync::SyncArgs;
 use super::verify::VerifyArgs;
 
 const STYLES: Styles = Styles::styled()
@@ -50,6 +52,9 @@ Examples:
   # five days of a bot, conversations and messages
   export CONVERSE_EXPORT_API_KEY=…
   converse-export export --bot r3-218210 --start 2023-10-01 --end 2023-10-06 --out ./lake
+
+  # the same table kept up to date, every hour or every night
+  converse-export sync --bot r3-218210 --since 2023-10-01 --out ./lake
 
   # what the folder holds, and the proof that it holds it
   converse-export status --out ./lake
@@ -142,6 +147,10 @@ pub(super) enum Command {
     ///
     /// What the table has already is not asked for again, and an interrupted run goes on where it stopped.
     Export(Box<ExportArgs>),
+    /// Bring a table up to now, and what changed of late with it
+    ///
+    /// For jobs that run every hour or every night: always the same command.
+    Sync(Box<SyncArgs>),
     /// Tell what an export would do, without doing it
     ///
     /// About how many records, requests, minutes and files are still to come: from what the table holds, or from a few
@@ -166,10 +175,18 @@ pub(super) enum Command {
     Status(StatusArgs),
     /// Tell the columns and types of a table, and how each engine reads them
     Schema(SchemaArgs),
-    /// Catalogue the metadata keys of a table: how often, what they look like, since when
+    /// Catalogue the metadata keys of a table
+    ///
+    /// How often each is there, what its values look like, since when.
     Keys(KeysArgs),
-    /// Tell a table's conversations on one page of HTML: metrics by day, breakdowns, busy hours, completeness
+    /// Tell a table's conversations on one page of HTML
+    ///
+    /// Metrics by day, breakdowns, busy hours, completeness.
     Report(ReportArgs),
+    /// Remove conversations and their messages for good
+    ///
+    /// From the table and from all that is kept beside it; no later run brings them back.
+    Erase(EraseArgs),
     /// Make a table again from its own rows
     ///
     /// With its days in another time zone, say, without a request.
@@ -223,10 +240,7 @@ pub(super) fn command() -> clap::Command {
         .display_order(LAST);
     with_help(Cli::command().disable_version_flag(true).arg(version))
         .mut_args(with_variable)
-        .mut_subcommands(|command| match has_variables(&command) {
-            true => with_help(command.mut_args(with_variable)),
-            false => with_help(command),
-        })
+        .mut_subcommands(|command| with_help(with_settings(command, with_variable)))
 }
 
 /// Commands that are rarely needed: `--help` lists them.
@@ -240,9 +254,28 @@ pub(super) fn brief() -> clap::Command {
     })
 }
 
-/// Whether the flags of a subcommand have variables, and may stand in the config file.
-pub(super) fn has_variables(command: &clap::Command) -> bool {
-    !WITHOUT_VARIABLES.contains(&command.get_name())
+/// What is removed is said with the command: a variable that was set for a repair must not remove anything.
+const ONLY_TYPED: (&str, [&str; 2]) = ("erase", ["conversation", "from"]);
+
+/// A subcommand with those of its flags changed that may be set elsewhere than on the command line.
+pub(super) fn with_settings(command: clap::Command, mut change: impl FnMut(Arg) -> Arg) -> clap::Command {
+    let name = command.get_name().to_owned();
+    command.mut_args(|arg| match is_setting(&name, &arg) {
+        true => change(arg),
+        false => arg,
+    })
+}
+
+/// The arguments of a subcommand that have variables, and may stand in the config file.
+pub(super) fn settings(command: &clap::Command) -> impl Iterator<Item = &Arg> {
+    let name = command.get_name();
+    command.get_arguments().filter(move |arg| is_setting(name, arg))
+}
+
+fn is_setting(command: &str, arg: &Arg) -> bool {
+    let (name, typed) = ONLY_TYPED;
+    let is_typed = command == name && typed.contains(&arg.get_id().as_str());
+    takes_part(arg) && !is_typed && !WITHOUT_VARIABLES.contains(&command)
 }
 
 /// Behind all that a command has of its own.
@@ -296,13 +329,8 @@ mod tests {
     #[test]
     fn every_flag_has_its_variable() {
         let command = command();
-        let with_variables = command
-            .get_subcommands()
-            .filter(|subcommand| !WITHOUT_VARIABLES.contains(&subcommand.get_name()));
-        let args = with_variables
-            .chain([&command])
-            .flat_map(clap::Command::get_arguments);
-        for arg in args.filter(|arg| takes_part(arg)) {
+        let args = command.get_subcommands().chain([&command]).flat_map(settings);
+        for arg in args {
             let variable = arg.get_env().and_then(|name| name.to_str());
             let name = arg
                 .get_long()

@@ -107,6 +107,7 @@ async fn growth_costs_a_token_chain_none_of_the_old_records() {
         updates: 30,
         after_requests: 1,
         per_request: 5,
+        ..Growth::default()
     };
     let simulator = Simulator::start(Options { growth, ..small() }).await.unwrap();
     let old: Vec<Truth> = simulator.archive().conversations(BOT).collect();

@@ -1,0 +1,228 @@
+//! What each run changed, for jobs that load no more than that: a file a run in `_export/changes/`.
+//!
+//! The ledger remembers which partitions changed with the very commit that changes them, so that what a killed run has
+//! changed is told by the next one. A partition may be told twice, but none is left out: a file is written, and only
+//! then the ledger forgets.
+
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::dataset::Dataset;
+use crate::error::{Error, Result};
+use crate::ledger::Ledger;
+use crate::store;
+use crate::table::{Entry, OWN_FOLDER, PartitionKey, Table};
+
+/// The form of these files.
+const VERSION: u32 = 1;
+/// Files that are kept; a job that lies further behind finds a gap in their numbers, and loads the whole table.
+const KEPT: usize = 1_000;
+const FOLDER: &str = "changes";
+const ENDING: &str = ".json";
+
+/// The partitions that a run changed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Changes {
+    version: u32,
+    /// The file's number, one more than that of the file before.
+    pub number: u64,
+    /// When it was written.
+    pub written: Timestamp,
+    /// What wrote it, such as `export`, `sync` or `erase`.
+    pub command: String,
+    /// Up to where the table is complete, for each dataset of each bot.
+    pub watermarks: Vec<Watermark>,
+    /// Partitions that are new or have another file than before.
+    pub partitions: Vec<Change>,
+    /// Partitions that are no longer there.
+    pub removed: Vec<Removed>,
+}
+
+/// Up to where everything of a dataset of a bot is complete.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Watermark {
+    /// The dataset.
+    pub dataset: String,
+    /// The bot.
+    pub bot: String,
+    /// The first moment that is not complete.
+    pub watermark: Timestamp,
+}
+
+/// A partition as it is now.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Change {
+    /// The dataset.
+    pub dataset: Dataset,
+    /// The bot.
+    pub bot: String,
+    /// The partition's date.
+    pub date: String,
+    /// Its file, from the table's folder on. The files that stood in the same folder before are gone.
+    pub path: PathBuf,
+    /// Rows in it.
+    pub rows: u64,
+    /// Its size.
+    pub bytes: u64,
+    /// SHA-256 of the file, in hex.
+    pub content_hash: String,
+    /// Time of the first row that has one.
+    pub first: Option<Timestamp>,
+    /// Time of the last row that has one.
+    pub last: Option<Timestamp>,
+}
+
+/// A partition that is no longer there.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Removed {
+    /// The dataset.
+    pub dataset: Dataset,
+    /// The bot.
+    pub bot: String,
+    /// The partition's date.
+    pub date: String,
+    /// Its folder, from the table's folder on.
+    pub path: PathBuf,
+}
+
+impl Change {
+    fn of(key: PartitionKey, entry: Entry) -> Self {
+        Self {
+            dataset: key.dataset,
+            date: key.day.to_string(),
+            bot: key.bot,
+            path: entry.path,
+            rows: entry.rows,
+            bytes: entry.bytes,
+            content_hash: entry.sha256,
+            first: entry.first,
+            last: entry.last,
+        }
+    }
+}
+
+/// Writes down what has changed since it was written down last; answers the file's path, from the table's folder on.
+/// `None`, and no file, where nothing has. Only for the holder of the lock.
+///
+/// # Errors
+/// Where an entry cannot be read or a file cannot be written; nothing is forgotten then.
+pub(crate) fn write(table: &Table, ledger: &mut Ledger, command: &str) -> Result<Option<PathBuf>> {
+    let folder = table.own_folder().join(FOLDER);
+    let mut numbers = numbers(&folder)?;
+    let mut changes = Changes {
+        version: VERSION,
+        number: numbers.last().copied().unwrap_or(0).max(ledger.changes) + 1,
+        written: Timestamp::now(),
+        command: command.to_owned(),
+        watermarks: Vec::new(),
+        partitions: Vec::new(),
+        removed: Vec::new(),
+    };
+    for (name, bots) in &mut ledger.datasets {
+        let Ok(dataset) = name.parse::<Dataset>() else {
+            continue;
+        };
+        for (bot, account) in bots {
+            changes
+                .watermarks
+                .extend(account.watermark().map(|watermark| Watermark {
+                    dataset: name.clone(),
+                    bot: bot.clone(),
+                    watermark,
+                }));
+            for day in std::mem::take(&mut account.changed) {
+                let bot = bot.clone();
+                let key = PartitionKey { dataset, bot, day };
+                match table.entry(&key)? {
+                    Some(entry) => changes.partitions.push(Change::of(key, entry)),
+                    None => changes.removed.push(Removed {
+                        path: key.folder(),
+                        dataset,
+                        date: day.to_string(),
+                        bot: key.bot,
+                    }),
+                }
+            }
+        }
+    }
+    if changes.partitions.is_empty() && changes.removed.is_empty() {
+        return Ok(None);
+    }
+    let json = serde_json::to_vec_pretty(&changes).map_err(|error| Error::Internal(error.to_string()))?;
+    let path = path(&folder, changes.number);
+    store::write_atomically(&path, &json)?;
+    store::step("changes-written");
+    ledger.changes = changes.number;
+    ledger.save(&table.own_folder())?;
+    numbers.push(changes.number);
+    let superfluous = numbers.len().saturating_sub(KEPT);
+    for number in &numbers[..superfluous] {
+        store::remove_file(&self::path(&folder, *number))?;
+    }
+    let name = path.file_name().unwrap_or_default();
+    Ok(Some(Path::new(OWN_FOLDER).join(FOLDER).join(name)))
+}
+
+fn path(folder: &Path, number: u64) -> PathBuf {
+    folder.join(format!("{number:012}{ENDING}"))
+}
+
+/// The numbers of the files that there are, in order.
+fn numbers(folder: &Path) -> Result<Vec<u64>> {
+    let names = store::names(folder)?;
+    let numbers = names
+        .iter()
+        .filter_map(|name| name.strip_suffix(ENDING)?.parse().ok());
+    Ok(numbers.collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::table::{Day, SCHEMA_VERSION, Settings};
+
+    #[test]
+    fn changes_are_numbered_and_bounded_and_told_again_rather_than_never() {
+        let folder = tempfile::tempdir().unwrap();
+        let settings = Settings {
+            schema_version: SCHEMA_VERSION,
+            base_url: "https://api.example.com".into(),
+            timezone: "UTC".into(),
+        };
+        let table = Table::open(folder.path(), settings).unwrap();
+        let mut ledger = Ledger::new();
+        assert_eq!(write(&table, &mut ledger, "sync").unwrap(), None);
+        let day = Day(Some("2023-10-01".parse().unwrap()));
+        let change = |ledger: &mut Ledger| ledger.account("messages", "r/3").changed.insert(day);
+        let number = |path: Option<PathBuf>| {
+            path.unwrap()
+                .file_stem()
+                .unwrap()
+                .to_str()
+                .unwrap()
+                .parse::<u64>()
+                .unwrap()
+        };
+        change(&mut ledger);
+        let mut unsaved = ledger.clone();
+        let path = write(&table, &mut ledger, "sync").unwrap();
+        let content = std::fs::read(folder.path().join(path.as_ref().unwrap())).unwrap();
+        let changes: Changes = serde_json::from_slice(&content).unwrap();
+        assert_eq!(
+            changes.removed[0].path,
+            Path::new("messages/bot=r%2F3/date=2023-10-01")
+        );
+        assert_eq!(number(path), 1);
+        assert_eq!(write(&table, &mut ledger, "sync").unwrap(), None);
+        // a crash before the ledger was saved
+        assert_eq!(number(write(&table, &mut unsaved, "sync").unwrap()), 2);
+        for _ in 0..KEPT {
+            change(&mut ledger);
+            write(&table, &mut ledger, "sync").unwrap();
+        }
+        let left = numbers(&folder.path().join("_export/changes")).unwrap();
+        assert_eq!((left.len(), left[0], left[KEPT - 1]), (KEPT, 3, KEPT as u64 + 2));
+    }
+}
