@@ -1,12 +1,12 @@
 //! From kept pages to committed partitions: which days can be built, from which pages, and what that completes.
 
 mod decode;
+mod ledger;
 mod moved;
 mod slices;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use arrow::array::RecordBatch;
 use jiff::{SignedDuration, Timestamp};
@@ -15,7 +15,6 @@ use rayon::prelude::*;
 use super::arrived::{Arrived, DayShare, Span};
 use super::summary::Changed;
 use crate::api;
-use crate::commit::Commit;
 use crate::dataset::Dataset;
 use crate::error::{Error, Result};
 use crate::fetch::{Field, Job, Reach};
@@ -26,12 +25,13 @@ use crate::table::{Day, Effect, PartitionKey, RowRef, Staged, Table, Zone};
 use crate::window::{Window, Windows};
 use decode::DecodedPage;
 pub(super) use decode::is_outside;
+use slices::Begun;
 
 /// Records in memory at a time: a group of days holds no more, and a day that does is built in slices.
 const GROUP_RECORDS: u64 = 20_000;
 
 /// So many are built as soon as there is nothing else to do, so that little is left for the end.
-const IDLE_RECORDS: u64 = 20_000;
+const IDLE_RECORDS: u64 = 5_000;
 
 /// A kept page that the table does not hold whole yet.
 #[derive(Debug)]
@@ -46,7 +46,6 @@ struct Pending {
 }
 
 /// Builds the partitions of one dataset of one bot.
-#[derive(Debug)]
 pub(super) struct Build<'a> {
     job: &'a Job,
     dataset: Dataset,
@@ -66,6 +65,10 @@ pub(super) struct Build<'a> {
     young: Windows,
     pending: BTreeMap<u64, Pending>,
     waiting: BTreeMap<Day, DayPages>,
+    /// The large day that is built while its rest is fetched.
+    begun: Option<Begun<'a>>,
+    /// Whether days are begun early: no longer once a record came that an early part of one lacked.
+    grows: bool,
     rejected: RejectedRecords,
     seen: moved::Seen,
     pub(super) tally: Tally,
@@ -117,6 +120,8 @@ impl<'a> Build<'a> {
             young: Windows::new(),
             pending: BTreeMap::new(),
             waiting: BTreeMap::new(),
+            begun: None,
+            grows: true,
             rejected: RejectedRecords::open(&table.own_folder(), dataset, bot)?,
             seen: moved::Seen::default(),
             tally: Tally::default(),
@@ -162,6 +167,13 @@ impl<'a> Build<'a> {
             days: days.keys().copied().collect(),
         };
         for (day, share) in days {
+            let is_late = |begun: &mut Begun<'_>| {
+                begun.day == day && share.span.is_some_and(|span| span.first < begun.end)
+            };
+            if self.begun.take_if(is_late).is_some() {
+                tracing::debug!(%day, "a record came late, the day is begun anew");
+                self.grows = false;
+            }
             let waiting = self.waiting.entry(day).or_default();
             waiting.pages.insert(header.sequence, share.span);
             waiting.records += share.records;
@@ -212,7 +224,7 @@ impl<'a> Build<'a> {
     /// Whether enough days wait that will hardly get more pages: less is enough while nothing else is to be done.
     pub(super) fn is_worth_building(&self, idle: bool) -> bool {
         let enough = if idle { IDLE_RECORDS } else { GROUP_RECORDS };
-        self.ready().map(|(_, records)| records).sum::<u64>() >= enough
+        self.ready().map(|(_, records)| records).sum::<u64>() >= enough || self.growing().is_some()
     }
 
     /// Days that seem to be read whole. A day that gets rows later is merged again, which costs but loses nothing.
@@ -234,7 +246,8 @@ impl<'a> Build<'a> {
     /// Builds and commits the days that are ready.
     pub(super) fn build_ready(&mut self, ledger: &mut Ledger) -> Result<()> {
         let days: Vec<_> = self.ready().map(|(day, _)| day).collect();
-        self.build(&days, ledger)
+        self.build(&days, ledger)?;
+        self.grow_begun()
     }
 
     /// Builds days in groups that fit into memory.
@@ -341,77 +354,6 @@ impl<'a> Build<'a> {
             dataset: self.dataset,
             bot: self.bot.clone(),
             day,
-        }
-    }
-
-    /// Commits what is staged, with all that it completes. The last commit of a run lets go of every page that
-    /// is part of the table, also of those whose window was too young to be called complete.
-    fn commit(&mut self, staged: &[Staged], ledger: &mut Ledger, last: bool) -> Result<()> {
-        let answered = self.answered(ledger);
-        let account = ledger.account(self.dataset.name(), &self.bot);
-        let finished: Vec<u64> = self
-            .pending
-            .iter()
-            .filter(|(_, page)| page.days.is_empty())
-            .filter(|(_, page)| last || answered.covers(page.asked.intersect(page.range)))
-            .map(|(sequence, _)| *sequence)
-            .collect();
-        let mut rejected = 0;
-        for sequence in &finished {
-            account.under_way.remove(sequence);
-            if let Some(page) = self.pending.remove(sequence) {
-                rejected += page.rejected;
-                account.received += page.erased;
-                account.erased += page.erased;
-                account.pages += 1;
-            }
-        }
-        let fresh = rejected.min(self.rejected.kept().saturating_sub(account.rejected));
-        account.received += rejected;
-        account.rejected += fresh;
-        account.duplicates += rejected - fresh;
-        self.book(ledger);
-        ledger.next_sequence = self.spool.next_sequence();
-        Commit::new(staged, ledger.clone(), finished, self.keep_pages).carry_out(self.table, self.spool)?;
-        for staged in staged {
-            self.tally.effect += staged.effect;
-            if staged.replaces {
-                self.tally
-                    .changed
-                    .insert(staged.key.clone(), Changed::of(&staged.entry));
-            }
-        }
-        Ok(())
-    }
-
-    /// Takes into the ledger what is answered and part of the table, and says what pages are not needed for any more:
-    /// what is complete, but for what is read anew and not answered yet.
-    fn answered(&self, ledger: &mut Ledger) -> Windows {
-        let mut complete = self.reach.covered.clone();
-        complete.subtract_all(&self.young);
-        for page in self.pending.values().filter(|page| !page.days.is_empty()) {
-            complete.subtract(page.asked);
-        }
-        let account = ledger.account(self.dataset.name(), &self.bot);
-        if self.job.conversation.is_some() {
-            // one conversation says nothing of a range
-            return account.complete.clone();
-        }
-        account.answered(&self.ranges, &self.job.reread, &complete);
-        let mut answered = account.complete.clone();
-        answered.subtract_all(&self.ranges);
-        answered.extend(complete.iter().copied());
-        answered
-    }
-
-    /// Takes into the ledger what the run has cost and learnt so far.
-    fn book(&mut self, ledger: &mut Ledger) {
-        let account = ledger.account(self.dataset.name(), &self.bot);
-        let requests = self.asked.requests.load(Ordering::Relaxed);
-        account.requests += requests - self.booked;
-        self.booked = requests;
-        if self.job.conversation.is_none() {
-            account.learnt = self.reach.learnt;
         }
     }
 

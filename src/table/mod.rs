@@ -29,6 +29,7 @@ pub(crate) use partition::{bot_of, day_of};
 pub(crate) use parts::{Part, times_in};
 pub(crate) use scan::{Footer, Scan};
 pub use settings::{SCHEMA_VERSION, Settings};
+pub(crate) use slices::Slices;
 pub(crate) use without::Without;
 
 pub(crate) use file::{hex, name as file_name};

@@ -4,6 +4,7 @@
 #![allow(clippy::expect_used, clippy::print_stdout, clippy::unwrap_used, missing_docs)]
 
 mod attempts;
+mod begun;
 mod chance;
 mod config;
 mod damage;

@@ -1,7 +1,9 @@
-//! A day with more records than may be in memory at a time, built in slices of its time.
+//! A day with more records than may be in memory at a time, built in slices of its time: the earlier ones while the
+//! later are still fetched.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
+use std::sync::{Mutex, PoisonError};
 
 use arrow::array::{AsArray, RecordBatch, UInt32Array};
 use arrow::compute::take_record_batch;
@@ -12,7 +14,9 @@ use super::{Build, DayPages, DecodedPage, GROUP_RECORDS};
 use crate::dataset::Rejected;
 use crate::error::{Error, Result};
 use crate::export::arrived::{QUARTER, Span};
-use crate::table::{Day, RowRef, Staged};
+use crate::fetch::Field;
+use crate::table::{Day, RowRef, Slices, Staged};
+use crate::window::Window;
 
 /// The most records of a slice where small ones would make pages be decoded again and again.
 const LARGEST_SLICE: u64 = 8 * GROUP_RECORDS;
@@ -29,7 +33,26 @@ struct Piece {
     outside: u64,
 }
 
-impl Build<'_> {
+/// A day whose next version is made already, up to a moment.
+pub(super) struct Begun<'a> {
+    pub(super) day: Day,
+    /// Never locked: it lets others read the rest of a build while it is held.
+    slices: Mutex<Slices<'a>>,
+    /// Rows before it (microseconds) are written.
+    pub(super) end: i64,
+    /// How many rows the partition holds in each quarter of an hour.
+    held: BTreeMap<i64, u64>,
+    /// What told which rows lie outside.
+    filter: Option<Field>,
+    /// Pages of which `rejected` and `outside` know.
+    counted: BTreeSet<u64>,
+    rejected: Vec<Rejected>,
+    outside: u64,
+    /// False where a record came in two slices: its day can only be built as a whole.
+    fits: bool,
+}
+
+impl<'a> Build<'a> {
     /// Stages a day's next version, and says how many of its records lay outside the range. `None` where it can
     /// only be built as a whole: records without a time have no order, and one that has changed its time may
     /// have to be compared with itself across slices.
@@ -37,18 +60,106 @@ impl Build<'_> {
         if day == Day(None) {
             return Ok(None);
         }
+        let mut begun = self.begun(day)?;
+        if begun.fits {
+            self.grow(&mut begun, waiting, i64::MAX)?;
+        }
+        if !begun.fits {
+            return Ok(None);
+        }
+        self.rejected.keep(&begun.rejected)?;
+        let slices = begun.slices.into_inner().unwrap_or_else(PoisonError::into_inner);
+        Ok(Some((slices.finish()?, begun.outside)))
+    }
+
+    /// A large day, and the moment (microseconds) up to which enough of it is read to go on with building it.
+    pub(super) fn growing(&self) -> Option<(Day, i64)> {
+        // an earlier record may come with each later window of last actions
+        if !self.grows || self.reach.learnt.filter == Some(Field::LastAction) {
+            return None;
+        }
+        let (day, end) = match &self.begun {
+            Some(begun) if !begun.fits => return None,
+            Some(begun) => (begun.day, begun.end),
+            None => {
+                let is_large = |(_, pages): &(&Day, &DayPages)| pages.records > 2 * GROUP_RECORDS;
+                (*self.waiting.iter().find(is_large)?.0, i64::MIN)
+            }
+        };
+        let waiting = self.waiting.get(&day)?;
+        let window = self.zone.window(day)?;
+        let mut missing = self.ranges.intersect(window);
+        missing.subtract_all(&self.reach.read);
+        let until = missing
+            .iter()
+            .next()
+            .map_or(window.end, |Window { start, .. }| *start)
+            * SECOND;
+        let quarters = end.div_euclid(QUARTER)..until.div_euclid(QUARTER).max(end.div_euclid(QUARTER));
+        let records: u64 = waiting.quarters.range(quarters).map(|(_, count)| count).sum();
+        (records >= GROUP_RECORDS).then_some((day, until))
+    }
+
+    /// Goes on with a large day as far as it is read.
+    pub(super) fn grow_begun(&mut self) -> Result<()> {
+        let Some((day, until)) = self.growing() else {
+            return Ok(());
+        };
+        let Some(waiting) = self.waiting.remove(&day) else {
+            return Ok(());
+        };
+        let mut begun = self.begun(day)?;
+        tracing::debug!(%day, "building a day while its rest is fetched");
+        let grown = self.grow(&mut begun, &waiting, until);
+        self.waiting.insert(day, waiting);
+        self.begun = Some(begun);
+        grown
+    }
+
+    /// What is made of a day so far.
+    fn begun(&mut self, day: Day) -> Result<Begun<'a>> {
+        let filter = self.reach.learnt.filter;
+        let usable = |begun: &Begun<'_>| begun.day == day && begun.filter == filter;
+        if let Some(begun) = self.begun.take_if(|begun| usable(begun)) {
+            return Ok(begun);
+        }
         let key = self.key(day);
-        let mut quarters = waiting.quarters.clone();
+        let mut held = BTreeMap::new();
         self.table.each_time(&key, |time| {
-            *quarters.entry(time.div_euclid(QUARTER)).or_default() += 1;
+            *held.entry(time.div_euclid(QUARTER)).or_default() += 1
         })?;
+        Ok(Begun {
+            day,
+            slices: Mutex::new(self.table.slices(&key)?),
+            end: i64::MIN,
+            held,
+            filter,
+            counted: BTreeSet::new(),
+            rejected: Vec::new(),
+            outside: 0,
+            fits: true,
+        })
+    }
+
+    /// Takes in all rows of the day before `until`.
+    fn grow(&self, begun: &mut Begun<'a>, waiting: &DayPages, until: i64) -> Result<()> {
+        let mut quarters = begun.held.clone();
+        for (quarter, count) in &waiting.quarters {
+            *quarters.entry(*quarter).or_default() += count;
+        }
+        quarters.retain(|quarter, _| (quarter + 1) * QUARTER > begun.end && quarter * QUARTER < until);
         let spans = waiting.pages.iter();
-        let spans: Vec<(u64, Span)> = spans.filter_map(|(page, span)| Some((*page, (*span)?))).collect();
-        let ends = few_ends(&spans, &quarters);
-        let mut slices = self.table.slices(&key)?;
-        let wanted = BTreeMap::from([(day, waiting.pages.keys().copied().collect())]);
-        let begins = std::iter::once(i64::MIN).chain(ends.iter().copied());
+        let spans: Vec<(u64, Span)> = spans
+            .filter_map(|(page, span)| Some((*page, (*span)?)))
+            .filter(|(_, span)| span.meets(begun.end, until))
+            .collect();
+        let mut ends = few_ends(&spans, &quarters);
+        ends.retain(|end| (begun.end + 1..until).contains(end));
+        ends.push(until);
+        let wanted = BTreeMap::from([(begun.day, waiting.pages.keys().copied().collect())]);
+        let begins = std::iter::once(begun.end).chain(ends.iter().copied());
         let parts: Vec<Range<i64>> = begins.zip(&ends).map(|(begin, end)| begin..*end).collect();
+        let day = begun.day;
         let decode = |part: Option<&Range<i64>>| {
             let part = part.cloned().unwrap_or(0..0);
             let met = spans
@@ -67,16 +178,15 @@ impl Build<'_> {
             })
             .collect::<Result<Vec<Piece>>>()
         };
-        let (mut counted, mut outside) = (BTreeSet::new(), 0);
-        let mut rejected = Vec::new();
+        let slices = begun.slices.get_mut().unwrap_or_else(PoisonError::into_inner);
         let mut next = decode(parts.first())?;
         for (number, part) in parts.iter().enumerate() {
             let (mut batches, mut rows) = (Vec::new(), Vec::new());
             for (batch, piece) in (0..).zip(next) {
                 // a page may be part of several slices
-                if counted.insert(piece.page) {
-                    outside += piece.outside;
-                    rejected.extend(piece.rejected);
+                if begun.counted.insert(piece.page) {
+                    begun.outside += piece.outside;
+                    begun.rejected.extend(piece.rejected);
                 }
                 batches.push(piece.batch);
                 rows.extend((0..piece.count).map(|row| RowRef { batch, row }));
@@ -86,13 +196,14 @@ impl Build<'_> {
                 || slices.add(part.end, &batches, &rows),
                 || decode(parts.get(number + 1)),
             );
-            if !added? {
-                return Ok(None);
-            }
+            begun.end = part.end;
             next = decoded?;
+            begun.fits = added?;
+            if !begun.fits {
+                break;
+            }
         }
-        self.rejected.keep(&rejected)?;
-        Ok(Some((slices.finish()?, outside)))
+        Ok(())
     }
 
     /// A page's rows within a part of the day, and how many they are.

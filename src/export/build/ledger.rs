@@ -1,0 +1,84 @@
+//! What the ledger gets to know of what was built.
+
+use std::sync::atomic::Ordering;
+
+use super::Build;
+use crate::commit::Commit;
+use crate::error::Result;
+use crate::export::summary::Changed;
+use crate::ledger::Ledger;
+use crate::table::Staged;
+use crate::window::Windows;
+
+impl Build<'_> {
+    /// Commits what is staged, with all that it completes. The last commit of a run lets go of every page that
+    /// is part of the table, also of those whose window was too young to be called complete.
+    pub(super) fn commit(&mut self, staged: &[Staged], ledger: &mut Ledger, last: bool) -> Result<()> {
+        let answered = self.answered(ledger);
+        let account = ledger.account(self.dataset.name(), &self.bot);
+        let finished: Vec<u64> = self
+            .pending
+            .iter()
+            .filter(|(_, page)| page.days.is_empty())
+            .filter(|(_, page)| last || answered.covers(page.asked.intersect(page.range)))
+            .map(|(sequence, _)| *sequence)
+            .collect();
+        let mut rejected = 0;
+        for sequence in &finished {
+            account.under_way.remove(sequence);
+            if let Some(page) = self.pending.remove(sequence) {
+                rejected += page.rejected;
+                account.received += page.erased;
+                account.erased += page.erased;
+                account.pages += 1;
+            }
+        }
+        let fresh = rejected.min(self.rejected.kept().saturating_sub(account.rejected));
+        account.received += rejected;
+        account.rejected += fresh;
+        account.duplicates += rejected - fresh;
+        self.book(ledger);
+        ledger.next_sequence = self.spool.next_sequence();
+        Commit::new(staged, ledger.clone(), finished, self.keep_pages).carry_out(self.table, self.spool)?;
+        for staged in staged {
+            self.tally.effect += staged.effect;
+            if staged.replaces {
+                self.tally
+                    .changed
+                    .insert(staged.key.clone(), Changed::of(&staged.entry));
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes into the ledger what is answered and part of the table, and says what pages are not needed for any more:
+    /// what is complete, but for what is read anew and not answered yet.
+    pub(super) fn answered(&self, ledger: &mut Ledger) -> Windows {
+        let mut complete = self.reach.covered.clone();
+        complete.subtract_all(&self.young);
+        for page in self.pending.values().filter(|page| !page.days.is_empty()) {
+            complete.subtract(page.asked);
+        }
+        let account = ledger.account(self.dataset.name(), &self.bot);
+        if self.job.conversation.is_some() {
+            // one conversation says nothing of a range
+            return account.complete.clone();
+        }
+        account.answered(&self.ranges, &self.job.reread, &complete);
+        let mut answered = account.complete.clone();
+        answered.subtract_all(&self.ranges);
+        answered.extend(complete.iter().copied());
+        answered
+    }
+
+    /// Takes into the ledger what the run has cost and learnt so far.
+    pub(super) fn book(&mut self, ledger: &mut Ledger) {
+        let account = ledger.account(self.dataset.name(), &self.bot);
+        let requests = self.asked.requests.load(Ordering::Relaxed);
+        account.requests += requests - self.booked;
+        self.booked = requests;
+        if self.job.conversation.is_none() {
+            account.learnt = self.reach.learnt;
+        }
+    }
+}
