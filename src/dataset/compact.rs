@@ -109,9 +109,21 @@ impl Writer {
 }
 
 /// Appends a string in quotes, escaping only what JSON requires.
-fn push_string(text: Quoted<'_>, out: &mut String) {
+pub(super) fn push_string(text: Quoted<'_>, out: &mut String) {
     out.push('"');
-    text.unescape(out, |out, escaped| match escaped {
+    text.unescape(out, push_character);
+    out.push('"');
+}
+
+/// The same of a text that is none of JSON's.
+pub(super) fn push_text(text: &str, out: &mut String) {
+    out.push('"');
+    text.chars().for_each(|character| push_character(out, character));
+    out.push('"');
+}
+
+fn push_character(out: &mut String, character: char) {
+    match character {
         '"' => out.push_str("\\\""),
         '\\' => out.push_str("\\\\"),
         '\u{8}' => out.push_str("\\b"),
@@ -121,11 +133,10 @@ fn push_string(text: Quoted<'_>, out: &mut String) {
         '\t' => out.push_str("\\t"),
         '\0'..='\u{1f}' => {
             // Writing to a String cannot fail.
-            let _ = write!(out, "\\u{:04x}", u32::from(escaped));
+            let _ = write!(out, "\\u{:04x}", u32::from(character));
         }
         other => out.push(other),
-    });
-    out.push('"');
+    }
 }
 
 #[cfg(test)]

@@ -22,6 +22,7 @@ mod json;
 mod messages;
 mod page;
 mod peek;
+mod privacy;
 mod strip;
 mod time;
 
@@ -37,6 +38,7 @@ pub use decode::{Decoded, Reason, Rejected, decode};
 pub(crate) use json::{Value as JsonValue, whole as json_value};
 pub use page::{Next, PageError};
 pub use peek::{Peek, PeekedRecord, id_hash, peek};
+pub use privacy::{Cleaner, Pattern, PatternError, Rules, Secret};
 pub use strip::strip;
 
 /// A kind of record that the API exports.

@@ -1,0 +1,244 @@
+//! What is taken out of rows before they are written anywhere but the spool: keys dropped, values hashed, addresses
+//! masked.
+//!
+//! A rule is applied to text as it stands in a row, so that rows fresh from a page and rows of a table are treated by the
+//! same code. Text that is a JSON object or list is looked into, at any depth.
+
+mod mask;
+mod nested;
+mod pattern;
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use arrow::array::{
+    Array, ArrayRef, AsArray, ListArray, MapArray, RecordBatch, StringArray, StringBuilder, StructArray,
+};
+use arrow::buffer::OffsetBuffer;
+use arrow::datatypes::DataType;
+use hmac::{Hmac, KeyInit, Mac};
+use serde::{Deserialize, Serialize};
+use sha2::Sha256;
+
+use super::column::{list_element, map_entry, map_fields};
+use super::json::{Value, whole};
+use pattern::Path;
+pub use pattern::{Pattern, PatternError};
+
+/// The rules of a table.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Rules {
+    /// Keys that are dropped with their values.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub drop_keys: Vec<Pattern>,
+    /// Keys whose values become their HMAC-SHA-256, in hex.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub hash_keys: Vec<Pattern>,
+    /// Whether the last part of IP addresses becomes zero.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub mask_ip: bool,
+    /// What the secret of the hashes is known by, without telling it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub secret_check: Option<String>,
+}
+
+impl Rules {
+    /// Whether nothing is taken out.
+    pub fn is_empty(&self) -> bool {
+        self.drop_keys.is_empty() && self.hash_keys.is_empty() && !self.mask_ip
+    }
+
+    /// The rules that rows which `earlier` rules were applied to still lack: a value is not hashed twice.
+    #[must_use]
+    pub fn beyond(&self, earlier: &Self) -> Self {
+        let lacking = |all: &[Pattern], some: &[Pattern]| {
+            let lacking = all.iter().filter(|pattern| !some.contains(pattern));
+            lacking.cloned().collect()
+        };
+        Self {
+            drop_keys: lacking(&self.drop_keys, &earlier.drop_keys),
+            hash_keys: lacking(&self.hash_keys, &earlier.hash_keys),
+            mask_ip: self.mask_ip && !earlier.mask_ip,
+            secret_check: self.secret_check.clone(),
+        }
+    }
+}
+
+/// The secret of hashed values.
+#[derive(Clone)]
+pub struct Secret(Hmac<Sha256>);
+
+/// Never the secret.
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Secret(…)")
+    }
+}
+
+impl Secret {
+    /// A secret of these bytes; none where there are none.
+    pub fn new(bytes: &[u8]) -> Option<Self> {
+        let keyed = Hmac::new_from_slice(bytes).ok()?;
+        (!bytes.is_empty()).then_some(Self(keyed))
+    }
+
+    /// HMAC-SHA-256 of a text, in lower-case hex.
+    pub fn hash(&self, text: &str) -> String {
+        let mut keyed = self.0.clone();
+        keyed.update(text.as_bytes());
+        let bytes = keyed.finalize().into_bytes();
+        bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    /// What it is known by.
+    pub fn check(&self) -> String {
+        let mut check = self.hash("converse-export: is this the table's secret?");
+        check.truncate(16);
+        check
+    }
+}
+
+/// Applies rules to rows.
+#[derive(Clone, Debug)]
+pub struct Cleaner {
+    rules: Rules,
+    /// Values of these keys are hashed already.
+    hashed: Vec<Pattern>,
+    secret: Option<Secret>,
+}
+
+/// What becomes of a key's value.
+enum Fate {
+    Stays,
+    Goes,
+    IsHashed,
+}
+
+impl Cleaner {
+    /// One for rows as they come; `None` where there is a key to hash and no secret.
+    pub fn new(rules: Rules, secret: Option<Secret>) -> Option<Self> {
+        Self::after(rules, &Rules::default(), secret)
+    }
+
+    /// One for rows that `earlier` rules were applied to.
+    pub fn after(rules: Rules, earlier: &Rules, secret: Option<Secret>) -> Option<Self> {
+        let rules = rules.beyond(earlier);
+        (rules.hash_keys.is_empty() || secret.is_some()).then(|| Self {
+            rules,
+            hashed: earlier.hash_keys.clone(),
+            secret,
+        })
+    }
+
+    /// The rows without what the rules take out. Ids, references and times stay.
+    pub fn apply(&self, dataset: super::Dataset, batch: &RecordBatch) -> RecordBatch {
+        if self.rules.is_empty() {
+            return batch.clone();
+        }
+        let stays = |column: usize| {
+            let declared = dataset.columns().get(column);
+            declared.is_some_and(|column| matches!(column.kind, super::Kind::Id | super::Kind::Reference))
+        };
+        let columns = batch.columns().iter().enumerate();
+        let columns = columns.map(|(column, array)| match array.data_type() {
+            _ if stays(column) => Arc::clone(array),
+            DataType::Utf8 => Arc::new(self.texts(array.as_string())) as ArrayRef,
+            DataType::List(_) => Arc::new(self.list(array.as_list())) as ArrayRef,
+            DataType::Map(..) => Arc::new(self.map(array.as_map())) as ArrayRef,
+            _ => Arc::clone(array),
+        });
+        #[expect(clippy::expect_used, reason = "types and length stay as they are")]
+        RecordBatch::try_new(batch.schema(), columns.collect()).expect("columns of the same types and length")
+    }
+
+    fn texts(&self, texts: &StringArray) -> StringArray {
+        let mut cleaned = StringBuilder::with_capacity(texts.len(), texts.value_data().len());
+        for text in texts {
+            cleaned.append_option(text.map(|text| self.text(&mut Path::default(), text)));
+        }
+        cleaned.finish()
+    }
+
+    fn list(&self, list: &ListArray) -> ListArray {
+        let elements = self.texts(list.values().as_string());
+        ListArray::new(
+            Arc::new(list_element()),
+            list.offsets().clone(),
+            Arc::new(elements),
+            list.nulls().cloned(),
+        )
+    }
+
+    fn map(&self, map: &MapArray) -> MapArray {
+        let (keys, values) = (map.keys().as_string::<i32>(), map.values().as_string::<i32>());
+        let (mut kept, mut cleaned) = (StringBuilder::new(), StringBuilder::new());
+        let mut lengths = Vec::with_capacity(map.len());
+        for ends in map.offsets().windows(2) {
+            let mut length = 0;
+            for place in (ends[0]..ends[1]).filter_map(|place| usize::try_from(place).ok()) {
+                let (key, value) = (
+                    keys.value(place),
+                    values.is_valid(place).then(|| values.value(place)),
+                );
+                let mut path = Path::default();
+                let inside = path.enter(key);
+                let value = match (self.fate(&path), value) {
+                    (Fate::Goes, _) => continue,
+                    (_, None) => None,
+                    (Fate::IsHashed, Some(value)) => Some(Cow::Owned(self.hash(value))),
+                    (Fate::Stays, Some(value)) => Some(self.text(&mut path, value)),
+                };
+                path.leave(inside);
+                kept.append_value(key);
+                cleaned.append_option(value);
+                length += 1;
+            }
+            lengths.push(length);
+        }
+        let columns: Vec<ArrayRef> = vec![Arc::new(kept.finish()), Arc::new(cleaned.finish())];
+        MapArray::new(
+            Arc::new(map_entry()),
+            OffsetBuffer::from_lengths(lengths),
+            StructArray::new(map_fields(), columns, None),
+            map.nulls().cloned(),
+            false,
+        )
+    }
+
+    /// A text of the value at this path.
+    fn text<'a>(&self, path: &mut Path, text: &'a str) -> Cow<'a, str> {
+        let bare = text.trim();
+        if bare.starts_with(['{', '['])
+            && let Some(Value::Object(_) | Value::List(_)) = whole(bare)
+        {
+            return Cow::Owned(self.nested(path, bare));
+        }
+        match self.rules.mask_ip {
+            true => mask::masked(text),
+            false => Cow::Borrowed(text),
+        }
+    }
+
+    fn fate(&self, path: &Path) -> Fate {
+        let meets = |patterns: &[Pattern]| patterns.iter().any(|pattern| pattern.meets(path));
+        if meets(&self.rules.drop_keys) {
+            Fate::Goes
+        } else if meets(&self.rules.hash_keys) && !meets(&self.hashed) {
+            Fate::IsHashed
+        } else {
+            Fate::Stays
+        }
+    }
+
+    /// The hash of a text; nothing where there is no secret, which [`Cleaner::new`] sees to.
+    fn hash(&self, text: &str) -> String {
+        self.secret
+            .as_ref()
+            .map(|secret| secret.hash(text))
+            .unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,86 @@
+//! Rules applied within JSON text. Reading does not recurse, however deep the text goes.
+
+use super::pattern::Path;
+use super::{Cleaner, Fate};
+use crate::dataset::compact::{Writer, push_string, push_text};
+use crate::dataset::json::{Value, Walk};
+
+/// A list or an object that is not closed yet.
+struct Level {
+    bracket: u8,
+    is_empty: bool,
+    /// What leads back from the key whose value it is.
+    inside: Option<usize>,
+}
+
+impl Cleaner {
+    /// The compact text of an object or a list, without what the rules take out.
+    pub(super) fn nested(&self, path: &mut Path, text: &str) -> String {
+        let mut out = String::with_capacity(text.len());
+        let mut walk = Walk::new(text);
+        let mut writer = Writer::default();
+        let mut open: Vec<Level> = Vec::new();
+        while let Some(byte) = walk.token() {
+            if matches!(byte, b'}' | b']') {
+                walk.step();
+                out.push(char::from(byte));
+                if let Some(inside) = open.pop().and_then(|level| level.inside) {
+                    path.leave(inside);
+                }
+                continue;
+            }
+            let mut inside = None;
+            let mut fate = Fate::Stays;
+            let is_first = open
+                .last_mut()
+                .is_none_or(|level| std::mem::take(&mut level.is_empty));
+            let before = out.len();
+            if !is_first {
+                out.push(',');
+            }
+            if open.last().is_some_and(|level| level.bracket == b'{') {
+                let key = walk.string();
+                inside = Some(path.enter(&key.text()));
+                fate = self.fate(path);
+                push_string(key, &mut out);
+                out.push(':');
+            }
+            match (fate, walk.token()) {
+                (Fate::Goes, _) => {
+                    walk.value();
+                    out.truncate(before);
+                    if let Some(level) = open.last_mut() {
+                        level.is_empty = is_first;
+                    }
+                }
+                (Fate::IsHashed, _) => {
+                    let value = walk.value();
+                    let mut text = String::new();
+                    match writer.push(value, &mut text) {
+                        true => push_text(&self.hash(&text), &mut out),
+                        false => out.push_str("null"),
+                    }
+                }
+                (Fate::Stays, Some(bracket @ (b'{' | b'['))) => {
+                    walk.step();
+                    out.push(char::from(bracket));
+                    open.push(Level {
+                        bracket,
+                        is_empty: true,
+                        inside: inside.take(),
+                    });
+                }
+                (Fate::Stays, Some(b'"')) => {
+                    if let Value::Text(text) = walk.value() {
+                        push_text(&self.text(path, &text.text()), &mut out);
+                    }
+                }
+                (Fate::Stays, _) => out.push_str(walk.bare()),
+            }
+            if let Some(inside) = inside {
+                path.leave(inside);
+            }
+        }
+        out
+    }
+}

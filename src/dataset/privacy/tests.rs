@@ -1,0 +1,156 @@
+use arrow::array::AsArray;
+
+use super::*;
+use crate::dataset::{Dataset, decode};
+
+fn patterns(texts: &[&str]) -> Vec<Pattern> {
+    texts.iter().map(|text| text.parse().unwrap()).collect()
+}
+
+fn secret() -> Option<Secret> {
+    Secret::new(b"a secret that nobody knows")
+}
+
+fn rules(drop: &[&str], hash: &[&str], mask_ip: bool) -> Rules {
+    Rules {
+        drop_keys: patterns(drop),
+        hash_keys: patterns(hash),
+        mask_ip,
+        secret_check: None,
+    }
+}
+
+fn rows(dataset: Dataset, record: &str) -> RecordBatch {
+    let page = format!(r#"{{"data":[{record}],"cursor":null}}"#);
+    decode(dataset, page.as_bytes()).unwrap().batch
+}
+
+fn clean(dataset: Dataset, record: &str, rules: Rules) -> RecordBatch {
+    Cleaner::new(rules, secret())
+        .unwrap()
+        .apply(dataset, &rows(dataset, record))
+}
+
+/// The entries of the first row's map.
+fn entries(batch: &RecordBatch, column: &str) -> Vec<(String, Option<String>)> {
+    let map = batch.column_by_name(column).unwrap().as_map().value(0);
+    let (keys, values) = (map.column(0).as_string::<i32>(), map.column(1).as_string::<i32>());
+    let values = values.iter().map(|value| value.map(str::to_owned));
+    keys.iter().flatten().map(str::to_owned).zip(values).collect()
+}
+
+fn text(batch: &RecordBatch, column: &str) -> String {
+    batch
+        .column_by_name(column)
+        .unwrap()
+        .as_string::<i32>()
+        .value(0)
+        .to_owned()
+}
+
+#[test]
+fn keys_of_metadata_and_extra_are_dropped_hashed_and_masked_at_any_depth() {
+    let record = r#"{"_id":"c1","startTime":1696118400,"locale":"en","tags":["from 203.0.113.77"],
+        "metadata":{"email":"a@b.c","user_id":12345678901234567890,"none":null,"user":{"email":"a@b.c","name":"A","ids":[{"user_id":"u"}]},
+        "packed":"{\"email\":\"a@b.c\",\"x\":1.50}","__sys_userIp":"203.0.113.77"},
+        "contact":{"email":"a@b.c","phone":"1"},"email":"a@b.c"}"#;
+    let cleaned = clean(
+        Dataset::Conversations,
+        record,
+        rules(&["email"], &["user_id", "none"], true),
+    );
+    let hash = |text: &str| secret().unwrap().hash(text);
+    let of = |key: &str, value: &str| (key.to_owned(), Some(value.to_owned()));
+    assert_eq!(
+        entries(&cleaned, "metadata"),
+        [
+            of("user_id", &hash("12345678901234567890")),
+            ("none".to_owned(), None),
+            of(
+                "user",
+                &format!(r#"{{"name":"A","ids":[{{"user_id":"{}"}}]}}"#, hash("u"))
+            ),
+            of("packed", r#"{"x":1.50}"#),
+            of("__sys_userIp", "203.0.113.0"),
+        ]
+    );
+    assert_eq!(entries(&cleaned, "extra"), [of("contact", r#"{"phone":"1"}"#)]);
+    let tags = cleaned.column_by_name("tags").unwrap().as_list::<i32>().value(0);
+    assert_eq!(tags.as_string::<i32>().value(0), "from 203.0.113.0");
+    assert_eq!(text(&cleaned, "id"), "c1");
+}
+
+#[test]
+fn paths_within_messages_are_cleaned_and_ids_stay() {
+    let record = r#"{"_id":"203.0.113.77","time":1696118400,"conversationId":"203.0.113.78","type":"User",
+        "outMsg":{"attachment":{"payload":{"email":"a@b.c","url":"http://203.0.113.77/x"}}},
+        "userInput":" {\"form\": {\"email\": \"a@b.c\", \"ok\": true}} "}"#;
+    let cleaned = clean(
+        Dataset::Messages,
+        record,
+        rules(&["payload.email", "form.email"], &[], true),
+    );
+    assert_eq!(
+        text(&cleaned, "out_msg"),
+        r#"{"attachment":{"payload":{"url":"http://203.0.113.0/x"}}}"#
+    );
+    assert_eq!(text(&cleaned, "user_input"), r#"{"form":{"ok":true}}"#);
+    assert_eq!(text(&cleaned, "id"), "203.0.113.77");
+    assert_eq!(text(&cleaned, "conversation_id"), "203.0.113.78");
+}
+
+#[test]
+fn rules_that_were_applied_are_not_applied_again() {
+    let record = r#"{"_id":"c1","startTime":1,"metadata":{"user_id":"u","name":"A"}}"#;
+    let earlier = rules(&[], &["user_id"], false);
+    let once = clean(Dataset::Conversations, record, earlier.clone());
+    let both = rules(&["name"], &["user_id", "user*"], false);
+    let cleaner = Cleaner::after(both.clone(), &earlier, secret()).unwrap();
+    let after = cleaner.apply(Dataset::Conversations, &once);
+    assert_eq!(after, clean(Dataset::Conversations, record, both));
+    assert!(Cleaner::new(earlier.clone(), None).is_none(), "no secret");
+    assert!(
+        Cleaner::after(earlier.clone(), &earlier, None).is_some(),
+        "nothing to hash"
+    );
+}
+
+#[test]
+fn nothing_to_take_out_changes_nothing() {
+    let record = r#"{"_id":"c1","startTime":1696118400,"metadata":{"a":{"b":[1,{},[],"\u0000\"é😀"],"c":{}},"d":null},"x":{"y":[]}}"#;
+    for rules in [rules(&["absent"], &[], false), rules(&[], &["absent"], true)] {
+        assert_eq!(
+            clean(Dataset::Conversations, record, rules),
+            rows(Dataset::Conversations, record)
+        );
+    }
+}
+
+#[test]
+fn emptied_objects_and_lists_stay_json_and_depth_costs_no_stack() {
+    let cleaner = Cleaner::new(rules(&["k"], &[], false), None).unwrap();
+    let cleaned = |text: &str| cleaner.text(&mut Path::default(), text).into_owned();
+    assert_eq!(cleaned(r#"{"k":1}"#), "{}");
+    assert_eq!(cleaned(r#"{"k":1,"a":2,"k":3}"#), r#"{"a":2}"#);
+    assert_eq!(
+        cleaned(r#"{"a":2,"k":{"b":1},"c":[{"k":1},{"k":1,"d":null}]}"#),
+        r#"{"a":2,"c":[{},{"d":null}]}"#
+    );
+    let deep = format!("{}1{}", r#"{"a":"#.repeat(50_000), "}".repeat(50_000));
+    assert!(cleaned(&deep) == deep);
+}
+
+#[test]
+fn a_secret_is_known_again_and_never_told() {
+    let (one, other) = (secret().unwrap(), Secret::new(b"another").unwrap());
+    assert_ne!(one.check(), other.check());
+    assert_eq!(one.check(), secret().unwrap().check());
+    assert!(Secret::new(b"").is_none());
+    assert!(!format!("{:?}", Cleaner::new(Rules::default(), Some(one))).contains("nobody"));
+    // a vector of RFC 4231
+    let hash = Secret::new(b"Jefe").unwrap().hash("what do ya want for nothing?");
+    assert_eq!(
+        hash,
+        "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843"
+    );
+}
