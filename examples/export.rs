@@ -26,6 +26,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         concurrency: None,
         per_page: 1000,
         timezone: "UTC".into(),
+        metadata: None,
+        promote: None,
         settle: Duration::from_secs(15 * 60),
         refetch: false,
         lookback: None,

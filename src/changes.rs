@@ -190,6 +190,7 @@ mod tests {
             schema_version: SCHEMA_VERSION,
             base_url: "https://api.example.com".into(),
             timezone: "UTC".into(),
+            shape: Default::default(),
         };
         let table = Table::open(folder.path(), settings).unwrap();
         let mut ledger = Ledger::new();

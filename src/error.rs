@@ -5,6 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::api::{AskError, Failure};
+use crate::dataset::ShapeError;
 
 /// The library's results.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -102,6 +103,15 @@ pub enum Error {
     Internal(String),
 }
 
+impl From<ShapeError> for Error {
+    fn from(error: ShapeError) -> Self {
+        Self::Usage {
+            what: error.what,
+            hint: error.hint,
+        }
+    }
+}
+
 /// What the outcome means for whoever runs the exporter again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Severity {
@@ -194,7 +204,7 @@ impl Error {
         match self {
             Self::Usage { hint, .. } => hint.clone(),
             Self::OtherSettings { .. } => {
-                "use the table's own settings, give another --out, or change the table's zone with `converse-export rebuild --timezone`: two kinds of files in one table would mislead its readers".into()
+                "use the table's own settings, give another --out, or change the table with `converse-export rebuild --timezone`, `--metadata` or `--promote`: two kinds of files in one table would mislead its readers".into()
             }
             Self::Locked { .. } => "wait for it to end, or give another --out".into(),
             Self::Fetch { source, .. } => match source {
@@ -222,7 +232,7 @@ impl Error {
                 _ => "check the disk, then run the same command again".into(),
             },
             Self::Damaged { path, .. } if path.ends_with("_export/table.json") => {
-                "move this file away and export with the table's own --base-url and --timezone: that writes it anew".into()
+                "move this file away and export with the table's own --base-url, --timezone, --metadata and --promote: that writes it anew".into()
             }
             Self::Parquet { .. } | Self::Damaged { .. } => {
                 "run the export of its days again: it mends what is damaged, as far as the API still has it".into()

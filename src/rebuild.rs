@@ -1,4 +1,4 @@
-//! The table made again from its own rows, without a request: in another zone, whole or not at all.
+//! The table made again from its own rows, without a request: in another zone or form, whole or not at all.
 //!
 //! Every partition is written anew into `_export/rebuild/`, a table of its own beside the one that readers see.
 //! Only when all rows are there, the two change places. A crash before that leaves the table as it
@@ -17,7 +17,7 @@ use serde::Serialize;
 
 use crate::changes;
 use crate::commit::Commit;
-use crate::dataset::Dataset;
+use crate::dataset::{Dataset, MetadataMode, Promoted};
 use crate::error::{Error, Result};
 use crate::fetch::Stop;
 use crate::ledger::{Account, Held, Ledger};
@@ -41,14 +41,44 @@ pub struct Rebuilt {
     pub rows: u64,
     /// The zone of their dates.
     pub timezone: String,
+    /// How metadata stands in them.
+    pub metadata: MetadataMode,
+    /// The metadata keys that have columns of their own.
+    pub promote: Vec<Promoted>,
+    /// Values that did not fit new promoted columns, by column; the rows have null there.
+    pub promoted_misfits: BTreeMap<String, u64>,
 }
 
-/// Makes the table in `out` again, with dates in another zone where one is given.
+/// What shall be otherwise in the table; what is not given stays as it is.
+#[derive(Clone, Debug, Default)]
+pub struct Changes {
+    /// IANA zone of the dates.
+    pub timezone: Option<String>,
+    /// How metadata stands in it.
+    pub metadata: Option<MetadataMode>,
+    /// The metadata keys that have columns of their own, all of them.
+    pub promote: Option<Vec<Promoted>>,
+}
+
+impl Changes {
+    fn of(&self, settings: &Settings) -> Result<Settings> {
+        let shape = settings.shape.with(self.metadata, self.promote.as_deref());
+        shape.check()?;
+        Ok(Settings {
+            schema_version: SCHEMA_VERSION,
+            timezone: self.timezone.as_ref().unwrap_or(&settings.timezone).clone(),
+            shape,
+            ..settings.clone()
+        })
+    }
+}
+
+/// Makes the table in `out` again, with what shall be otherwise.
 ///
 /// # Errors
-/// Where there is no table, where something of it is damaged, or where the new one cannot be written; the old one
-/// is as it was then.
-pub fn rebuild(out: &Path, timezone: Option<&str>, stop: &Stop) -> Result<Rebuilt> {
+/// Where there is no table, where something of it is damaged, where its rows do not hold what is asked for, or where
+/// the new one cannot be written; the old one is as it was then.
+pub fn rebuild(out: &Path, changes: &Changes, stop: &Stop) -> Result<Rebuilt> {
     let own = out.join(OWN_FOLDER);
     let no_table = || Error::Usage {
         what: format!("--out {} holds no table", out.display()),
@@ -58,11 +88,7 @@ pub fn rebuild(out: &Path, timezone: Option<&str>, stop: &Stop) -> Result<Rebuil
     let _lock = Lock::take(out, &own)?;
     let had_begun = finish(out)?;
     let settings = Settings::load(&own)?.ok_or_else(no_table)?;
-    let new_settings = Settings {
-        schema_version: SCHEMA_VERSION,
-        timezone: timezone.unwrap_or(&settings.timezone).to_owned(),
-        ..settings.clone()
-    };
+    let new_settings = changes.of(&settings)?;
     let old = Table::open(out, settings)?;
     Commit::finish(&old, &Spool::open(&own.join("pages"))?)?;
     old.sweep()?;
@@ -70,6 +96,7 @@ pub fn rebuild(out: &Path, timezone: Option<&str>, stop: &Stop) -> Result<Rebuil
     if had_begun && *old.settings() == new_settings {
         return Ok(Rebuilt::of(&ledger, new_settings));
     }
+    check_form(&old, &new_settings)?;
     if !Ledger::path(&own).exists() && holds_something(&old)? {
         return Err(Error::Damaged {
             path: Ledger::path(&own),
@@ -82,6 +109,29 @@ pub fn rebuild(out: &Path, timezone: Option<&str>, stop: &Stop) -> Result<Rebuil
         switch::sweep(out)?;
     }
     made
+}
+
+/// Whether the rows hold what the new form wants of them.
+fn check_form(old: &Table, new: &Settings) -> Result<()> {
+    if new.shape.can_be_made_from(old.shape()) {
+        return Ok(());
+    }
+    for dataset in Dataset::ALL
+        .into_iter()
+        .filter(|dataset| dataset.metadata_column().is_some())
+    {
+        if !old.bots(dataset)?.is_empty() {
+            let mode = new.shape.metadata;
+            return Err(Error::Usage {
+                what: format!(
+                    "--metadata {mode} cannot be made from the rows of {}: their map does not tell 5 from \"5\"",
+                    old.out().display()
+                ),
+                hint: format!("export anew with --metadata {mode}, into another --out"),
+            });
+        }
+    }
+    Ok(())
 }
 
 fn holds_something(table: &Table) -> Result<bool> {
@@ -99,6 +149,9 @@ impl Rebuilt {
             partitions: accounts().map(|account| account.partitions.len() as u64).sum(),
             rows: accounts().map(|account| account.rows).sum(),
             timezone: settings.timezone,
+            metadata: settings.shape.metadata,
+            promote: settings.shape.promote,
+            promoted_misfits: BTreeMap::new(),
         }
     }
 }
@@ -112,6 +165,9 @@ struct Rebuild {
 
 /// A partition that was made.
 type Made = (Day, Entry, Effect);
+
+/// Values that did not fit, by promoted column.
+type Misfits = BTreeMap<usize, u64>;
 
 impl Rebuild {
     fn new(old: Table, settings: Settings) -> Result<Self> {
@@ -128,19 +184,30 @@ impl Rebuild {
 
     fn run(&self, mut ledger: Ledger, stop: &Stop) -> Result<Rebuilt> {
         let mut own_files = BTreeSet::new();
+        let mut misfits = BTreeMap::new();
         for (dataset, bots) in &mut ledger.datasets {
             let dataset: Dataset = dataset
                 .parse()
                 .map_err(|error| Error::Internal(format!("the ledger holds an {error}")))?;
             for (bot, account) in bots {
                 let old = self.prove(dataset, bot, account)?;
-                let made = self.make(dataset, bot, &old, stop)?;
+                let (made, unfit) = self.make(dataset, bot, &old, stop)?;
+                for (column, count) in unfit {
+                    let name = self
+                        .settings
+                        .shape
+                        .promote
+                        .get(column)
+                        .map(|column| column.name.clone());
+                    *misfits.entry(name.unwrap_or_default()).or_default() += count;
+                }
                 self.account_for(account, &made)?;
                 own_files.extend(old.into_values().map(|entry| entry.path));
             }
         }
         switch::carry_over(self.old.out(), &own_files)?;
-        let rebuilt = Rebuilt::of(&ledger, self.settings.clone());
+        let mut rebuilt = Rebuilt::of(&ledger, self.settings.clone());
+        rebuilt.promoted_misfits = misfits;
         let out = self.old.out();
         Switch::new(self.settings.clone(), ledger.clone()).carry_out(out)?;
         changes::write(&Table::open(out, self.settings.clone())?, &mut ledger, "rebuild")?;
@@ -190,9 +257,9 @@ impl Rebuild {
         bot: &str,
         old: &BTreeMap<Day, Entry>,
         stop: &Stop,
-    ) -> Result<Vec<Made>> {
+    ) -> Result<(Vec<Made>, Misfits)> {
         let sources: Vec<(Day, Vec<&Entry>)> = self.sources(old).into_iter().collect();
-        let mut made = Vec::new();
+        let (mut made, mut misfits) = (Vec::new(), Misfits::new());
         let mut rest = &sources[..];
         while !rest.is_empty() {
             if stop.is_told() {
@@ -210,7 +277,12 @@ impl Rebuild {
                 let day = *day;
                 self.make_one(&PartitionKey { dataset, bot, day }, from)
             });
-            made.extend(group.collect::<Result<Vec<_>>>()?.into_iter().flatten());
+            for (one, unfit) in group.collect::<Result<Vec<_>>>()?.into_iter().flatten() {
+                made.push(one);
+                for (column, count) in unfit {
+                    *misfits.entry(column).or_default() += count;
+                }
+            }
             rest = later;
         }
         let rows: u64 = old.values().map(|entry| entry.rows).sum();
@@ -220,7 +292,7 @@ impl Rebuild {
                 "{rows} rows of {dataset} of {bot} were to be placed, and {placed} were"
             )));
         }
-        Ok(made)
+        Ok((made, misfits))
     }
 
     /// Which old partitions hold the rows of each new day: those whose hours it shares.
@@ -243,12 +315,12 @@ impl Rebuild {
     }
 
     /// Writes one new partition; none where no row belongs to it.
-    fn make_one(&self, key: &PartitionKey, from: &[&Entry]) -> Result<Option<Made>> {
+    fn make_one(&self, key: &PartitionKey, from: &[&Entry]) -> Result<Option<(Made, Misfits)>> {
         let mut batches: Vec<RecordBatch> = Vec::new();
-        let mut rows = Vec::new();
+        let (mut rows, mut misfits) = (Vec::new(), Misfits::new());
         let mut days = self.zone.1.days();
         for entry in from {
-            for batch in self.old.batches(entry)? {
+            for batch in self.old.batches(key.dataset, entry)? {
                 let batch = batch?;
                 let times = batch.column(key.dataset.time_column());
                 let days = days.of_column(times.as_primitive::<TimestampMicrosecondType>());
@@ -262,7 +334,15 @@ impl Rebuild {
                 let count =
                     u32::try_from(places.len()).map_err(|error| Error::Internal(error.to_string()))?;
                 rows.extend((0..count).map(|row| RowRef { batch: number, row }));
-                batches.push(take_record_batch(&batch, &places)?);
+                let batch = take_record_batch(&batch, &places)?;
+                let (old, new) = (self.old.shape(), self.new.shape());
+                let (batch, unfit) = new.of(old, key.dataset, &batch).ok_or_else(|| {
+                    Error::Internal(format!("rows of {} lack metadata", entry.path.display()))
+                })?;
+                for misfit in unfit {
+                    *misfits.entry(misfit.column).or_default() += 1;
+                }
+                batches.push(batch);
             }
         }
         if rows.is_empty() {
@@ -270,7 +350,7 @@ impl Rebuild {
         }
         let staged = self.new.stage(key, &batches, &rows)?;
         self.new.publish(&staged.key, &staged.entry)?;
-        Ok(Some((key.day, staged.entry, staged.effect)))
+        Ok(Some(((key.day, staged.entry, staged.effect), misfits)))
     }
 
     /// What is known of the account once the new table stands. Where two old days held one id, a new one may hold

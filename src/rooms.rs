@@ -10,7 +10,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("simulator", &[]),
     ("dataset", &[]),
     ("api", &["window"]),
-    ("error", &["api"]),
+    ("error", &["api", "dataset"]),
     ("store", &["error"]),
     ("spool", &["error", "store", "window"]),
     ("table", &["dataset", "error", "store", "window"]),

@@ -100,6 +100,8 @@ fn options(args: &DemoArgs, simulator: &Simulator) -> Result<Options> {
         requests_per_second: REQUESTS_PER_SECOND,
         concurrency: None,
         per_page: MAX_PER_PAGE,
+        metadata: None,
+        promote: None,
         timezone: "UTC".into(),
         settle: DEFAULT_SETTLE,
         refetch: false,

@@ -8,7 +8,7 @@ use std::time::Duration;
 use clap::Args;
 use url::Url;
 
-use super::args::{ApiArgs, Moment, TABLE, Told, dataset, duration};
+use super::args::{ApiArgs, Moment, ShapeArgs, TABLE, Told, dataset, duration};
 use super::meant::closest;
 use super::{bar, exit_code, summary, told};
 use crate::api::{ApiKey, Connection, Patience};
@@ -83,6 +83,8 @@ pub(super) struct ExportArgs {
     /// Damaged files are then mended without a request. They take about one and a half times the space of the table.
     #[arg(long, hide_short_help = true, help_heading = TABLE)]
     pub(super) keep_pages: bool,
+    #[command(flatten)]
+    pub(super) shape: ShapeArgs,
     #[command(flatten, next_help_heading = "API")]
     pub(super) api: ApiArgs,
 }
@@ -183,6 +185,8 @@ pub(super) fn options(args: &ExportArgs) -> Result<Options> {
         concurrency: args.api.concurrency,
         per_page: args.api.per_page,
         timezone: zone.name().to_owned(),
+        metadata: args.shape.metadata,
+        promote: args.shape.promote()?,
         settle: args.settle,
         refetch: args.refetch,
         lookback: None,

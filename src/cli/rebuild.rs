@@ -4,11 +4,11 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::args::{TABLE, Told};
-use super::{export, told};
+use super::args::{ShapeArgs, TABLE, Told};
+use super::{export, summary, told};
 use crate::error::{Error, Result};
 use crate::fetch::Stop;
-use crate::rebuild::{Rebuilt, rebuild};
+use crate::rebuild::{Changes, Rebuilt, rebuild};
 
 const NOTES: &str = "\
 Every file is written anew, beside the table and from its rows alone: no key, no request. The old table stays in
@@ -21,11 +21,15 @@ Examples:
   # days as they are in Berlin
   converse-export rebuild --out ./lake --timezone Europe/Berlin
 
+  # columns for two metadata keys, and for no others
+  converse-export rebuild --out ./lake --promote plan --promote __sys_userAgentParsed.os.family=os
+
   # as it is, with every file written anew
   converse-export rebuild --out ./lake";
 
 #[derive(Debug, Args)]
 #[command(after_long_help = NOTES, next_help_heading = TABLE)]
+#[command(mut_arg("promote", |arg| arg.hide_short_help(false)), mut_arg("metadata", |arg| arg.hide_short_help(false)))]
 pub(super) struct RebuildArgs {
     /// The folder that holds the table
     #[arg(long, value_name = "PATH")]
@@ -33,13 +37,19 @@ pub(super) struct RebuildArgs {
     /// IANA zone of the days from now on [default: as it is]
     #[arg(long, value_name = "ZONE")]
     pub(super) timezone: Option<String>,
+    #[command(flatten)]
+    shape: ShapeArgs,
 }
 
 pub(super) async fn run(args: &RebuildArgs, told: &Told, stop: Stop) -> Result<u8> {
     let zone = args.timezone.as_deref().map(export::zone).transpose()?;
+    let changes = Changes {
+        timezone: zone.map(|zone| zone.name().to_owned()),
+        metadata: args.shape.metadata,
+        promote: args.shape.promote()?,
+    };
     let out = args.out.clone();
-    let rebuilding =
-        tokio::task::spawn_blocking(move || rebuild(&out, zone.as_ref().map(|zone| zone.name()), &stop));
+    let rebuilding = tokio::task::spawn_blocking(move || rebuild(&out, &changes, &stop));
     let rebuilt = rebuilding
         .await
         .map_err(|error| Error::Internal(format!("rebuilding ended: {error}")))??;
@@ -54,6 +64,9 @@ fn report(rebuilt: &Rebuilt, told: &Told) -> Result<u8> {
             "the table was made again: {} partitions, {} rows, days in {}",
             rebuilt.partitions, rebuilt.rows, rebuilt.timezone
         ));
+        for remark in summary::misfits(&rebuilt.promoted_misfits) {
+            told::line(&remark);
+        }
     }
     Ok(0)
 }

@@ -122,7 +122,7 @@ fn grid(described: &Described) -> Grid {
         } else {
             ""
         };
-        grid.add_row(row(column, column.from.unwrap_or(rest)));
+        grid.add_row(row(column, column.from.as_deref().unwrap_or(rest)));
     }
     for column in &described.folders {
         grid.add_row(row(column, "the folder's name"));

@@ -1,5 +1,6 @@
 //! The end of a run: a short table, what is to be known of it, and the line to go on with.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use comfy_table::presets::NOTHING;
@@ -136,6 +137,15 @@ fn budget(dataset: &DatasetSummary) -> String {
         .map_or_else(|| "–".to_owned(), |share| format!("{:.0}%", share * 100.0))
 }
 
+/// What did not fit promoted columns, in words.
+pub(super) fn misfits(misfits: &BTreeMap<String, u64>) -> impl Iterator<Item = String> {
+    misfits.iter().map(|(column, count)| {
+        let values = if *count == 1 { "value does" } else { "values do" };
+        let count = grouped(*count);
+        format!("{count} {values} not fit the column {column}, which has null there; metadata has them")
+    })
+}
+
 /// What is to be known besides numbers.
 fn remarks(dataset: &DatasetSummary) -> Vec<String> {
     let mut remarks = Vec::new();
@@ -153,6 +163,7 @@ fn remarks(dataset: &DatasetSummary) -> Vec<String> {
             grouped(dataset.erased)
         ));
     }
+    remarks.extend(misfits(&dataset.promoted_misfits));
     if !dataset.unsettled.is_empty() {
         remarks.push("the newest part is too young to be complete: export it again later".to_owned());
     }

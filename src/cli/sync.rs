@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::Args;
 use jiff::Timestamp;
 
-use super::args::{ApiArgs, Moment, TABLE, Told, dataset, duration};
+use super::args::{ApiArgs, Moment, ShapeArgs, TABLE, Told, dataset, duration};
 use super::bar;
 use super::export::{self, ExportArgs};
 use crate::dataset::Dataset;
@@ -70,6 +70,8 @@ pub(super) struct SyncArgs {
     /// Damaged files are then mended without a request. They take about one and a half times the space of the table.
     #[arg(long, hide_short_help = true, help_heading = TABLE)]
     keep_pages: bool,
+    #[command(flatten)]
+    shape: ShapeArgs,
     #[command(flatten, next_help_heading = "API")]
     api: ApiArgs,
 }
@@ -106,6 +108,7 @@ impl SyncArgs {
             conversation: None,
             refetch: false,
             keep_pages: self.keep_pages,
+            shape: self.shape.clone(),
             dry_run: false,
             api: self.api.clone(),
         })

@@ -1,5 +1,6 @@
 //! What a column is made of.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, Fields, Schema, SchemaRef, TimeUnit};
@@ -56,6 +57,21 @@ pub(super) fn schema(columns: &[Column]) -> SchemaRef {
     });
     let extra = Field::new(EXTRA, Kind::TextMap.data_type(), true);
     Arc::new(Schema::new(declared.chain([extra]).collect::<Vec<_>>()))
+}
+
+/// How Arrow marks text that is JSON.
+const JSON_MARK: (&str, &str) = ("ARROW:extension:name", "arrow.json");
+
+/// A column of JSON text.
+pub(super) fn json_field(name: &str) -> Field {
+    let mark = HashMap::from([(JSON_MARK.0.to_owned(), JSON_MARK.1.to_owned())]);
+    Field::new(name, DataType::Utf8, true).with_metadata(mark)
+}
+
+/// Whether a column holds text that is JSON, and says so.
+pub(crate) fn is_json(field: &Field) -> bool {
+    let mark = field.metadata().get(JSON_MARK.0);
+    *field.data_type() == DataType::Utf8 && mark.is_some_and(|mark| mark == JSON_MARK.1)
 }
 
 /// An element of a list, by the name that Parquet gives it.

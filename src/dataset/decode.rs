@@ -11,6 +11,8 @@ use super::column::{Column, Kind};
 use super::compact::Writer;
 use super::json::{Value, Walk};
 use super::page::PageError;
+use super::promote::Misfit;
+use super::shape::{MetadataMode, Shape};
 use super::time::parse_time;
 use super::{Dataset, page};
 
@@ -18,10 +20,12 @@ use super::{Dataset, page};
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Decoded {
-    /// One row for each record that can be a row, in the page's order, by the dataset's schema.
+    /// One row for each record that can be a row, in the page's order, by the schema that was asked for.
     pub batch: RecordBatch,
     /// The records that cannot.
     pub rejected: Vec<Rejected>,
+    /// What of the rows did not fit promoted columns, row by row.
+    pub misfits: Vec<Misfit>,
 }
 
 /// A record that cannot become a row.
@@ -62,8 +66,13 @@ impl fmt::Display for Reason {
 
 /// Decodes the body of one answer. Bytes that are not UTF-8 are read as U+FFFD.
 pub fn decode(dataset: Dataset, body: &[u8]) -> Result<Decoded, PageError> {
+    decode_as(dataset, &Shape::default(), body)
+}
+
+/// Decodes the body of one answer, into the columns of a table of this form.
+pub fn decode_as(dataset: Dataset, shape: &Shape, body: &[u8]) -> Result<Decoded, PageError> {
     let body = page::text(body)?;
-    let new = || (Rows::new(dataset.columns()), Vec::new(), 0..);
+    let new = || (Rows::new(dataset, shape.metadata), Vec::new(), 0..);
     let (_, (rows, rejected, _)) = page::read(&body, new, |(rows, rejected, places), walk| {
         let (start, index) = (walk.position(), places.next().unwrap_or(usize::MAX));
         if let Err(reason) = rows.push(walk) {
@@ -71,9 +80,11 @@ pub fn decode(dataset: Dataset, body: &[u8]) -> Result<Decoded, PageError> {
             rejected.push(Rejected { index, reason, raw });
         }
     })?;
+    let (batch, misfits) = shape.complete(dataset, rows.finish());
     Ok(Decoded {
-        batch: rows.finish(dataset),
+        batch,
         rejected,
+        misfits,
     })
 }
 
@@ -83,6 +94,8 @@ struct Rows<'a> {
     /// What the record has beside its columns, or what does not fit them.
     others: Vec<Entry<'a>>,
     extra: Maps,
+    /// The text of the metadata's column, where it is wanted beside the map.
+    texts: Option<(usize, Strings)>,
     writer: Writer,
 }
 
@@ -98,17 +111,24 @@ struct Growing<'a> {
 
 enum Array {
     Strings(Strings),
+    /// Objects as JSON text.
+    Objects(Strings),
     Times(TimestampMicrosecondBuilder),
     Lists(Lists),
     Maps(Maps),
 }
 
 impl<'a> Rows<'a> {
-    fn new(columns: &'static [Column]) -> Self {
+    fn new(dataset: Dataset, metadata: MetadataMode) -> Self {
+        let columns = dataset.columns().iter();
+        let beside = dataset
+            .metadata_column()
+            .filter(|_| metadata == MetadataMode::Both);
         Self {
-            columns: columns.iter().map(Growing::new).collect(),
+            columns: columns.map(|column| Growing::new(column, metadata)).collect(),
             others: Vec::new(),
             extra: Maps::default(),
+            texts: beside.map(|column| (column, Strings::default())),
             writer: Writer::default(),
         }
     }
@@ -121,6 +141,11 @@ impl<'a> Rows<'a> {
                 self.others
                     .push((Cow::Borrowed(column.column.field), column.value));
             }
+        }
+        if let Some((column, texts)) = &mut self.texts {
+            let value = self.columns[*column].value;
+            let is_object = matches!(value, Value::Object(_));
+            texts.push(if is_object { value } else { Value::Null }, &mut self.writer);
         }
         match self.others.as_slice() {
             [] => self.extra.push_null(),
@@ -155,22 +180,20 @@ impl<'a> Rows<'a> {
         }
     }
 
-    fn finish(self, dataset: Dataset) -> RecordBatch {
+    fn finish(self) -> Vec<ArrayRef> {
         let arrays = self.columns.into_iter().map(|column| column.array.finish());
-        let arrays = arrays
+        let texts = self.texts.map(|(_, texts)| Arc::new(texts.finish()) as ArrayRef);
+        arrays
             .chain([Arc::new(self.extra.finish()) as ArrayRef])
-            .collect();
-        #[expect(
-            clippy::expect_used,
-            reason = "schema and arrays are made from the same columns"
-        )]
-        RecordBatch::try_new(dataset.schema(), arrays).expect("arrays of the schema's types and one length")
+            .chain(texts)
+            .collect()
     }
 }
 
 impl<'a> Growing<'a> {
-    fn new(column: &'static Column) -> Self {
+    fn new(column: &'static Column, metadata: MetadataMode) -> Self {
         let array = match column.kind {
+            Kind::TextMap if metadata == MetadataMode::Json => Array::Objects(Strings::default()),
             Kind::Id | Kind::Reference | Kind::Text | Kind::StrictText => Array::Strings(Strings::default()),
             Kind::Time => Array::Times(TimestampMicrosecondBuilder::new().with_timezone("UTC")),
             Kind::TextList => Array::Lists(Lists::default()),
@@ -186,7 +209,7 @@ impl<'a> Growing<'a> {
 
     /// Reads the column's value; a second one takes the place of the first.
     fn read(&mut self, walk: &mut Walk<'a>) {
-        if self.column.kind != Kind::TextMap || walk.next() != Some(b'{') {
+        if !matches!(self.array, Array::Maps(_)) || walk.next() != Some(b'{') {
             self.value = walk.value();
             return;
         }
@@ -210,6 +233,11 @@ impl<'a> Growing<'a> {
                     _ => true,
                 };
                 strings.push(if fits { value } else { Value::Null }, writer);
+                fits
+            }
+            Array::Objects(texts) => {
+                let fits = matches!(value, Value::Object(_));
+                texts.push(if fits { value } else { Value::Null }, writer);
                 fits
             }
             Array::Times(times) => {
@@ -238,7 +266,7 @@ impl<'a> Growing<'a> {
 impl Array {
     fn finish(self) -> ArrayRef {
         match self {
-            Self::Strings(strings) => Arc::new(strings.finish()),
+            Self::Strings(strings) | Self::Objects(strings) => Arc::new(strings.finish()),
             Self::Times(mut times) => Arc::new(times.finish()),
             Self::Lists(lists) => Arc::new(lists.finish()),
             Self::Maps(maps) => Arc::new(maps.finish()),

@@ -4,7 +4,7 @@
 //! does not recurse.
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 mod walk;
 
 use std::borrow::Cow;

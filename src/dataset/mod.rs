@@ -16,6 +16,7 @@ mod arrays;
 mod column;
 mod compact;
 mod conversations;
+mod decimal;
 mod decode;
 mod distinct;
 mod json;
@@ -23,6 +24,9 @@ mod messages;
 mod page;
 mod peek;
 mod privacy;
+mod promote;
+mod promoted;
+mod shape;
 mod strip;
 mod time;
 
@@ -33,12 +37,17 @@ use std::sync::OnceLock;
 use arrow::datatypes::SchemaRef;
 use serde::{Deserialize, Serialize};
 
+pub(crate) use column::is_json;
 pub use column::{Column, Kind};
-pub use decode::{Decoded, Reason, Rejected, decode};
+pub use decode::{Decoded, Reason, Rejected, decode, decode_as};
 pub(crate) use json::{Value as JsonValue, whole as json_value};
 pub use page::{Next, PageError};
 pub use peek::{Peek, PeekedRecord, id_hash, peek};
 pub use privacy::{Cleaner, Pattern, PatternError, Rules, Secret};
+pub use promote::Misfit;
+pub use promoted::{Promoted, PromotedType, ShapeError};
+pub(crate) use shape::metadata_map;
+pub use shape::{MetadataMode, Shape};
 pub use strip::strip;
 
 /// A kind of record that the API exports.
@@ -90,7 +99,7 @@ impl Dataset {
         self.definition().columns
     }
 
-    /// The schema of every record batch of the dataset.
+    /// The schema of every record batch of the dataset, in the form that a table has by default; see [`Shape`].
     pub fn schema(self) -> SchemaRef {
         static SCHEMAS: [OnceLock<SchemaRef>; Dataset::ALL.len()] =
             [const { OnceLock::new() }; Dataset::ALL.len()];

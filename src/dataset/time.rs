@@ -1,11 +1,10 @@
 //! Instants, in all the ways that they are written in.
 
-use std::iter;
-
 use jiff::civil::Time;
 use jiff::fmt::temporal::Pieces;
 use jiff::tz::TimeZone;
 
+use super::decimal::Decimal;
 use super::json::Value;
 
 /// The instant that a JSON value tells, in microseconds since 1970, rounded down.
@@ -15,89 +14,18 @@ use super::json::Value;
 pub(super) fn parse_time(value: Value<'_>) -> Option<i64> {
     match value {
         Value::Number(number) => Decimal::parse(number)?.unix_micros(),
-        Value::Text(text) => {
-            let text = text.text();
-            let text = text.trim();
-            match Decimal::parse(text) {
-                Some(number) => number.unix_micros(),
-                None => iso_micros(text),
-            }
-        }
+        Value::Text(text) => parse_text(&text.text()),
         _ => None,
     }
 }
 
-/// A decimal number as it was written, so that no digit is lost: `whole.fraction × 10^power`.
-struct Decimal<'a> {
-    negative: bool,
-    whole: &'a str,
-    fraction: &'a str,
-    power: i64,
-}
-
-impl<'a> Decimal<'a> {
-    fn parse(text: &'a str) -> Option<Self> {
-        let unsigned = text.strip_prefix(['-', '+']).unwrap_or(text);
-        let (mantissa, power) = match unsigned.split_once(['e', 'E']) {
-            Some((mantissa, power)) => (mantissa, parse_power(power)?),
-            None => (unsigned, 0),
-        };
-        let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
-        let any = !whole.is_empty() || !fraction.is_empty();
-        let number = Self {
-            negative: text.starts_with('-'),
-            whole,
-            fraction,
-            power,
-        };
-        (any && number.digits().all(|digit| digit.is_ascii_digit())).then_some(number)
+/// The same of a text.
+pub(super) fn parse_text(text: &str) -> Option<i64> {
+    let text = text.trim();
+    match Decimal::parse(text) {
+        Some(number) => number.unix_micros(),
+        None => iso_micros(text),
     }
-
-    fn digits(&self) -> impl Iterator<Item = u8> {
-        self.whole.bytes().chain(self.fraction.bytes())
-    }
-
-    /// `None` where the number is too large to be a time.
-    fn unix_micros(&self) -> Option<i64> {
-        let zeros = self.digits().take_while(|digit| *digit == b'0').count();
-        let digits = || self.digits().skip(zeros);
-        if digits().next().is_none() {
-            return Some(0);
-        }
-        // How many digits stand before the point, once the power has moved it: below 10^n is n digits.
-        let places = i64::try_from(self.whole.len())
-            .ok()?
-            .checked_sub_unsigned(zeros as u64)?;
-        let places = places.saturating_add(self.power);
-        let kept = match places {
-            ..=11 => places.saturating_add(6),
-            12..=14 => places + 3,
-            15..=17 => places,
-            _ => return None,
-        };
-        // 17 at most, which an i64 holds.
-        let kept = usize::try_from(kept).unwrap_or(0);
-        let micros = digits().chain(iter::repeat(b'0')).take(kept);
-        let micros = micros.fold(0, |sum, digit| sum * 10 + i64::from(digit - b'0'));
-        let exact = digits().skip(kept).all(|digit| digit == b'0');
-        Some(if self.negative {
-            -micros - i64::from(!exact)
-        } else {
-            micros
-        })
-    }
-}
-
-/// The power of ten behind an `e`, cut to what an `i64` holds: it is out of all bounds long before.
-fn parse_power(text: &str) -> Option<i64> {
-    let digits = text.strip_prefix(['-', '+']).unwrap_or(text);
-    if digits.is_empty() || !digits.bytes().all(|digit| digit.is_ascii_digit()) {
-        return None;
-    }
-    Some(
-        text.parse()
-            .unwrap_or(if text.starts_with('-') { i64::MIN } else { i64::MAX }),
-    )
 }
 
 fn iso_micros(text: &str) -> Option<i64> {

@@ -24,7 +24,7 @@ use crate::spool::Spool;
 use crate::table::{Day, Effect, PartitionKey, RowRef, Staged, Table, Zone};
 use crate::window::{Window, Windows};
 use decode::DecodedPage;
-pub(super) use decode::is_outside;
+pub(super) use decode::{Met, is_outside};
 use slices::Begun;
 
 /// Records in memory at a time: a group of days holds no more, and a day that does is built in slices.
@@ -87,7 +87,7 @@ struct DayPages {
 #[derive(Debug, Default)]
 pub(super) struct Tally {
     pub(super) effect: Effect,
-    pub(super) outside: u64,
+    pub(super) met: Met,
     /// Rows that went since their records have another date now.
     pub(super) moved: u64,
     pub(super) received: u64,
@@ -288,11 +288,12 @@ impl<'a> Build<'a> {
         };
         let pages = |(day, waiting): (Day, DayPages)| (day, waiting.pages.into_keys().collect());
         let wanted: BTreeMap<Day, BTreeSet<u64>> = waiting.into_iter().map(pages).collect();
-        let (staged, outside) = match in_slices {
-            Some((staged, outside)) => (vec![staged], outside),
+        let (staged, met) = match in_slices {
+            Some((staged, met)) => (vec![staged], met),
             None => self.stage(&wanted)?,
         };
-        self.tally.outside += outside;
+        let outside = met.outside;
+        self.tally.met += met;
 
         let placed = staged.iter().map(|staged| staged.effect.records()).sum::<u64>();
         if placed + outside != expected {
@@ -320,16 +321,18 @@ impl<'a> Build<'a> {
         self.commit(&staged, ledger, false)
     }
 
-    /// Stages the next versions of days, all at once; says, too, how many records lay outside the range.
-    fn stage(&mut self, wanted: &BTreeMap<Day, BTreeSet<u64>>) -> Result<(Vec<Staged>, u64)> {
+    /// Stages the next versions of days, all at once; says, too, what was met in their records.
+    fn stage(&mut self, wanted: &BTreeMap<Day, BTreeSet<u64>>) -> Result<(Vec<Staged>, Met)> {
         let pages: BTreeSet<u64> = wanted.values().flatten().copied().collect();
         let pages: Vec<u64> = pages.into_iter().collect();
-        let decoded = pages
+        let mut decoded = pages
             .par_iter()
             .map(|page| self.decode(*page, wanted))
             .collect::<Result<Vec<DecodedPage>>>()?;
-        for page in &decoded {
+        let mut met = Met::default();
+        for page in &mut decoded {
             self.rejected.keep(&page.rejected)?;
+            met += std::mem::take(&mut page.met);
         }
         let batches: Vec<RecordBatch> = decoded.iter().map(|page| page.batch.clone()).collect();
         let staged = wanted
@@ -346,7 +349,7 @@ impl<'a> Build<'a> {
                 (!rows.is_empty()).then(|| self.table.stage(&key, &batches, &rows))
             })
             .collect::<Result<Vec<Staged>>>()?;
-        Ok((staged, decoded.iter().map(|page| page.outside).sum()))
+        Ok((staged, met))
     }
 
     fn key(&self, day: Day) -> PartitionKey {

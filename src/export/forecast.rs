@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::arrived::Arrived;
 use super::left::kept_pages;
 use super::probe::{Probed, probe};
-use super::{Failure, Options, endpoints, plan, reopen, settings};
+use super::{Failure, Options, endpoints, plan, reopen};
 use crate::api::Client;
 use crate::dataset::Dataset;
 use crate::error::{Error, Result};
@@ -88,7 +88,7 @@ pub enum Basis {
 /// failures.
 pub async fn forecast(options: &Options) -> Result<(Forecast, Vec<Failure>)> {
     options.check()?;
-    let table = Table::open(&options.out, settings(options))?;
+    let table = options.table()?;
     let (zone, own) = (table.zone()?, table.own_folder());
     let spool = std::sync::Arc::new(Spool::open(&own.join("pages"))?);
     let mut ledger = Ledger::load(&Ledger::path(&own))?;
@@ -143,7 +143,7 @@ async fn foresee(
         };
         (Basis::Table, told)
     } else {
-        (Basis::Probes, probe(job, endpoint).await?)
+        (Basis::Probes, probe(job, endpoint, table.shape()).await?)
     };
     let left = (probed.records - kept as f64).max(0.0);
     let latency = probed.latency.unwrap_or(USUAL_LATENCY).as_secs_f64();

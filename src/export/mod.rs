@@ -39,7 +39,7 @@ use crate::fetch::{self, Endpoint, Event, Field, Job, Reach, Stop};
 use crate::ledger::{Account, Anew, Ledger};
 use crate::rebuild;
 use crate::spool::Spool;
-use crate::table::{Lock, SCHEMA_VERSION, Settings, Table, Zone};
+use crate::table::{Lock, Table, Zone};
 use crate::tombstones::Tombstones;
 use crate::window::{Window, Windows};
 use arrived::Arrived;
@@ -85,14 +85,13 @@ const NEWS_UNDER_WAY: usize = 1024;
 pub async fn export(options: &Options, progress: Arc<dyn Progress>, stop: Stop) -> Result<Outcome> {
     let begin = Instant::now();
     options.check()?;
-    let table = Arc::new(Table::open(&options.out, settings(options))?);
-    let zone = table.zone()?;
+    let table = options.table()?;
     let client = Arc::new(Client::new(options.connection.clone()).map_err(Error::Connection)?);
     let lock = Lock::take(table.out(), &table.own_folder())?;
-    if rebuild::finish(&options.out)? {
-        // its settings may be others now
-        Table::open(&options.out, settings(options))?;
-    }
+    rebuild::finish(&options.out)?;
+    // until now its settings might have become others
+    let table = Arc::new(options.table()?);
+    let zone = table.zone()?;
     let (spool, mut ledger, mut damaged) = mend::open_folder(&table, &zone, options)?;
     let erased = erase::finish(&table, &spool, &mut ledger)?.map(Arc::new);
     let spool = Arc::new(spool);
@@ -155,19 +154,6 @@ fn first_cause(fetched: Vec<(Result<()>, Instant)>, building: Error) -> Error {
     let failures = fetched.into_iter().filter_map(|(fetched, _)| fetched.err());
     let mut unkept = failures.filter(|error| matches!(error, Error::Io { .. }));
     unkept.next().unwrap_or(building)
-}
-
-fn settings(options: &Options) -> Settings {
-    Settings {
-        schema_version: SCHEMA_VERSION,
-        base_url: options
-            .connection
-            .base_url
-            .as_str()
-            .trim_end_matches('/')
-            .to_owned(),
-        timezone: options.timezone.clone(),
-    }
 }
 
 /// What is to be fetched, for each dataset of each bot.
@@ -405,13 +391,16 @@ fn outcome(jobs: &[Job], fetched: Vec<(Result<()>, Instant)>, built: Vec<Built>,
         });
         let again = built.tally.rejected_received - built.rejected;
         told.rows += built.tally.effect.rows;
-        told.received += built.tally.received - built.tally.outside;
+        told.received += built.tally.received - built.tally.met.outside;
         told.duplicates += built.tally.effect.duplicates + again;
         told.superseded += built.tally.effect.superseded;
         told.moved += built.tally.moved;
         told.rejected += built.rejected;
         told.erased += built.tally.erased;
-        told.outside += built.tally.outside;
+        told.outside += built.tally.met.outside;
+        for (column, count) in built.tally.met.misfits {
+            *told.promoted_misfits.entry(column).or_default() += count;
+        }
         let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         told.requests += count(&job.tally.requests);
         told.retries += count(&job.tally.retries);

@@ -4,9 +4,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::api::Connection;
-use crate::dataset::Dataset;
+use crate::dataset::{Dataset, MetadataMode, Promoted};
 use crate::error::{Error, Result};
-use crate::table::bot_folder;
+use crate::table::{SCHEMA_VERSION, Settings, Table, bot_folder};
 use crate::window::Window;
 
 /// The vendor's API.
@@ -43,6 +43,10 @@ pub struct Options {
     pub per_page: u32,
     /// IANA zone of the table's dates.
     pub timezone: String,
+    /// How metadata stands in the table; as it does already, or as a map, where it is not given.
+    pub metadata: Option<MetadataMode>,
+    /// The metadata keys that have columns of their own; those that have them already where it is not given.
+    pub promote: Option<Vec<Promoted>>,
     /// What is younger than this when it is asked for is exported, but not called complete.
     pub settle: Duration,
     /// Ask again for what is complete already.
@@ -56,6 +60,31 @@ pub struct Options {
 }
 
 impl Options {
+    /// The table that is asked for.
+    ///
+    /// # Errors
+    /// As [`Table::open`].
+    pub(super) fn table(&self) -> Result<Table> {
+        Table::open_as(&self.out, |fixed| self.settings(fixed))
+    }
+
+    /// The settings of the table: what is not asked for is as the table that is there has it.
+    ///
+    /// # Errors
+    /// Where no table can have what is asked for.
+    fn settings(&self, fixed: Option<&Settings>) -> Result<Settings> {
+        let shape = fixed.map(|settings| settings.shape.clone()).unwrap_or_default();
+        let shape = shape.with(self.metadata, self.promote.as_deref());
+        shape.check()?;
+        let base_url = self.connection.base_url.as_str().trim_end_matches('/');
+        Ok(Settings {
+            schema_version: SCHEMA_VERSION,
+            base_url: base_url.to_owned(),
+            timezone: self.timezone.clone(),
+            shape,
+        })
+    }
+
     /// Whether all of it makes sense.
     ///
     /// # Errors

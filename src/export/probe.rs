@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::api::Ask;
-use crate::dataset::{Next, Peek, PeekedRecord, decode};
+use crate::dataset::{Next, Peek, PeekedRecord, Shape, decode_as};
 use crate::error::{Error, Result};
 use crate::fetch::{Endpoint, Job};
 use crate::table::{Day, PartitionKey, file_size};
@@ -35,7 +35,7 @@ pub(super) struct Probed {
 }
 
 /// Asks for a small window in each part of what a job is missing.
-pub(super) async fn probe(job: &Job, endpoint: &Endpoint) -> Result<Probed> {
+pub(super) async fn probe(job: &Job, endpoint: &Endpoint, shape: &Shape) -> Result<Probed> {
     let mut latencies = Vec::new();
     let (mut probed, mut again) = (Probed::default(), 0);
     let mut all = Told::default();
@@ -51,7 +51,7 @@ pub(super) async fn probe(job: &Job, endpoint: &Endpoint) -> Result<Probed> {
             let (body, page) = look(job, endpoint, window).await?;
             latencies.push(begin.elapsed());
             if !page.records.is_empty() {
-                probed.row_bytes = row_bytes(job, &body)?;
+                probed.row_bytes = row_bytes(job, shape, &body)?;
             }
             match told(&page, window) {
                 Some(told) => break told,
@@ -138,8 +138,8 @@ async fn look(job: &Job, endpoint: &Endpoint, window: Window) -> Result<(Vec<u8>
     Ok((answer.body, page))
 }
 
-fn row_bytes(job: &Job, body: &[u8]) -> Result<f64> {
-    let decoded = decode(job.dataset, body).map_err(|error| Error::Internal(error.to_string()))?;
+fn row_bytes(job: &Job, shape: &Shape, body: &[u8]) -> Result<f64> {
+    let decoded = decode_as(job.dataset, shape, body).map_err(|error| Error::Internal(error.to_string()))?;
     let key = PartitionKey {
         dataset: job.dataset,
         bot: job.bot.clone(),
@@ -147,8 +147,8 @@ fn row_bytes(job: &Job, body: &[u8]) -> Result<f64> {
     };
     let rows = decoded.batch.num_rows();
     let (bytes, empty) = (
-        file_size(&key, &decoded.batch)?,
-        file_size(&key, &decoded.batch.slice(0, 0))?,
+        file_size(&key, shape, &decoded.batch)?,
+        file_size(&key, shape, &decoded.batch.slice(0, 0))?,
     );
     Ok(if rows > 0 {
         (bytes - empty) as f64 / rows as f64

@@ -60,6 +60,9 @@ pub struct DatasetSummary {
     pub erased: u64,
     /// Records that the API sent from beyond the range asked for; they are not part of `received`.
     pub outside: u64,
+    /// Values that did not fit their promoted columns, by column, counted once for each record that came; the rows have
+    /// null there, and the values in their metadata.
+    pub promoted_misfits: BTreeMap<String, u64>,
     /// Requests sent, retries included.
     pub requests: u64,
     /// The fewest requests that this many records could have come in.

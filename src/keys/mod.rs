@@ -7,7 +7,7 @@ mod tally;
 use std::collections::{BTreeMap, BTreeSet};
 
 use arrow::array::AsArray;
-use arrow::datatypes::{DataType, Schema, TimestampMicrosecondType};
+use arrow::datatypes::{DataType, Field, Schema, TimestampMicrosecondType};
 use jiff::civil::Date;
 use serde::Serialize;
 
@@ -15,10 +15,13 @@ pub use look::Look;
 use tally::Seen;
 pub(crate) use tally::Tally;
 
-use crate::dataset::Dataset;
+use crate::dataset::{Dataset, metadata_map};
 use crate::error::{Error, Result};
 use crate::table::{Entry, Part, PartitionKey, Table, Zone, times_in};
 use crate::window::Window;
+
+/// The column that may be text.
+const METADATA: &str = "metadata";
 
 /// What is to be catalogued.
 #[derive(Clone, Debug, Default)]
@@ -95,10 +98,7 @@ pub fn catalogue(table: &Table, question: &Question) -> Result<Catalogue> {
             .filter(|(key, entry)| key.dataset == *dataset && question.may_be_in(key, entry))
             .map(|(key, _)| key)
             .collect();
-        let schema = match keys.first() {
-            Some(key) => table.schema_of(key)?,
-            None => dataset.schema(),
-        };
+        let schema = table.shape().schema(*dataset);
         known_columns.extend(maps(&schema, &[]).map(|column| schema.field(column).name().clone()));
         let mut sum = Counted::of(&schema, &question.columns);
         table.each_part(
@@ -136,11 +136,15 @@ fn join(names: &BTreeSet<impl AsRef<str> + Ord>) -> String {
     names.iter().map(AsRef::as_ref).collect::<Vec<_>>().join(", ")
 }
 
-/// The columns that are maps, of these names or of any.
+/// The columns that are maps, or hold metadata as JSON text in their place, of these names or of any.
 fn maps<'a>(schema: &'a Schema, names: &'a [String]) -> impl Iterator<Item = usize> + 'a {
     let fields = schema.fields().iter().enumerate();
+    let is_map = |field: &Field| {
+        let text = *field.data_type() == DataType::Utf8 && field.name() == METADATA;
+        matches!(field.data_type(), DataType::Map(..)) || text
+    };
     fields
-        .filter(|(_, field)| matches!(field.data_type(), DataType::Map(..)))
+        .filter(move |(_, field)| is_map(field))
         .filter(|(_, field)| names.is_empty() || names.contains(field.name()))
         .map(|(column, _)| column)
 }
@@ -166,8 +170,8 @@ impl Question {
             let days = times_in(times, self.range, |time| days.of(Some(time)).0);
             counted.rows += days.iter().flatten().count() as u64;
             for (name, tally) in &mut counted.columns {
-                if let Some(column) = batch.column_by_name(name) {
-                    tally.add(column.as_map(), &days, self.examples);
+                if let Some(maps) = batch.column_by_name(name).and_then(metadata_map) {
+                    tally.add(&maps, &days, self.examples);
                 }
             }
         }

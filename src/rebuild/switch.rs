@@ -149,6 +149,7 @@ impl Switch {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::dataset::{MetadataMode, Promoted, Shape};
 
     const OLD: &str = "conversations/bot=b/date=2023-10-01/part-old.parquet";
     const NEW: &str = "conversations/bot=b/date=2023-10-02/part-new.parquet";
@@ -159,6 +160,10 @@ mod tests {
             schema_version: 1,
             base_url: "https://example.org".into(),
             timezone: timezone.into(),
+            shape: Shape {
+                metadata: MetadataMode::Both,
+                promote: Promoted::list(&[timezone]).unwrap(),
+            },
         }
     }
 

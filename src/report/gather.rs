@@ -11,7 +11,7 @@ use serde::Deserialize;
 use super::bins::Count;
 use super::counts::Counts;
 use super::{Dimension, Question};
-use crate::dataset::Dataset;
+use crate::dataset::{Dataset, metadata_map};
 use crate::error::Result;
 use crate::keys::Tally;
 use crate::table::{Part, Zone, times_in};
@@ -151,9 +151,8 @@ impl Gathered {
         let tags = batch
             .column_by_name("tags")
             .and_then(|column| column.as_list_opt::<i32>());
-        let metadata = batch
-            .column_by_name("metadata")
-            .and_then(|column| column.as_map_opt());
+        let metadata = batch.column_by_name("metadata").and_then(metadata_map);
+        let metadata = metadata.as_ref();
         let channels = metadata.map(|maps| Lookup::new(maps, "__sys_channel"));
         let user_agents = metadata.map(|maps| Lookup::new(maps, "__sys_userAgentParsed"));
         for (row, time) in times.iter().enumerate() {

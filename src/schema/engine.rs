@@ -97,9 +97,13 @@ impl Words<'_> {
             format!("SELECT * FROM read_parquet({pattern}, hive_partitioning = true,"),
             format!("    hive_types = {{{folders}}});"),
         ];
-        if let Some(map) = self.map() {
+        if let Some((column, is_json)) = self.metadata() {
+            let channel = match is_json {
+                false => format!("{column}['{SOME_KEY}']"),
+                true => format!("{column}->>'{SOME_KEY}'"),
+            };
             lines.push(format!(
-                "SELECT {map}['{SOME_KEY}'] AS channel, count(*) AS {name} FROM {name} GROUP BY ALL ORDER BY ALL;"
+                "SELECT {channel} AS channel, count(*) AS {name} FROM {name} GROUP BY ALL ORDER BY ALL;"
             ));
         }
         lines.join("\n")
@@ -122,10 +126,14 @@ impl Words<'_> {
             "    to_pandas_kwargs={\"maps_as_pydicts\": \"strict\"},  # maps as dicts: pandas 3".to_owned(),
             ")  # less to read: columns=[…], filters=[…]".to_owned(),
         ];
-        if let Some(map) = self.map() {
+        if let Some((column, is_json)) = self.metadata() {
+            let (load, loaded) = match is_json {
+                false => ("", ""),
+                true => ("import json; ", ".map(json.loads, na_action=\"ignore\")"),
+            };
             lines.push(format!(
-                "print({name}[{}].str.get(\"{SOME_KEY}\").value_counts())",
-                python(map)
+                "{load}print({name}[{}]{loaded}.str.get(\"{SOME_KEY}\").value_counts())",
+                python(column)
             ));
         }
         lines.join("\n")
@@ -145,10 +153,14 @@ impl Words<'_> {
             ),
             ")  # lazy: .collect() reads".to_owned(),
         ];
-        if let Some(map) = self.map() {
+        if let Some((column, is_json)) = self.metadata() {
+            let (get, note) = match is_json {
+                false => (format!("map.get(\"{SOME_KEY}\")"), "  # maps: polars 2"),
+                true => (format!("str.json_path_match(\"$.{SOME_KEY}\")"), ""),
+            };
+            let column = python(column);
             lines.push(format!(
-                "channel = pl.col({}).map.get(\"{SOME_KEY}\").alias(\"channel\")  # maps: polars 2",
-                python(map)
+                "channel = pl.col({column}).{get}.alias(\"channel\"){note}"
             ));
             lines.push(format!("print({name}.group_by(channel).len().collect())"));
         }
@@ -163,10 +175,16 @@ impl Words<'_> {
             format!("    {}", python(&columns)),
             format!(").parquet({})", python(&self.path)),
         ];
-        if let Some(map) = self.map() {
+        if let Some((column, is_json)) = self.metadata() {
+            let channel = match is_json {
+                false => format!("{name}[{}][\"{SOME_KEY}\"]", python(column)),
+                true => {
+                    lines.push("from pyspark.sql.functions import get_json_object".to_owned());
+                    format!("get_json_object({}, \"$.{SOME_KEY}\")", python(column))
+                }
+            };
             lines.push(format!(
-                "{name}.groupBy({name}[{}][\"{SOME_KEY}\"].alias(\"channel\")).count().show()",
-                python(map)
+                "{name}.groupBy({channel}.alias(\"channel\")).count().show()"
             ));
         }
         lines.join("\n")
@@ -215,12 +233,18 @@ impl Words<'_> {
         .join("\n")
     }
 
-    /// The column that examples look a key up in.
-    fn map(&self) -> Option<&str> {
-        let columns = self.described.columns.iter();
-        let mut maps = columns.filter(|column| matches!(column.r#type, Type::Map(..)));
-        maps.find(|column| column.from.is_some())
-            .map(|column| column.name.as_str())
+    /// The column that examples look a key up in, and whether it is JSON text in place of a map.
+    fn metadata(&self) -> Option<(&str, bool)> {
+        let mut columns = self
+            .described
+            .columns
+            .iter()
+            .filter(|column| column.from.is_some());
+        columns.find_map(|column| match column.r#type {
+            Type::Map(..) => Some((column.name.as_str(), false)),
+            Type::Json => Some((column.name.as_str(), true)),
+            _ => None,
+        })
     }
 }
 

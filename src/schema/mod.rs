@@ -10,13 +10,13 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use arrow::datatypes::{Field, Schema};
+use arrow::datatypes::Field;
 use serde::Serialize;
 
 pub use engine::Engine;
 pub use types::Type;
 
-use crate::dataset::Dataset;
+use crate::dataset::{Dataset, Shape};
 use crate::error::Result;
 use crate::table::{Day, PartitionKey, Settings, Table};
 
@@ -59,7 +59,7 @@ pub struct Column {
     /// Whether a value may be missing.
     pub nullable: bool,
     /// The API's field that it is made of, where it is made of one.
-    pub from: Option<&'static str>,
+    pub from: Option<String>,
 }
 
 /// What a table with the default settings will be.
@@ -69,7 +69,7 @@ pub struct Column {
 pub fn contract(datasets: &[Dataset]) -> Result<Description> {
     let described = |dataset: &Dataset| {
         let path = Path::new(SOME_TABLE).join(dataset.name());
-        let described = Described::new(*dataset, path, &dataset.schema(), &some_folder(*dataset))?;
+        let described = Described::new(*dataset, path, &Shape::default(), &some_folder(*dataset))?;
         Ok((dataset.name(), described.with_snippets(dataset.name())))
     };
     Ok(Description {
@@ -87,12 +87,11 @@ pub fn of_table(table: &Table, datasets: &[Dataset]) -> Result<Description> {
     let entries = table.manifest()?.whole(table.out())?;
     let described = |dataset: &Dataset| {
         let of_it = || entries.iter().filter(|(key, _)| key.dataset == *dataset);
+        let folder = of_it()
+            .next()
+            .map_or_else(|| some_folder(*dataset), |(key, _)| key.folder());
         // two files of one table never differ in a column
-        let (schema, folder) = match of_it().next() {
-            Some((key, _)) => (table.schema_of(key)?, key.folder()),
-            None => (dataset.schema(), some_folder(*dataset)),
-        };
-        let mut described = Described::new(*dataset, out.join(dataset.name()), &schema, &folder)?;
+        let mut described = Described::new(*dataset, out.join(dataset.name()), table.shape(), &folder)?;
         described.rows = of_it().map(|(_, entry)| entry.rows).sum();
         described.bots = of_it().map(|(key, _)| key.bot.clone()).collect();
         described.bots.dedup();
@@ -111,10 +110,13 @@ fn some_folder(dataset: Dataset) -> PathBuf {
 }
 
 impl Described {
-    fn new(dataset: Dataset, path: PathBuf, schema: &Schema, folder: &Path) -> Result<Self> {
+    fn new(dataset: Dataset, path: PathBuf, shape: &Shape, folder: &Path) -> Result<Self> {
         let source = |name: &str| {
             let mut declared = dataset.columns().iter();
-            Some(declared.find(|column| column.name == name)?.field)
+            let declared = declared.find(|column| column.name == name);
+            declared
+                .map(|column| column.field.to_owned())
+                .or_else(|| shape.source(dataset, name))
         };
         let column = |field: &Arc<Field>| {
             Ok(Column {
@@ -124,6 +126,7 @@ impl Described {
                 from: source(field.name()),
             })
         };
+        let schema = shape.schema(dataset);
         let columns = schema.fields().iter().map(column).collect::<Result<_>>()?;
         let names = folder.iter().filter_map(|part| part.to_str()?.split_once('='));
         let folders = names.map(|(name, _)| Column {

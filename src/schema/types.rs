@@ -5,6 +5,7 @@ use std::fmt;
 use arrow::datatypes::{DataType, Field, TimeUnit};
 use serde::{Serialize, Serializer};
 
+use crate::dataset::is_json;
 use crate::error::{Error, Result};
 
 /// What the values of a column are.
@@ -30,9 +31,6 @@ pub enum Type {
     Map(Box<Self>, Box<Self>),
 }
 
-/// How Arrow marks text that is JSON.
-const EXTENSION: (&str, &str) = ("ARROW:extension:name", "arrow.json");
-
 impl Type {
     /// The type of a field.
     ///
@@ -40,13 +38,9 @@ impl Type {
     /// Where it is none that a table has.
     pub(super) fn of(field: &Field) -> Result<Self> {
         let boxed = |field: &Field| Self::of(field).map(Box::new);
-        let is_json = field
-            .metadata()
-            .get(EXTENSION.0)
-            .is_some_and(|name| name == EXTENSION.1);
         Ok(match field.data_type() {
-            DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View if is_json => Self::Json,
-            DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => Self::String,
+            DataType::Utf8 if is_json(field) => Self::Json,
+            DataType::Utf8 => Self::String,
             DataType::Int64 => Self::Int64,
             DataType::Float64 => Self::Float64,
             DataType::Boolean => Self::Bool,
@@ -189,7 +183,7 @@ impl Serialize for Type {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dataset::Dataset;
+    use crate::dataset::{Dataset, Promoted, PromotedType, Shape};
 
     #[test]
     fn every_column_has_a_name_in_every_engine() {
@@ -216,16 +210,20 @@ mod tests {
 
     #[test]
     fn promoted_columns_have_names_and_strange_ones_are_refused() {
-        let text = Field::new("plan", DataType::Utf8, true);
-        let marked = std::collections::HashMap::from([(EXTENSION.0.to_owned(), EXTENSION.1.to_owned())]);
-        assert_eq!(Type::of(&text.clone().with_metadata(marked)).unwrap(), Type::Json);
-        assert_eq!(Type::of(&text).unwrap(), Type::String);
-        for (data_type, name) in [
-            (DataType::Int64, "BIGINT"),
-            (DataType::Float64, "DOUBLE"),
-            (DataType::Boolean, "BOOLEAN"),
+        for (r#type, name) in [
+            (PromotedType::String, "VARCHAR"),
+            (PromotedType::Int64, "BIGINT"),
+            (PromotedType::Float64, "DOUBLE"),
+            (PromotedType::Bool, "BOOLEAN"),
+            (PromotedType::Timestamp, "TIMESTAMPTZ"),
+            (PromotedType::Json, "JSON"),
         ] {
-            let found = Type::of(&Field::new("promoted", data_type, true)).unwrap();
+            let shape = Shape {
+                promote: Promoted::list(&[format!("plan:{}", r#type.name())]).unwrap(),
+                ..Shape::default()
+            };
+            let schema = shape.schema(Dataset::Conversations);
+            let found = Type::of(schema.field_with_name("plan").unwrap()).unwrap();
             assert_eq!(found.named(&DUCKDB), name);
         }
         assert!(Type::of(&Field::new("strange", DataType::Binary, true)).is_err());

@@ -1,18 +1,24 @@
 //! Encodes rows as Parquet, each column on a core of its own.
 
+use std::collections::HashMap;
 use std::io::Write;
+use std::sync::Arc;
 
 use arrow::array::{Array, RecordBatch};
 use arrow::compute::interleave;
-use arrow::datatypes::SchemaRef;
-use parquet::arrow::ArrowWriter;
+use arrow::datatypes::{Field, Schema, SchemaRef};
 use parquet::arrow::arrow_writer::{
-    ArrowColumnChunk, ArrowColumnWriter, ArrowRowGroupWriterFactory, compute_leaves,
+    ArrowColumnChunk, ArrowColumnWriter, ArrowRowGroupWriterFactory, ArrowWriterOptions, compute_leaves,
 };
+use parquet::arrow::{ArrowSchemaConverter, ArrowWriter};
+use parquet::basic::LogicalType;
 use parquet::errors::Result;
 use parquet::file::properties::WriterProperties;
 use parquet::file::writer::SerializedFileWriter;
+use parquet::schema::types::{SchemaDescriptor, Type};
 use rayon::prelude::*;
+
+use crate::dataset::is_json;
 
 /// Rows of a row group at most: what DuckDB scans at a time.
 const ROW_GROUP_ROWS: usize = 122_880;
@@ -28,6 +34,31 @@ pub(super) struct Encoder<W: Write + Send> {
     group: Option<RowGroup>,
 }
 
+/// What a file says of its columns, as Arrow and as Parquet. Text that is JSON is marked so in Parquet alone: of Arrow's
+/// mark polars makes a type of its own, which none of its functions takes.
+pub(super) fn file_schema(schema: &Schema) -> Result<(SchemaRef, SchemaDescriptor)> {
+    let plain = |field: &Arc<Field>| match is_json(field) {
+        true => field.as_ref().clone().with_metadata(HashMap::new()),
+        false => field.as_ref().clone(),
+    };
+    let arrow = Schema::new(schema.fields().iter().map(plain).collect::<Vec<_>>());
+    let parquet = ArrowSchemaConverter::new().convert(&arrow)?;
+    let root = parquet.root_schema();
+    let marked = |(field, column): (&Arc<Field>, &Arc<Type>)| match is_json(field) {
+        true => Type::primitive_type_builder(column.name(), column.get_physical_type())
+            .with_repetition(column.get_basic_info().repetition())
+            .with_logical_type(Some(LogicalType::Json))
+            .build()
+            .map(Arc::new),
+        false => Ok(Arc::clone(column)),
+    };
+    let columns = schema.fields().iter().zip(root.get_fields()).map(marked);
+    let root = Type::group_type_builder(root.name())
+        .with_fields(columns.collect::<Result<_>>()?)
+        .build()?;
+    Ok((Arc::new(arrow), SchemaDescriptor::new(Arc::new(root))))
+}
+
 /// A row group that is not written yet.
 struct RowGroup {
     /// The writers of each column: several where it is nested.
@@ -36,8 +67,12 @@ struct RowGroup {
 }
 
 impl<W: Write + Send> Encoder<W> {
-    pub(super) fn new(output: W, schema: SchemaRef, properties: WriterProperties) -> Result<Self> {
-        let writer = ArrowWriter::try_new(output, schema.clone(), Some(properties))?;
+    pub(super) fn new(output: W, schema: &Schema, properties: WriterProperties) -> Result<Self> {
+        let (schema, parquet) = file_schema(schema)?;
+        let options = ArrowWriterOptions::new()
+            .with_properties(properties)
+            .with_parquet_schema(parquet);
+        let writer = ArrowWriter::try_new_with_options(output, schema.clone(), options)?;
         let (file, factory) = writer.into_serialized_writer()?;
         Ok(Self {
             schema,

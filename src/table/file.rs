@@ -21,7 +21,7 @@ use super::encoder::Encoder;
 use super::merge::{RowRef, time_bounds};
 use super::partition::PartitionKey;
 use super::settings::SCHEMA_VERSION;
-use crate::dataset::Kind;
+use crate::dataset::{Kind, Promoted, PromotedType, Shape};
 use crate::error::{Error, Result};
 
 /// Rows gathered at a time on their way to the writer; fixed, since the place of page breaks depends on it.
@@ -46,22 +46,23 @@ pub(crate) struct Written {
 pub(crate) fn write(
     path: &Path,
     key: &PartitionKey,
+    shape: &Shape,
     batches: &[RecordBatch],
     rows: &[RowRef],
 ) -> Result<Written> {
-    let mut writer = Writer::create(path, key)?;
+    let mut writer = Writer::create(path, key, shape)?;
     writer.rows(batches, rows)?;
     writer.close()
 }
 
-/// How large the file of a batch would be, in bytes.
+/// How large the file of a batch of this form would be, in bytes.
 ///
 /// # Errors
 /// Where its rows cannot be written as Parquet.
-pub fn size(key: &PartitionKey, batch: &RecordBatch) -> Result<u64> {
+pub fn size(key: &PartitionKey, shape: &Shape, batch: &RecordBatch) -> Result<u64> {
     let count = u32::try_from(batch.num_rows()).map_err(|error| Error::Internal(error.to_string()))?;
     let rows: Vec<RowRef> = (0..count).map(|row| RowRef { batch: 0, row }).collect();
-    let mut writer = Writer::new(io::sink(), Path::new("a file that is only measured"), key)?;
+    let mut writer = Writer::new(io::sink(), Path::new("a file that is only measured"), key, shape)?;
     writer.rows(std::slice::from_ref(batch), &rows)?;
     Ok(writer.finish()?.bytes)
 }
@@ -78,9 +79,9 @@ pub(crate) struct Writer<W: Write + Send> {
 
 impl Writer<BufWriter<File>> {
     /// A new file.
-    pub(crate) fn create(path: &Path, key: &PartitionKey) -> Result<Self> {
+    pub(crate) fn create(path: &Path, key: &PartitionKey, shape: &Shape) -> Result<Self> {
         let file = File::create(path).map_err(Error::io("create", path))?;
-        Self::new(BufWriter::with_capacity(1 << 18, file), path, key)
+        Self::new(BufWriter::with_capacity(1 << 18, file), path, key, shape)
     }
 
     /// Ends the file; it is durable when this returns.
@@ -93,13 +94,13 @@ impl Writer<BufWriter<File>> {
 }
 
 impl<W: Write + Send> Writer<W> {
-    fn new(output: W, path: &Path, key: &PartitionKey) -> Result<Self> {
+    fn new(output: W, path: &Path, key: &PartitionKey, shape: &Shape) -> Result<Self> {
         let output = Hashing {
             inner: output,
             sha256: Sha256::new(),
             bytes: 0,
         };
-        let encoder = Encoder::new(output, key.dataset.schema(), properties(key)?);
+        let encoder = Encoder::new(output, &shape.schema(key.dataset), properties(key, shape)?);
         Ok(Self {
             path: path.to_owned(),
             encoder: encoder.map_err(Error::parquet("write", path))?,
@@ -259,7 +260,7 @@ fn add_ids(sha256: &mut Sha256, batches: &[RecordBatch], rows: impl Iterator<Ite
 }
 
 /// Nothing in here may differ between two runs that bring the same rows.
-fn properties(key: &PartitionKey) -> Result<WriterProperties> {
+fn properties(key: &PartitionKey, shape: &Shape) -> Result<WriterProperties> {
     let dataset = key.dataset;
     let column = |index: usize| i32::try_from(index).map_err(|error| Error::Internal(error.to_string()));
     let ascending = |column_idx| SortingColumn {
@@ -284,7 +285,24 @@ fn properties(key: &PartitionKey) -> Result<WriterProperties> {
             Kind::Text | Kind::StrictText | Kind::TextList | Kind::TextMap => builder,
         };
     }
-    let told = labels(key).map(|(name, value)| KeyValue::new(name, value));
+    if let Some(metadata) = shape.metadata_text(dataset) {
+        // hardly one comes twice
+        let path = ColumnPath::from(metadata);
+        builder = builder
+            .set_column_dictionary_enabled(path.clone(), false)
+            .set_column_encoding(path, Encoding::DELTA_LENGTH_BYTE_ARRAY);
+    }
+    for column in shape.promoted(dataset) {
+        if column.r#type == PromotedType::Timestamp {
+            let path = ColumnPath::from(column.name.as_str());
+            builder = builder
+                .set_column_dictionary_enabled(path.clone(), false)
+                .set_column_encoding(path, Encoding::DELTA_BINARY_PACKED);
+        }
+    }
+    let told = labels(key, shape)
+        .into_iter()
+        .map(|(name, value)| KeyValue::new(name, value));
     Ok(builder
         .set_dictionary_page_size_limit(DICTIONARY_BYTES)
         .set_created_by(concat!("converse-export version ", env!("CARGO_PKG_VERSION")).into())
@@ -292,21 +310,28 @@ fn properties(key: &PartitionKey) -> Result<WriterProperties> {
             ZstdLevel::try_new(ZSTD_LEVEL).unwrap_or_default(),
         ))
         .set_sorting_columns(Some(sorting))
-        .set_key_value_metadata(Some(told.to_vec()))
+        .set_key_value_metadata(Some(told.collect()))
         .build())
 }
 
 /// What a file says of itself beside its rows.
-pub(super) fn labels(key: &PartitionKey) -> [(String, String); 4] {
+pub(super) fn labels(key: &PartitionKey, shape: &Shape) -> Vec<(String, String)> {
     let dataset = key.dataset;
-    let time = dataset.schema().field(dataset.time_column()).name().clone();
-    [
+    let time = dataset.columns()[dataset.time_column()].name;
+    let mut labels = vec![
         ("dataset", dataset.name().into()),
         ("bot", key.bot.clone()),
         ("schema_version", SCHEMA_VERSION.to_string()),
         ("sorted_by", format!("{time}, id")),
-    ]
-    .map(|(name, value)| (format!("converse_export.{name}"), value))
+    ];
+    if shape.metadata_text(dataset).is_some() {
+        labels.push(("metadata", shape.metadata.to_string()));
+    }
+    if let promoted @ [_, ..] = shape.promoted(dataset) {
+        labels.push(("promoted", Promoted::told(promoted)));
+    }
+    let named = |(name, value)| (format!("converse_export.{name}"), value);
+    labels.into_iter().map(named).collect()
 }
 
 /// Passes bytes on and takes their checksum.

@@ -140,6 +140,7 @@ mod tests {
             schema_version: 1,
             base_url: "https://api.example.com".into(),
             timezone: "UTC".into(),
+            shape: Default::default(),
         };
         settings.save(&folder.path().join(OWN_FOLDER)).unwrap();
         let table = Table::standing(folder.path()).unwrap();

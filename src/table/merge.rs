@@ -6,7 +6,7 @@ use std::ops::Range;
 use arrow::array::{
     Array, ArrayRef, AsArray, ListArray, MapArray, RecordBatch, StringArray, TimestampMicrosecondArray,
 };
-use arrow::datatypes::{DataType, TimestampMicrosecondType};
+use arrow::datatypes::{DataType, Float64Type, Int64Type, TimestampMicrosecondType};
 use hashbrown::HashMap;
 use jiff::Timestamp;
 
@@ -190,6 +190,14 @@ fn same_value(a: &ArrayRef, a_row: usize, b: &ArrayRef, b_row: usize) -> bool {
             a.as_primitive::<TimestampMicrosecondType>().value(a_row)
                 == b.as_primitive::<TimestampMicrosecondType>().value(b_row)
         }
+        DataType::Int64 => {
+            a.as_primitive::<Int64Type>().value(a_row) == b.as_primitive::<Int64Type>().value(b_row)
+        }
+        DataType::Float64 => {
+            let bits = |column: &ArrayRef, row| column.as_primitive::<Float64Type>().value(row).to_bits();
+            bits(a, a_row) == bits(b, b_row)
+        }
+        DataType::Boolean => a.as_boolean().value(a_row) == b.as_boolean().value(b_row),
         DataType::List(_) => {
             let range = |list: &ListArray, row| span(list.value_offsets(), row);
             let (a, b) = (a.as_list::<i32>(), b.as_list::<i32>());

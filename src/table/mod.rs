@@ -35,7 +35,7 @@ pub(crate) use without::Without;
 pub(crate) use file::{hex, name as file_name};
 pub use file::{read as read_file, size as file_size};
 
-use crate::dataset::Dataset;
+use crate::dataset::{Dataset, Shape};
 use crate::error::{Error, Result};
 use crate::store;
 use file::Written;
@@ -118,6 +118,17 @@ impl Table {
     /// # Errors
     /// Where the folder cannot be used, or holds a table with other settings.
     pub fn open(out: &Path, settings: Settings) -> Result<Self> {
+        Self::open_as(out, |_| Ok(settings))
+    }
+
+    /// The table in `out` with the settings that are asked for, given those that it has. Nothing is written yet.
+    ///
+    /// # Errors
+    /// Where the folder cannot be used, or holds a table with other settings.
+    pub(crate) fn open_as(
+        out: &Path,
+        asked: impl FnOnce(Option<&Settings>) -> Result<Settings>,
+    ) -> Result<Self> {
         let unusable = |what: &str, hint: &str| Error::Usage {
             what: format!("--out {} {what}", out.display()),
             hint: hint.into(),
@@ -138,20 +149,21 @@ impl Table {
                 "give an --out that you may write to",
             ));
         }
-        let table = Self {
+        let fixed = Settings::load(&out.join(OWN_FOLDER))?;
+        let settings = asked(fixed.as_ref())?;
+        let differences = fixed
+            .map(|fixed| fixed.differences(&settings))
+            .unwrap_or_default();
+        if !differences.is_empty() {
+            return Err(Error::OtherSettings {
+                path: out.to_owned(),
+                differences,
+            });
+        }
+        Ok(Self {
             out: out.to_owned(),
             settings,
-        };
-        if let Some(fixed) = Settings::load(&table.own_folder())? {
-            let differences = fixed.differences(&table.settings);
-            if !differences.is_empty() {
-                return Err(Error::OtherSettings {
-                    path: out.to_owned(),
-                    differences,
-                });
-            }
-        }
-        Ok(table)
+        })
     }
 
     /// Fixes the table's settings, before the first thing that depends on them is written.
@@ -181,6 +193,12 @@ impl Table {
     #[must_use]
     pub fn settings(&self) -> &Settings {
         &self.settings
+    }
+
+    /// The form of its columns.
+    #[must_use]
+    pub fn shape(&self) -> &Shape {
+        &self.settings.shape
     }
 
     /// The zone of its dates.
@@ -221,8 +239,28 @@ impl Table {
     }
 
     /// The rows of a partition's file, a batch at a time.
-    pub(crate) fn batches(&self, entry: &Entry) -> Result<impl Iterator<Item = Result<RecordBatch>> + use<>> {
-        file::batches(&self.out.join(&entry.path))
+    pub(crate) fn batches(
+        &self,
+        dataset: Dataset,
+        entry: &Entry,
+    ) -> Result<impl Iterator<Item = Result<RecordBatch>> + use<>> {
+        self.batches_of(dataset, &self.out.join(&entry.path))
+    }
+
+    /// The rows of a file of a dataset, which must have the table's columns.
+    fn batches_of(
+        &self,
+        dataset: Dataset,
+        path: &Path,
+    ) -> Result<impl Iterator<Item = Result<RecordBatch>> + use<>> {
+        let footer = Footer::open(path)?;
+        if !footer.has_columns(&self.shape().schema(dataset)) {
+            return Err(Error::Damaged {
+                path: self.own_folder().join(settings::FILE),
+                what: format!("{} has other columns than it says", path.display()),
+            });
+        }
+        footer.batches(None)
     }
 
     /// All rows that a partition holds.
@@ -231,7 +269,9 @@ impl Table {
     /// [`Error::Damaged`] where its file is not the one that is known.
     pub fn rows(&self, key: &PartitionKey) -> Result<Vec<RecordBatch>> {
         let file = self.data_file(key)?;
-        file.map_or(Ok(Vec::new()), |path| file::read(&path))
+        file.map_or(Ok(Vec::new()), |path| {
+            self.batches_of(key.dataset, &path)?.collect()
+        })
     }
 
     /// The file of a partition; `None` where there is none.
@@ -270,7 +310,13 @@ impl Table {
         if let (Some(entry), false) = (self.entry(key)?, merged.changed) {
             return self.unchanged(key, entry, effect);
         }
-        let written = file::write(&self.begin_staging(key)?, key, &batches, &merged.rows)?;
+        let written = file::write(
+            &self.begin_staging(key)?,
+            key,
+            self.shape(),
+            &batches,
+            &merged.rows,
+        )?;
         let bounds = merge::time_bounds(key.dataset, &batches, &merged.rows);
         self.staged(key, written, effect, merged.rows.len() as u64, bounds)
     }

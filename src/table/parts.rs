@@ -98,15 +98,6 @@ impl Entry {
 }
 
 impl Table {
-    /// The columns of a partition's file.
-    ///
-    /// # Errors
-    /// Where it cannot be read.
-    pub(crate) fn schema_of(&self, key: &PartitionKey) -> Result<SchemaRef> {
-        let (file, path) = self.open_file(key)?;
-        Ok(load(&file, &path)?.schema().clone())
-    }
-
     /// Makes something of each part of these partitions' files, on all cores, and gives it to `take` in their order.
     ///
     /// # Errors

@@ -3,15 +3,18 @@
 use std::fs::File;
 use std::io::{self, Seek};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use arrow::array::RecordBatch;
-use parquet::arrow::ArrowSchemaConverter;
+use arrow::datatypes::{Field, Schema};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use sha2::{Digest, Sha256};
 
+use super::encoder::file_schema;
 use super::file::{self, Hashing, hex};
 use super::partition::PartitionKey;
+use crate::dataset::Shape;
 use crate::error::{Error, Result};
 
 /// Rows of a batch: what bounds the memory of a scan.
@@ -98,21 +101,27 @@ impl Footer {
             .unwrap_or(0)
     }
 
-    /// Whether the columns are exactly the dataset's, as Arrow and as Parquet.
-    pub(crate) fn has_schema_of(&self, key: &PartitionKey) -> bool {
-        let schema = key.dataset.schema();
-        let parquet = ArrowSchemaConverter::new().convert(&schema);
-        let same_parquet = parquet.is_ok_and(|expected| {
-            expected.root_schema().get_fields() == self.builder.parquet_schema().root_schema().get_fields()
-        });
-        same_parquet && self.builder.schema().fields() == schema.fields()
+    /// Whether the columns have these names and types.
+    pub(super) fn has_columns(&self, schema: &Schema) -> bool {
+        let (found, expected) = (self.builder.schema().fields(), schema.fields());
+        let same =
+            |(a, b): (&Arc<Field>, &Arc<Field>)| a.name() == b.name() && a.data_type() == b.data_type();
+        found.len() == expected.len() && found.iter().zip(expected).all(same)
+    }
+
+    /// Whether the columns are exactly the dataset's in a table of this form, as Arrow and as Parquet.
+    pub(crate) fn has_schema_of(&self, key: &PartitionKey, shape: &Shape) -> bool {
+        file_schema(&shape.schema(key.dataset)).is_ok_and(|(schema, parquet)| {
+            let found = self.builder.parquet_schema().root_schema().get_fields();
+            parquet.root_schema().get_fields() == found && self.builder.schema().fields() == schema.fields()
+        })
     }
 
     /// A sentence for each thing that the file says of itself and that does not fit its partition.
-    pub(crate) fn differing_labels(&self, key: &PartitionKey) -> Vec<String> {
+    pub(crate) fn differing_labels(&self, key: &PartitionKey, shape: &Shape) -> Vec<String> {
         let labels = self.builder.metadata().file_metadata().key_value_metadata();
         let value = |name: &str| labels?.iter().find(|label| label.key == name)?.value.as_deref();
-        file::labels(key)
+        file::labels(key, shape)
             .into_iter()
             .filter_map(|(name, expected)| match value(&name) {
                 Some(found) if found == expected => None,

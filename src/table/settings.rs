@@ -4,12 +4,13 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use crate::dataset::{Promoted, Shape};
 use crate::error::{Error, Result};
 use crate::store;
 
 /// The form of files that this program writes.
 pub const SCHEMA_VERSION: u32 = 1;
-const FILE: &str = "table.json";
+pub(super) const FILE: &str = "table.json";
 
 /// The settings of a table, kept in `_export/table.json`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -20,6 +21,9 @@ pub struct Settings {
     pub base_url: String,
     /// The zone of the partitions' dates, by its IANA name.
     pub timezone: String,
+    /// The form of its columns.
+    #[serde(flatten)]
+    pub shape: Shape,
 }
 
 impl Settings {
@@ -72,6 +76,16 @@ impl Settings {
             ),
             told("--base-url", &self.base_url, &asked.base_url),
             told("--timezone", &self.timezone, &asked.timezone),
+            told(
+                "--metadata",
+                self.shape.metadata.name(),
+                asked.shape.metadata.name(),
+            ),
+            told(
+                "--promote",
+                &Promoted::told(&self.shape.promote),
+                &Promoted::told(&asked.shape.promote),
+            ),
         ]
         .into_iter()
         .flatten()

@@ -48,12 +48,12 @@ impl Table {
     /// # Errors
     /// Where the present rows cannot be read or a file cannot be made.
     pub(crate) fn slices(&self, key: &PartitionKey) -> Result<Slices<'_>> {
-        let held = self.data_file(key)?.map(|path| Held::open(&path, key));
+        let held = self.data_file(key)?.map(|path| Held::open(self, &path, key));
         Ok(Slices {
             table: self,
             key: key.clone(),
             held: held.transpose()?,
-            writer: Writer::create(&self.begin_staging(key)?, key)?,
+            writer: Writer::create(&self.begin_staging(key)?, key, self.shape())?,
             ids: HashSet::new(),
             hasher: RandomState::new(),
             effect: Effect::default(),
@@ -118,9 +118,9 @@ struct Held {
 }
 
 impl Held {
-    fn open(path: &Path, key: &PartitionKey) -> Result<Self> {
+    fn open(table: &Table, path: &Path, key: &PartitionKey) -> Result<Self> {
         Ok(Self {
-            batches: Box::new(file::batches(path)?),
+            batches: Box::new(table.batches_of(key.dataset, path)?),
             time_column: key.dataset.time_column(),
             rest: None,
         })
@@ -174,6 +174,7 @@ mod tests {
             schema_version: SCHEMA_VERSION,
             base_url: "https://api.example.com".into(),
             timezone: "UTC".into(),
+            shape: Default::default(),
         };
         let key = PartitionKey {
             dataset: Dataset::Messages,

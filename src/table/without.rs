@@ -33,9 +33,9 @@ impl Table {
         let Some(path) = self.data_file(key)? else {
             return Ok(Without::AsItWas);
         };
-        let mut writer = Writer::create(&self.begin_staging(key)?, key)?;
+        let mut writer = Writer::create(&self.begin_staging(key)?, key, self.shape())?;
         let (mut gone, mut rows, mut bounds) = (0, 0, (None, None));
-        for batch in super::file::batches(&path)? {
+        for batch in self.batches_of(key.dataset, &path)? {
             let batch = batch?;
             let count =
                 u32::try_from(batch.num_rows()).map_err(|error| Error::Internal(error.to_string()))?;
@@ -105,6 +105,7 @@ mod tests {
             schema_version: SCHEMA_VERSION,
             base_url: "https://api.example.com".into(),
             timezone: "UTC".into(),
+            shape: Default::default(),
         };
         let tables = folders
             .each_ref()

@@ -209,6 +209,7 @@ impl Verified {
                 let look = partition::Look {
                     out: self.table.out(),
                     zone: &self.zone,
+                    shape: self.table.shape(),
                     conversations: &self.ids,
                     stop,
                 };

@@ -9,7 +9,7 @@ use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::TimestampMicrosecondType;
 use sha2::{Digest, Sha256};
 
-use crate::dataset::{Dataset, Kind, id_hash};
+use crate::dataset::{Dataset, Kind, Shape, id_hash};
 use crate::error::{Error, Result};
 use crate::fetch::Stop;
 use crate::table::{Days, Entry, PartitionKey, Scan, Zone, file_name, hex};
@@ -18,6 +18,7 @@ use crate::table::{Days, Entry, PartitionKey, Scan, Zone, file_name, hex};
 pub(super) struct Look<'a> {
     pub(super) out: &'a Path,
     pub(super) zone: &'a Zone,
+    pub(super) shape: &'a Shape,
     /// Sorted hashes of ids, conversations among them once they are known.
     pub(super) conversations: &'a BTreeMap<(Dataset, String), Vec<u64>>,
     pub(super) stop: &'a Stop,
@@ -83,12 +84,12 @@ impl Look<'_> {
             let what = format!("it has {} rows instead of {}", footer.rows(), entry.rows);
             checked.findings.push(what);
         }
-        if !footer.has_schema_of(key) {
+        if !footer.has_schema_of(key, self.shape) {
             checked
                 .findings
                 .push(format!("its columns are not those of {}", key.dataset));
         }
-        checked.findings.extend(footer.differing_labels(key));
+        checked.findings.extend(footer.differing_labels(key, self.shape));
         if !checked.findings.is_empty() {
             // bytes that nobody knows are not worth to be decoded
             return Ok(());
@@ -214,6 +215,7 @@ mod tests {
             schema_version: SCHEMA_VERSION,
             base_url: "https://api.example.com".into(),
             timezone: "UTC".into(),
+            shape: Default::default(),
         };
         let table = Table::open(out, settings).unwrap();
         let records: Vec<String> = (0..300)
@@ -247,6 +249,7 @@ mod tests {
         let look = Look {
             out: folder.path(),
             zone: &Zone::named("UTC").unwrap(),
+            shape: &Shape::default(),
             conversations: &BTreeMap::new(),
             stop: &stop,
         };

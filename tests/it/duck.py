@@ -11,6 +11,8 @@ import sys
 import time
 
 import duckdb
+import pandas as pd
+import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -185,8 +187,57 @@ def versions(task):
     return sorted(set().union(*(facts_by_duckdb(task["lake"], dataset, ", file") for dataset in DATASETS)))
 
 
+def plain(value):
+    """A value as JSON has it: times in microseconds, maps as objects, and what an engine has for null as null."""
+    if value is None or value is pd.NaT or isinstance(value, float) and value != value:
+        return None
+    if isinstance(value, datetime.datetime):
+        return (value - datetime.datetime(1970, 1, 1, tzinfo=datetime.timezone.utc)) // datetime.timedelta(microseconds=1)
+    if isinstance(value, list) and value and isinstance(value[0], tuple):
+        return dict(value)
+    if isinstance(value, list) and value and isinstance(value[0], dict) and value[0].keys() == {"key", "value"}:
+        return {entry["key"]: entry["value"] for entry in value}
+    return value.item() if hasattr(value, "item") else value
+
+
+def conversations(task):
+    """Type and values of the columns of conversations, as each engine reads them, by id."""
+    paths, columns = files(task["lake"], "conversations"), task["columns"]
+    connection = connect(task["lake"])
+    types = dict(connection.execute("select column_name, column_type from (describe conversations)").fetchall())
+    # DuckDB's times with a zone need one more package to become Python's
+    is_time = lambda name: types[name] == "TIMESTAMP WITH TIME ZONE"
+    selected = [f"epoch_us({name})" if is_time(name) else name for name in columns]
+    rows = connection.execute("select id, " + ", ".join(selected) + " from conversations").fetchall()
+    arrow = pa.concat_tables([pq.read_table(path, partitioning=None) for path in paths])
+    pandas = pd.concat([pd.read_parquet(path, partitioning=None) for path in paths])
+    frame = pl.concat([pl.read_parquet(path, hive_partitioning=False) for path in paths])
+    found = {
+        "duckdb": ([types[name] for name in columns], rows),
+        "pyarrow": (
+            [str(arrow.schema.field(name).type) for name in columns],
+            zip(*(arrow.column(name).to_pylist() for name in ["id", *columns])),
+        ),
+        "pandas": (
+            [str(pandas[name].dtype) for name in columns],
+            zip(*(pandas[name].tolist() for name in ["id", *columns])),
+        ),
+        "polars": ([str(frame.schema[name]) for name in columns], frame.select("id", *columns).iter_rows()),
+    }
+    return {
+        engine: {"types": named, "rows": {row[0]: [plain(value) for value in row[1:]] for row in rows}}
+        for engine, (named, rows) in found.items()
+    }
+
+
 def snippet(task):
     """Carries out the words that `schema` gives for an engine, and tells what there is then."""
+    if task.get("printed"):
+        if task["engine"] == "duckdb":
+            return str(duckdb.connect().execute(task["words"]).fetchall())
+        with contextlib.redirect_stdout(io.StringIO()) as printed:
+            exec(task["words"], {})
+        return printed.getvalue()
     if task["engine"] == "duckdb":
         connection = duckdb.connect()
         connection.execute(task["words"])
@@ -225,6 +276,7 @@ def snippet(task):
 
 
 TASKS = {
+    "conversations": conversations,
     "snippet": snippet,
     "sql": sql,
     "arrow": arrow,

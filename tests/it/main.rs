@@ -39,6 +39,8 @@ mod run;
 mod said;
 mod schema;
 mod scripted;
+mod shaped;
+mod shaped_anew;
 mod soak;
 mod sockets;
 mod status;

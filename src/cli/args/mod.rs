@@ -7,6 +7,7 @@
 mod api;
 mod moment;
 mod part;
+mod shape;
 mod values;
 
 use std::path::PathBuf;
@@ -18,6 +19,7 @@ use clap::{Arg, ArgAction, Args, CommandFactory, Parser, Subcommand, ValueEnum};
 pub(super) use api::ApiArgs;
 pub(super) use moment::{Moment, duration};
 pub(super) use part::PartArgs;
+pub(super) use shape::ShapeArgs;
 pub(super) use values::{dataset, day};
 
 use super::completions::CompletionsArgs;

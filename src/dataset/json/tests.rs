@@ -46,7 +46,7 @@ fn agrees_with_serde(text: &str) {
 }
 
 /// JSON texts, with whitespace and repeated keys.
-fn json() -> impl Strategy<Value = String> {
+pub(in crate::dataset) fn json() -> impl Strategy<Value = String> {
     let leaf = prop_oneof![
         Just("null".to_owned()),
         Just("true".to_owned()),

@@ -1,13 +1,14 @@
 //! What building needs of a page.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::AddAssign;
 
 use arrow::array::{Array, AsArray, RecordBatch, UInt32Array};
 use arrow::compute::take_record_batch;
 use arrow::datatypes::TimestampMicrosecondType;
 
 use super::Build;
-use crate::dataset::{Dataset, Decoded, Rejected, decode};
+use crate::dataset::{Dataset, Decoded, Misfit, Rejected, Shape, decode_as};
 use crate::error::{Error, Result};
 use crate::fetch::Field;
 use crate::table::Day;
@@ -19,15 +20,53 @@ pub(super) struct DecodedPage {
     /// Places in the batch, by day.
     pub(super) rows: BTreeMap<Day, Vec<u32>>,
     pub(super) rejected: Vec<Rejected>,
-    pub(super) outside: u64,
+    pub(super) met: Met,
+}
+
+/// What building met in records, beside rows.
+#[derive(Clone, Debug, Default)]
+pub(in crate::export) struct Met {
+    /// Records that lie outside the range.
+    pub(in crate::export) outside: u64,
+    /// Values that did not fit, by promoted column.
+    pub(in crate::export) misfits: BTreeMap<String, u64>,
+}
+
+impl Met {
+    /// Counts what did not fit in these rows of a page.
+    fn misfits(&mut self, shape: &Shape, misfits: &[Misfit], rows: &BTreeMap<Day, Vec<u32>>) {
+        if misfits.is_empty() {
+            return;
+        }
+        let rows: BTreeSet<usize> = rows.values().flatten().map(|row| *row as usize).collect();
+        for misfit in misfits.iter().filter(|misfit| rows.contains(&misfit.row)) {
+            if let Some(column) = shape.promote.get(misfit.column) {
+                *self.misfits.entry(column.name.clone()).or_default() += 1;
+            }
+        }
+    }
+}
+
+impl AddAssign for Met {
+    fn add_assign(&mut self, other: Self) {
+        self.outside += other.outside;
+        for (column, count) in other.misfits {
+            *self.misfits.entry(column).or_default() += count;
+        }
+    }
 }
 
 impl Build<'_> {
     /// Decodes the rows of a page that belong to the days wanted.
     pub(super) fn decode(&self, sequence: u64, wanted: &BTreeMap<Day, BTreeSet<u64>>) -> Result<DecodedPage> {
         let body = self.spool.read(sequence)?;
-        let Decoded { batch, rejected, .. } = decode(self.dataset, &body)
-            .map_err(|error| Error::Internal(format!("page {sequence}: {error}")))?;
+        let shape = self.table.shape();
+        let decoded = decode_as(self.dataset, shape, &body);
+        let Decoded {
+            batch,
+            rejected,
+            misfits,
+        } = decoded.map_err(|error| Error::Internal(format!("page {sequence}: {error}")))?;
         drop(body);
         let times = batch
             .column(self.dataset.time_column())
@@ -35,7 +74,7 @@ impl Build<'_> {
         let wanted = wanted.iter().filter(|(_, pages)| pages.contains(&sequence));
         let mut rows: BTreeMap<Day, Vec<u32>> = wanted.map(|(day, _)| (*day, Vec::new())).collect();
         let mut count = 0;
-        let mut outside = 0;
+        let mut met = Met::default();
         let ever = Window::new(i64::MIN, i64::MAX);
         let range = self.pending.get(&sequence).map_or(ever, |page| page.range);
         for ((row, day), is_outside) in (0..).zip(self.zone.days().of_column(times)).zip(is_outside(
@@ -45,7 +84,7 @@ impl Build<'_> {
             &batch,
         )) {
             match rows.get_mut(&day) {
-                Some(_) if is_outside => outside += 1,
+                Some(_) if is_outside => met.outside += 1,
                 Some(rows) => {
                     rows.push(row);
                     count += 1;
@@ -53,12 +92,13 @@ impl Build<'_> {
                 None => {}
             }
         }
+        met.misfits(shape, &misfits, &rows);
         if count * 2 >= batch.num_rows() {
             return Ok(DecodedPage {
                 batch,
                 rows,
                 rejected,
-                outside,
+                met,
             });
         }
         // most of the page belongs to other days: let go of it
@@ -76,7 +116,7 @@ impl Build<'_> {
             batch,
             rows,
             rejected,
-            outside,
+            met,
         })
     }
 }

@@ -10,7 +10,7 @@ use arrow::compute::take_record_batch;
 use arrow::datatypes::TimestampMicrosecondType;
 use rayon::prelude::*;
 
-use super::{Build, DayPages, DecodedPage, GROUP_RECORDS};
+use super::{Build, DayPages, DecodedPage, GROUP_RECORDS, Met};
 use crate::dataset::Rejected;
 use crate::error::{Error, Result};
 use crate::export::arrived::{QUARTER, Span};
@@ -30,7 +30,7 @@ struct Piece {
     batch: RecordBatch,
     count: u32,
     rejected: Vec<Rejected>,
-    outside: u64,
+    met: Met,
 }
 
 /// A day whose next version is made already, up to a moment.
@@ -44,19 +44,19 @@ pub(super) struct Begun<'a> {
     held: BTreeMap<i64, u64>,
     /// What told which rows lie outside.
     filter: Option<Field>,
-    /// Pages of which `rejected` and `outside` know.
+    /// Pages of which `rejected` and `met` know.
     counted: BTreeSet<u64>,
     rejected: Vec<Rejected>,
-    outside: u64,
+    met: Met,
     /// False where a record came in two slices: its day can only be built as a whole.
     fits: bool,
 }
 
 impl<'a> Build<'a> {
-    /// Stages a day's next version, and says how many of its records lay outside the range. `None` where it can
+    /// Stages a day's next version, and says what was met in its records. `None` where it can
     /// only be built as a whole: records without a time have no order, and one that has changed its time may
     /// have to be compared with itself across slices.
-    pub(super) fn stage_in_slices(&mut self, day: Day, waiting: &DayPages) -> Result<Option<(Staged, u64)>> {
+    pub(super) fn stage_in_slices(&mut self, day: Day, waiting: &DayPages) -> Result<Option<(Staged, Met)>> {
         if day == Day(None) {
             return Ok(None);
         }
@@ -69,7 +69,7 @@ impl<'a> Build<'a> {
         }
         self.rejected.keep(&begun.rejected)?;
         let slices = begun.slices.into_inner().unwrap_or_else(PoisonError::into_inner);
-        Ok(Some((slices.finish()?, begun.outside)))
+        Ok(Some((slices.finish()?, begun.met)))
     }
 
     /// A large day, and the moment (microseconds) up to which enough of it is read to go on with building it.
@@ -136,7 +136,7 @@ impl<'a> Build<'a> {
             filter,
             counted: BTreeSet::new(),
             rejected: Vec::new(),
-            outside: 0,
+            met: Met::default(),
             fits: true,
         })
     }
@@ -173,7 +173,7 @@ impl<'a> Build<'a> {
                     batch,
                     count,
                     rejected: page.rejected,
-                    outside: page.outside,
+                    met: page.met,
                 })
             })
             .collect::<Result<Vec<Piece>>>()
@@ -185,7 +185,7 @@ impl<'a> Build<'a> {
             for (batch, piece) in (0..).zip(next) {
                 // a page may be part of several slices
                 if begun.counted.insert(piece.page) {
-                    begun.outside += piece.outside;
+                    begun.met += piece.met;
                     begun.rejected.extend(piece.rejected);
                 }
                 batches.push(piece.batch);

@@ -1,0 +1,43 @@
+//! The flags that tell what columns a table has.
+
+use clap::Args;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+
+use super::TABLE;
+use crate::dataset::{MetadataMode, Promoted};
+use crate::error::Result;
+
+/// What columns a table has, beyond those that every table has.
+#[derive(Clone, Debug, Args)]
+pub(in crate::cli) struct ShapeArgs {
+    /// Give a metadata key a column of its own
+    ///
+    /// May be given several times. TYPE is string, int64, float64, bool, timestamp or json, string where it is left out;
+    /// NAME is the key where it is left out. A key within an object is written as a path: __sys_userAgentParsed.os.family.
+    /// `system` stands for all keys that the system documents, `none` for no columns. A value that does not fit gives null
+    /// and is counted; metadata still has it. Fixed by a table's first run; `rebuild` changes it.
+    #[arg(long, value_name = "KEY[:TYPE][=NAME]", hide_short_help = true, help_heading = TABLE)]
+    promote: Vec<String>,
+    /// Metadata as a map, as JSON text, or both
+    ///
+    /// map: as texts by their keys. json: the object as it came, in which 5 and "5" differ. both: the map, and the object in
+    /// a column metadata_json. Fixed by a table's first run, as a map where it is not given; `rebuild` makes a map of the
+    /// others, which cannot be made of a map.
+    #[arg(long, value_name = "HOW", value_parser = mode(), hide_possible_values = true, hide_short_help = true, help_heading = TABLE)]
+    pub(in crate::cli) metadata: Option<MetadataMode>,
+}
+
+impl ShapeArgs {
+    /// The columns that are asked for; none where the table's own will do.
+    pub(in crate::cli) fn promote(&self) -> Result<Option<Vec<Promoted>>> {
+        if self.promote.is_empty() {
+            return Ok(None);
+        }
+        Ok(Some(Promoted::list(&self.promote)?))
+    }
+}
+
+fn mode() -> impl TypedValueParser<Value = MetadataMode> {
+    let names = PossibleValuesParser::new(MetadataMode::ALL.map(MetadataMode::name));
+    names.try_map(|name| name.parse::<MetadataMode>())
+}

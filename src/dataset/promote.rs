@@ -1,0 +1,271 @@
+//! Promoted columns, made from the metadata of rows.
+//!
+//! A value depends on nothing but the key's text, by the rule of the map, so that it is the same whether it comes from
+//! a page or from rows, and whether these have metadata as a map or as JSON.
+
+#[cfg(test)]
+mod tests;
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use arrow::array::{
+    Array, ArrayRef, AsArray, BooleanBuilder, Float64Builder, Int64Builder, StringBuilder,
+    TimestampMicrosecondBuilder,
+};
+
+use super::compact::Writer;
+use super::decimal::Decimal;
+use super::json::{self, Value};
+use super::promoted::{Promoted, PromotedType};
+use super::time;
+
+/// A value that does not fit its promoted column, which has null in its place; the metadata still has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Misfit {
+    /// The row in its batch.
+    pub row: usize,
+    /// Which of the promoted columns.
+    pub column: usize,
+}
+
+/// The columns for these rows, whose metadata is a map or JSON text, and what did not fit them, row by row.
+pub(super) fn columns(metadata: &ArrayRef, promoted: &[Promoted]) -> (Vec<ArrayRef>, Vec<Misfit>) {
+    let mut columns: Vec<Growing<'_>> = promoted.iter().map(Growing::new).collect();
+    let mut misfits = Vec::new();
+    let mut writer = Writer::default();
+    let mut entries = Vec::new();
+    for row in 0..metadata.len() {
+        entries.clear();
+        read(metadata, row, &mut entries);
+        for (column, growing) in columns.iter_mut().enumerate() {
+            let text = growing.find(&entries, &mut writer);
+            if !growing.values.push(text.as_deref()) {
+                misfits.push(Misfit { row, column });
+            }
+        }
+    }
+    let columns = columns.into_iter().map(|column| column.values.finish());
+    (columns.collect(), misfits)
+}
+
+/// A key of a row's metadata, and what it has.
+type Entry<'a> = (Cow<'a, str>, Piece<'a>);
+
+#[derive(Clone, Copy)]
+enum Piece<'a> {
+    Text(Option<&'a str>),
+    Json(Value<'a>),
+}
+
+/// The entries of a row; none where it has no metadata.
+fn read<'a>(metadata: &'a ArrayRef, row: usize, entries: &mut Vec<Entry<'a>>) {
+    if metadata.is_null(row) {
+        return;
+    }
+    if let Some(texts) = metadata.as_string_opt::<i32>() {
+        let of_json = json::entries(texts.value(row));
+        entries.extend(of_json.map(|(key, value)| (key.text(), Piece::Json(value))));
+    } else if let Some(maps) = metadata.as_map_opt() {
+        let [keys, values] = [maps.keys(), maps.values()].map(|texts| texts.as_string::<i32>());
+        let [begin, end] = [row, row + 1].map(|row| maps.value_offsets()[row].unsigned_abs() as usize);
+        entries.extend((begin..end).map(|entry| {
+            let value = values.is_valid(entry).then(|| values.value(entry));
+            (Cow::Borrowed(keys.value(entry)), Piece::Text(value))
+        }));
+    }
+}
+
+impl<'a> Piece<'a> {
+    fn text(self, writer: &mut Writer) -> Option<Cow<'a, str>> {
+        match self {
+            Self::Text(text) => text.map(Cow::Borrowed),
+            Self::Json(value) => text_of(value, writer),
+        }
+    }
+
+    /// What a path within it leads to, see [`within`].
+    fn within(self, path: &str, writer: &mut Writer) -> Option<Option<String>> {
+        match self {
+            Self::Text(text) => within(text?, path, writer),
+            Self::Json(value) => within_value(value, path, writer),
+        }
+    }
+}
+
+/// A value's text by the rule of the map.
+fn text_of<'a>(value: Value<'a>, writer: &mut Writer) -> Option<Cow<'a, str>> {
+    match value {
+        Value::Null => None,
+        Value::Bool(text) | Value::Number(text) => Some(Cow::Borrowed(text)),
+        Value::Text(text) => Some(text.text()),
+        Value::List(_) | Value::Object(_) => {
+            let mut text = String::new();
+            writer.push(value, &mut text);
+            Some(Cow::Owned(text))
+        }
+    }
+}
+
+/// What a path leads to within text that is a JSON object: the text of what is there, or null. `None` where it leads to
+/// nothing.
+fn within(text: &str, path: &str, writer: &mut Writer) -> Option<Option<String>> {
+    if !text.starts_with('{') {
+        return None;
+    }
+    let Some(Value::Object(object)) = json::whole(text) else {
+        return None;
+    };
+    let fields: Vec<_> = json::entries(object)
+        .map(|(key, value)| (key.text(), value))
+        .collect();
+    steps(path).find_map(|(key, rest)| {
+        let (_, value) = fields.iter().rev().find(|(name, _)| name == key)?;
+        match rest {
+            None => Some(text_of(*value, writer).map(Cow::into_owned)),
+            Some(rest) => within_value(*value, rest, writer),
+        }
+    })
+}
+
+fn within_value(value: Value<'_>, path: &str, writer: &mut Writer) -> Option<Option<String>> {
+    match value {
+        Value::Object(object) => within(object, path, writer),
+        Value::Text(text) => within(&text.text(), path, writer),
+        _ => None,
+    }
+}
+
+/// The ways to read the beginning of a path as a key, the longest first, each with the rest of the path.
+fn steps(path: &str) -> impl Iterator<Item = (&str, Option<&str>)> {
+    let dots = path.rmatch_indices('.');
+    let shorter = dots.map(|(dot, _)| (&path[..dot], Some(&path[dot + 1..])));
+    std::iter::once((path, None)).chain(shorter)
+}
+
+/// A column, and where its key stood last: a row mostly has the keys of the row before it, in the same order.
+struct Growing<'p> {
+    steps: Vec<(&'p str, Option<&'p str>, usize)>,
+    values: Values,
+}
+
+impl<'p> Growing<'p> {
+    fn new(promoted: &'p Promoted) -> Self {
+        Self {
+            steps: steps(&promoted.key).map(|(key, rest)| (key, rest, 0)).collect(),
+            values: Values::new(promoted.r#type),
+        }
+    }
+
+    /// The text of the column's key in a row; none where it is null or not there.
+    fn find<'a>(&mut self, entries: &[Entry<'a>], writer: &mut Writer) -> Option<Cow<'a, str>> {
+        for (key, rest, place) in &mut self.steps {
+            let is_key = |entry: &Entry<'_>| entry.0 == *key;
+            if !entries.get(*place).is_some_and(is_key) {
+                match entries.iter().position(is_key) {
+                    Some(found) => *place = found,
+                    None => continue,
+                }
+            }
+            let piece = entries[*place].1;
+            match rest {
+                None => return piece.text(writer),
+                Some(rest) => {
+                    if let Some(found) = piece.within(rest, writer) {
+                        return found.map(Cow::Owned);
+                    }
+                }
+            }
+        }
+        None
+    }
+}
+
+/// A growing column.
+enum Values {
+    Strings(StringBuilder),
+    Int64s(Int64Builder),
+    Float64s(Float64Builder),
+    Bools(BooleanBuilder),
+    Times(TimestampMicrosecondBuilder),
+    Json(StringBuilder),
+}
+
+impl Values {
+    fn new(r#type: PromotedType) -> Self {
+        match r#type {
+            PromotedType::String => Self::Strings(StringBuilder::new()),
+            PromotedType::Int64 => Self::Int64s(Int64Builder::new()),
+            PromotedType::Float64 => Self::Float64s(Float64Builder::new()),
+            PromotedType::Bool => Self::Bools(BooleanBuilder::new()),
+            PromotedType::Timestamp => Self::Times(TimestampMicrosecondBuilder::new().with_timezone("UTC")),
+            PromotedType::Json => Self::Json(StringBuilder::new()),
+        }
+    }
+
+    /// Appends what a text is by the column's type, else null; whether it fits.
+    fn push(&mut self, text: Option<&str>) -> bool {
+        let is_null = text.is_none();
+        let fits = match self {
+            Self::Strings(texts) => {
+                texts.append_option(text);
+                true
+            }
+            Self::Json(texts) => {
+                match text {
+                    Some(text) if json::whole(text).is_none() => {
+                        texts.append_value(serde_json::Value::from(text).to_string())
+                    }
+                    text => texts.append_option(text),
+                }
+                true
+            }
+            Self::Int64s(numbers) => {
+                let number = text.and_then(|text| Decimal::parse(text)?.as_i64());
+                numbers.append_option(number);
+                number.is_some()
+            }
+            Self::Float64s(numbers) => {
+                let number = text.and_then(float64);
+                numbers.append_option(number);
+                number.is_some()
+            }
+            Self::Bools(bools) => {
+                let value = text.and_then(boolean);
+                bools.append_option(value);
+                value.is_some()
+            }
+            Self::Times(times) => {
+                let time = text.and_then(time::parse_text);
+                times.append_option(time);
+                time.is_some()
+            }
+        };
+        fits || is_null
+    }
+
+    fn finish(self) -> ArrayRef {
+        match self {
+            Self::Strings(mut texts) | Self::Json(mut texts) => Arc::new(texts.finish()),
+            Self::Int64s(mut numbers) => Arc::new(numbers.finish()),
+            Self::Float64s(mut numbers) => Arc::new(numbers.finish()),
+            Self::Bools(mut bools) => Arc::new(bools.finish()),
+            Self::Times(mut times) => Arc::new(times.finish()),
+        }
+    }
+}
+
+/// The nearest number, where the text is one and is not beyond all of them.
+fn float64(text: &str) -> Option<f64> {
+    Decimal::parse(text)?;
+    text.parse().ok().filter(|number: &f64| number.is_finite())
+}
+
+fn boolean(text: &str) -> Option<bool> {
+    let is = |word: &str| text.eq_ignore_ascii_case(word);
+    if is("true") || is("false") {
+        Some(is("true"))
+    } else {
+        None
+    }
+}
