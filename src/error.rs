@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::api::{AskError, Failure};
-use crate::dataset::ShapeError;
+use crate::dataset::{PrivacyError, ShapeError};
 
 /// The library's results.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -108,6 +108,21 @@ impl From<ShapeError> for Error {
         Self::Usage {
             what: error.what,
             hint: error.hint,
+        }
+    }
+}
+
+impl From<PrivacyError> for Error {
+    fn from(error: PrivacyError) -> Self {
+        let hint = match error {
+            PrivacyError::NoSecret => "set CONVERSE_EXPORT_HASH_SECRET, or give --hash-secret-file",
+            PrivacyError::OtherSecret => {
+                "give the secret of the table's first run: with another one the same value would have two hashes"
+            }
+        };
+        Self::Usage {
+            what: error.to_string(),
+            hint: hint.into(),
         }
     }
 }

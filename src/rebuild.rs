@@ -17,10 +17,11 @@ use serde::Serialize;
 
 use crate::changes;
 use crate::commit::Commit;
-use crate::dataset::{Dataset, MetadataMode, Promoted};
+use crate::dataset::{Cleaner, Dataset, MetadataMode, Promoted, RulesAsked};
 use crate::error::{Error, Result};
 use crate::fetch::Stop;
 use crate::ledger::{Account, Held, Ledger};
+use crate::rejected::RejectedRecords;
 use crate::spool::Spool;
 use crate::store;
 use crate::table::{
@@ -58,6 +59,8 @@ pub struct Changes {
     pub metadata: Option<MetadataMode>,
     /// The metadata keys that have columns of their own, all of them.
     pub promote: Option<Vec<Promoted>>,
+    /// What shall be taken out of the rows, too.
+    pub privacy: RulesAsked,
 }
 
 impl Changes {
@@ -68,6 +71,7 @@ impl Changes {
             schema_version: SCHEMA_VERSION,
             timezone: self.timezone.as_ref().unwrap_or(&settings.timezone).clone(),
             shape,
+            privacy: self.privacy.beside(&settings.privacy),
             ..settings.clone()
         })
     }
@@ -103,7 +107,15 @@ pub fn rebuild(out: &Path, changes: &Changes, stop: &Stop) -> Result<Rebuilt> {
             what: "it is missing".into(),
         });
     }
-    let made = Rebuild::new(old, new_settings).and_then(|rebuild| rebuild.run(ledger, stop));
+    let cleaner = Cleaner::after(
+        &new_settings.privacy,
+        &old.settings().privacy,
+        changes.privacy.secret.clone(),
+    )?;
+    if !cleaner.is_idle() {
+        check_rest(&own)?;
+    }
+    let made = Rebuild::new(old, new_settings, cleaner).and_then(|rebuild| rebuild.run(ledger, stop));
     if made.is_err() {
         // a switch that was written down is the next run's to finish
         switch::sweep(out)?;
@@ -128,6 +140,19 @@ fn check_form(old: &Table, new: &Settings) -> Result<()> {
                     old.out().display()
                 ),
                 hint: format!("export anew with --metadata {mode}, into another --out"),
+            });
+        }
+    }
+    Ok(())
+}
+
+/// Whether there is nothing beside the table that holds what new rules take out.
+fn check_rest(own: &Path) -> Result<()> {
+    for folder in ["kept", "damaged"].map(|name| own.join(name)) {
+        if !store::names(&folder)?.is_empty() {
+            return Err(Error::Usage {
+                what: format!("{} holds what the new rules would take out", folder.display()),
+                hint: format!("remove it: rm -r '{}'", folder.display()),
             });
         }
     }
@@ -161,6 +186,8 @@ struct Rebuild {
     new: Table,
     zone: (Zone, Zone),
     settings: Settings,
+    /// Takes out of the rows what the new rules say and the old did not.
+    cleaner: Cleaner,
 }
 
 /// A partition that was made.
@@ -170,7 +197,7 @@ type Made = (Day, Entry, Effect);
 type Misfits = BTreeMap<usize, u64>;
 
 impl Rebuild {
-    fn new(old: Table, settings: Settings) -> Result<Self> {
+    fn new(old: Table, settings: Settings, cleaner: Cleaner) -> Result<Self> {
         let place = switch::place(old.out());
         store::create_folder(&place)?;
         let new = Table::open(&place, settings.clone())?;
@@ -179,6 +206,7 @@ impl Rebuild {
             old,
             new,
             settings,
+            cleaner,
         })
     }
 
@@ -211,6 +239,17 @@ impl Rebuild {
         let out = self.old.out();
         Switch::new(self.settings.clone(), ledger.clone()).carry_out(out)?;
         changes::write(&Table::open(out, self.settings.clone())?, &mut ledger, "rebuild")?;
+        if !self.settings.privacy.is_empty() {
+            for (dataset, bots) in &ledger.datasets {
+                for bot in bots.keys() {
+                    let dataset = dataset
+                        .parse()
+                        .map_err(|error| Error::Internal(format!("{error}")))?;
+                    // lets go of what records held
+                    RejectedRecords::open(&out.join(OWN_FOLDER), dataset, bot, true)?;
+                }
+            }
+        }
         Ok(rebuilt)
     }
 
@@ -336,7 +375,7 @@ impl Rebuild {
                 rows.extend((0..count).map(|row| RowRef { batch: number, row }));
                 let batch = take_record_batch(&batch, &places)?;
                 let (old, new) = (self.old.shape(), self.new.shape());
-                let (batch, unfit) = new.of(old, key.dataset, &batch).ok_or_else(|| {
+                let (batch, unfit) = new.of(old, &self.cleaner, key.dataset, &batch).ok_or_else(|| {
                     Error::Internal(format!("rows of {} lack metadata", entry.path.display()))
                 })?;
                 for misfit in unfit {

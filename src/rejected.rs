@@ -14,10 +14,15 @@ use crate::error::{Error, Result};
 use crate::store;
 use crate::table::{bot_folder, hex};
 
+/// The folder of rejected records in the exporter's own.
+const FOLDER: &str = "rejected";
+
 /// The rejected records of one dataset of one bot, a line of JSON each.
 #[derive(Debug)]
 pub struct RejectedRecords {
     path: PathBuf,
+    /// Whether only hash and reason are kept.
+    bare: bool,
     known: HashSet<String>,
     met: HashSet<String>,
 }
@@ -26,17 +31,22 @@ pub struct RejectedRecords {
 struct Line<'a> {
     sha256: String,
     reason: String,
-    #[serde(borrow)]
-    record: &'a RawValue,
+    /// Not there where rules take something out of rows.
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    record: Option<&'a RawValue>,
 }
 
 impl RejectedRecords {
-    /// Opens the file of these records below the exporter's own folder; it need not be there.
+    /// Opens the file of these records below the exporter's own folder; it need not be there. Of `bare` records only hash
+    /// and reason are kept, also of those that are there.
     ///
     /// # Errors
     /// Where it cannot be read.
-    pub fn open(own_folder: &Path, dataset: Dataset, bot: &str) -> Result<Self> {
+    pub fn open(own_folder: &Path, dataset: Dataset, bot: &str, bare: bool) -> Result<Self> {
         let path = path(own_folder, dataset.name(), bot);
+        if bare {
+            make_bare(&path)?;
+        }
         let content = store::read_if_there(&path)?.unwrap_or_default();
         let whole = content
             .iter()
@@ -57,6 +67,7 @@ impl RejectedRecords {
             .collect();
         Ok(Self {
             path,
+            bare,
             known,
             met: HashSet::new(),
         })
@@ -81,7 +92,7 @@ impl RejectedRecords {
             let line = Line {
                 sha256,
                 reason: rejected.reason.to_string(),
-                record,
+                record: (!self.bare).then_some(record),
             };
             serde_json::to_writer(&mut lines, &line).map_err(|error| Error::Internal(error.to_string()))?;
             lines.push(b'\n');
@@ -90,7 +101,7 @@ impl RejectedRecords {
             return Ok(());
         }
         if let Some(folder) = self.path.parent() {
-            store::create_folder(folder)?;
+            store::create_private_folder(folder)?;
         }
         File::options()
             .create(true)
@@ -131,7 +142,7 @@ pub(crate) fn remove(
     let (mut rest, mut gone) = (Vec::with_capacity(content.len()), 0);
     for line in content.split_inclusive(|byte| *byte == b'\n') {
         let stays = match serde_json::from_slice::<Line<'_>>(line) {
-            Ok(read) => !goes(read.record.get()),
+            Ok(read) => !read.record.is_some_and(|record| goes(record.get())),
             // torn by a crash, its page brings it again
             Err(_) => !goes(&String::from_utf8_lossy(line)),
         };
@@ -147,6 +158,25 @@ pub(crate) fn remove(
         store::write_atomically(&path, &rest)?;
     }
     Ok((gone, Kept::look(own_folder, dataset, bot)?.distinct))
+}
+
+/// Lets the rejected records of a file tell no more than that they are there, and why.
+fn make_bare(path: &Path) -> Result<()> {
+    let content = store::read_if_there(path)?.unwrap_or_default();
+    let (mut bare, mut has_records) = (Vec::new(), false);
+    for line in content.split_inclusive(|byte| *byte == b'\n') {
+        // a line that is torn is left out: its page brings it again
+        if let Ok(read) = serde_json::from_slice::<Line<'_>>(line) {
+            has_records |= read.record.is_some();
+            let line = Line { record: None, ..read };
+            serde_json::to_writer(&mut bare, &line).map_err(|error| Error::Internal(error.to_string()))?;
+            bare.push(b'\n');
+        }
+    }
+    match has_records {
+        true => store::write_atomically(path, &bare),
+        false => Ok(()),
+    }
 }
 
 /// What a file of rejected records holds.
@@ -203,7 +233,7 @@ impl Kept {
 /// The file of the rejected records of a dataset of a bot.
 pub(crate) fn path(own_folder: &Path, dataset: &str, bot: &str) -> PathBuf {
     let name = format!("{}.jsonl", bot_folder(bot));
-    own_folder.join("rejected").join(dataset).join(name)
+    own_folder.join(FOLDER).join(dataset).join(name)
 }
 
 #[cfg(test)]
@@ -227,7 +257,7 @@ mod tests {
             record("5", Reason::NotAnObject),
             record("[6]", Reason::NotAnObject),
         ];
-        let mut rejected = RejectedRecords::open(folder.path(), Dataset::Messages, "r3").unwrap();
+        let mut rejected = RejectedRecords::open(folder.path(), Dataset::Messages, "r3", false).unwrap();
         rejected.keep(&records).unwrap();
         let reasons = [(String::from("no usable _id"), 1), ("not an object".into(), 2)];
         let mut expected = Kept {

@@ -106,6 +106,7 @@ impl Spool {
     pub fn append(&self, mut header: PageHeader, body: &[u8]) -> Result<PageHeader> {
         header.sequence = self.next.fetch_add(1, Ordering::Relaxed);
         let path = self.path(header.sequence);
+        store::create_private_folder(&self.folder)?;
         let content = encode(&header, body).map_err(Error::io("compress the page", &path))?;
         store::write_atomically(&path, &content)?;
         store::step("page-kept");

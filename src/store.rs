@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, Write};
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, CWD, RenameFlags};
@@ -57,6 +57,19 @@ pub(crate) fn create_folder(path: &Path) -> Result<()> {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => Ok(()),
         Err(error) => Err(Error::io("create the folder", path)(error)),
     }
+}
+
+/// Makes a folder that its owner alone can look into: raw pages and records are nobody else's business.
+///
+/// # Errors
+/// Where the system refuses.
+pub(crate) fn create_private_folder(path: &Path) -> Result<()> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    create_folder(path)?;
+    let private = fs::Permissions::from_mode(0o700);
+    fs::set_permissions(path, private).map_err(Error::io("change who may read", path))
 }
 
 /// Makes the names in a folder durable.

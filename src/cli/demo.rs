@@ -9,7 +9,7 @@ use url::Url;
 use super::args::Told;
 use super::{bar, export, grid, told};
 use crate::api::{ApiKey, Connection};
-use crate::dataset::Dataset;
+use crate::dataset::{Dataset, RulesAsked};
 use crate::error::{Error, Result};
 use crate::export::{DEFAULT_SETTLE, MAX_PER_PAGE, Options};
 use crate::fetch::Stop;
@@ -102,6 +102,7 @@ fn options(args: &DemoArgs, simulator: &Simulator) -> Result<Options> {
         per_page: MAX_PER_PAGE,
         metadata: None,
         promote: None,
+        privacy: RulesAsked::default(),
         timezone: "UTC".into(),
         settle: DEFAULT_SETTLE,
         refetch: false,

@@ -8,7 +8,7 @@ use std::time::Duration;
 use clap::Args;
 use url::Url;
 
-use super::args::{ApiArgs, Moment, ShapeArgs, TABLE, Told, dataset, duration};
+use super::args::{ApiArgs, Moment, PrivacyArgs, ShapeArgs, TABLE, Told, dataset, duration};
 use super::meant::closest;
 use super::{bar, exit_code, summary, told};
 use crate::api::{ApiKey, Connection, Patience};
@@ -85,6 +85,8 @@ pub(super) struct ExportArgs {
     pub(super) keep_pages: bool,
     #[command(flatten)]
     pub(super) shape: ShapeArgs,
+    #[command(flatten)]
+    pub(super) privacy: PrivacyArgs,
     #[command(flatten, next_help_heading = "API")]
     pub(super) api: ApiArgs,
 }
@@ -187,6 +189,7 @@ pub(super) fn options(args: &ExportArgs) -> Result<Options> {
         timezone: zone.name().to_owned(),
         metadata: args.shape.metadata,
         promote: args.shape.promote()?,
+        privacy: args.privacy.asked()?,
         settle: args.settle,
         refetch: args.refetch,
         lookback: None,

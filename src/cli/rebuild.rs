@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::args::{ShapeArgs, TABLE, Told};
+use super::args::{PrivacyArgs, ShapeArgs, TABLE, Told};
 use super::{export, summary, told};
 use crate::error::{Error, Result};
 use crate::fetch::Stop;
@@ -39,6 +39,8 @@ pub(super) struct RebuildArgs {
     pub(super) timezone: Option<String>,
     #[command(flatten)]
     shape: ShapeArgs,
+    #[command(flatten)]
+    privacy: PrivacyArgs,
 }
 
 pub(super) async fn run(args: &RebuildArgs, told: &Told, stop: Stop) -> Result<u8> {
@@ -47,6 +49,7 @@ pub(super) async fn run(args: &RebuildArgs, told: &Told, stop: Stop) -> Result<u
         timezone: zone.map(|zone| zone.name().to_owned()),
         metadata: args.shape.metadata,
         promote: args.shape.promote()?,
+        privacy: args.privacy.asked()?,
     };
     let out = args.out.clone();
     let rebuilding = tokio::task::spawn_blocking(move || rebuild(&out, &changes, &stop));

@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::Args;
 use jiff::Timestamp;
 
-use super::args::{ApiArgs, Moment, ShapeArgs, TABLE, Told, dataset, duration};
+use super::args::{ApiArgs, Moment, PrivacyArgs, ShapeArgs, TABLE, Told, dataset, duration};
 use super::bar;
 use super::export::{self, ExportArgs};
 use crate::dataset::Dataset;
@@ -72,6 +72,8 @@ pub(super) struct SyncArgs {
     keep_pages: bool,
     #[command(flatten)]
     shape: ShapeArgs,
+    #[command(flatten)]
+    privacy: PrivacyArgs,
     #[command(flatten, next_help_heading = "API")]
     api: ApiArgs,
 }
@@ -109,6 +111,7 @@ impl SyncArgs {
             refetch: false,
             keep_pages: self.keep_pages,
             shape: self.shape.clone(),
+            privacy: self.privacy.clone(),
             dry_run: false,
             api: self.api.clone(),
         })

@@ -14,7 +14,7 @@ use super::page::PageError;
 use super::promote::Misfit;
 use super::shape::{MetadataMode, Shape};
 use super::time::parse_time;
-use super::{Dataset, page};
+use super::{Cleaner, Dataset, page};
 
 /// The records of one page: `batch` and `rejected` together hold every one of them.
 #[derive(Clone, Debug)]
@@ -66,11 +66,16 @@ impl fmt::Display for Reason {
 
 /// Decodes the body of one answer. Bytes that are not UTF-8 are read as U+FFFD.
 pub fn decode(dataset: Dataset, body: &[u8]) -> Result<Decoded, PageError> {
-    decode_as(dataset, &Shape::default(), body)
+    decode_as(dataset, &Shape::default(), None, body)
 }
 
-/// Decodes the body of one answer, into the columns of a table of this form.
-pub fn decode_as(dataset: Dataset, shape: &Shape, body: &[u8]) -> Result<Decoded, PageError> {
+/// Decodes the body of one answer, into the columns of a table of this form and without what its rules take out.
+pub fn decode_as(
+    dataset: Dataset,
+    shape: &Shape,
+    cleaner: Option<&Cleaner>,
+    body: &[u8],
+) -> Result<Decoded, PageError> {
     let body = page::text(body)?;
     let new = || (Rows::new(dataset, shape.metadata), Vec::new(), 0..);
     let (_, (rows, rejected, _)) = page::read(&body, new, |(rows, rejected, places), walk| {
@@ -80,7 +85,11 @@ pub fn decode_as(dataset: Dataset, shape: &Shape, body: &[u8]) -> Result<Decoded
             rejected.push(Rejected { index, reason, raw });
         }
     })?;
-    let (batch, misfits) = shape.complete(dataset, rows.finish());
+    let mut columns = rows.finish();
+    if let Some(cleaner) = cleaner {
+        columns = cleaner.apply(dataset, columns);
+    }
+    let (batch, misfits) = shape.complete(dataset, columns);
     Ok(Decoded {
         batch,
         rejected,

@@ -43,7 +43,7 @@ pub use decode::{Decoded, Reason, Rejected, decode, decode_as};
 pub(crate) use json::{Value as JsonValue, whole as json_value};
 pub use page::{Next, PageError};
 pub use peek::{Peek, PeekedRecord, id_hash, peek};
-pub use privacy::{Cleaner, Pattern, PatternError, Rules, Secret};
+pub use privacy::{Cleaner, Pattern, PatternError, PrivacyError, Rules, RulesAsked, Secret};
 pub use promote::Misfit;
 pub use promoted::{Promoted, PromotedType, ShapeError};
 pub(crate) use shape::metadata_map;

@@ -11,9 +11,7 @@ mod pattern;
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use arrow::array::{
-    Array, ArrayRef, AsArray, ListArray, MapArray, RecordBatch, StringArray, StringBuilder, StructArray,
-};
+use arrow::array::{Array, ArrayRef, AsArray, ListArray, MapArray, StringArray, StringBuilder, StructArray};
 use arrow::buffer::OffsetBuffer;
 use arrow::datatypes::DataType;
 use hmac::{Hmac, KeyInit, Mac};
@@ -49,6 +47,27 @@ impl Rules {
         self.drop_keys.is_empty() && self.hash_keys.is_empty() && !self.mask_ip
     }
 
+    /// Each rule once, in an order of its own.
+    fn sorted(mut self) -> Self {
+        for patterns in [&mut self.drop_keys, &mut self.hash_keys] {
+            patterns.sort_unstable();
+            patterns.dedup();
+        }
+        self
+    }
+
+    /// The patterns as they are told.
+    pub fn told(patterns: &[Pattern]) -> String {
+        match patterns {
+            [] => "nothing".into(),
+            patterns => patterns
+                .iter()
+                .map(Pattern::to_string)
+                .collect::<Vec<_>>()
+                .join(", "),
+        }
+    }
+
     /// The rules that rows which `earlier` rules were applied to still lack: a value is not hashed twice.
     #[must_use]
     pub fn beyond(&self, earlier: &Self) -> Self {
@@ -63,6 +82,74 @@ impl Rules {
             secret_check: self.secret_check.clone(),
         }
     }
+}
+
+/// The rules that are asked for; what is not given is as the table has it.
+#[derive(Clone, Debug, Default)]
+pub struct RulesAsked {
+    /// All keys to be dropped.
+    pub drop_keys: Option<Vec<Pattern>>,
+    /// All keys to be hashed.
+    pub hash_keys: Option<Vec<Pattern>>,
+    /// Whether addresses shall be masked; they are in any case where the table does it already.
+    pub mask_ip: bool,
+    /// What hashes are made with.
+    pub secret: Option<Secret>,
+}
+
+impl RulesAsked {
+    /// The rules of a table that has `rules`, or none yet.
+    #[must_use]
+    pub fn over(&self, rules: &Rules) -> Rules {
+        let asked =
+            |asked: &Option<Vec<Pattern>>, has: &[Pattern]| asked.clone().unwrap_or_else(|| has.to_vec());
+        self.with_check(Rules {
+            drop_keys: asked(&self.drop_keys, &rules.drop_keys),
+            hash_keys: asked(&self.hash_keys, &rules.hash_keys),
+            mask_ip: self.mask_ip || rules.mask_ip,
+            secret_check: rules.secret_check.clone(),
+        })
+    }
+
+    /// `rules` and those that are asked for: what is taken out already cannot come back.
+    #[must_use]
+    pub fn beside(&self, rules: &Rules) -> Rules {
+        let both = |asked: &Option<Vec<Pattern>>, has: &[Pattern]| {
+            [has, asked.as_deref().unwrap_or_default()].concat()
+        };
+        self.with_check(Rules {
+            drop_keys: both(&self.drop_keys, &rules.drop_keys),
+            hash_keys: both(&self.hash_keys, &rules.hash_keys),
+            mask_ip: self.mask_ip || rules.mask_ip,
+            secret_check: rules.secret_check.clone(),
+        })
+    }
+
+    fn with_check(&self, rules: Rules) -> Rules {
+        let check = || {
+            self.secret
+                .as_ref()
+                .filter(|_| !rules.hash_keys.is_empty())
+                .map(Secret::check)
+        };
+        let secret_check = rules.secret_check.clone().or_else(check);
+        Rules {
+            secret_check,
+            ..rules
+        }
+        .sorted()
+    }
+}
+
+/// Why rules cannot be applied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PrivacyError {
+    /// There are keys to hash, and no secret.
+    #[error("keys are to be hashed, and there is no secret")]
+    NoSecret,
+    /// The secret is not the one that the table's hashes were made with.
+    #[error("the secret is not the one that this table's values were hashed with")]
+    OtherSecret,
 }
 
 /// The secret of hashed values.
@@ -116,40 +203,56 @@ enum Fate {
 }
 
 impl Cleaner {
-    /// One for rows as they come; `None` where there is a key to hash and no secret.
-    pub fn new(rules: Rules, secret: Option<Secret>) -> Option<Self> {
+    /// One for rows as they come.
+    pub fn new(rules: &Rules, secret: Option<Secret>) -> Result<Self, PrivacyError> {
         Self::after(rules, &Rules::default(), secret)
     }
 
     /// One for rows that `earlier` rules were applied to.
-    pub fn after(rules: Rules, earlier: &Rules, secret: Option<Secret>) -> Option<Self> {
-        let rules = rules.beyond(earlier);
-        (rules.hash_keys.is_empty() || secret.is_some()).then(|| Self {
-            rules,
-            hashed: earlier.hash_keys.clone(),
-            secret,
-        })
+    pub fn after(rules: &Rules, earlier: &Rules, secret: Option<Secret>) -> Result<Self, PrivacyError> {
+        let is_known = |secret: &Secret| {
+            rules
+                .secret_check
+                .as_ref()
+                .is_none_or(|check| *check == secret.check())
+        };
+        let lacking = rules.beyond(earlier);
+        match &secret {
+            None if !lacking.hash_keys.is_empty() => Err(PrivacyError::NoSecret),
+            Some(secret) if !rules.hash_keys.is_empty() && !is_known(secret) => {
+                Err(PrivacyError::OtherSecret)
+            }
+            _ => Ok(Self {
+                rules: lacking,
+                hashed: earlier.hash_keys.clone(),
+                secret,
+            }),
+        }
     }
 
-    /// The rows without what the rules take out. Ids, references and times stay.
-    pub fn apply(&self, dataset: super::Dataset, batch: &RecordBatch) -> RecordBatch {
-        if self.rules.is_empty() {
-            return batch.clone();
+    /// Whether it changes nothing.
+    pub fn is_idle(&self) -> bool {
+        self.rules.is_empty()
+    }
+
+    /// The columns of rows without what the rules take out. Ids, references and times stay.
+    pub(super) fn apply(&self, dataset: super::Dataset, columns: Vec<ArrayRef>) -> Vec<ArrayRef> {
+        if self.is_idle() {
+            return columns;
         }
         let stays = |column: usize| {
             let declared = dataset.columns().get(column);
             declared.is_some_and(|column| matches!(column.kind, super::Kind::Id | super::Kind::Reference))
         };
-        let columns = batch.columns().iter().enumerate();
+        let columns = columns.into_iter().enumerate();
         let columns = columns.map(|(column, array)| match array.data_type() {
-            _ if stays(column) => Arc::clone(array),
+            _ if stays(column) => array,
             DataType::Utf8 => Arc::new(self.texts(array.as_string())) as ArrayRef,
             DataType::List(_) => Arc::new(self.list(array.as_list())) as ArrayRef,
             DataType::Map(..) => Arc::new(self.map(array.as_map())) as ArrayRef,
-            _ => Arc::clone(array),
+            _ => array,
         });
-        #[expect(clippy::expect_used, reason = "types and length stay as they are")]
-        RecordBatch::try_new(batch.schema(), columns.collect()).expect("columns of the same types and length")
+        columns.collect()
     }
 
     fn texts(&self, texts: &StringArray) -> StringArray {

@@ -16,13 +16,13 @@ use arrow::array::{Array, ArrayRef, AsArray, MapArray, RecordBatch, StringArray}
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use serde::{Deserialize, Serialize};
 
-use super::Dataset;
 use super::arrays::{Entry, Maps};
 use super::column::{EXTRA, Kind, json_field};
 use super::compact::Writer;
 use super::json;
 use super::promote::{self, Misfit};
 use super::promoted::{Promoted, ShapeError};
+use super::{Cleaner, Dataset};
 
 /// The column that holds metadata as JSON text beside the map.
 pub(super) const METADATA_JSON: &str = "metadata_json";
@@ -186,16 +186,21 @@ impl Shape {
         self.metadata == other.metadata || other.metadata != MetadataMode::Map
     }
 
-    /// Rows of another form in this one, and what of them did not fit promoted columns. `None` where these rows do not
+    /// Rows of another form in this one, without what `cleaner` takes out, and what of them did not fit promoted columns. `None` where these rows do not
     /// hold all that this form has: a map does not tell `5` from `"5"`.
     pub fn of(
         &self,
         other: &Self,
+        cleaner: &Cleaner,
         dataset: Dataset,
         batch: &RecordBatch,
     ) -> Option<(RecordBatch, Vec<Misfit>)> {
-        let Some(metadata) = dataset.metadata_column().filter(|_| self != other) else {
+        if self == other && cleaner.is_idle() {
             return Some((batch.clone(), Vec::new()));
+        }
+        let Some(metadata) = dataset.metadata_column() else {
+            let columns = cleaner.apply(dataset, batch.columns().to_vec());
+            return Some(self.complete(dataset, columns));
         };
         if !self.can_be_made_from(other) {
             return None;
@@ -214,7 +219,7 @@ impl Shape {
                 columns.push(json?);
             }
         }
-        Some(self.complete(dataset, columns))
+        Some(self.complete(dataset, cleaner.apply(dataset, columns)))
     }
 }
 

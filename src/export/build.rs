@@ -122,7 +122,12 @@ impl<'a> Build<'a> {
             waiting: BTreeMap::new(),
             begun: None,
             grows: true,
-            rejected: RejectedRecords::open(&table.own_folder(), dataset, bot)?,
+            rejected: RejectedRecords::open(
+                &table.own_folder(),
+                dataset,
+                bot,
+                !table.settings().privacy.is_empty(),
+            )?,
             seen: moved::Seen::default(),
             tally: Tally::default(),
         })

@@ -90,7 +90,8 @@ pub async fn export(options: &Options, progress: Arc<dyn Progress>, stop: Stop) 
     let lock = Lock::take(table.out(), &table.own_folder())?;
     rebuild::finish(&options.out)?;
     // until now its settings might have become others
-    let table = Arc::new(options.table()?);
+    let table = options.table()?.with_secret(options.privacy.secret.clone())?;
+    let table = Arc::new(table);
     let zone = table.zone()?;
     let (spool, mut ledger, mut damaged) = mend::open_folder(&table, &zone, options)?;
     let erased = erase::finish(&table, &spool, &mut ledger)?.map(Arc::new);

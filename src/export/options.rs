@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::api::Connection;
-use crate::dataset::{Dataset, MetadataMode, Promoted};
+use crate::dataset::{Dataset, MetadataMode, Promoted, RulesAsked};
 use crate::error::{Error, Result};
 use crate::table::{SCHEMA_VERSION, Settings, Table, bot_folder};
 use crate::window::Window;
@@ -47,6 +47,8 @@ pub struct Options {
     pub metadata: Option<MetadataMode>,
     /// The metadata keys that have columns of their own; those that have them already where it is not given.
     pub promote: Option<Vec<Promoted>>,
+    /// What is taken out of rows.
+    pub privacy: RulesAsked,
     /// What is younger than this when it is asked for is exported, but not called complete.
     pub settle: Duration,
     /// Ask again for what is complete already.
@@ -73,6 +75,15 @@ impl Options {
     /// # Errors
     /// Where no table can have what is asked for.
     fn settings(&self, fixed: Option<&Settings>) -> Result<Settings> {
+        let rules = fixed.map(|settings| settings.privacy.clone()).unwrap_or_default();
+        let privacy = self.privacy.over(&rules);
+        if self.keep_pages && !privacy.is_empty() {
+            return Err(Error::Usage {
+                what: "--keep-pages would keep what --drop-key, --hash-key and --mask-ip take out".into(),
+                hint: "leave it out: where such rules are set pages go once they are part of the table"
+                    .into(),
+            });
+        }
         let shape = fixed.map(|settings| settings.shape.clone()).unwrap_or_default();
         let shape = shape.with(self.metadata, self.promote.as_deref());
         shape.check()?;
@@ -82,6 +93,7 @@ impl Options {
             base_url: base_url.to_owned(),
             timezone: self.timezone.clone(),
             shape,
+            privacy,
         })
     }
 

@@ -139,7 +139,8 @@ async fn look(job: &Job, endpoint: &Endpoint, window: Window) -> Result<(Vec<u8>
 }
 
 fn row_bytes(job: &Job, shape: &Shape, body: &[u8]) -> Result<f64> {
-    let decoded = decode_as(job.dataset, shape, body).map_err(|error| Error::Internal(error.to_string()))?;
+    let decoded =
+        decode_as(job.dataset, shape, None, body).map_err(|error| Error::Internal(error.to_string()))?;
     let key = PartitionKey {
         dataset: job.dataset,
         bot: job.bot.clone(),

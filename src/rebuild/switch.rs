@@ -160,6 +160,7 @@ mod tests {
             schema_version: 1,
             base_url: "https://example.org".into(),
             timezone: timezone.into(),
+            privacy: Default::default(),
             shape: Shape {
                 metadata: MetadataMode::Both,
                 promote: Promoted::list(&[timezone]).unwrap(),

@@ -45,7 +45,11 @@ impl Table {
         let own = out.join(OWN_FOLDER);
         if let Some(settings) = Settings::load(&own)? {
             let out = out.to_owned();
-            return Ok(Self { out, settings });
+            return Ok(Self {
+                out,
+                settings,
+                cleaner: None,
+            });
         }
         if own.join("partitions").exists() {
             return Err(Error::Damaged {
@@ -141,6 +145,7 @@ mod tests {
             base_url: "https://api.example.com".into(),
             timezone: "UTC".into(),
             shape: Default::default(),
+            privacy: Default::default(),
         };
         settings.save(&folder.path().join(OWN_FOLDER)).unwrap();
         let table = Table::standing(folder.path()).unwrap();

@@ -35,7 +35,7 @@ pub(crate) use without::Without;
 pub(crate) use file::{hex, name as file_name};
 pub use file::{read as read_file, size as file_size};
 
-use crate::dataset::{Dataset, Shape};
+use crate::dataset::{Cleaner, Dataset, Decoded, Secret, Shape, decode_as};
 use crate::error::{Error, Result};
 use crate::store;
 use file::Written;
@@ -51,6 +51,8 @@ pub const OWN_FOLDER: &str = "_export";
 pub struct Table {
     out: PathBuf,
     settings: Settings,
+    /// Takes out of rows what its rules say, where rows are to be made of pages.
+    cleaner: Option<Cleaner>,
 }
 
 /// What the table knows of one partition, kept in `_export/partitions/`.
@@ -163,7 +165,28 @@ impl Table {
         Ok(Self {
             out: out.to_owned(),
             settings,
+            cleaner: None,
         })
+    }
+
+    /// The table, ready for rows to be made of pages.
+    ///
+    /// # Errors
+    /// Where its rules hash keys, and this is not their secret.
+    pub fn with_secret(mut self, secret: Option<Secret>) -> Result<Self> {
+        self.cleaner = Some(Cleaner::new(&self.settings.privacy, secret)?);
+        Ok(self)
+    }
+
+    /// Makes rows of the body of an answer, as the table's settings say.
+    pub(crate) fn decode(&self, dataset: Dataset, body: &[u8]) -> Result<Decoded> {
+        if self.cleaner.is_none() && !self.settings.privacy.is_empty() {
+            return Err(Error::Internal(
+                "rows would be made against the table's rules".into(),
+            ));
+        }
+        let decoded = decode_as(dataset, self.shape(), self.cleaner.as_ref(), body);
+        decoded.map_err(|error| Error::Internal(error.to_string()))
     }
 
     /// Fixes the table's settings, before the first thing that depends on them is written.

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::dataset::{Promoted, Shape};
+use crate::dataset::{Promoted, Rules, Shape};
 use crate::error::{Error, Result};
 use crate::store;
 
@@ -24,6 +24,9 @@ pub struct Settings {
     /// The form of its columns.
     #[serde(flatten)]
     pub shape: Shape,
+    /// What is taken out of its rows.
+    #[serde(default, skip_serializing_if = "Rules::is_empty")]
+    pub privacy: Rules,
 }
 
 impl Settings {
@@ -85,6 +88,21 @@ impl Settings {
                 "--promote",
                 &Promoted::told(&self.shape.promote),
                 &Promoted::told(&asked.shape.promote),
+            ),
+            told(
+                "--drop-key",
+                &Rules::told(&self.privacy.drop_keys),
+                &Rules::told(&asked.privacy.drop_keys),
+            ),
+            told(
+                "--hash-key",
+                &Rules::told(&self.privacy.hash_keys),
+                &Rules::told(&asked.privacy.hash_keys),
+            ),
+            told(
+                "--mask-ip",
+                &self.privacy.mask_ip.to_string(),
+                &asked.privacy.mask_ip.to_string(),
             ),
         ]
         .into_iter()

@@ -175,6 +175,7 @@ mod tests {
             base_url: "https://api.example.com".into(),
             timezone: "UTC".into(),
             shape: Default::default(),
+            privacy: Default::default(),
         };
         let key = PartitionKey {
             dataset: Dataset::Messages,

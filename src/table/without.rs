@@ -106,6 +106,7 @@ mod tests {
             base_url: "https://api.example.com".into(),
             timezone: "UTC".into(),
             shape: Default::default(),
+            privacy: Default::default(),
         };
         let tables = folders
             .each_ref()

@@ -27,6 +27,7 @@ mod open;
 mod pace;
 mod pieces;
 mod plan;
+mod privacy;
 mod proof;
 mod proof_live;
 mod readers;

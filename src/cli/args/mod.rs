@@ -7,6 +7,7 @@
 mod api;
 mod moment;
 mod part;
+mod privacy;
 mod shape;
 mod values;
 
@@ -19,6 +20,7 @@ use clap::{Arg, ArgAction, Args, CommandFactory, Parser, Subcommand, ValueEnum};
 pub(super) use api::ApiArgs;
 pub(super) use moment::{Moment, duration};
 pub(super) use part::PartArgs;
+pub(super) use privacy::PrivacyArgs;
 pub(super) use shape::ShapeArgs;
 pub(super) use values::{dataset, day};
 

@@ -18,7 +18,7 @@ fn promoted(column: &str, metadata: &[&str]) -> (Vec<Option<String>>, Vec<usize>
             metadata,
             promote: vec![column.parse().unwrap()],
         };
-        let decoded = decode_as(Dataset::Conversations, &shape, body.as_bytes()).unwrap();
+        let decoded = decode_as(Dataset::Conversations, &shape, None, body.as_bytes()).unwrap();
         let values = decoded.batch.columns().last().unwrap();
         let times = values.as_primitive_opt::<TimestampMicrosecondType>();
         let value = |row| match times {

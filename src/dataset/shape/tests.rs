@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::dataset::decode_as;
+use crate::dataset::{Rules, decode_as};
 use crate::dataset::json::tests::json;
 
 fn shape(metadata: MetadataMode, promote: &[&str]) -> Shape {
@@ -21,8 +21,13 @@ const PAGE: &str = r#"{"data":[
     {"_id":"7","more":1,"metadata":{"n":"no number","t":"{\"x\":\"\\u0041\"}"}}
 ]}"#;
 
+/// One that takes nothing out.
+fn idle() -> Cleaner {
+    Cleaner::new(&Rules::default(), None).unwrap()
+}
+
 fn decoded(shape: &Shape) -> (RecordBatch, Vec<Misfit>) {
-    let decoded = decode_as(Dataset::Conversations, shape, PAGE.as_bytes()).unwrap();
+    let decoded = decode_as(Dataset::Conversations, shape, None, PAGE.as_bytes()).unwrap();
     (decoded.batch, decoded.misfits)
 }
 
@@ -77,7 +82,7 @@ fn invariant_8_rows_in_another_form_are_what_a_page_would_have_given() {
         let expected = decoded(&to);
         assert_eq!(expected.0.schema(), to.schema(Dataset::Conversations));
         for from in shapes() {
-            let made = to.of(&from, Dataset::Conversations, &decoded(&from).0);
+            let made = to.of(&from, &idle(), Dataset::Conversations, &decoded(&from).0);
             if from.metadata == MetadataMode::Map && to.metadata != MetadataMode::Map {
                 assert!(made.is_none());
             } else if from == to {
@@ -96,10 +101,12 @@ fn messages_have_one_form() {
     let some = shape(MetadataMode::Both, &["system"]);
     assert_eq!(some.schema(Dataset::Messages), Dataset::Messages.schema());
     let page = br#"{"data":[{"_id":"1","metadata":{"a":1}}]}"#;
-    let rows = decode_as(Dataset::Messages, &some, page).unwrap().batch;
+    let rows = decode_as(Dataset::Messages, &some, None, page).unwrap().batch;
     assert_eq!(rows.schema(), Dataset::Messages.schema());
     assert_eq!(
-        some.of(&Shape::default(), Dataset::Messages, &rows).unwrap().0,
+        some.of(&Shape::default(), &idle(), Dataset::Messages, &rows)
+            .unwrap()
+            .0,
         rows
     );
 }
@@ -153,14 +160,14 @@ proptest! {
         let page = format!(r#"{{"data":[{{"_id":1,"metadata":{{{}}}}}]}}"#, entries.join(","));
         let promote = ["a", "a.b=ab", "b.c:json=bc", "b:float64", "b.a:int64=ba", "a:timestamp=at"];
         let rows = |shape: &Shape| {
-            let decoded = decode_as(Dataset::Conversations, shape, page.as_bytes()).unwrap();
+            let decoded = decode_as(Dataset::Conversations, shape, None, page.as_bytes()).unwrap();
             (decoded.batch, decoded.misfits)
         };
         let full = MetadataMode::ALL.map(|mode| shape(mode, &promote));
         for from in MetadataMode::ALL.map(|mode| shape(mode, &[])) {
             let bare = rows(&from).0;
             for to in full.iter().filter(|to| to.can_be_made_from(&from)) {
-                prop_assert_eq!(to.of(&from, Dataset::Conversations, &bare).unwrap(), rows(to));
+                prop_assert_eq!(to.of(&from, &idle(), Dataset::Conversations, &bare).unwrap(), rows(to));
             }
         }
     }

@@ -8,7 +8,7 @@ use arrow::compute::take_record_batch;
 use arrow::datatypes::TimestampMicrosecondType;
 
 use super::Build;
-use crate::dataset::{Dataset, Decoded, Misfit, Rejected, Shape, decode_as};
+use crate::dataset::{Dataset, Decoded, Misfit, Rejected, Shape};
 use crate::error::{Error, Result};
 use crate::fetch::Field;
 use crate::table::Day;
@@ -60,13 +60,11 @@ impl Build<'_> {
     /// Decodes the rows of a page that belong to the days wanted.
     pub(super) fn decode(&self, sequence: u64, wanted: &BTreeMap<Day, BTreeSet<u64>>) -> Result<DecodedPage> {
         let body = self.spool.read(sequence)?;
-        let shape = self.table.shape();
-        let decoded = decode_as(self.dataset, shape, &body);
         let Decoded {
             batch,
             rejected,
             misfits,
-        } = decoded.map_err(|error| Error::Internal(format!("page {sequence}: {error}")))?;
+        } = self.table.decode(self.dataset, &body)?;
         drop(body);
         let times = batch
             .column(self.dataset.time_column())
@@ -92,7 +90,7 @@ impl Build<'_> {
                 None => {}
             }
         }
-        met.misfits(shape, &misfits, &rows);
+        met.misfits(self.table.shape(), &misfits, &rows);
         if count * 2 >= batch.num_rows() {
             return Ok(DecodedPage {
                 batch,

@@ -6,7 +6,7 @@ use arrow::array::{AsArray, RecordBatch};
 use arrow::datatypes::TimestampMicrosecondType;
 use rayon::prelude::*;
 
-use crate::dataset::{Dataset, Shape, decode_as, peek};
+use crate::dataset::{Dataset, peek};
 use crate::error::{Error, Result};
 use crate::export::build::is_outside;
 use crate::fetch::Field;
@@ -50,7 +50,7 @@ pub(super) fn from_kept_pages(
         let pages = of_day.get(&key.day).map_or(&[][..], Vec::as_slice);
         let batches = pages
             .par_iter()
-            .map(|page| rows_of(spool, (zone, table.shape()), key, page, filter))
+            .map(|page| rows_of(spool, (zone, table), key, page, filter))
             .collect::<Result<Vec<_>>>()?;
         let (batches, rows): (Vec<RecordBatch>, Vec<Vec<u32>>) = batches.into_iter().unzip();
         let rows: Vec<RowRef> = (0..)
@@ -84,15 +84,13 @@ fn days_of(spool: &Spool, zone: &Zone, dataset: Dataset, page: u64) -> Result<BT
 /// The rows of a page that belong to a partition, as building would have taken them.
 fn rows_of(
     spool: &Spool,
-    (zone, shape): (&Zone, &Shape),
+    (zone, table): (&Zone, &Table),
     key: &PartitionKey,
     page: &PageHeader,
     filter: Option<Field>,
 ) -> Result<(RecordBatch, Vec<u32>)> {
     let body = spool.read_kept(page.sequence)?;
-    let batch = decode_as(key.dataset, shape, &body)
-        .map_err(|error| Error::Internal(format!("kept page {}: {error}", page.sequence)))?
-        .batch;
+    let batch = table.decode(key.dataset, &body)?.batch;
     let times = batch.column(key.dataset.time_column());
     let days = zone
         .days()
