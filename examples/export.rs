@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use converse_export::api::{ApiKey, Connection};
-use converse_export::dataset::Dataset;
+use converse_export::dataset::{Dataset, RulesAsked};
 use converse_export::export::{Options, Silent, export};
 use converse_export::fetch::Stopper;
 use converse_export::simulator::{self, Simulator};
@@ -28,6 +28,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         timezone: "UTC".into(),
         metadata: None,
         promote: None,
+        privacy: RulesAsked::default(),
         settle: Duration::from_secs(15 * 60),
         refetch: false,
         lookback: None,

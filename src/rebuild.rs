@@ -17,7 +17,7 @@ use serde::Serialize;
 
 use crate::changes;
 use crate::commit::Commit;
-use crate::dataset::{Cleaner, Dataset, MetadataMode, Promoted, RulesAsked};
+use crate::dataset::{Cleaner, Dataset, MetadataMode, Misfits, Promoted, RulesAsked};
 use crate::error::{Error, Result};
 use crate::fetch::Stop;
 use crate::ledger::{Account, Held, Ledger};
@@ -47,7 +47,7 @@ pub struct Rebuilt {
     /// The metadata keys that have columns of their own.
     pub promote: Vec<Promoted>,
     /// Values that did not fit new promoted columns, by column; the rows have null there.
-    pub promoted_misfits: BTreeMap<String, u64>,
+    pub promoted_misfits: Misfits,
 }
 
 /// What shall be otherwise in the table; what is not given stays as it is.
@@ -176,7 +176,7 @@ impl Rebuilt {
             timezone: settings.timezone,
             metadata: settings.shape.metadata,
             promote: settings.shape.promote,
-            promoted_misfits: BTreeMap::new(),
+            promoted_misfits: Misfits::default(),
         }
     }
 }
@@ -191,10 +191,7 @@ struct Rebuild {
 }
 
 /// A partition that was made.
-type Made = (Day, Entry, Effect);
-
-/// Values that did not fit, by promoted column.
-type Misfits = BTreeMap<usize, u64>;
+type Made = (Day, Entry, Effect, Misfits);
 
 impl Rebuild {
     fn new(old: Table, settings: Settings, cleaner: Cleaner) -> Result<Self> {
@@ -212,23 +209,15 @@ impl Rebuild {
 
     fn run(&self, mut ledger: Ledger, stop: &Stop) -> Result<Rebuilt> {
         let mut own_files = BTreeSet::new();
-        let mut misfits = BTreeMap::new();
+        let mut misfits = Misfits::default();
         for (dataset, bots) in &mut ledger.datasets {
             let dataset: Dataset = dataset
                 .parse()
                 .map_err(|error| Error::Internal(format!("the ledger holds an {error}")))?;
             for (bot, account) in bots {
                 let old = self.prove(dataset, bot, account)?;
-                let (made, unfit) = self.make(dataset, bot, &old, stop)?;
-                for (column, count) in unfit {
-                    let name = self
-                        .settings
-                        .shape
-                        .promote
-                        .get(column)
-                        .map(|column| column.name.clone());
-                    *misfits.entry(name.unwrap_or_default()).or_default() += count;
-                }
+                let made = self.make(dataset, bot, &old, stop)?;
+                made.iter().for_each(|(.., unfit)| misfits += unfit);
                 self.account_for(account, &made)?;
                 own_files.extend(old.into_values().map(|entry| entry.path));
             }
@@ -296,9 +285,9 @@ impl Rebuild {
         bot: &str,
         old: &BTreeMap<Day, Entry>,
         stop: &Stop,
-    ) -> Result<(Vec<Made>, Misfits)> {
+    ) -> Result<Vec<Made>> {
         let sources: Vec<(Day, Vec<&Entry>)> = self.sources(old).into_iter().collect();
-        let (mut made, mut misfits) = (Vec::new(), Misfits::new());
+        let mut made = Vec::new();
         let mut rest = &sources[..];
         while !rest.is_empty() {
             if stop.is_told() {
@@ -316,22 +305,17 @@ impl Rebuild {
                 let day = *day;
                 self.make_one(&PartitionKey { dataset, bot, day }, from)
             });
-            for (one, unfit) in group.collect::<Result<Vec<_>>>()?.into_iter().flatten() {
-                made.push(one);
-                for (column, count) in unfit {
-                    *misfits.entry(column).or_default() += count;
-                }
-            }
+            made.extend(group.collect::<Result<Vec<_>>>()?.into_iter().flatten());
             rest = later;
         }
         let rows: u64 = old.values().map(|entry| entry.rows).sum();
-        let placed: u64 = made.iter().map(|(_, _, effect)| effect.records()).sum();
+        let placed: u64 = made.iter().map(|(_, _, effect, _)| effect.records()).sum();
         if rows != placed {
             return Err(Error::Internal(format!(
                 "{rows} rows of {dataset} of {bot} were to be placed, and {placed} were"
             )));
         }
-        Ok((made, misfits))
+        Ok(made)
     }
 
     /// Which old partitions hold the rows of each new day: those whose hours it shares.
@@ -354,9 +338,9 @@ impl Rebuild {
     }
 
     /// Writes one new partition; none where no row belongs to it.
-    fn make_one(&self, key: &PartitionKey, from: &[&Entry]) -> Result<Option<(Made, Misfits)>> {
+    fn make_one(&self, key: &PartitionKey, from: &[&Entry]) -> Result<Option<Made>> {
         let mut batches: Vec<RecordBatch> = Vec::new();
-        let (mut rows, mut misfits) = (Vec::new(), Misfits::new());
+        let (mut rows, mut misfits) = (Vec::new(), Misfits::default());
         let mut days = self.zone.1.days();
         for entry in from {
             for batch in self.old.batches(key.dataset, entry)? {
@@ -378,9 +362,7 @@ impl Rebuild {
                 let (batch, unfit) = new.of(old, &self.cleaner, key.dataset, &batch).ok_or_else(|| {
                     Error::Internal(format!("rows of {} lack metadata", entry.path.display()))
                 })?;
-                for misfit in unfit {
-                    *misfits.entry(misfit.column).or_default() += 1;
-                }
+                misfits += &Misfits::of(new, &unfit);
                 batches.push(batch);
             }
         }
@@ -389,7 +371,7 @@ impl Rebuild {
         }
         let staged = self.new.stage(key, &batches, &rows)?;
         self.new.publish(&staged.key, &staged.entry)?;
-        Ok(Some(((key.day, staged.entry, staged.effect), misfits)))
+        Ok(Some((key.day, staged.entry, staged.effect, misfits)))
     }
 
     /// What is known of the account once the new table stands. Where two old days held one id, a new one may hold
@@ -399,7 +381,7 @@ impl Rebuild {
         account.changed.extend(account.partitions.keys());
         account.partitions.clear();
         account.rows = 0;
-        for (day, entry, effect) in made {
+        for (day, entry, effect, _) in made {
             account.hold(*day, entry);
             account.duplicates += effect.duplicates;
             account.superseded += effect.superseded;

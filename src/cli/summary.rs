@@ -1,6 +1,5 @@
 //! The end of a run: a short table, what is to be known of it, and the line to go on with.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
 use comfy_table::presets::NOTHING;
@@ -9,6 +8,7 @@ use serde_json::Map;
 
 use super::log;
 use super::told::{self, bytes, grouped};
+use crate::dataset::Misfits;
 use crate::export::{DatasetSummary, Summary};
 
 /// Prints a run's summary for people.
@@ -138,10 +138,10 @@ fn budget(dataset: &DatasetSummary) -> String {
 }
 
 /// What did not fit promoted columns, in words.
-pub(super) fn misfits(misfits: &BTreeMap<String, u64>) -> impl Iterator<Item = String> {
+pub(super) fn misfits(misfits: &Misfits) -> impl Iterator<Item = String> {
     misfits.iter().map(|(column, count)| {
-        let values = if *count == 1 { "value does" } else { "values do" };
-        let count = grouped(*count);
+        let values = if count == 1 { "value does" } else { "values do" };
+        let count = grouped(count);
         format!("{count} {values} not fit the column {column}, which has null there; metadata has them")
     })
 }

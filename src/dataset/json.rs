@@ -135,7 +135,7 @@ pub(super) fn elements(list: &str) -> impl Iterator<Item = Value<'_>> {
 }
 
 /// The keys and values of an object, given its text, as often as they occur.
-pub(super) fn entries(object: &str) -> impl Iterator<Item = (Quoted<'_>, Value<'_>)> {
+pub(crate) fn entries(object: &str) -> impl Iterator<Item = (Quoted<'_>, Value<'_>)> {
     let mut walk = Walk::new(object);
     walk.open();
     std::iter::from_fn(move || Some((walk.key()?, walk.value())))

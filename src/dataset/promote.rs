@@ -7,6 +7,8 @@
 mod tests;
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::ops::AddAssign;
 use std::sync::Arc;
 
 use arrow::array::{
@@ -14,6 +16,9 @@ use arrow::array::{
     TimestampMicrosecondBuilder,
 };
 
+use serde::Serialize;
+
+use super::Shape;
 use super::compact::Writer;
 use super::decimal::Decimal;
 use super::json::{self, Value};
@@ -27,6 +32,38 @@ pub struct Misfit {
     pub row: usize,
     /// Which of the promoted columns.
     pub column: usize,
+}
+
+/// How many values did not fit, by promoted column.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
+pub struct Misfits(BTreeMap<String, u64>);
+
+impl Misfits {
+    /// Those of a table of this form.
+    pub fn of<'m>(shape: &Shape, misfits: impl IntoIterator<Item = &'m Misfit>) -> Self {
+        let mut counts = Self::default();
+        for column in misfits
+            .into_iter()
+            .filter_map(|misfit| shape.promote.get(misfit.column))
+        {
+            *counts.0.entry(column.name.clone()).or_default() += 1;
+        }
+        counts
+    }
+
+    /// Each column with its count.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, u64)> {
+        self.0.iter().map(|(column, count)| (column.as_str(), *count))
+    }
+}
+
+impl AddAssign<&Self> for Misfits {
+    fn add_assign(&mut self, other: &Self) {
+        for (column, count) in &other.0 {
+            *self.0.entry(column.clone()).or_default() += count;
+        }
+    }
 }
 
 /// The columns for these rows, whose metadata is a map or JSON text, and what did not fit them, row by row.

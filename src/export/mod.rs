@@ -399,9 +399,7 @@ fn outcome(jobs: &[Job], fetched: Vec<(Result<()>, Instant)>, built: Vec<Built>,
         told.rejected += built.rejected;
         told.erased += built.tally.erased;
         told.outside += built.tally.met.outside;
-        for (column, count) in built.tally.met.misfits {
-            *told.promoted_misfits.entry(column).or_default() += count;
-        }
+        told.promoted_misfits += &built.tally.met.misfits;
         let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         told.requests += count(&job.tally.requests);
         told.retries += count(&job.tally.retries);

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::mend::Damage;
-use crate::dataset::Dataset;
+use crate::dataset::{Dataset, Misfits};
 use crate::table::Entry;
 
 /// What a run did.
@@ -62,7 +62,7 @@ pub struct DatasetSummary {
     pub outside: u64,
     /// Values that did not fit their promoted columns, by column, counted once for each record that came; the rows have
     /// null there, and the values in their metadata.
-    pub promoted_misfits: BTreeMap<String, u64>,
+    pub promoted_misfits: Misfits,
     /// Requests sent, retries included.
     pub requests: u64,
     /// The fewest requests that this many records could have come in.

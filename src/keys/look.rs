@@ -1,8 +1,9 @@
-//! What a value of a map looks like: it is text, and tells no more of the JSON that it was.
+//! What a value of a map looks like: it is text, and tells no more of the JSON that it was. A value of JSON tells it.
 
+use arrow::array::StringArray;
 use serde::Serialize;
 
-use crate::dataset::{JsonValue, json_value};
+use crate::dataset::{JsonValue, json_entries, json_value};
 
 /// A JSON type. Text that reads like a number may have been a number or a string.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -54,15 +55,32 @@ impl Look {
     pub(super) fn of(value: Option<&str>) -> Self {
         let Some(text) = value else { return Self::Null };
         match json_value(text) {
-            Some(JsonValue::Bool(_)) => Self::Boolean,
-            Some(JsonValue::Number(number)) => {
+            Some(JsonValue::Null) | None => Self::String,
+            Some(value) => Self::of_json(value),
+        }
+    }
+
+    /// What a value of JSON is.
+    fn of_json(value: JsonValue<'_>) -> Self {
+        match value {
+            JsonValue::Null => Self::Null,
+            JsonValue::Bool(_) => Self::Boolean,
+            JsonValue::Number(number) => {
                 let is_whole = number.bytes().all(|byte| matches!(byte, b'-' | b'0'..=b'9'));
                 if is_whole { Self::Integer } else { Self::Number }
             }
-            Some(JsonValue::Object(_)) => Self::Object,
-            Some(JsonValue::List(_)) => Self::Array,
-            Some(JsonValue::Null | JsonValue::Text(_)) | None => Self::String,
+            JsonValue::Text(_) => Self::String,
+            JsonValue::List(_) => Self::Array,
+            JsonValue::Object(_) => Self::Object,
         }
+    }
+
+    /// What the values of objects are, given their texts, one after the other.
+    pub(super) fn of_objects(texts: &StringArray) -> Vec<Self> {
+        let objects = texts.iter().flatten();
+        objects
+            .flat_map(|text| json_entries(text).map(|(_, value)| Self::of_json(value)))
+            .collect()
     }
 }
 

@@ -170,8 +170,11 @@ impl Question {
             let days = times_in(times, self.range, |time| days.of(Some(time)).0);
             counted.rows += days.iter().flatten().count() as u64;
             for (name, tally) in &mut counted.columns {
-                if let Some(maps) = batch.column_by_name(name).and_then(metadata_map) {
-                    tally.add(&maps, &days, self.examples);
+                let column = batch.column_by_name(name);
+                if let Some(maps) = column.and_then(metadata_map) {
+                    let looks = column.and_then(|column| column.as_string_opt());
+                    let looks = looks.map(Look::of_objects);
+                    tally.add(&maps, looks.as_deref(), &days, self.examples);
                 }
             }
         }

@@ -27,8 +27,8 @@ impl Seen {
         self.looks.iter().sum()
     }
 
-    fn add(&mut self, value: Option<&str>, day: Option<Date>, with_examples: bool) {
-        self.looks[Look::of(value) as usize] += 1;
+    fn add(&mut self, value: Option<&str>, look: Look, day: Option<Date>, with_examples: bool) {
+        self.looks[look as usize] += 1;
         self.on(day, day);
         if let (true, Some(text)) = (with_examples && self.examples.len() < EXAMPLES, value)
             && !self.examples.iter().any(|example| is_example(example, text))
@@ -85,8 +85,15 @@ pub(crate) struct Tally {
 }
 
 impl Tally {
-    /// Adds the maps of those rows that count; with the day of each, where it has one.
-    pub(crate) fn add(&mut self, maps: &MapArray, days: &[Option<Option<Date>>], with_examples: bool) {
+    /// Adds the maps of those rows that count; with the day of each, where it has one. What the values are is told by
+    /// `looks`, an entry each, or else by what they look like.
+    pub(crate) fn add(
+        &mut self,
+        maps: &MapArray,
+        looks: Option<&[Look]>,
+        days: &[Option<Option<Date>>],
+        with_examples: bool,
+    ) {
         let (keys, values) = (maps.keys().as_string::<i32>(), maps.values().as_string::<i32>());
         // a row mostly has the keys of the row before it, in the same order
         let mut expected: Vec<usize> = Vec::new();
@@ -110,7 +117,9 @@ impl Tally {
                     None => expected.push(place),
                 }
                 let value = values.is_valid(entry).then(|| values.value(entry));
-                self.seen[place].add(value, *day, with_examples);
+                let look = looks.and_then(|looks| looks.get(entry).copied());
+                let look = look.unwrap_or_else(|| Look::of(value));
+                self.seen[place].add(value, look, *day, with_examples);
             }
         }
     }
@@ -179,7 +188,7 @@ mod tests {
             &[("a", Some("2.5"))],
         ]);
         let mut tally = Tally::default();
-        tally.add(&maps, &[day(2), day(1), None, day(3), Some(None)], true);
+        tally.add(&maps, None, &[day(2), day(1), None, day(3), Some(None)], true);
         let keys: BTreeMap<_, _> = tally.into_keys().collect();
         let of = |key: &str| keys[key].clone();
         assert_eq!(keys.keys().collect::<Vec<_>>(), ["a", "b", "c"]);
@@ -199,7 +208,7 @@ mod tests {
         let days = vec![Some(None); rows.len()];
         let counted = |rows: &[&[(&str, Option<&str>)]]| {
             let mut tally = Tally::default();
-            tally.add(&maps(rows), &days[..rows.len()], true);
+            tally.add(&maps(rows), None, &days[..rows.len()], true);
             tally
         };
         let mut all = counted(&rows[..5]);

@@ -188,7 +188,7 @@ impl Gathered {
                 .iter()
                 .map(|time| time.map(|time| time.map(|(day, _)| day)))
                 .collect();
-            self.keys.add(maps, &days, false);
+            self.keys.add(maps, None, &days, false);
         }
     }
 

@@ -2,6 +2,7 @@
 
 mod check;
 mod encoder;
+mod entry;
 mod file;
 mod lock;
 mod manifest;
@@ -13,14 +14,13 @@ mod settings;
 mod slices;
 mod without;
 
-use std::ops::AddAssign;
 use std::path::{Path, PathBuf};
 
 use arrow::array::RecordBatch;
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
 
 pub(crate) use check::{Look, Wrong};
+pub use entry::{Effect, Entry, Staged};
 pub use lock::Lock;
 pub use manifest::Manifest;
 pub(crate) use merge::RowRef;
@@ -38,6 +38,7 @@ pub use file::{read as read_file, size as file_size};
 use crate::dataset::{Cleaner, Dataset, Decoded, Secret, Shape, decode_as};
 use crate::error::{Error, Result};
 use crate::store;
+use entry::read_entry;
 use file::Written;
 
 /// The name of a file whose content is not complete.
@@ -53,65 +54,6 @@ pub struct Table {
     settings: Settings,
     /// Takes out of rows what its rules say, where rows are to be made of pages.
     cleaner: Option<Cleaner>,
-}
-
-/// What the table knows of one partition, kept in `_export/partitions/`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Entry {
-    /// The file, from the table's folder on.
-    pub path: PathBuf,
-    /// Rows in it.
-    pub rows: u64,
-    /// Its size.
-    pub bytes: u64,
-    /// Its SHA-256, in hex; its name carries the beginning.
-    pub sha256: String,
-    /// SHA-256 of the ids in the file's order, each followed by a line break, in hex.
-    pub ids_sha256: String,
-    /// Time of the first row that has one.
-    pub first: Option<Timestamp>,
-    /// Time of the last row that has one.
-    pub last: Option<Timestamp>,
-}
-
-/// What new rows did to a partition.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Effect {
-    /// Rows that were not there before.
-    pub rows: u64,
-    /// Records that came again as they were.
-    pub duplicates: u64,
-    /// Records that gave way to another version.
-    pub superseded: u64,
-}
-
-impl Effect {
-    /// The records that had it.
-    #[must_use]
-    pub fn records(&self) -> u64 {
-        self.rows + self.duplicates + self.superseded
-    }
-}
-
-impl AddAssign for Effect {
-    fn add_assign(&mut self, other: Self) {
-        self.rows += other.rows;
-        self.duplicates += other.duplicates;
-        self.superseded += other.superseded;
-    }
-}
-
-/// A partition's next version, durable but not yet seen by readers.
-#[derive(Debug)]
-pub struct Staged {
-    /// The partition.
-    pub key: PartitionKey,
-    /// What will be known of it.
-    pub entry: Entry,
-    /// What the new rows did.
-    pub effect: Effect,
-    /// Whether there is a new file; without one nothing of the partition changes.
-    pub replaces: bool,
 }
 
 impl Table {
@@ -449,15 +391,4 @@ impl Table {
     fn entries(&self) -> PathBuf {
         self.own_folder().join("partitions")
     }
-}
-
-fn read_entry(path: &Path) -> Result<Option<Entry>> {
-    let Some(content) = store::read_if_there(path)? else {
-        return Ok(None);
-    };
-    let entry = serde_json::from_slice(&content);
-    entry.map(Some).map_err(|error| Error::Damaged {
-        path: path.to_owned(),
-        what: error.to_string(),
-    })
 }

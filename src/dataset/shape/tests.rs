@@ -1,8 +1,8 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::dataset::{Rules, decode_as};
 use crate::dataset::json::tests::json;
+use crate::dataset::{Rules, decode_as};
 
 fn shape(metadata: MetadataMode, promote: &[&str]) -> Shape {
     Shape {

@@ -8,7 +8,7 @@ use arrow::compute::take_record_batch;
 use arrow::datatypes::TimestampMicrosecondType;
 
 use super::Build;
-use crate::dataset::{Dataset, Decoded, Misfit, Rejected, Shape};
+use crate::dataset::{Dataset, Decoded, Misfits, Rejected};
 use crate::error::{Error, Result};
 use crate::fetch::Field;
 use crate::table::Day;
@@ -29,30 +29,13 @@ pub(in crate::export) struct Met {
     /// Records that lie outside the range.
     pub(in crate::export) outside: u64,
     /// Values that did not fit, by promoted column.
-    pub(in crate::export) misfits: BTreeMap<String, u64>,
-}
-
-impl Met {
-    /// Counts what did not fit in these rows of a page.
-    fn misfits(&mut self, shape: &Shape, misfits: &[Misfit], rows: &BTreeMap<Day, Vec<u32>>) {
-        if misfits.is_empty() {
-            return;
-        }
-        let rows: BTreeSet<usize> = rows.values().flatten().map(|row| *row as usize).collect();
-        for misfit in misfits.iter().filter(|misfit| rows.contains(&misfit.row)) {
-            if let Some(column) = shape.promote.get(misfit.column) {
-                *self.misfits.entry(column.name.clone()).or_default() += 1;
-            }
-        }
-    }
+    pub(in crate::export) misfits: Misfits,
 }
 
 impl AddAssign for Met {
     fn add_assign(&mut self, other: Self) {
         self.outside += other.outside;
-        for (column, count) in other.misfits {
-            *self.misfits.entry(column).or_default() += count;
-        }
+        self.misfits += &other.misfits;
     }
 }
 
@@ -90,7 +73,11 @@ impl Build<'_> {
                 None => {}
             }
         }
-        met.misfits(self.table.shape(), &misfits, &rows);
+        if !misfits.is_empty() {
+            let taken: BTreeSet<usize> = rows.values().flatten().map(|row| *row as usize).collect();
+            let misfits = misfits.iter().filter(|misfit| taken.contains(&misfit.row));
+            met.misfits = Misfits::of(self.table.shape(), misfits);
+        }
         if count * 2 >= batch.num_rows() {
             return Ok(DecodedPage {
                 batch,
