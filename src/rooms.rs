@@ -46,7 +46,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     (
         "rebuild",
         &[
-            "changes", "commit", "dataset", "error", "fetch", "ledger", "spool", "store", "table",
+            "changes", "commit", "dataset", "error", "fetch", "ledger", "rejected", "spool", "store", "table",
         ],
     ),
     (
