@@ -147,6 +147,10 @@ impl Client {
                     tally.waits.tell(&failure, wait);
                     tokio::time::sleep(wait).await;
                 }
+                // some servers break over a cursor that they no longer know: the window, asked anew, tells
+                Decision::GiveUp if ask.cursor.is_some() && failure.is_a_servers() => {
+                    return Err(AskError::CursorDied { failure });
+                }
                 Decision::GiveUp => {
                     return Err(AskError::GaveUp {
                         failure,

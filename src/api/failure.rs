@@ -96,6 +96,18 @@ impl Failure {
         ) && !self.may_heal()
     }
 
+    /// Whether the server says that the fault is its own.
+    #[must_use]
+    pub fn is_a_servers(&self) -> bool {
+        matches!(
+            self,
+            Self::Status {
+                status: 500..=599,
+                ..
+            }
+        )
+    }
+
     /// How long the server asks to wait.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {

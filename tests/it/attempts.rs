@@ -258,6 +258,31 @@ fn a_kept_cursor_that_is_refused_is_doubted_before_the_key_is() {
 }
 
 #[test]
+fn a_server_that_breaks_over_a_kept_cursor_is_asked_for_the_window_anew() {
+    let world = World::new(small());
+    let times: Vec<i64> = (0..300).map(|at| world.range.start + at * 10).collect();
+    let restarted = Arc::new(AtomicBool::new(false));
+    let after = Arc::clone(&restarted);
+    let first_anew = AtomicBool::new(false);
+    let server = Scripted::start(move |asked| {
+        let goes_on = asked.target().contains("cursor=");
+        first_anew.fetch_or(after.load(Relaxed) && !goes_on, Relaxed);
+        match (after.load(Relaxed), goes_on) {
+            // stopped in the middle of the chain
+            (false, true) => answer("429 Too Many Requests", "", ""),
+            // knows only the cursors that it gave since
+            (true, true) if !first_anew.load(Relaxed) => answer("500 Internal Server Error", "", ""),
+            _ => ok(page(asked, &times)),
+        }
+    });
+    let export = one_by_one(&world, &server);
+    export.clone().args(&["--retry-for", "0s"]).run().ended(3);
+    restarted.store(true, Relaxed);
+    export.args(&["--retry-for", "1s"]).run().ok();
+    assert_eq!(world.lake().ids("conversations").len(), 300);
+}
+
+#[test]
 fn a_server_that_forgets_every_cursor_is_told_with_its_own_words() {
     for (status, body) in [
         ("409 Conflict", r#"{"message": "that is why"}"#),

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use converse_export::simulator::Options;
 use serde_json::json;
 
 use crate::scripted::{Asked, Scripted, ok, page};
@@ -49,4 +50,28 @@ fn invariant_4_a_record_that_comes_late_into_a_day_that_is_begun_is_there_once()
     assert_eq!(late.files(), wide.files());
     let ids = late.ids("conversations");
     assert!(ids.contains(&format!("late{moment}")) && ids.len() == 86_401);
+}
+
+#[test]
+fn invariant_8_neither_threads_nor_pieces_change_a_byte() {
+    let world = World::new(Options {
+        conversations: 30_000,
+        busy_day: Some(1),
+        ..small()
+    });
+    let (start, end) = (world.range.start, world.range.end);
+    let export = |lake| world.export().to(lake);
+    export("one").env("RAYON_NUM_THREADS", "1").run().ok();
+    export("two").env("RAYON_NUM_THREADS", "2").run().ok();
+    let whole = world.lake_named("one").files();
+    assert!(whole.len() > 4);
+    assert_eq!(whole, world.lake_named("two").files());
+    // in five runs, the later days first, cut where no day begins
+    let cuts: Vec<i64> = (0..=5).map(|piece| start + (end - start) * piece / 5).collect();
+    for (number, piece) in cuts.windows(2).rev().enumerate() {
+        let threads = (number % 2 + 1).to_string();
+        let run = export("five").range(piece[0]..piece[1]);
+        run.env("RAYON_NUM_THREADS", &threads).run().ok();
+    }
+    assert_eq!(whole, world.lake_named("five").files());
 }
