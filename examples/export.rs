@@ -28,6 +28,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         timezone: "UTC".into(),
         metadata: None,
         promote: None,
+        row_group_rows: None,
+        row_group_bytes: None,
         privacy: RulesAsked::default(),
         settle: Duration::from_secs(15 * 60),
         refetch: false,

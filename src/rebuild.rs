@@ -59,6 +59,10 @@ pub struct Changes {
     pub metadata: Option<MetadataMode>,
     /// The metadata keys that have columns of their own, all of them.
     pub promote: Option<Vec<Promoted>>,
+    /// Rows of a row group at most.
+    pub row_group_rows: Option<usize>,
+    /// Bytes of a row group at most.
+    pub row_group_bytes: Option<usize>,
     /// What shall be taken out of the rows, too.
     pub privacy: RulesAsked,
 }
@@ -71,6 +75,9 @@ impl Changes {
             schema_version: SCHEMA_VERSION,
             timezone: self.timezone.as_ref().unwrap_or(&settings.timezone).clone(),
             shape,
+            row_groups: settings
+                .row_groups
+                .with(self.row_group_rows, self.row_group_bytes),
             privacy: self.privacy.beside(&settings.privacy),
             ..settings.clone()
         })

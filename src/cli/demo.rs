@@ -102,6 +102,8 @@ fn options(args: &DemoArgs, simulator: &Simulator) -> Result<Options> {
         per_page: MAX_PER_PAGE,
         metadata: None,
         promote: None,
+        row_group_rows: None,
+        row_group_bytes: None,
         privacy: RulesAsked::default(),
         timezone: "UTC".into(),
         settle: DEFAULT_SETTLE,

@@ -189,6 +189,8 @@ pub(super) fn options(args: &ExportArgs) -> Result<Options> {
         timezone: zone.name().to_owned(),
         metadata: args.shape.metadata,
         promote: args.shape.promote()?,
+        row_group_rows: args.shape.row_group_rows,
+        row_group_bytes: args.shape.row_group_bytes,
         privacy: args.privacy.asked()?,
         settle: args.settle,
         refetch: args.refetch,

@@ -49,6 +49,8 @@ pub(super) async fn run(args: &RebuildArgs, told: &Told, stop: Stop) -> Result<u
         timezone: zone.map(|zone| zone.name().to_owned()),
         metadata: args.shape.metadata,
         promote: args.shape.promote()?,
+        row_group_rows: args.shape.row_group_rows,
+        row_group_bytes: args.shape.row_group_bytes,
         privacy: args.privacy.asked()?,
     };
     let out = args.out.clone();

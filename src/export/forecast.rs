@@ -143,7 +143,7 @@ async fn foresee(
         };
         (Basis::Table, told)
     } else {
-        (Basis::Probes, probe(job, endpoint, table.shape()).await?)
+        (Basis::Probes, probe(job, endpoint, table.settings()).await?)
     };
     let left = (probed.records - kept as f64).max(0.0);
     let latency = probed.latency.unwrap_or(USUAL_LATENCY).as_secs_f64();

@@ -47,6 +47,10 @@ pub struct Options {
     pub metadata: Option<MetadataMode>,
     /// The metadata keys that have columns of their own; those that have them already where it is not given.
     pub promote: Option<Vec<Promoted>>,
+    /// Rows of a row group at most; as the table has it where it is not given.
+    pub row_group_rows: Option<usize>,
+    /// Bytes of a row group at most; as the table has it where it is not given.
+    pub row_group_bytes: Option<usize>,
     /// What is taken out of rows.
     pub privacy: RulesAsked,
     /// What is younger than this when it is asked for is exported, but not called complete.
@@ -75,6 +79,7 @@ impl Options {
     /// # Errors
     /// Where no table can have what is asked for.
     fn settings(&self, fixed: Option<&Settings>) -> Result<Settings> {
+        let groups = fixed.map(|settings| settings.row_groups).unwrap_or_default();
         let rules = fixed.map(|settings| settings.privacy.clone()).unwrap_or_default();
         let privacy = self.privacy.over(&rules);
         if self.keep_pages && !privacy.is_empty() {
@@ -93,6 +98,7 @@ impl Options {
             base_url: base_url.to_owned(),
             timezone: self.timezone.clone(),
             shape,
+            row_groups: groups.with(self.row_group_rows, self.row_group_bytes),
             privacy,
         })
     }

@@ -5,10 +5,10 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::api::Ask;
-use crate::dataset::{Next, Peek, PeekedRecord, Shape, decode_as};
+use crate::dataset::{Next, Peek, PeekedRecord, decode_as};
 use crate::error::{Error, Result};
 use crate::fetch::{Endpoint, Job};
-use crate::table::{Day, PartitionKey, file_size};
+use crate::table::{Day, PartitionKey, Settings, file_size};
 use crate::window::{Window, Windows};
 
 /// The range is looked at in so many equal parts.
@@ -35,7 +35,7 @@ pub(super) struct Probed {
 }
 
 /// Asks for a small window in each part of what a job is missing.
-pub(super) async fn probe(job: &Job, endpoint: &Endpoint, shape: &Shape) -> Result<Probed> {
+pub(super) async fn probe(job: &Job, endpoint: &Endpoint, settings: &Settings) -> Result<Probed> {
     let mut latencies = Vec::new();
     let (mut probed, mut again) = (Probed::default(), 0);
     let mut all = Told::default();
@@ -51,7 +51,7 @@ pub(super) async fn probe(job: &Job, endpoint: &Endpoint, shape: &Shape) -> Resu
             let (body, page) = look(job, endpoint, window).await?;
             latencies.push(begin.elapsed());
             if !page.records.is_empty() {
-                probed.row_bytes = row_bytes(job, shape, &body)?;
+                probed.row_bytes = row_bytes(job, settings, &body)?;
             }
             match told(&page, window) {
                 Some(told) => break told,
@@ -138,9 +138,9 @@ async fn look(job: &Job, endpoint: &Endpoint, window: Window) -> Result<(Vec<u8>
     Ok((answer.body, page))
 }
 
-fn row_bytes(job: &Job, shape: &Shape, body: &[u8]) -> Result<f64> {
-    let decoded =
-        decode_as(job.dataset, shape, None, body).map_err(|error| Error::Internal(error.to_string()))?;
+fn row_bytes(job: &Job, settings: &Settings, body: &[u8]) -> Result<f64> {
+    let decoded = decode_as(job.dataset, &settings.shape, None, body)
+        .map_err(|error| Error::Internal(error.to_string()))?;
     let key = PartitionKey {
         dataset: job.dataset,
         bot: job.bot.clone(),
@@ -148,8 +148,8 @@ fn row_bytes(job: &Job, shape: &Shape, body: &[u8]) -> Result<f64> {
     };
     let rows = decoded.batch.num_rows();
     let (bytes, empty) = (
-        file_size(&key, shape, &decoded.batch)?,
-        file_size(&key, shape, &decoded.batch.slice(0, 0))?,
+        file_size(&key, settings, &decoded.batch)?,
+        file_size(&key, settings, &decoded.batch.slice(0, 0))?,
     );
     Ok(if rows > 0 {
         (bytes - empty) as f64 / rows as f64

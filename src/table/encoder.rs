@@ -18,12 +18,9 @@ use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::types::{SchemaDescriptor, Type};
 use rayon::prelude::*;
 
-use crate::dataset::is_json;
+use super::settings::RowGroups;
 
-/// Rows of a row group at most: what DuckDB scans at a time.
-const ROW_GROUP_ROWS: usize = 122_880;
-/// Bytes of a row group at most, as far as its rows can be told apart.
-const ROW_GROUP_BYTES: usize = 64 * 1024 * 1024;
+use crate::dataset::is_json;
 
 /// A Parquet file that grows by row groups. The same rows, given in the same portions, give the same bytes,
 /// whatever the number of cores.
@@ -31,6 +28,7 @@ pub(super) struct Encoder<W: Write + Send> {
     schema: SchemaRef,
     file: SerializedFileWriter<W>,
     factory: ArrowRowGroupWriterFactory,
+    limit: RowGroups,
     group: Option<RowGroup>,
 }
 
@@ -64,10 +62,16 @@ struct RowGroup {
     /// The writers of each column: several where it is nested.
     columns: Vec<Vec<ArrowColumnWriter>>,
     rows: usize,
+    limit: RowGroups,
 }
 
 impl<W: Write + Send> Encoder<W> {
-    pub(super) fn new(output: W, schema: &Schema, properties: WriterProperties) -> Result<Self> {
+    pub(super) fn new(
+        output: W,
+        schema: &Schema,
+        properties: WriterProperties,
+        limit: RowGroups,
+    ) -> Result<Self> {
         let (schema, parquet) = file_schema(schema)?;
         let options = ArrowWriterOptions::new()
             .with_properties(properties)
@@ -78,6 +82,7 @@ impl<W: Write + Send> Encoder<W> {
             schema,
             file,
             factory,
+            limit,
             group: None,
         })
     }
@@ -88,7 +93,7 @@ impl<W: Write + Send> Encoder<W> {
         while !places.is_empty() {
             let group = match self.group.take() {
                 Some(group) => group,
-                None => RowGroup::new(&self.file, &self.factory)?,
+                None => RowGroup::new(&self.file, &self.factory, self.limit)?,
             };
             let group = self.group.insert(group);
             let (now, later) = places.split_at(group.room().min(places.len()));
@@ -139,6 +144,7 @@ impl RowGroup {
     fn new<W: Write + Send>(
         file: &SerializedFileWriter<W>,
         factory: &ArrowRowGroupWriterFactory,
+        limit: RowGroups,
     ) -> Result<Self> {
         let mut columns = Vec::new();
         let leaves = factory.create_column_writers(file.flushed_row_groups().len())?;
@@ -147,7 +153,11 @@ impl RowGroup {
             columns.resize_with(column + 1, Vec::new);
             columns[column].push(writer);
         }
-        Ok(Self { columns, rows: 0 })
+        Ok(Self {
+            columns,
+            rows: 0,
+            limit,
+        })
     }
 
     fn append(
@@ -169,14 +179,14 @@ impl RowGroup {
 
     /// Rows that may still come, judged by those that are there; one at least.
     fn room(&self) -> usize {
-        let rows = ROW_GROUP_ROWS.saturating_sub(self.rows);
-        let left = ROW_GROUP_BYTES.saturating_sub(self.bytes());
+        let rows = self.limit.rows.saturating_sub(self.rows);
+        let left = self.limit.bytes.saturating_sub(self.bytes());
         let fitting = (left * self.rows).checked_div(self.bytes());
         fitting.unwrap_or(rows).clamp(1, rows.max(1))
     }
 
     fn is_full(&self) -> bool {
-        self.rows >= ROW_GROUP_ROWS || self.bytes() >= ROW_GROUP_BYTES
+        self.rows >= self.limit.rows || self.bytes() >= self.limit.bytes
     }
 
     /// What it will hold once it is encoded, as far as can be told.

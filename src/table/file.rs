@@ -20,7 +20,7 @@ use super::Entry;
 use super::encoder::Encoder;
 use super::merge::{RowRef, time_bounds};
 use super::partition::PartitionKey;
-use super::settings::SCHEMA_VERSION;
+use super::settings::{SCHEMA_VERSION, Settings};
 use crate::dataset::{Kind, Promoted, PromotedType, Shape};
 use crate::error::{Error, Result};
 
@@ -46,23 +46,28 @@ pub(crate) struct Written {
 pub(crate) fn write(
     path: &Path,
     key: &PartitionKey,
-    shape: &Shape,
+    settings: &Settings,
     batches: &[RecordBatch],
     rows: &[RowRef],
 ) -> Result<Written> {
-    let mut writer = Writer::create(path, key, shape)?;
+    let mut writer = Writer::create(path, key, settings)?;
     writer.rows(batches, rows)?;
     writer.close()
 }
 
-/// How large the file of a batch of this form would be, in bytes.
+/// How large the file of a batch would be in a table of these settings, in bytes.
 ///
 /// # Errors
 /// Where its rows cannot be written as Parquet.
-pub fn size(key: &PartitionKey, shape: &Shape, batch: &RecordBatch) -> Result<u64> {
+pub fn size(key: &PartitionKey, settings: &Settings, batch: &RecordBatch) -> Result<u64> {
     let count = u32::try_from(batch.num_rows()).map_err(|error| Error::Internal(error.to_string()))?;
     let rows: Vec<RowRef> = (0..count).map(|row| RowRef { batch: 0, row }).collect();
-    let mut writer = Writer::new(io::sink(), Path::new("a file that is only measured"), key, shape)?;
+    let mut writer = Writer::new(
+        io::sink(),
+        Path::new("a file that is only measured"),
+        key,
+        settings,
+    )?;
     writer.rows(std::slice::from_ref(batch), &rows)?;
     Ok(writer.finish()?.bytes)
 }
@@ -79,9 +84,9 @@ pub(crate) struct Writer<W: Write + Send> {
 
 impl Writer<BufWriter<File>> {
     /// A new file.
-    pub(crate) fn create(path: &Path, key: &PartitionKey, shape: &Shape) -> Result<Self> {
+    pub(crate) fn create(path: &Path, key: &PartitionKey, settings: &Settings) -> Result<Self> {
         let file = File::create(path).map_err(Error::io("create", path))?;
-        Self::new(BufWriter::with_capacity(1 << 18, file), path, key, shape)
+        Self::new(BufWriter::with_capacity(1 << 18, file), path, key, settings)
     }
 
     /// Ends the file; it is durable when this returns.
@@ -94,13 +99,18 @@ impl Writer<BufWriter<File>> {
 }
 
 impl<W: Write + Send> Writer<W> {
-    fn new(output: W, path: &Path, key: &PartitionKey, shape: &Shape) -> Result<Self> {
+    fn new(output: W, path: &Path, key: &PartitionKey, settings: &Settings) -> Result<Self> {
         let output = Hashing {
             inner: output,
             sha256: Sha256::new(),
             bytes: 0,
         };
-        let encoder = Encoder::new(output, &shape.schema(key.dataset), properties(key, shape)?);
+        let encoder = Encoder::new(
+            output,
+            &settings.shape.schema(key.dataset),
+            properties(key, &settings.shape)?,
+            settings.row_groups,
+        );
         Ok(Self {
             path: path.to_owned(),
             encoder: encoder.map_err(Error::parquet("write", path))?,

@@ -145,6 +145,7 @@ mod tests {
             base_url: "https://api.example.com".into(),
             timezone: "UTC".into(),
             shape: Default::default(),
+            row_groups: Default::default(),
             privacy: Default::default(),
         };
         settings.save(&folder.path().join(OWN_FOLDER)).unwrap();

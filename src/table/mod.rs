@@ -28,7 +28,7 @@ pub use partition::{Day, Days, PartitionKey, Zone, bot_folder};
 pub(crate) use partition::{bot_of, day_of};
 pub(crate) use parts::{Part, times_in};
 pub(crate) use scan::{Footer, Scan};
-pub use settings::{SCHEMA_VERSION, Settings};
+pub use settings::{RowGroups, SCHEMA_VERSION, Settings};
 pub(crate) use slices::Slices;
 pub(crate) use without::Without;
 
@@ -278,7 +278,7 @@ impl Table {
         let written = file::write(
             &self.begin_staging(key)?,
             key,
-            self.shape(),
+            &self.settings,
             &batches,
             &merged.rows,
         )?;

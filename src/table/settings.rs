@@ -24,9 +24,46 @@ pub struct Settings {
     /// The form of its columns.
     #[serde(flatten)]
     pub shape: Shape,
+    /// How large row groups may become.
+    #[serde(default, skip_serializing_if = "RowGroups::is_default")]
+    pub row_groups: RowGroups,
     /// What is taken out of its rows.
     #[serde(default, skip_serializing_if = "Rules::is_empty")]
     pub privacy: Rules,
+}
+
+/// How large the row groups of files may become, whichever comes first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RowGroups {
+    /// Rows at most.
+    pub rows: usize,
+    /// Bytes at most, as far as rows can be told apart.
+    pub bytes: usize,
+}
+
+impl Default for RowGroups {
+    /// What DuckDB scans at a time.
+    fn default() -> Self {
+        Self {
+            rows: 122_880,
+            bytes: 64 * 1024 * 1024,
+        }
+    }
+}
+
+impl RowGroups {
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// These, but for what is asked for otherwise.
+    #[must_use]
+    pub fn with(self, rows: Option<usize>, bytes: Option<usize>) -> Self {
+        Self {
+            rows: rows.unwrap_or(self.rows),
+            bytes: bytes.unwrap_or(self.bytes),
+        }
+    }
 }
 
 impl Settings {
@@ -88,6 +125,16 @@ impl Settings {
                 "--promote",
                 &Promoted::told(&self.shape.promote),
                 &Promoted::told(&asked.shape.promote),
+            ),
+            told(
+                "--row-group-rows",
+                &self.row_groups.rows.to_string(),
+                &asked.row_groups.rows.to_string(),
+            ),
+            told(
+                "--row-group-bytes",
+                &self.row_groups.bytes.to_string(),
+                &asked.row_groups.bytes.to_string(),
             ),
             told(
                 "--drop-key",

@@ -53,7 +53,7 @@ impl Table {
             table: self,
             key: key.clone(),
             held: held.transpose()?,
-            writer: Writer::create(&self.begin_staging(key)?, key, self.shape())?,
+            writer: Writer::create(&self.begin_staging(key)?, key, &self.settings)?,
             ids: HashSet::new(),
             hasher: RandomState::new(),
             effect: Effect::default(),
@@ -175,6 +175,7 @@ mod tests {
             base_url: "https://api.example.com".into(),
             timezone: "UTC".into(),
             shape: Default::default(),
+            row_groups: Default::default(),
             privacy: Default::default(),
         };
         let key = PartitionKey {

@@ -33,7 +33,7 @@ impl Table {
         let Some(path) = self.data_file(key)? else {
             return Ok(Without::AsItWas);
         };
-        let mut writer = Writer::create(&self.begin_staging(key)?, key, self.shape())?;
+        let mut writer = Writer::create(&self.begin_staging(key)?, key, &self.settings)?;
         let (mut gone, mut rows, mut bounds) = (0, 0, (None, None));
         for batch in self.batches_of(key.dataset, &path)? {
             let batch = batch?;
@@ -106,6 +106,7 @@ mod tests {
             base_url: "https://api.example.com".into(),
             timezone: "UTC".into(),
             shape: Default::default(),
+            row_groups: Default::default(),
             privacy: Default::default(),
         };
         let tables = folders

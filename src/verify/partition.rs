@@ -216,6 +216,7 @@ mod tests {
             base_url: "https://api.example.com".into(),
             timezone: "UTC".into(),
             shape: Default::default(),
+            row_groups: Default::default(),
             privacy: Default::default(),
         };
         let table = Table::open(out, settings).unwrap();

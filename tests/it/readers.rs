@@ -62,6 +62,8 @@ fn invariant_2_duckdb_and_pyarrow_see_whole_versions_while_partitions_are_replac
             per_page: 1_000,
             timezone: "UTC".into(),
             metadata: None,
+            row_group_rows: None,
+            row_group_bytes: None,
             privacy: Default::default(),
             promote: None,
             settle: Duration::from_secs(900),

@@ -1,7 +1,7 @@
 //! The flags that tell what columns a table has.
 
 use clap::Args;
-use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::builder::{PossibleValuesParser, RangedU64ValueParser, TypedValueParser};
 
 use super::TABLE;
 use crate::dataset::{MetadataMode, Promoted};
@@ -25,6 +25,17 @@ pub(in crate::cli) struct ShapeArgs {
     /// others, which cannot be made of a map.
     #[arg(long, value_name = "HOW", value_parser = mode(), hide_possible_values = true, hide_short_help = true, help_heading = TABLE)]
     pub(in crate::cli) metadata: Option<MetadataMode>,
+    /// Rows of a row group at most [default: 122880]
+    ///
+    /// Engines read row groups side by side, and pass over those that a filter leaves out. Fixed by a table's first run;
+    /// `rebuild` changes it.
+    #[arg(long, value_name = "N", value_parser = rows(), hide_short_help = true, help_heading = TABLE)]
+    pub(in crate::cli) row_group_rows: Option<usize>,
+    /// Bytes of a row group at most [default: 67108864]
+    ///
+    /// Whichever of rows and bytes comes first ends a row group.
+    #[arg(long, value_name = "BYTES", value_parser = bytes(), hide_short_help = true, help_heading = TABLE)]
+    pub(in crate::cli) row_group_bytes: Option<usize>,
 }
 
 impl ShapeArgs {
@@ -35,6 +46,15 @@ impl ShapeArgs {
         }
         Ok(Some(Promoted::list(&self.promote)?))
     }
+}
+
+fn rows() -> RangedU64ValueParser<usize> {
+    RangedU64ValueParser::from(1_000..=10_000_000)
+}
+
+/// More than a gibibyte would be held in memory.
+fn bytes() -> RangedU64ValueParser<usize> {
+    RangedU64ValueParser::from(1 << 20..=1 << 30)
 }
 
 fn mode() -> impl TypedValueParser<Value = MetadataMode> {
