@@ -26,6 +26,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         concurrency: None,
         per_page: 1000,
         timezone: "UTC".into(),
+        partition_by: None,
         settle: Duration::from_secs(15 * 60),
         refetch: false,
         lookback: None,

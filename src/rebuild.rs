@@ -1,4 +1,4 @@
-//! The table made again from its own rows, without a request: in another zone, whole or not at all.
+//! The table made again from its own rows, without a request: in another zone, by month, whole or not at all.
 //!
 //! Every partition is written anew into `_export/rebuild/`, a table of its own beside the one that readers see.
 //! Only when all rows are there, the two change places. A crash before that leaves the table as it
@@ -24,13 +24,17 @@ use crate::ledger::{Account, Held, Ledger};
 use crate::spool::Spool;
 use crate::store;
 use crate::table::{
-    Day, Effect, Entry, Lock, OWN_FOLDER, PartitionKey, RowRef, SCHEMA_VERSION, Settings, Table, Zone,
+    Effect, Entry, Lock, OWN_FOLDER, PartitionBy, PartitionKey, Period, RowRef, SCHEMA_VERSION, Settings,
+    Staged, Table, Zone,
 };
 use switch::Switch;
 pub use switch::finish;
 
 /// Rows built at a time: what bounds the memory, beside the largest partition.
 const GROUP_ROWS: u64 = 150_000;
+
+/// Rows passed on at a time on their way into a partition that has more than [`GROUP_ROWS`].
+const SLICE_ROWS: usize = 20_000;
 
 /// What a table is after it was made again.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -41,14 +45,36 @@ pub struct Rebuilt {
     pub rows: u64,
     /// The zone of their dates.
     pub timezone: String,
+    /// Whether they are days or months.
+    pub partition_by: PartitionBy,
 }
 
-/// Makes the table in `out` again, with dates in another zone where one is given.
+/// What is to be otherwise than it was; what is not given stays.
+#[derive(Clone, Debug, Default)]
+pub struct Changed {
+    /// The zone of the partitions' dates, by its IANA name.
+    pub timezone: Option<String>,
+    /// Whether a partition is a day or a month.
+    pub partition_by: Option<PartitionBy>,
+}
+
+impl Changed {
+    fn apply(&self, settings: &Settings) -> Settings {
+        Settings {
+            schema_version: SCHEMA_VERSION,
+            timezone: self.timezone.as_ref().unwrap_or(&settings.timezone).clone(),
+            partition_by: self.partition_by.unwrap_or(settings.partition_by),
+            ..settings.clone()
+        }
+    }
+}
+
+/// Makes the table in `out` again, with other settings where some are given.
 ///
 /// # Errors
 /// Where there is no table, where something of it is damaged, or where the new one cannot be written; the old one
 /// is as it was then.
-pub fn rebuild(out: &Path, timezone: Option<&str>, stop: &Stop) -> Result<Rebuilt> {
+pub fn rebuild(out: &Path, changed: &Changed, stop: &Stop) -> Result<Rebuilt> {
     let own = out.join(OWN_FOLDER);
     let no_table = || Error::Usage {
         what: format!("--out {} holds no table", out.display()),
@@ -58,11 +84,7 @@ pub fn rebuild(out: &Path, timezone: Option<&str>, stop: &Stop) -> Result<Rebuil
     let _lock = Lock::take(out, &own)?;
     let had_begun = finish(out)?;
     let settings = Settings::load(&own)?.ok_or_else(no_table)?;
-    let new_settings = Settings {
-        schema_version: SCHEMA_VERSION,
-        timezone: timezone.unwrap_or(&settings.timezone).to_owned(),
-        ..settings.clone()
-    };
+    let new_settings = changed.apply(&settings);
     let old = Table::open(out, settings)?;
     Commit::finish(&old, &Spool::open(&own.join("pages"))?)?;
     old.sweep()?;
@@ -99,8 +121,20 @@ impl Rebuilt {
             partitions: accounts().map(|account| account.partitions.len() as u64).sum(),
             rows: accounts().map(|account| account.rows).sum(),
             timezone: settings.timezone,
+            partition_by: settings.partition_by,
         }
     }
+}
+
+/// Every row of some batches.
+fn all_rows(batches: &[RecordBatch]) -> Result<Vec<RowRef>> {
+    let number = |number: usize| u32::try_from(number).map_err(|error| Error::Internal(error.to_string()));
+    let mut rows = Vec::new();
+    for (batch, held) in batches.iter().enumerate() {
+        let (batch, count) = (number(batch)?, number(held.num_rows())?);
+        rows.extend((0..count).map(|row| RowRef { batch, row }));
+    }
+    Ok(rows)
 }
 
 struct Rebuild {
@@ -111,7 +145,7 @@ struct Rebuild {
 }
 
 /// A partition that was made.
-type Made = (Day, Entry, Effect);
+type Made = (Period, Entry, Effect);
 
 impl Rebuild {
     fn new(old: Table, settings: Settings) -> Result<Self> {
@@ -149,17 +183,17 @@ impl Rebuild {
 
     /// The entries of an account's partitions, each of which holds, byte for byte, what was written: a damaged one
     /// would make a new file that looks sound.
-    fn prove(&self, dataset: Dataset, bot: &str, account: &Account) -> Result<BTreeMap<Day, Entry>> {
-        let mut days = self.old.days(dataset, bot)?;
-        days.extend(account.partitions.keys());
-        let prove = |day: Day| {
+    fn prove(&self, dataset: Dataset, bot: &str, account: &Account) -> Result<BTreeMap<Period, Entry>> {
+        let mut periods = self.old.periods(dataset, bot)?;
+        periods.extend(account.partitions.keys());
+        let prove = |period: Period| {
             let bot = bot.to_owned();
-            let key = PartitionKey { dataset, bot, day };
+            let key = PartitionKey { dataset, bot, period };
             let damaged = |path: PathBuf, what: &str| Error::Damaged {
                 path: self.old.out().join(path),
                 what: format!("it {what}"),
             };
-            let held = account.partitions.get(&day);
+            let held = account.partitions.get(&period);
             let (look, held) = match (self.old.look_at(&key)?, held) {
                 (None, None) => return Ok(None),
                 (Some(look), Some(held)) => (look, held),
@@ -173,9 +207,9 @@ impl Rebuild {
             if *held != Held::of(&entry) {
                 return Err(damaged(entry.path, "holds other rows than were written"));
             }
-            Ok(Some((day, entry)))
+            Ok(Some((period, entry)))
         };
-        let proven = days.into_par_iter().map(prove);
+        let proven = periods.into_par_iter().map(prove);
         Ok(proven
             .collect::<Result<Vec<_>>>()?
             .into_iter()
@@ -188,10 +222,10 @@ impl Rebuild {
         &self,
         dataset: Dataset,
         bot: &str,
-        old: &BTreeMap<Day, Entry>,
+        old: &BTreeMap<Period, Entry>,
         stop: &Stop,
     ) -> Result<Vec<Made>> {
-        let sources: Vec<(Day, Vec<&Entry>)> = self.sources(old).into_iter().collect();
+        let sources: Vec<(Period, Vec<&Entry>)> = self.sources(old).into_iter().collect();
         let mut made = Vec::new();
         let mut rest = &sources[..];
         while !rest.is_empty() {
@@ -199,16 +233,16 @@ impl Rebuild {
                 return Err(Error::Interrupted);
             }
             let mut rows = 0;
-            let fits = |(_, from): &&(Day, Vec<&Entry>)| {
+            let fits = |(_, from): &&(Period, Vec<&Entry>)| {
                 let before = rows;
                 rows += from.iter().map(|entry| entry.rows).sum::<u64>();
                 before == 0 || rows <= GROUP_ROWS
             };
             let (group, later) = rest.split_at(rest.iter().take_while(fits).count());
-            let group = group.par_iter().map(|(day, from)| {
+            let group = group.par_iter().map(|(period, from)| {
                 let bot = bot.to_owned();
-                let day = *day;
-                self.make_one(&PartitionKey { dataset, bot, day }, from)
+                let period = *period;
+                self.make_one(&PartitionKey { dataset, bot, period }, from)
             });
             made.extend(group.collect::<Result<Vec<_>>>()?.into_iter().flatten());
             rest = later;
@@ -223,20 +257,20 @@ impl Rebuild {
         Ok(made)
     }
 
-    /// Which old partitions hold the rows of each new day: those whose hours it shares.
-    fn sources<'a>(&self, old: &'a BTreeMap<Day, Entry>) -> BTreeMap<Day, Vec<&'a Entry>> {
-        let mut days = self.zone.1.days();
-        let mut sources: BTreeMap<Day, Vec<&Entry>> = BTreeMap::new();
-        for (old_day, entry) in old {
-            let Some(window) = self.zone.0.window(*old_day) else {
-                sources.entry(*old_day).or_default().push(entry);
+    /// Which old partitions hold the rows of each new partition: those whose hours it shares.
+    fn sources<'a>(&self, old: &'a BTreeMap<Period, Entry>) -> BTreeMap<Period, Vec<&'a Entry>> {
+        let mut periods = self.zone.1.periods();
+        let mut sources: BTreeMap<Period, Vec<&Entry>> = BTreeMap::new();
+        for (old_period, entry) in old {
+            let Some(window) = self.zone.0.window(*old_period) else {
+                sources.entry(*old_period).or_default().push(entry);
                 continue;
             };
             let mut second = window.start;
             while second < window.end {
-                let day = days.of(Some(second.saturating_mul(1_000_000)));
-                sources.entry(day).or_default().push(entry);
-                second = self.zone.1.window(day).map_or(window.end, |window| window.end);
+                let period = periods.of(Some(second.saturating_mul(1_000_000)));
+                sources.entry(period).or_default().push(entry);
+                second = self.zone.1.window(period).map_or(window.end, |window| window.end);
             }
         }
         sources
@@ -244,49 +278,83 @@ impl Rebuild {
 
     /// Writes one new partition; none where no row belongs to it.
     fn make_one(&self, key: &PartitionKey, from: &[&Entry]) -> Result<Option<Made>> {
-        let mut batches: Vec<RecordBatch> = Vec::new();
-        let mut rows = Vec::new();
-        let mut days = self.zone.1.days();
-        for entry in from {
-            for batch in self.old.batches(entry)? {
-                let batch = batch?;
-                let times = batch.column(key.dataset.time_column());
-                let days = days.of_column(times.as_primitive::<TimestampMicrosecondType>());
-                let places = (0..).zip(days).filter(|(_, day)| *day == key.day);
-                let places: UInt32Array = places.map(|(place, _)| place).collect::<Vec<u32>>().into();
-                if places.is_empty() {
-                    continue;
-                }
-                let number =
-                    u32::try_from(batches.len()).map_err(|error| Error::Internal(error.to_string()))?;
-                let count =
-                    u32::try_from(places.len()).map_err(|error| Error::Internal(error.to_string()))?;
-                rows.extend((0..count).map(|row| RowRef { batch: number, row }));
-                batches.push(take_record_batch(&batch, &places)?);
-            }
-        }
-        if rows.is_empty() {
+        if self.rows_of(key, from).next().is_none() {
             return Ok(None);
         }
-        let staged = self.new.stage(key, &batches, &rows)?;
+        let large = from.iter().map(|entry| entry.rows).sum::<u64>() > GROUP_ROWS;
+        let in_slices = if large {
+            self.stage_in_slices(key, from)?
+        } else {
+            None
+        };
+        let staged = match in_slices {
+            Some(staged) => staged,
+            None => {
+                let batches = self.rows_of(key, from).collect::<Result<Vec<RecordBatch>>>()?;
+                self.new.stage(key, &batches, &all_rows(&batches)?)?
+            }
+        };
         self.new.publish(&staged.key, &staged.entry)?;
-        Ok(Some((key.day, staged.entry, staged.effect)))
+        Ok(Some((key.period, staged.entry, staged.effect)))
     }
 
-    /// What is known of the account once the new table stands. Where two old days held one id, a new one may hold
+    /// Stages a new partition that may be too large for memory. The old ones hold one stretch of time after another, each
+    /// in order, so their rows need only be passed on. `None` where an id comes twice: one of its rows has to go.
+    fn stage_in_slices(&self, key: &PartitionKey, from: &[&Entry]) -> Result<Option<Staged>> {
+        let mut slices = self.new.slices(key)?;
+        let mut batches = Vec::new();
+        let mut rows = self.rows_of(key, from).peekable();
+        while let Some(batch) = rows.next() {
+            batches.push(batch?);
+            let held: usize = batches.iter().map(RecordBatch::num_rows).sum();
+            if held >= SLICE_ROWS || rows.peek().is_none() {
+                if !slices.add(i64::MAX, &batches, &all_rows(&batches)?)? {
+                    return Ok(None);
+                }
+                batches.clear();
+            }
+        }
+        slices.finish().map(Some)
+    }
+
+    /// The rows of a new partition, as they stand in the old ones.
+    fn rows_of(&self, key: &PartitionKey, from: &[&Entry]) -> impl Iterator<Item = Result<RecordBatch>> {
+        let batches = from.iter().flat_map(|entry| {
+            let (batches, error) = match self.old.batches(entry) {
+                Ok(batches) => (Some(batches), None),
+                Err(error) => (None, Some(Err(error))),
+            };
+            batches.into_iter().flatten().chain(error)
+        });
+        let mut periods = self.zone.1.periods();
+        batches.filter_map(move |batch| {
+            let batch = match batch {
+                Ok(batch) => batch,
+                Err(error) => return Some(Err(error)),
+            };
+            let times = batch.column(key.dataset.time_column());
+            let periods = periods.of_column(times.as_primitive::<TimestampMicrosecondType>());
+            let places = (0..).zip(periods).filter(|(_, period)| *period == key.period);
+            let places: UInt32Array = places.map(|(place, _)| place).collect::<Vec<u32>>().into();
+            let taken = || take_record_batch(&batch, &places).map_err(Error::from);
+            (!places.is_empty()).then(taken)
+        })
+    }
+
+    /// What is known of the account once the new table stands. Where two old partitions held one id, a new one may hold
     /// it once.
     fn account_for(&self, account: &mut Account, made: &[Made]) -> Result<()> {
         // every file is another one now, and dates may be gone
         account.changed.extend(account.partitions.keys());
         account.partitions.clear();
         account.rows = 0;
-        for (day, entry, effect) in made {
-            account.hold(*day, entry);
+        for (period, entry, effect) in made {
+            account.hold(*period, entry);
             account.duplicates += effect.duplicates;
             account.superseded += effect.superseded;
         }
         if self.zone.0 != self.zone.1 {
-            // days of the old zone say nothing now: such pages are merged once more, and change nothing
+            // what were partitions say nothing now: such pages are merged once more, and change nothing
             account.under_way.clear();
         }
         Ok(())

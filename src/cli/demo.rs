@@ -101,6 +101,7 @@ fn options(args: &DemoArgs, simulator: &Simulator) -> Result<Options> {
         concurrency: None,
         per_page: MAX_PER_PAGE,
         timezone: "UTC".into(),
+        partition_by: None,
         settle: DEFAULT_SETTLE,
         refetch: false,
         lookback: None,

@@ -4,11 +4,12 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::args::{TABLE, Told};
+use super::args::{TABLE, Told, partition_by};
 use super::{export, told};
 use crate::error::{Error, Result};
 use crate::fetch::Stop;
-use crate::rebuild::{Rebuilt, rebuild};
+use crate::rebuild::{Changed, Rebuilt, rebuild};
+use crate::table::PartitionBy;
 
 const NOTES: &str = "\
 Every file is written anew, beside the table and from its rows alone: no key, no request. The old table stays in
@@ -20,6 +21,9 @@ A table of an older schema version is brought to the present one by the same com
 Examples:
   # days as they are in Berlin
   converse-export rebuild --out ./lake --timezone Europe/Berlin
+
+  # a file a month, for a bot whose days are small
+  converse-export rebuild --out ./lake --partition-by month
 
   # as it is, with every file written anew
   converse-export rebuild --out ./lake";
@@ -33,13 +37,19 @@ pub(super) struct RebuildArgs {
     /// IANA zone of the days from now on [default: as it is]
     #[arg(long, value_name = "ZONE")]
     pub(super) timezone: Option<String>,
+    /// A file for each day or for each month from now on [default: as it is]
+    #[arg(long, value_name = "day|month", value_parser = partition_by(), hide_possible_values = true)]
+    pub(super) partition_by: Option<PartitionBy>,
 }
 
 pub(super) async fn run(args: &RebuildArgs, told: &Told, stop: Stop) -> Result<u8> {
     let zone = args.timezone.as_deref().map(export::zone).transpose()?;
     let out = args.out.clone();
-    let rebuilding =
-        tokio::task::spawn_blocking(move || rebuild(&out, zone.as_ref().map(|zone| zone.name()), &stop));
+    let changed = Changed {
+        timezone: zone.map(|zone| zone.name().to_owned()),
+        partition_by: args.partition_by,
+    };
+    let rebuilding = tokio::task::spawn_blocking(move || rebuild(&out, &changed, &stop));
     let rebuilt = rebuilding
         .await
         .map_err(|error| Error::Internal(format!("rebuilding ended: {error}")))??;
@@ -51,8 +61,8 @@ fn report(rebuilt: &Rebuilt, told: &Told) -> Result<u8> {
         told::json(rebuilt)?;
     } else if !told.quiet {
         told::line(&format!(
-            "the table was made again: {} partitions, {} rows, days in {}",
-            rebuilt.partitions, rebuilt.rows, rebuilt.timezone
+            "the table was made again: {} partitions, {} rows, {}s in {}",
+            rebuilt.partitions, rebuilt.rows, rebuilt.partition_by, rebuilt.timezone
         ));
     }
     Ok(0)

@@ -9,6 +9,7 @@ use serde_json::Map;
 use super::log;
 use super::told::{self, bytes, grouped};
 use crate::export::{DatasetSummary, Summary};
+use crate::table::PeriodCount;
 
 /// Prints a run's summary for people.
 pub(super) fn print(summary: &Summary, out: &Path) {
@@ -65,14 +66,23 @@ type Column = (
     fn(&DatasetSummary) -> bool,
 );
 
-const COLUMNS: [Column; 12] = [
+const COLUMNS: [Column; 13] = [
     ("new rows", |dataset| grouped(dataset.rows), |_| true),
     (
         "superseded",
         |dataset| grouped(dataset.superseded),
         |dataset| dataset.superseded > 0,
     ),
-    ("days", |dataset| grouped(dataset.days), |_| true),
+    (
+        "days",
+        |dataset| grouped(dataset.periods.count()),
+        |dataset| matches!(dataset.periods, PeriodCount::Days(_)),
+    ),
+    (
+        "months",
+        |dataset| grouped(dataset.periods.count()),
+        |dataset| matches!(dataset.periods, PeriodCount::Months(_)),
+    ),
     (
         "files",
         |dataset| grouped(dataset.partitions.len() as u64),
@@ -170,7 +180,7 @@ mod tests {
         DatasetSummary {
             rows: 1_234_567,
             received: 1_234_567,
-            days: 365,
+            periods: PeriodCount::Days(365),
             bytes_written: 123_456_789,
             requests: 1_240,
             fewest_requests: 1_235,

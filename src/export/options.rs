@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::api::Connection;
 use crate::dataset::Dataset;
 use crate::error::{Error, Result};
-use crate::table::bot_folder;
+use crate::table::{PartitionBy, bot_folder};
 use crate::window::Window;
 
 /// The vendor's API.
@@ -43,6 +43,8 @@ pub struct Options {
     pub per_page: u32,
     /// IANA zone of the table's dates.
     pub timezone: String,
+    /// Whether the table's partitions are days or months; where it is not given, what they are already, or days.
+    pub partition_by: Option<PartitionBy>,
     /// What is younger than this when it is asked for is exported, but not called complete.
     pub settle: Duration,
     /// Ask again for what is complete already.

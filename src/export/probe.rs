@@ -8,7 +8,7 @@ use crate::api::Ask;
 use crate::dataset::{Next, Peek, PeekedRecord, decode};
 use crate::error::{Error, Result};
 use crate::fetch::{Endpoint, Job};
-use crate::table::{Day, PartitionKey, file_size};
+use crate::table::{PartitionBy, PartitionKey, Period, file_size};
 use crate::window::{Window, Windows};
 
 /// The range is looked at in so many equal parts.
@@ -143,7 +143,7 @@ fn row_bytes(job: &Job, body: &[u8]) -> Result<f64> {
     let key = PartitionKey {
         dataset: job.dataset,
         bot: job.bot.clone(),
-        day: Day(None),
+        period: Period::timeless(PartitionBy::Day),
     };
     let rows = decoded.batch.num_rows();
     let (bytes, empty) = (

@@ -155,11 +155,7 @@ mod tests {
     const MINE: &str = "conversations/bot=b/mine.txt";
 
     fn settings(timezone: &str) -> Settings {
-        Settings {
-            schema_version: 1,
-            base_url: "https://example.org".into(),
-            timezone: timezone.into(),
-        }
+        Settings::new("https://example.org", timezone)
     }
 
     /// An old table, and a new one that was made beside it.

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use super::period::PartitionBy;
 use crate::error::{Error, Result};
 use crate::store;
 
@@ -20,9 +21,23 @@ pub struct Settings {
     pub base_url: String,
     /// The zone of the partitions' dates, by its IANA name.
     pub timezone: String,
+    /// Whether a partition is a day or a month.
+    #[serde(default)]
+    pub partition_by: PartitionBy,
 }
 
 impl Settings {
+    /// Those of a new table; what is not given is as it is by default.
+    #[must_use]
+    pub fn new(base_url: &str, timezone: &str) -> Self {
+        Self {
+            schema_version: SCHEMA_VERSION,
+            base_url: base_url.to_owned(),
+            timezone: timezone.to_owned(),
+            partition_by: PartitionBy::default(),
+        }
+    }
+
     /// The settings of the table whose own folder is `folder`; `None` where no run has fixed any.
     ///
     /// # Errors
@@ -72,6 +87,11 @@ impl Settings {
             ),
             told("--base-url", &self.base_url, &asked.base_url),
             told("--timezone", &self.timezone, &asked.timezone),
+            told(
+                "--partition-by",
+                self.partition_by.name(),
+                asked.partition_by.name(),
+            ),
         ]
         .into_iter()
         .flatten()

@@ -61,6 +61,7 @@ fn invariant_2_duckdb_and_pyarrow_see_whole_versions_while_partitions_are_replac
             concurrency: None,
             per_page: 1_000,
             timezone: "UTC".into(),
+            partition_by: None,
             settle: Duration::from_secs(900),
             refetch: false,
             lookback: None,

@@ -18,7 +18,7 @@ use clap::{Arg, ArgAction, Args, CommandFactory, Parser, Subcommand, ValueEnum};
 pub(super) use api::ApiArgs;
 pub(super) use moment::{Moment, duration};
 pub(super) use part::PartArgs;
-pub(super) use values::{dataset, day};
+pub(super) use values::{dataset, day, partition_by};
 
 use super::completions::CompletionsArgs;
 use super::demo::DemoArgs;

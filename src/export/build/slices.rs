@@ -1,4 +1,4 @@
-//! A day with more records than may be in memory at a time, built in slices of its time.
+//! A partition with more records than may be in memory at a time, built in slices of its time.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -8,11 +8,11 @@ use arrow::compute::take_record_batch;
 use arrow::datatypes::TimestampMicrosecondType;
 use rayon::prelude::*;
 
-use super::{Build, DayPages, DecodedPage, GROUP_RECORDS};
+use super::{Build, DecodedPage, GROUP_RECORDS, PeriodPages};
 use crate::dataset::Rejected;
 use crate::error::{Error, Result};
 use crate::export::arrived::{QUARTER, Span};
-use crate::table::{Day, RowRef, Staged};
+use crate::table::{Period, RowRef, Staged};
 
 /// The most records of a slice where small ones would make pages be decoded again and again.
 const LARGEST_SLICE: u64 = 8 * GROUP_RECORDS;
@@ -30,14 +30,18 @@ struct Piece {
 }
 
 impl Build<'_> {
-    /// Stages a day's next version, and says how many of its records lay outside the range. `None` where it can
+    /// Stages a partition's next version, and says how many of its records lay outside the range. `None` where it can
     /// only be built as a whole: records without a time have no order, and one that has changed its time may
     /// have to be compared with itself across slices.
-    pub(super) fn stage_in_slices(&mut self, day: Day, waiting: &DayPages) -> Result<Option<(Staged, u64)>> {
-        if day == Day(None) {
+    pub(super) fn stage_in_slices(
+        &mut self,
+        period: Period,
+        waiting: &PeriodPages,
+    ) -> Result<Option<(Staged, u64)>> {
+        if period.first().is_none() {
             return Ok(None);
         }
-        let key = self.key(day);
+        let key = self.key(period);
         let mut quarters = waiting.quarters.clone();
         self.table.each_time(&key, |time| {
             *quarters.entry(time.div_euclid(QUARTER)).or_default() += 1;
@@ -46,7 +50,7 @@ impl Build<'_> {
         let spans: Vec<(u64, Span)> = spans.filter_map(|(page, span)| Some((*page, (*span)?))).collect();
         let ends = few_ends(&spans, &quarters);
         let mut slices = self.table.slices(&key)?;
-        let wanted = BTreeMap::from([(day, waiting.pages.keys().copied().collect())]);
+        let wanted = BTreeMap::from([(period, waiting.pages.keys().copied().collect())]);
         let begins = std::iter::once(i64::MIN).chain(ends.iter().copied());
         let parts: Vec<Range<i64>> = begins.zip(&ends).map(|(begin, end)| begin..*end).collect();
         let decode = |part: Option<&Range<i64>>| {
@@ -56,7 +60,7 @@ impl Build<'_> {
                 .filter(|(_, span)| span.meets(part.start, part.end));
             met.map(|(number, _)| {
                 let page = self.decode(*number, &wanted)?;
-                let (batch, count) = self.slice(&page, day, part.clone())?;
+                let (batch, count) = self.slice(&page, period, part.clone())?;
                 Ok(Piece {
                     page: *number,
                     batch,
@@ -95,11 +99,11 @@ impl Build<'_> {
         Ok(Some((slices.finish()?, outside)))
     }
 
-    /// A page's rows within a part of the day, and how many they are.
-    fn slice(&self, page: &DecodedPage, day: Day, part: Range<i64>) -> Result<(RecordBatch, u32)> {
+    /// A page's rows within a part of the partition, and how many they are.
+    fn slice(&self, page: &DecodedPage, period: Period, part: Range<i64>) -> Result<(RecordBatch, u32)> {
         let times = page.batch.column(self.dataset.time_column());
         let times = times.as_primitive::<TimestampMicrosecondType>();
-        let rows = page.rows.get(&day).map_or(&[][..], Vec::as_slice);
+        let rows = page.rows.get(&period).map_or(&[][..], Vec::as_slice);
         let within = |row: &&u32| part.contains(&times.value(**row as usize));
         let places: UInt32Array = rows.iter().filter(within).copied().collect::<Vec<_>>().into();
         let count = u32::try_from(places.len()).map_err(|error| Error::Internal(error.to_string()))?;
