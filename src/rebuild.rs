@@ -263,7 +263,7 @@ impl Rebuild {
         let mut sources: BTreeMap<Period, Vec<&Entry>> = BTreeMap::new();
         for (old_period, entry) in old {
             let Some(window) = self.zone.0.window(*old_period) else {
-                sources.entry(*old_period).or_default().push(entry);
+                sources.entry(self.zone.1.timeless()).or_default().push(entry);
                 continue;
             };
             let mut second = window.start;

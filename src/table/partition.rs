@@ -229,6 +229,7 @@ mod tests {
             let zone = zone.clone().by(by);
             for time in [Timestamp::MIN, Timestamp::MAX] {
                 let period = zone.periods().of(Some(time.as_microsecond()));
+                eprintln!("{by} {time} {period}");
                 assert!(zone.window(period).unwrap().contains(time.as_second()), "{time}");
             }
         }
