@@ -31,6 +31,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         row_group_rows: None,
         row_group_bytes: None,
         privacy: RulesAsked::default(),
+        partition_by: None,
         settle: Duration::from_secs(15 * 60),
         refetch: false,
         lookback: None,

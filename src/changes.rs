@@ -13,7 +13,7 @@ use crate::dataset::Dataset;
 use crate::error::{Error, Result};
 use crate::ledger::Ledger;
 use crate::store;
-use crate::table::{Entry, OWN_FOLDER, PartitionKey, Table};
+use crate::table::{Entry, OWN_FOLDER, PartitionBy, PartitionKey, Period, Table};
 
 /// The form of these files.
 const VERSION: u32 = 1;
@@ -58,8 +58,9 @@ pub struct Change {
     pub dataset: Dataset,
     /// The bot.
     pub bot: String,
-    /// The partition's date.
-    pub date: String,
+    /// The partition's date or month.
+    #[serde(flatten)]
+    pub period: When,
     /// Its file, from the table's folder on. The files that stood in the same folder before are gone.
     pub path: PathBuf,
     /// Rows in it.
@@ -81,17 +82,37 @@ pub struct Removed {
     pub dataset: Dataset,
     /// The bot.
     pub bot: String,
-    /// The partition's date.
-    pub date: String,
+    /// The partition's date or month.
+    #[serde(flatten)]
+    pub period: When,
     /// Its folder, from the table's folder on.
     pub path: PathBuf,
+}
+
+/// The value of a partition's key, told under the key's name.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum When {
+    /// A day.
+    Date(String),
+    /// A month.
+    Month(String),
+}
+
+impl When {
+    fn of(period: Period) -> Self {
+        match period.by() {
+            PartitionBy::Day => Self::Date(period.to_string()),
+            PartitionBy::Month => Self::Month(period.to_string()),
+        }
+    }
 }
 
 impl Change {
     fn of(key: PartitionKey, entry: Entry) -> Self {
         Self {
             dataset: key.dataset,
-            date: key.day.to_string(),
+            period: When::of(key.period),
             bot: key.bot,
             path: entry.path,
             rows: entry.rows,
@@ -132,15 +153,15 @@ pub(crate) fn write(table: &Table, ledger: &mut Ledger, command: &str) -> Result
                     bot: bot.clone(),
                     watermark,
                 }));
-            for day in std::mem::take(&mut account.changed) {
+            for period in std::mem::take(&mut account.changed) {
                 let bot = bot.clone();
-                let key = PartitionKey { dataset, bot, day };
+                let key = PartitionKey { dataset, bot, period };
                 match table.entry(&key)? {
                     Some(entry) => changes.partitions.push(Change::of(key, entry)),
                     None => changes.removed.push(Removed {
                         path: key.folder(),
                         dataset,
-                        date: day.to_string(),
+                        period: When::of(period),
                         bot: key.bot,
                     }),
                 }
@@ -181,24 +202,17 @@ fn numbers(folder: &Path) -> Result<Vec<u64>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::table::{Day, SCHEMA_VERSION, Settings};
+    use crate::table::{PartitionBy, Period, Settings};
 
     #[test]
     fn changes_are_numbered_and_bounded_and_told_again_rather_than_never() {
         let folder = tempfile::tempdir().unwrap();
-        let settings = Settings {
-            schema_version: SCHEMA_VERSION,
-            base_url: "https://api.example.com".into(),
-            timezone: "UTC".into(),
-            shape: Default::default(),
-            row_groups: Default::default(),
-            privacy: Default::default(),
-        };
+        let settings = Settings::new("https://api.example.com", "UTC");
         let table = Table::open(folder.path(), settings).unwrap();
         let mut ledger = Ledger::new();
         assert_eq!(write(&table, &mut ledger, "sync").unwrap(), None);
-        let day = Day(Some("2023-10-01".parse().unwrap()));
-        let change = |ledger: &mut Ledger| ledger.account("messages", "r/3").changed.insert(day);
+        let period = Period::of(PartitionBy::Day, "2023-10-01".parse().unwrap());
+        let change = |ledger: &mut Ledger| ledger.account("messages", "r/3").changed.insert(period);
         let number = |path: Option<PathBuf>| {
             path.unwrap()
                 .file_stem()

@@ -219,7 +219,7 @@ impl Error {
         match self {
             Self::Usage { hint, .. } => hint.clone(),
             Self::OtherSettings { .. } => {
-                "use the table's own settings, give another --out, or change the table with `converse-export rebuild --timezone`, `--metadata` or `--promote`: two kinds of files in one table would mislead its readers".into()
+                "use the table's own settings, give another --out, or change the table with `converse-export rebuild`: two kinds of files in one table would mislead its readers".into()
             }
             Self::Locked { .. } => "wait for it to end, or give another --out".into(),
             Self::Fetch { source, .. } => match source {
@@ -247,7 +247,7 @@ impl Error {
                 _ => "check the disk, then run the same command again".into(),
             },
             Self::Damaged { path, .. } if path.ends_with("_export/table.json") => {
-                "move this file away and export with the table's own --base-url, --timezone, --metadata and --promote: that writes it anew".into()
+                "move this file away and export with the table's own settings: that writes it anew".into()
             }
             Self::Parquet { .. } | Self::Damaged { .. } => {
                 "run the export of its days again: it mends what is damaged, as far as the API still has it".into()

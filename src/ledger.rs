@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, Result};
 use crate::fetch::Knowledge;
 use crate::store;
-use crate::table::{Day, Entry};
+use crate::table::{Entry, Period};
 use crate::window::Windows;
 
 mod sync;
@@ -73,13 +73,13 @@ pub struct Account {
     pub learnt: Knowledge,
     /// How the last run that did something ended.
     pub last_run: Option<LastRun>,
-    /// Pages that the spool still holds though some of their days are part of the table already: those days.
-    pub under_way: BTreeMap<u64, BTreeSet<Day>>,
+    /// Pages that the spool still holds though some of their partitions are part of the table already: those partitions.
+    pub under_way: BTreeMap<u64, BTreeSet<Period>>,
     /// What each partition holds, so that a row taken out of a file and its manifest alike is noticed.
-    pub partitions: BTreeMap<Day, Held>,
+    pub partitions: BTreeMap<Period, Held>,
     /// Partitions that have changed since it was told last what has.
     #[serde(skip_serializing_if = "BTreeSet::is_empty")]
-    pub changed: BTreeSet<Day>,
+    pub changed: BTreeSet<Period>,
     /// What a run was asked to fetch anew, as long as not all of it is.
     pub refetching: Option<Anew>,
     /// How far `sync` has come, where it was ever asked for.
@@ -122,12 +122,12 @@ pub struct LastRun {
 
 impl Account {
     /// Takes note of what a partition holds from now on.
-    pub fn hold(&mut self, day: Day, entry: &Entry) {
+    pub fn hold(&mut self, period: Period, entry: &Entry) {
         let held = Held::of(entry);
         self.rows += held.rows;
-        let before = self.partitions.insert(day, held);
-        if before.as_ref() != self.partitions.get(&day) {
-            self.changed.insert(day);
+        let before = self.partitions.insert(period, held);
+        if before.as_ref() != self.partitions.get(&period) {
+            self.changed.insert(period);
         }
         self.rows -= before.map_or(0, |before| before.rows);
         self.first = [self.first, entry.first].into_iter().flatten().min();
@@ -135,24 +135,24 @@ impl Account {
     }
 
     /// Takes in a partition that stands in the table and was not known of.
-    pub fn adopt(&mut self, day: Day, entry: &Entry) {
+    pub fn adopt(&mut self, period: Period, entry: &Entry) {
         self.received += entry.rows;
-        self.hold(day, entry);
+        self.hold(period, entry);
     }
 
     /// Lets go of a partition; answers how many rows it had.
-    pub fn withdraw(&mut self, day: Day) -> u64 {
-        let rows = self.partitions.remove(&day).map_or(0, |held| held.rows);
+    pub fn withdraw(&mut self, period: Period) -> u64 {
+        let rows = self.partitions.remove(&period).map_or(0, |held| held.rows);
         self.rows -= rows;
-        self.changed.insert(day);
+        self.changed.insert(period);
         rows
     }
 
     /// Lets go of a partition whose rows are lost, so that pages may bring them again.
-    pub fn forget(&mut self, day: Day) {
-        self.received -= self.withdraw(day);
-        for days in self.under_way.values_mut() {
-            days.remove(&day);
+    pub fn forget(&mut self, period: Period) {
+        self.received -= self.withdraw(period);
+        for periods in self.under_way.values_mut() {
+            periods.remove(&period);
         }
     }
 }

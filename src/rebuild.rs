@@ -4,6 +4,7 @@
 //! Only when all rows are there, the two change places. A crash before that leaves the table as it
 //! was; one after it is mended by the next run.
 
+mod check;
 mod switch;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -25,13 +26,17 @@ use crate::rejected::RejectedRecords;
 use crate::spool::Spool;
 use crate::store;
 use crate::table::{
-    Day, Effect, Entry, Lock, OWN_FOLDER, PartitionKey, RowRef, SCHEMA_VERSION, Settings, Table, Zone,
+    Effect, Entry, Lock, OWN_FOLDER, PartitionBy, PartitionKey, Period, RowRef, SCHEMA_VERSION, Settings,
+    Staged, Table, Zone,
 };
 use switch::Switch;
 pub use switch::finish;
 
 /// Rows built at a time: what bounds the memory, beside the largest partition.
 const GROUP_ROWS: u64 = 150_000;
+
+/// Rows passed on at a time on their way into a partition that has more than [`GROUP_ROWS`].
+const SLICE_ROWS: usize = 20_000;
 
 /// What a table is after it was made again.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -42,6 +47,8 @@ pub struct Rebuilt {
     pub rows: u64,
     /// The zone of their dates.
     pub timezone: String,
+    /// Whether they are days or months.
+    pub partition_by: PartitionBy,
     /// How metadata stands in them.
     pub metadata: MetadataMode,
     /// The metadata keys that have columns of their own.
@@ -55,6 +62,8 @@ pub struct Rebuilt {
 pub struct Changes {
     /// IANA zone of the dates.
     pub timezone: Option<String>,
+    /// Whether a partition is a day or a month.
+    pub partition_by: Option<PartitionBy>,
     /// How metadata stands in it.
     pub metadata: Option<MetadataMode>,
     /// The metadata keys that have columns of their own, all of them.
@@ -74,6 +83,7 @@ impl Changes {
         Ok(Settings {
             schema_version: SCHEMA_VERSION,
             timezone: self.timezone.as_ref().unwrap_or(&settings.timezone).clone(),
+            partition_by: self.partition_by.unwrap_or(settings.partition_by),
             shape,
             row_groups: settings
                 .row_groups
@@ -107,7 +117,7 @@ pub fn rebuild(out: &Path, changes: &Changes, stop: &Stop) -> Result<Rebuilt> {
     if had_begun && *old.settings() == new_settings {
         return Ok(Rebuilt::of(&ledger, new_settings));
     }
-    check_form(&old, &new_settings)?;
+    check::form(&old, &new_settings)?;
     if !Ledger::path(&own).exists() && holds_something(&old)? {
         return Err(Error::Damaged {
             path: Ledger::path(&own),
@@ -120,7 +130,7 @@ pub fn rebuild(out: &Path, changes: &Changes, stop: &Stop) -> Result<Rebuilt> {
         changes.privacy.secret.clone(),
     )?;
     if !cleaner.is_idle() {
-        check_rest(&own)?;
+        check::rest(&own)?;
     }
     let made = Rebuild::new(old, new_settings, cleaner).and_then(|rebuild| rebuild.run(ledger, stop));
     if made.is_err() {
@@ -128,42 +138,6 @@ pub fn rebuild(out: &Path, changes: &Changes, stop: &Stop) -> Result<Rebuilt> {
         switch::sweep(out)?;
     }
     made
-}
-
-/// Whether the rows hold what the new form wants of them.
-fn check_form(old: &Table, new: &Settings) -> Result<()> {
-    if new.shape.can_be_made_from(old.shape()) {
-        return Ok(());
-    }
-    for dataset in Dataset::ALL
-        .into_iter()
-        .filter(|dataset| dataset.metadata_column().is_some())
-    {
-        if !old.bots(dataset)?.is_empty() {
-            let mode = new.shape.metadata;
-            return Err(Error::Usage {
-                what: format!(
-                    "--metadata {mode} cannot be made from the rows of {}: their map does not tell 5 from \"5\"",
-                    old.out().display()
-                ),
-                hint: format!("export anew with --metadata {mode}, into another --out"),
-            });
-        }
-    }
-    Ok(())
-}
-
-/// Whether there is nothing beside the table that holds what new rules take out.
-fn check_rest(own: &Path) -> Result<()> {
-    for folder in ["kept", "damaged"].map(|name| own.join(name)) {
-        if !store::names(&folder)?.is_empty() {
-            return Err(Error::Usage {
-                what: format!("{} holds what the new rules would take out", folder.display()),
-                hint: format!("remove it: rm -r '{}'", folder.display()),
-            });
-        }
-    }
-    Ok(())
 }
 
 fn holds_something(table: &Table) -> Result<bool> {
@@ -184,8 +158,20 @@ impl Rebuilt {
             metadata: settings.shape.metadata,
             promote: settings.shape.promote,
             promoted_misfits: Misfits::default(),
+            partition_by: settings.partition_by,
         }
     }
+}
+
+/// Every row of some batches.
+fn all_rows(batches: &[RecordBatch]) -> Result<Vec<RowRef>> {
+    let number = |number: usize| u32::try_from(number).map_err(|error| Error::Internal(error.to_string()));
+    let mut rows = Vec::new();
+    for (batch, held) in batches.iter().enumerate() {
+        let (batch, count) = (number(batch)?, number(held.num_rows())?);
+        rows.extend((0..count).map(|row| RowRef { batch, row }));
+    }
+    Ok(rows)
 }
 
 struct Rebuild {
@@ -198,7 +184,7 @@ struct Rebuild {
 }
 
 /// A partition that was made.
-type Made = (Day, Entry, Effect, Misfits);
+type Made = (Period, Entry, Effect, Misfits);
 
 impl Rebuild {
     fn new(old: Table, settings: Settings, cleaner: Cleaner) -> Result<Self> {
@@ -251,17 +237,17 @@ impl Rebuild {
 
     /// The entries of an account's partitions, each of which holds, byte for byte, what was written: a damaged one
     /// would make a new file that looks sound.
-    fn prove(&self, dataset: Dataset, bot: &str, account: &Account) -> Result<BTreeMap<Day, Entry>> {
-        let mut days = self.old.days(dataset, bot)?;
-        days.extend(account.partitions.keys());
-        let prove = |day: Day| {
+    fn prove(&self, dataset: Dataset, bot: &str, account: &Account) -> Result<BTreeMap<Period, Entry>> {
+        let mut periods = self.old.periods(dataset, bot)?;
+        periods.extend(account.partitions.keys());
+        let prove = |period: Period| {
             let bot = bot.to_owned();
-            let key = PartitionKey { dataset, bot, day };
+            let key = PartitionKey { dataset, bot, period };
             let damaged = |path: PathBuf, what: &str| Error::Damaged {
                 path: self.old.out().join(path),
                 what: format!("it {what}"),
             };
-            let held = account.partitions.get(&day);
+            let held = account.partitions.get(&period);
             let (look, held) = match (self.old.look_at(&key)?, held) {
                 (None, None) => return Ok(None),
                 (Some(look), Some(held)) => (look, held),
@@ -275,9 +261,9 @@ impl Rebuild {
             if *held != Held::of(&entry) {
                 return Err(damaged(entry.path, "holds other rows than were written"));
             }
-            Ok(Some((day, entry)))
+            Ok(Some((period, entry)))
         };
-        let proven = days.into_par_iter().map(prove);
+        let proven = periods.into_par_iter().map(prove);
         Ok(proven
             .collect::<Result<Vec<_>>>()?
             .into_iter()
@@ -290,10 +276,10 @@ impl Rebuild {
         &self,
         dataset: Dataset,
         bot: &str,
-        old: &BTreeMap<Day, Entry>,
+        old: &BTreeMap<Period, Entry>,
         stop: &Stop,
     ) -> Result<Vec<Made>> {
-        let sources: Vec<(Day, Vec<&Entry>)> = self.sources(old).into_iter().collect();
+        let sources: Vec<(Period, Vec<&Entry>)> = self.sources(old).into_iter().collect();
         let mut made = Vec::new();
         let mut rest = &sources[..];
         while !rest.is_empty() {
@@ -301,16 +287,16 @@ impl Rebuild {
                 return Err(Error::Interrupted);
             }
             let mut rows = 0;
-            let fits = |(_, from): &&(Day, Vec<&Entry>)| {
+            let fits = |(_, from): &&(Period, Vec<&Entry>)| {
                 let before = rows;
                 rows += from.iter().map(|entry| entry.rows).sum::<u64>();
                 before == 0 || rows <= GROUP_ROWS
             };
             let (group, later) = rest.split_at(rest.iter().take_while(fits).count());
-            let group = group.par_iter().map(|(day, from)| {
+            let group = group.par_iter().map(|(period, from)| {
                 let bot = bot.to_owned();
-                let day = *day;
-                self.make_one(&PartitionKey { dataset, bot, day }, from)
+                let period = *period;
+                self.make_one(&PartitionKey { dataset, bot, period }, from)
             });
             made.extend(group.collect::<Result<Vec<_>>>()?.into_iter().flatten());
             rest = later;
@@ -325,20 +311,20 @@ impl Rebuild {
         Ok(made)
     }
 
-    /// Which old partitions hold the rows of each new day: those whose hours it shares.
-    fn sources<'a>(&self, old: &'a BTreeMap<Day, Entry>) -> BTreeMap<Day, Vec<&'a Entry>> {
-        let mut days = self.zone.1.days();
-        let mut sources: BTreeMap<Day, Vec<&Entry>> = BTreeMap::new();
-        for (old_day, entry) in old {
-            let Some(window) = self.zone.0.window(*old_day) else {
-                sources.entry(*old_day).or_default().push(entry);
+    /// Which old partitions hold the rows of each new partition: those whose hours it shares.
+    fn sources<'a>(&self, old: &'a BTreeMap<Period, Entry>) -> BTreeMap<Period, Vec<&'a Entry>> {
+        let mut periods = self.zone.1.periods();
+        let mut sources: BTreeMap<Period, Vec<&Entry>> = BTreeMap::new();
+        for (old_period, entry) in old {
+            let Some(window) = self.zone.0.window(*old_period) else {
+                sources.entry(self.zone.1.timeless()).or_default().push(entry);
                 continue;
             };
             let mut second = window.start;
             while second < window.end {
-                let day = days.of(Some(second.saturating_mul(1_000_000)));
-                sources.entry(day).or_default().push(entry);
-                second = self.zone.1.window(day).map_or(window.end, |window| window.end);
+                let period = periods.of(Some(second.saturating_mul(1_000_000)));
+                sources.entry(period).or_default().push(entry);
+                second = self.zone.1.window(period).map_or(window.end, |window| window.end);
             }
         }
         sources
@@ -346,55 +332,98 @@ impl Rebuild {
 
     /// Writes one new partition; none where no row belongs to it.
     fn make_one(&self, key: &PartitionKey, from: &[&Entry]) -> Result<Option<Made>> {
-        let mut batches: Vec<RecordBatch> = Vec::new();
-        let (mut rows, mut misfits) = (Vec::new(), Misfits::default());
-        let mut days = self.zone.1.days();
-        for entry in from {
-            for batch in self.old.batches(key.dataset, entry)? {
-                let batch = batch?;
-                let times = batch.column(key.dataset.time_column());
-                let days = days.of_column(times.as_primitive::<TimestampMicrosecondType>());
-                let places = (0..).zip(days).filter(|(_, day)| *day == key.day);
-                let places: UInt32Array = places.map(|(place, _)| place).collect::<Vec<u32>>().into();
-                if places.is_empty() {
-                    continue;
-                }
-                let number =
-                    u32::try_from(batches.len()).map_err(|error| Error::Internal(error.to_string()))?;
-                let count =
-                    u32::try_from(places.len()).map_err(|error| Error::Internal(error.to_string()))?;
-                rows.extend((0..count).map(|row| RowRef { batch: number, row }));
-                let batch = take_record_batch(&batch, &places)?;
-                let (old, new) = (self.old.shape(), self.new.shape());
-                let (batch, unfit) = new.of(old, &self.cleaner, key.dataset, &batch).ok_or_else(|| {
-                    Error::Internal(format!("rows of {} lack metadata", entry.path.display()))
-                })?;
-                misfits += &Misfits::of(new, &unfit);
-                batches.push(batch);
-            }
-        }
-        if rows.is_empty() {
+        if self.rows_of(key, from).next().is_none() {
             return Ok(None);
         }
-        let staged = self.new.stage(key, &batches, &rows)?;
+        let large = from.iter().map(|entry| entry.rows).sum::<u64>() > GROUP_ROWS;
+        let in_slices = if large {
+            self.stage_in_slices(key, from)?
+        } else {
+            None
+        };
+        let (staged, misfits) = match in_slices {
+            Some(staged) => staged,
+            None => {
+                let mut misfits = Misfits::default();
+                let batches = self
+                    .rows_of(key, from)
+                    .map(|batch| self.formed(key, &batch?, &mut misfits));
+                let batches = batches.collect::<Result<Vec<RecordBatch>>>()?;
+                (self.new.stage(key, &batches, &all_rows(&batches)?)?, misfits)
+            }
+        };
         self.new.publish(&staged.key, &staged.entry)?;
-        Ok(Some((key.day, staged.entry, staged.effect, misfits)))
+        Ok(Some((key.period, staged.entry, staged.effect, misfits)))
     }
 
-    /// What is known of the account once the new table stands. Where two old days held one id, a new one may hold
+    /// Stages a new partition that may be too large for memory. The old ones hold one stretch of time after another, each
+    /// in order, so their rows need only be passed on. `None` where an id comes twice: one of its rows has to go.
+    fn stage_in_slices(&self, key: &PartitionKey, from: &[&Entry]) -> Result<Option<(Staged, Misfits)>> {
+        let mut misfits = Misfits::default();
+        let mut slices = self.new.slices(key)?;
+        let mut batches = Vec::new();
+        let mut rows = self.rows_of(key, from).peekable();
+        while let Some(batch) = rows.next() {
+            batches.push(self.formed(key, &batch?, &mut misfits)?);
+            let held: usize = batches.iter().map(RecordBatch::num_rows).sum();
+            if held >= SLICE_ROWS || rows.peek().is_none() {
+                if !slices.add(i64::MAX, &batches, &all_rows(&batches)?)? {
+                    return Ok(None);
+                }
+                batches.clear();
+            }
+        }
+        Ok(Some((slices.finish()?, misfits)))
+    }
+
+    /// Rows in the new form, without what new rules take out.
+    fn formed(&self, key: &PartitionKey, batch: &RecordBatch, misfits: &mut Misfits) -> Result<RecordBatch> {
+        let (old, new) = (self.old.shape(), self.new.shape());
+        let (batch, unfit) = new
+            .of(old, &self.cleaner, key.dataset, batch)
+            .ok_or_else(|| Error::Internal(format!("rows of {} lack metadata", key.folder().display())))?;
+        *misfits += &Misfits::of(new, &unfit);
+        Ok(batch)
+    }
+
+    /// The rows of a new partition, as they stand in the old ones.
+    fn rows_of(&self, key: &PartitionKey, from: &[&Entry]) -> impl Iterator<Item = Result<RecordBatch>> {
+        let batches = from.iter().flat_map(|entry| {
+            let (batches, error) = match self.old.batches(key.dataset, entry) {
+                Ok(batches) => (Some(batches), None),
+                Err(error) => (None, Some(Err(error))),
+            };
+            batches.into_iter().flatten().chain(error)
+        });
+        let mut periods = self.zone.1.periods();
+        batches.filter_map(move |batch| {
+            let batch = match batch {
+                Ok(batch) => batch,
+                Err(error) => return Some(Err(error)),
+            };
+            let times = batch.column(key.dataset.time_column());
+            let periods = periods.of_column(times.as_primitive::<TimestampMicrosecondType>());
+            let places = (0..).zip(periods).filter(|(_, period)| *period == key.period);
+            let places: UInt32Array = places.map(|(place, _)| place).collect::<Vec<u32>>().into();
+            let taken = || take_record_batch(&batch, &places).map_err(Error::from);
+            (!places.is_empty()).then(taken)
+        })
+    }
+
+    /// What is known of the account once the new table stands. Where two old partitions held one id, a new one may hold
     /// it once.
     fn account_for(&self, account: &mut Account, made: &[Made]) -> Result<()> {
         // every file is another one now, and dates may be gone
         account.changed.extend(account.partitions.keys());
         account.partitions.clear();
         account.rows = 0;
-        for (day, entry, effect, _) in made {
-            account.hold(*day, entry);
+        for (period, entry, effect, _) in made {
+            account.hold(*period, entry);
             account.duplicates += effect.duplicates;
             account.superseded += effect.superseded;
         }
         if self.zone.0 != self.zone.1 {
-            // days of the old zone say nothing now: such pages are merged once more, and change nothing
+            // what were partitions say nothing now: such pages are merged once more, and change nothing
             account.under_way.clear();
         }
         Ok(())

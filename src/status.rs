@@ -11,7 +11,7 @@ use crate::fetch::Knowledge;
 use crate::ledger::{Account, LastRun, Ledger};
 use crate::rejected::Kept;
 use crate::spool::Spool;
-use crate::table::{Entry, Lock, PartitionKey, Settings, Table, Zone};
+use crate::table::{Entry, Lock, PartitionBy, PartitionKey, PeriodCount, Settings, Table, Zone};
 use crate::window::{Window, Windows};
 
 /// What a folder holds.
@@ -36,8 +36,9 @@ pub struct Holding {
     pub holes: Vec<Range>,
     /// Everything before it is complete: from where `sync` begins, or else from the first second that is.
     pub watermark: Option<Timestamp>,
-    /// Partitions with a date.
-    pub days: u64,
+    /// Partitions with a time.
+    #[serde(flatten)]
+    pub periods: PeriodCount,
     /// Rows in them, and in the one without a date.
     pub rows: u64,
     /// Size of the data files.
@@ -94,10 +95,11 @@ pub fn status(table: &Table) -> Result<Status> {
 pub(crate) fn status_with(table: &Table, entries: &BTreeMap<PartitionKey, Entry>) -> Result<Status> {
     let own = table.own_folder();
     let ledger = Ledger::load(&Ledger::path(&own))?;
+    let by = table.settings().partition_by;
     let mut datasets: BTreeMap<String, BTreeMap<String, Holding>> = BTreeMap::new();
     for (dataset, bots) in &ledger.datasets {
         for (bot, account) in bots {
-            let mut holding = Holding::of(account);
+            let mut holding = Holding::of(account, by);
             if account.rejected > 0 {
                 holding.rejected_reasons = Kept::look(&own, dataset, bot)?.reasons;
             }
@@ -109,7 +111,9 @@ pub(crate) fn status_with(table: &Table, entries: &BTreeMap<PartitionKey, Entry>
     }
     let mut of = |dataset: &str, bot: &str, add: &dyn Fn(&mut Holding)| {
         let bots = datasets.entry(dataset.to_owned()).or_default();
-        add(bots.entry(bot.to_owned()).or_default());
+        add(bots
+            .entry(bot.to_owned())
+            .or_insert_with(|| Holding::of(&Account::default(), by)));
     };
     for (key, entry) in entries {
         of(key.dataset.name(), &key.bot, &|holding| holding.add(key, entry));
@@ -141,7 +145,7 @@ impl Status {
 }
 
 impl Holding {
-    fn of(account: &Account) -> Self {
+    fn of(account: &Account, by: PartitionBy) -> Self {
         let mut holes = Windows::new();
         holes.extend(account.complete.hull());
         holes.subtract_all(&account.complete);
@@ -158,12 +162,13 @@ impl Holding {
             rejected: account.rejected,
             last_run: account.last_run.clone(),
             learnt: account.learnt,
+            periods: PeriodCount::new(by, 0),
             ..Self::default()
         }
     }
 
     fn add(&mut self, key: &PartitionKey, entry: &Entry) {
-        self.days += u64::from(key.day.0.is_some());
+        self.periods += u64::from(key.period.first().is_some());
         self.rows += entry.rows;
         self.bytes += entry.bytes;
         self.first = [self.first, entry.first].into_iter().flatten().min();

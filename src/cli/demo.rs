@@ -106,6 +106,7 @@ fn options(args: &DemoArgs, simulator: &Simulator) -> Result<Options> {
         row_group_bytes: None,
         privacy: RulesAsked::default(),
         timezone: "UTC".into(),
+        partition_by: None,
         settle: DEFAULT_SETTLE,
         refetch: false,
         lookback: None,

@@ -8,7 +8,7 @@ use std::time::Duration;
 use clap::Args;
 use url::Url;
 
-use super::args::{ApiArgs, Moment, PrivacyArgs, ShapeArgs, TABLE, Told, dataset, duration};
+use super::args::{ApiArgs, Moment, PrivacyArgs, ShapeArgs, TABLE, Told, dataset, duration, partition_by};
 use super::meant::closest;
 use super::{bar, exit_code, summary, told};
 use crate::api::{ApiKey, Connection, Patience};
@@ -16,7 +16,7 @@ use crate::dataset::Dataset;
 use crate::error::{Error, Result, Severity};
 use crate::export::{DEFAULT_BASE_URL, Failure, Options, Outcome, check_asking, export};
 use crate::fetch::Stop;
-use crate::table::Zone;
+use crate::table::{PartitionBy, Zone};
 use crate::window::Window;
 
 const EXAMPLES: &str = "\
@@ -78,6 +78,12 @@ pub(super) struct ExportArgs {
     /// An IANA name; fixed by a table's first run.
     #[arg(long, value_name = "ZONE", default_value = "UTC", help_heading = TABLE)]
     pub(super) timezone: String,
+    /// A file for each day or for each month [default: day]
+    ///
+    /// Months are for quiet bots, whose daily files would be too small to be good. Fixed by a table's first run; later ones
+    /// need not give it.
+    #[arg(long, value_name = "day|month", value_parser = partition_by(), hide_short_help = true, hide_possible_values = true, help_heading = TABLE)]
+    pub(super) partition_by: Option<PartitionBy>,
     /// Keep the API's answers in _export/kept/, compressed
     ///
     /// Damaged files are then mended without a request. They take about one and a half times the space of the table.
@@ -192,6 +198,7 @@ pub(super) fn options(args: &ExportArgs) -> Result<Options> {
         row_group_rows: args.shape.row_group_rows,
         row_group_bytes: args.shape.row_group_bytes,
         privacy: args.privacy.asked()?,
+        partition_by: args.partition_by,
         settle: args.settle,
         refetch: args.refetch,
         lookback: None,

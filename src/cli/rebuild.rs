@@ -4,11 +4,12 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::args::{PrivacyArgs, ShapeArgs, TABLE, Told};
+use super::args::{PrivacyArgs, ShapeArgs, TABLE, Told, partition_by};
 use super::{export, summary, told};
 use crate::error::{Error, Result};
 use crate::fetch::Stop;
 use crate::rebuild::{Changes, Rebuilt, rebuild};
+use crate::table::PartitionBy;
 
 const NOTES: &str = "\
 Every file is written anew, beside the table and from its rows alone: no key, no request. The old table stays in
@@ -23,6 +24,9 @@ Examples:
 
   # columns for two metadata keys, and for no others
   converse-export rebuild --out ./lake --promote plan --promote __sys_userAgentParsed.os.family=os
+
+  # a file a month, for a bot whose days are small
+  converse-export rebuild --out ./lake --partition-by month
 
   # as it is, with every file written anew
   converse-export rebuild --out ./lake";
@@ -41,12 +45,16 @@ pub(super) struct RebuildArgs {
     shape: ShapeArgs,
     #[command(flatten)]
     privacy: PrivacyArgs,
+    /// A file for each day or for each month from now on [default: as it is]
+    #[arg(long, value_name = "day|month", value_parser = partition_by(), hide_possible_values = true)]
+    pub(super) partition_by: Option<PartitionBy>,
 }
 
 pub(super) async fn run(args: &RebuildArgs, told: &Told, stop: Stop) -> Result<u8> {
     let zone = args.timezone.as_deref().map(export::zone).transpose()?;
     let changes = Changes {
         timezone: zone.map(|zone| zone.name().to_owned()),
+        partition_by: args.partition_by,
         metadata: args.shape.metadata,
         promote: args.shape.promote()?,
         row_group_rows: args.shape.row_group_rows,
@@ -66,8 +74,8 @@ fn report(rebuilt: &Rebuilt, told: &Told) -> Result<u8> {
         told::json(rebuilt)?;
     } else if !told.quiet {
         told::line(&format!(
-            "the table was made again: {} partitions, {} rows, days in {}",
-            rebuilt.partitions, rebuilt.rows, rebuilt.timezone
+            "the table was made again: {} partitions, {} rows, {}s in {}",
+            rebuilt.partitions, rebuilt.rows, rebuilt.partition_by, rebuilt.timezone
         ));
         for remark in summary::misfits(&rebuilt.promoted_misfits) {
             told::line(&remark);

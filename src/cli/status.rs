@@ -84,8 +84,8 @@ fn hours(since: Timestamp, now: Timestamp) -> f64 {
 fn text(status: &Status, zone: &Zone) -> String {
     let settings = &status.settings;
     let mut lines = vec![format!(
-        "table of {}, days of {}, schema version {}",
-        settings.base_url, settings.timezone, settings.schema_version
+        "table of {}, {}s of {}, schema version {}",
+        settings.base_url, settings.partition_by, settings.timezone, settings.schema_version
     )];
     if let Some(holder) = &status.at_work {
         lines.push(format!("a run is at work: {holder}"));
@@ -119,9 +119,10 @@ fn told_of(holding: &Holding, zone: &Zone) -> Vec<(&'static str, String)> {
     told.push((
         "rows",
         format!(
-            "{} in {} days, {}",
+            "{} in {} {}, {}",
             holding.rows,
-            holding.days,
+            holding.periods.count(),
+            holding.periods.name(),
             size(holding.bytes)
         ),
     ));

@@ -10,6 +10,7 @@ use super::log;
 use super::told::{self, bytes, grouped};
 use crate::dataset::Misfits;
 use crate::export::{DatasetSummary, Summary};
+use crate::table::PeriodCount;
 
 /// Prints a run's summary for people.
 pub(super) fn print(summary: &Summary, out: &Path) {
@@ -66,14 +67,23 @@ type Column = (
     fn(&DatasetSummary) -> bool,
 );
 
-const COLUMNS: [Column; 12] = [
+const COLUMNS: [Column; 13] = [
     ("new rows", |dataset| grouped(dataset.rows), |_| true),
     (
         "superseded",
         |dataset| grouped(dataset.superseded),
         |dataset| dataset.superseded > 0,
     ),
-    ("days", |dataset| grouped(dataset.days), |_| true),
+    (
+        "days",
+        |dataset| grouped(dataset.periods.count()),
+        |dataset| matches!(dataset.periods, PeriodCount::Days(_)),
+    ),
+    (
+        "months",
+        |dataset| grouped(dataset.periods.count()),
+        |dataset| matches!(dataset.periods, PeriodCount::Months(_)),
+    ),
     (
         "files",
         |dataset| grouped(dataset.partitions.len() as u64),
@@ -181,7 +191,7 @@ mod tests {
         DatasetSummary {
             rows: 1_234_567,
             received: 1_234_567,
-            days: 365,
+            periods: PeriodCount::Days(365),
             bytes_written: 123_456_789,
             requests: 1_240,
             fewest_requests: 1_235,

@@ -6,12 +6,13 @@ use std::time::Duration;
 use clap::Args;
 use jiff::Timestamp;
 
-use super::args::{ApiArgs, Moment, PrivacyArgs, ShapeArgs, TABLE, Told, dataset, duration};
+use super::args::{ApiArgs, Moment, PrivacyArgs, ShapeArgs, TABLE, Told, dataset, duration, partition_by};
 use super::bar;
 use super::export::{self, ExportArgs};
 use crate::dataset::Dataset;
 use crate::error::{Error, Result};
 use crate::fetch::Stop;
+use crate::table::PartitionBy;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -65,6 +66,12 @@ pub(super) struct SyncArgs {
     /// An IANA name; fixed by a table's first run.
     #[arg(long, value_name = "ZONE", default_value = "UTC", help_heading = TABLE)]
     timezone: String,
+    /// A file for each day or for each month [default: day]
+    ///
+    /// Months are for quiet bots, whose daily files would be too small to be good. Fixed by a table's first run; later ones
+    /// need not give it.
+    #[arg(long, value_name = "day|month", value_parser = partition_by(), hide_short_help = true, hide_possible_values = true, help_heading = TABLE)]
+    partition_by: Option<PartitionBy>,
     /// Keep the API's answers in _export/kept/, compressed
     ///
     /// Damaged files are then mended without a request. They take about one and a half times the space of the table.
@@ -106,6 +113,7 @@ impl SyncArgs {
             out: self.out.clone(),
             dataset: self.dataset.clone(),
             timezone: self.timezone.clone(),
+            partition_by: self.partition_by,
             settle: self.settle,
             conversation: None,
             refetch: false,

@@ -80,18 +80,18 @@ fn commit<'a>(
     let mut gone: BTreeMap<&'static str, u64> = BTreeMap::new();
     for (key, without) in without {
         let account = ledger.account(key.dataset.name(), &key.bot);
-        let is_known = account.partitions.contains_key(&key.day);
+        let is_known = account.partitions.contains_key(&key.period);
         let (rows, left) = match without {
             Without::AsItWas => continue,
             Without::Less(next, rows) => {
-                account.hold(key.day, &next.entry);
+                account.hold(key.period, &next.entry);
                 erased.partitions_changed += 1;
                 let left = next.entry.rows;
                 staged.push(next);
                 (rows, left)
             }
             Without::Nothing(rows) => {
-                account.withdraw(key.day);
+                account.withdraw(key.period);
                 erased.partitions_removed += 1;
                 withdrawn.push(key.clone());
                 (rows, 0)

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::dataset::PeekedRecord;
 use crate::spool::PageHeader;
-use crate::table::{Day, Zone};
+use crate::table::{Period, Zone};
 
 /// Microseconds of a quarter of an hour.
 pub(super) const QUARTER: i64 = 900_000_000;
@@ -13,17 +13,17 @@ pub(super) const QUARTER: i64 = 900_000_000;
 #[derive(Debug)]
 pub(super) struct Arrived {
     pub(super) header: PageHeader,
-    /// What it holds of each day.
-    pub(super) days: BTreeMap<Day, DayShare>,
+    /// What it holds of each partition.
+    pub(super) periods: BTreeMap<Period, PeriodShare>,
     /// Records of it that cannot become rows.
     pub(super) rejected: u64,
-    /// The hash of each id with its day, where a run looks back and so may see what has moved to another date.
-    pub(super) places: Vec<(u64, Day)>,
+    /// The hash of each id with its partition, where a run looks back and so may see what has moved to another date.
+    pub(super) places: Vec<(u64, Period)>,
 }
 
-/// What a page holds of a day.
+/// What a page holds of a partition.
 #[derive(Debug, Default)]
-pub(super) struct DayShare {
+pub(super) struct PeriodShare {
     pub(super) records: u64,
     /// The first and the last time, in microseconds; none where there is no time.
     pub(super) span: Option<Span>,
@@ -40,19 +40,19 @@ pub(super) struct Span {
 
 impl Arrived {
     pub(super) fn new(header: PageHeader, records: &[PeekedRecord], zone: &Zone, looks_back: bool) -> Self {
-        let mut days = zone.days();
-        let mut shares: BTreeMap<Day, DayShare> = BTreeMap::new();
+        let mut periods = zone.periods();
+        let mut shares: BTreeMap<Period, PeriodShare> = BTreeMap::new();
         let mut places = Vec::new();
         for record in records.iter().filter(|record| !record.rejected) {
-            let day = days.of(record.time);
-            shares.entry(day).or_default().add(record.time);
+            let period = periods.of(record.time);
+            shares.entry(period).or_default().add(record.time);
             if looks_back {
-                places.push((record.id, day));
+                places.push((record.id, period));
             }
         }
         Self {
             header,
-            days: shares,
+            periods: shares,
             rejected: records.iter().filter(|record| record.rejected).count() as u64,
             places,
         }
@@ -60,11 +60,11 @@ impl Arrived {
 
     /// Records of the page.
     pub(super) fn records(&self) -> u64 {
-        self.rejected + self.days.values().map(|share| share.records).sum::<u64>()
+        self.rejected + self.periods.values().map(|share| share.records).sum::<u64>()
     }
 }
 
-impl DayShare {
+impl PeriodShare {
     fn add(&mut self, time: Option<i64>) {
         self.records += 1;
         if let Some(time) = time {

@@ -1,4 +1,4 @@
-//! From kept pages to committed partitions: which days can be built, from which pages, and what that completes.
+//! From kept pages to committed partitions: which partitions can be built, from which pages, and what that completes.
 
 mod decode;
 mod ledger;
@@ -12,7 +12,7 @@ use arrow::array::RecordBatch;
 use jiff::{SignedDuration, Timestamp};
 use rayon::prelude::*;
 
-use super::arrived::{Arrived, DayShare, Span};
+use super::arrived::{Arrived, PeriodShare, Span};
 use super::summary::Changed;
 use crate::api;
 use crate::dataset::Dataset;
@@ -21,13 +21,13 @@ use crate::fetch::{Field, Job, Reach};
 use crate::ledger::{Account, LastRun, Ledger};
 use crate::rejected::RejectedRecords;
 use crate::spool::Spool;
-use crate::table::{Day, Effect, PartitionKey, RowRef, Staged, Table, Zone};
+use crate::table::{Effect, PartitionKey, Period, RowRef, Staged, Table, Zone};
 use crate::window::{Window, Windows};
 use decode::DecodedPage;
 pub(super) use decode::{Met, is_outside};
 use slices::Begun;
 
-/// Records in memory at a time: a group of days holds no more, and a day that does is built in slices.
+/// Records in memory at a time: a group of partitions holds no more, and a partition that does is built in slices.
 const GROUP_RECORDS: u64 = 20_000;
 
 /// So many are built as soon as there is nothing else to do, so that little is left for the end.
@@ -42,7 +42,7 @@ struct Pending {
     rejected: u64,
     erased: u64,
     /// Days whose rows are still to come.
-    days: BTreeSet<Day>,
+    periods: BTreeSet<Period>,
 }
 
 /// Builds the partitions of one dataset of one bot.
@@ -64,10 +64,10 @@ pub(super) struct Build<'a> {
     /// Time that had not settled yet when a page of it was asked for.
     young: Windows,
     pending: BTreeMap<u64, Pending>,
-    waiting: BTreeMap<Day, DayPages>,
-    /// The large day that is built while its rest is fetched.
+    waiting: BTreeMap<Period, PeriodPages>,
+    /// The large partition that is built while its rest is fetched.
     begun: Option<Begun<'a>>,
-    /// Whether days are begun early: no longer once a record came that an early part of one lacked.
+    /// Whether partitions are begun early: no longer once a record came that an early part of one lacked.
     grows: bool,
     rejected: RejectedRecords,
     seen: moved::Seen,
@@ -75,8 +75,8 @@ pub(super) struct Build<'a> {
 }
 
 #[derive(Debug, Default)]
-struct DayPages {
-    /// Which part of the day each page holds; none where its records have no time.
+struct PeriodPages {
+    /// Which part of the partition each page holds; none where its records have no time.
     pages: BTreeMap<u64, Option<Span>>,
     records: u64,
     /// How many of them each quarter of an hour has.
@@ -142,7 +142,7 @@ impl<'a> Build<'a> {
     pub(super) fn page(&mut self, page: Arrived, ledger: &Ledger) {
         let Arrived {
             header,
-            mut days,
+            mut periods,
             rejected,
             places,
         } = page;
@@ -154,32 +154,35 @@ impl<'a> Build<'a> {
         let applied = ledger.known(self.dataset.name(), &self.bot);
         let applied = applied.and_then(|account| account.under_way.get(&header.sequence));
         if let Some(applied) = applied {
-            days.retain(|day, _| !applied.contains(day));
+            periods.retain(|period, _| !applied.contains(period));
         }
-        self.tally.received += days.values().map(|share| share.records).sum::<u64>() + rejected;
+        self.tally.received += periods.values().map(|share| share.records).sum::<u64>() + rejected;
         self.tally.received += header.erased;
         self.tally.erased += header.erased;
         self.tally.rejected_received += rejected;
-        if days.is_empty() && rejected > 0 {
+        if periods.is_empty() && rejected > 0 {
             // no row of it is wanted, but its rejected records are
-            days.insert(Day(None), DayShare::default());
+            periods.insert(
+                Period::timeless(self.table.settings().partition_by),
+                PeriodShare::default(),
+            );
         }
         let pending = Pending {
             asked: header.asked,
             range: header.range,
             rejected,
             erased: header.erased,
-            days: days.keys().copied().collect(),
+            periods: periods.keys().copied().collect(),
         };
-        for (day, share) in days {
+        for (period, share) in periods {
             let is_late = |begun: &mut Begun<'_>| {
-                begun.day == day && share.span.is_some_and(|span| span.first < begun.end)
+                begun.period == period && share.span.is_some_and(|span| span.first < begun.end)
             };
             if self.begun.take_if(is_late).is_some() {
-                tracing::debug!(%day, "a record came late, the day is begun anew");
+                tracing::debug!(%period, "a record came late, the partition is begun anew");
                 self.grows = false;
             }
-            let waiting = self.waiting.entry(day).or_default();
+            let waiting = self.waiting.entry(period).or_default();
             waiting.pages.insert(header.sequence, share.span);
             waiting.records += share.records;
             for (quarter, records) in share.quarters {
@@ -226,43 +229,43 @@ impl<'a> Build<'a> {
         missing
     }
 
-    /// Whether enough days wait that will hardly get more pages: less is enough while nothing else is to be done.
+    /// Whether enough partitions wait that will hardly get more pages: less is enough while nothing else is to be done.
     pub(super) fn is_worth_building(&self, idle: bool) -> bool {
         let enough = if idle { IDLE_RECORDS } else { GROUP_RECORDS };
         self.ready().map(|(_, records)| records).sum::<u64>() >= enough || self.growing().is_some()
     }
 
-    /// Days that seem to be read whole. A day that gets rows later is merged again, which costs but loses nothing.
-    fn ready(&self) -> impl Iterator<Item = (Day, u64)> {
+    /// Partitions that seem to be read whole. A partition that gets rows later is merged again, which costs but loses nothing.
+    fn ready(&self) -> impl Iterator<Item = (Period, u64)> {
         // most conversations end within a day of their start
         let late = match self.reach.learnt.filter {
             Some(Field::LastAction) => 86_400,
             _ => 0,
         };
-        self.waiting.iter().filter_map(move |(day, waiting)| {
-            let day_itself = self.zone.window(*day)?;
+        self.waiting.iter().filter_map(move |(period, waiting)| {
+            let day_itself = self.zone.window(*period)?;
             let window = Window::new(day_itself.start, day_itself.end + late);
             let mut missing = self.ranges.intersect(window);
             missing.subtract_all(&self.reach.read);
-            missing.is_empty().then_some((*day, waiting.records))
+            missing.is_empty().then_some((*period, waiting.records))
         })
     }
 
-    /// Builds and commits the days that are ready.
+    /// Builds and commits the partitions that are ready.
     pub(super) fn build_ready(&mut self, ledger: &mut Ledger) -> Result<()> {
-        let days: Vec<_> = self.ready().map(|(day, _)| day).collect();
-        self.build(&days, ledger)?;
+        let periods: Vec<_> = self.ready().map(|(period, _)| period).collect();
+        self.build(&periods, ledger)?;
         self.grow_begun()
     }
 
-    /// Builds days in groups that fit into memory.
-    fn build(&mut self, days: &[Day], ledger: &mut Ledger) -> Result<()> {
-        let mut rest = days;
+    /// Builds partitions in groups that fit into memory.
+    fn build(&mut self, periods: &[Period], ledger: &mut Ledger) -> Result<()> {
+        let mut rest = periods;
         while !rest.is_empty() {
             let mut records = 0;
-            let fits = |day: &&Day| {
+            let fits = |period: &&Period| {
                 let before = records;
-                records += self.weight(**day, ledger);
+                records += self.weight(**period, ledger);
                 before == 0 || records <= GROUP_RECORDS
             };
             let (group, later) = rest.split_at(rest.iter().take_while(fits).count());
@@ -272,27 +275,27 @@ impl<'a> Build<'a> {
         Ok(())
     }
 
-    /// Records that building a day takes into memory: those that wait and those that its partition holds.
-    fn weight(&self, day: Day, ledger: &Ledger) -> u64 {
+    /// Records that building a partition takes into memory: those that wait and those that its partition holds.
+    fn weight(&self, period: Period, ledger: &Ledger) -> u64 {
         let account = ledger.known(self.dataset.name(), &self.bot);
-        let held = account.and_then(|account| account.partitions.get(&day));
-        let waiting = self.waiting.get(&day);
+        let held = account.and_then(|account| account.partitions.get(&period));
+        let waiting = self.waiting.get(&period);
         held.map_or(0, |held| held.rows) + waiting.map_or(0, |waiting| waiting.records)
     }
 
-    fn build_group(&mut self, days: &[Day], ledger: &mut Ledger) -> Result<()> {
-        let large = matches!(days, [day] if self.weight(*day, ledger) > GROUP_RECORDS);
+    fn build_group(&mut self, periods: &[Period], ledger: &mut Ledger) -> Result<()> {
+        let large = matches!(periods, [period] if self.weight(*period, ledger) > GROUP_RECORDS);
         let mut waiting = BTreeMap::new();
-        for day in days {
-            waiting.extend(self.waiting.remove(day).map(|pages| (*day, pages)));
+        for period in periods {
+            waiting.extend(self.waiting.remove(period).map(|pages| (*period, pages)));
         }
         let expected: u64 = waiting.values().map(|waiting| waiting.records).sum();
         let in_slices = match waiting.first_key_value() {
-            Some((day, pages)) if large => self.stage_in_slices(*day, pages)?,
+            Some((period, pages)) if large => self.stage_in_slices(*period, pages)?,
             _ => None,
         };
-        let pages = |(day, waiting): (Day, DayPages)| (day, waiting.pages.into_keys().collect());
-        let wanted: BTreeMap<Day, BTreeSet<u64>> = waiting.into_iter().map(pages).collect();
+        let pages = |(period, waiting): (Period, PeriodPages)| (period, waiting.pages.into_keys().collect());
+        let wanted: BTreeMap<Period, BTreeSet<u64>> = waiting.into_iter().map(pages).collect();
         let (staged, met) = match in_slices {
             Some((staged, met)) => (vec![staged], met),
             None => self.stage(&wanted)?,
@@ -313,21 +316,21 @@ impl<'a> Build<'a> {
         for staged in &staged {
             account.duplicates += staged.effect.duplicates;
             account.superseded += staged.effect.superseded;
-            account.hold(staged.key.day, &staged.entry);
+            account.hold(staged.key.period, &staged.entry);
         }
-        for (day, pages) in &wanted {
+        for (period, pages) in &wanted {
             for page in pages {
-                account.under_way.entry(*page).or_default().insert(*day);
+                account.under_way.entry(*page).or_default().insert(*period);
                 if let Some(pending) = self.pending.get_mut(page) {
-                    pending.days.remove(day);
+                    pending.periods.remove(period);
                 }
             }
         }
         self.commit(&staged, ledger, false)
     }
 
-    /// Stages the next versions of days, all at once; says, too, what was met in their records.
-    fn stage(&mut self, wanted: &BTreeMap<Day, BTreeSet<u64>>) -> Result<(Vec<Staged>, Met)> {
+    /// Stages the next versions of partitions, all at once; says, too, what was met in their records.
+    fn stage(&mut self, wanted: &BTreeMap<Period, BTreeSet<u64>>) -> Result<(Vec<Staged>, Met)> {
         let pages: BTreeSet<u64> = wanted.values().flatten().copied().collect();
         let pages: Vec<u64> = pages.into_iter().collect();
         let mut decoded = pages
@@ -342,26 +345,26 @@ impl<'a> Build<'a> {
         let batches: Vec<RecordBatch> = decoded.iter().map(|page| page.batch.clone()).collect();
         let staged = wanted
             .par_iter()
-            .filter_map(|(day, _)| {
+            .filter_map(|(period, _)| {
                 let rows: Vec<RowRef> = (0..)
                     .zip(&decoded)
                     .flat_map(|(batch, page)| {
-                        let rows = page.rows.get(day).map_or(&[][..], Vec::as_slice);
+                        let rows = page.rows.get(period).map_or(&[][..], Vec::as_slice);
                         rows.iter().map(move |row| RowRef { batch, row: *row })
                     })
                     .collect();
-                let key = self.key(*day);
+                let key = self.key(*period);
                 (!rows.is_empty()).then(|| self.table.stage(&key, &batches, &rows))
             })
             .collect::<Result<Vec<Staged>>>()?;
         Ok((staged, met))
     }
 
-    fn key(&self, day: Day) -> PartitionKey {
+    fn key(&self, period: Period) -> PartitionKey {
         PartitionKey {
             dataset: self.dataset,
             bot: self.bot.clone(),
-            day,
+            period,
         }
     }
 
@@ -377,8 +380,8 @@ impl<'a> Build<'a> {
             return Ok(());
         }
         if whole {
-            let days: Vec<_> = self.waiting.keys().copied().collect();
-            self.build(&days, ledger)?;
+            let periods: Vec<_> = self.waiting.keys().copied().collect();
+            self.build(&periods, ledger)?;
             self.mend_moved(ledger)?;
             self.answered(ledger);
         }

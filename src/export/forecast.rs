@@ -156,7 +156,6 @@ async fn foresee(
     };
     // even an empty range is asked for once
     let least = u64::from(basis != Basis::Nothing);
-    let days = days(&job.missing, zone);
     let told = JobForecast {
         dataset: job.dataset,
         bot: job.bot.clone(),
@@ -169,29 +168,31 @@ async fn foresee(
         records: whole(left),
         requests: whole(pages + beyond).max(least),
         windows: whole(windows).max(least),
-        files: days.min(whole(probed.records.ceil())),
+        files: periods(&job.missing, zone).min(whole(probed.records.ceil())),
         bytes: whole(probed.records * probed.row_bytes),
     };
     Ok((told, latency))
 }
 
-/// Seconds and rows of the days that the table holds.
+/// Seconds and rows of the partitions that the table holds.
 fn held(job: &Job) -> (i64, u64) {
-    let days = job.density.iter();
-    days.fold((0, 0), |(seconds, rows), (day, held)| {
-        (seconds + day.seconds(), rows + held)
+    let periods = job.density.iter();
+    periods.fold((0, 0), |(seconds, rows), (period, held)| {
+        (seconds + period.seconds(), rows + held)
     })
 }
 
-/// The days, in the table's zone, that windows touch.
-fn days(windows: &Windows, zone: &Zone) -> u64 {
-    let mut days = zone.days();
-    let mut day = |second: i64| days.of(Some(second.saturating_mul(1_000_000))).0;
-    let spans = windows.iter().filter_map(|window| {
-        let (first, last) = (day(window.start)?, day(window.end - 1)?);
-        Some(u64::from((last - first).get_days().unsigned_abs()) + 1)
-    });
-    spans.sum()
+/// How many partitions windows touch.
+fn periods(windows: &Windows, zone: &Zone) -> u64 {
+    let mut periods = zone.periods();
+    let mut period = |second: i64| periods.of(Some(second.saturating_mul(1_000_000)));
+    let (mut count, mut before) = (0, None);
+    for window in windows {
+        let (first, last) = (period(window.start), period(window.end - 1));
+        count += first.up_to(last) - u64::from(before == Some(first));
+        before = Some(last);
+    }
+    count
 }
 
 #[expect(

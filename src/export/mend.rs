@@ -19,7 +19,7 @@ use crate::error::{Error, Result};
 use crate::fetch::Field;
 use crate::ledger::{Account, Held, Ledger};
 use crate::spool::Spool;
-use crate::table::{Day, Look, OWN_FOLDER, PartitionKey, Staged, Table, Wrong, Zone};
+use crate::table::{Look, OWN_FOLDER, PartitionKey, Period, Staged, Table, Wrong, Zone};
 use crate::window::{Window, Windows};
 
 const EVER: Window = Window {
@@ -143,14 +143,14 @@ impl Mending<'_> {
     /// Compares the partitions of an account with what is known of them, and lets go of those that are not as they
     /// were written. What was called complete and is no longer.
     fn mend(&mut self, dataset: Dataset, bot: &str, account: &mut Account) -> Result<Windows> {
-        let mut days = self.table.days(dataset, bot)?;
-        days.extend(account.partitions.keys());
+        let mut periods = self.table.periods(dataset, bot)?;
+        periods.extend(account.partitions.keys());
         let table = self.table;
-        let looks = days
+        let looks = periods
             .into_par_iter()
-            .map(|day| {
+            .map(|period| {
                 let bot = bot.to_owned();
-                let key = PartitionKey { dataset, bot, day };
+                let key = PartitionKey { dataset, bot, period };
                 let look = table.look_at(&key)?;
                 Ok((key, look))
             })
@@ -158,16 +158,16 @@ impl Mending<'_> {
         let mut lost = Vec::new();
         for (key, look) in looks {
             if let Some(look) = look {
-                let held = account.partitions.get(&key.day);
+                let held = account.partitions.get(&key.period);
                 if let Some(wrong) = self.judge(&key, look, held)? {
                     self.told(wrong);
                     lost.push(key);
                 } else if held.is_none() {
                     // it stands there, whole, and only the ledger does not know of it
                     let entry = self.table.entry(&key)?;
-                    entry.iter().for_each(|entry| account.adopt(key.day, entry));
+                    entry.iter().for_each(|entry| account.adopt(key.period, entry));
                 }
-            } else if account.partitions.contains_key(&key.day) {
+            } else if account.partitions.contains_key(&key.period) {
                 self.told(Wrong {
                     path: key.folder(),
                     what: "has no file".into(),
@@ -188,12 +188,15 @@ impl Mending<'_> {
         let wrong = match look.found {
             Err(wrong) => Some(wrong),
             Ok(entry) => {
-                let lies_in_its_day = || {
+                let lies_in_its_period = || {
                     let bounds = [entry.first, entry.last];
-                    let day = self.zone.window(key.day).unwrap_or(EVER);
-                    bounds.iter().flatten().all(|time| day.contains(time.as_second()))
+                    let period = self.zone.window(key.period).unwrap_or(EVER);
+                    bounds
+                        .iter()
+                        .flatten()
+                        .all(|time| period.contains(time.as_second()))
                 };
-                let is_right = held.map_or_else(lies_in_its_day, |held| *held == Held::of(&entry));
+                let is_right = held.map_or_else(lies_in_its_period, |held| *held == Held::of(&entry));
                 if is_right {
                     self.damages.extend(aside.iter().map(|stray| Damage {
                         path: stray.clone(),
@@ -216,12 +219,12 @@ impl Mending<'_> {
     /// Builds lost partitions again from kept pages. One that is, to the byte, what it was, is mended; of any other
     /// the rows that were found are taken, and its time is to be asked for.
     fn bring_again(&mut self, lost: &[PartitionKey], account: &mut Account) -> Result<Windows> {
-        let time_of = |day: Day, account: &Account| {
-            // days say nothing of windows that filter by another time
+        let time_of = |period: Period, account: &Account| {
+            // partitions say nothing of windows that filter by another time
             let by_time = account.learnt.filter == Some(Field::Time);
-            self.zone.window(day).filter(|_| by_time).unwrap_or(EVER)
+            self.zone.window(period).filter(|_| by_time).unwrap_or(EVER)
         };
-        let times = lost.iter().map(|key| time_of(key.day, account)).collect();
+        let times = lost.iter().map(|key| time_of(key.period, account)).collect();
         let found = again::from_kept_pages(
             self.table,
             self.zone,
@@ -232,16 +235,16 @@ impl Mending<'_> {
         )?;
         let mut reopened = Windows::new();
         for (key, staged) in lost.iter().zip(found) {
-            let held = account.partitions.get(&key.day);
+            let held = account.partitions.get(&key.period);
             let is_whole = staged
                 .as_ref()
                 .is_some_and(|staged| held.is_some_and(|held| *held == Held::of(&staged.entry)));
             if !is_whole {
-                account.forget(key.day);
+                account.forget(key.period);
                 staged
                     .iter()
-                    .for_each(|staged| account.adopt(key.day, &staged.entry));
-                let time = time_of(key.day, account);
+                    .for_each(|staged| account.adopt(key.period, &staged.entry));
+                let time = time_of(key.period, account);
                 reopened.extend(account.complete.intersect(time).iter().copied());
                 account.complete.subtract(time);
             }

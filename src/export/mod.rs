@@ -6,6 +6,7 @@ mod forecast;
 mod left;
 mod mend;
 mod options;
+mod plan;
 mod preview;
 mod probe;
 mod progress;
@@ -36,15 +37,16 @@ use crate::dataset::Dataset;
 use crate::erase;
 use crate::error::{Error, Result};
 use crate::fetch::{self, Endpoint, Event, Field, Job, Reach, Stop};
-use crate::ledger::{Account, Anew, Ledger};
+use crate::ledger::Ledger;
 use crate::rebuild;
 use crate::spool::Spool;
 use crate::table::{Lock, Table, Zone};
 use crate::tombstones::Tombstones;
-use crate::window::{Window, Windows};
+use crate::window::Windows;
 use arrived::Arrived;
 use build::Build;
 use left::KeptPages;
+use plan::plan;
 
 /// What became of a run.
 #[derive(Debug)]
@@ -92,7 +94,7 @@ pub async fn export(options: &Options, progress: Arc<dyn Progress>, stop: Stop) 
     // until now its settings might have become others
     let table = options.table()?.with_secret(options.privacy.secret.clone())?;
     let table = Arc::new(table);
-    let zone = table.zone()?;
+    let (by, zone) = (table.settings().partition_by, table.zone()?);
     let (spool, mut ledger, mut damaged) = mend::open_folder(&table, &zone, options)?;
     let erased = erase::finish(&table, &spool, &mut ledger)?.map(Arc::new);
     let spool = Arc::new(spool);
@@ -138,14 +140,14 @@ pub async fn export(options: &Options, progress: Arc<dyn Progress>, stop: Stop) 
     summary.damaged = damaged;
     summary.changes = changes;
     for dataset in summary.datasets.values_mut() {
-        dataset.close(options.per_page, options.requests_per_second);
+        dataset.close(by, options.per_page, options.requests_per_second);
     }
     let exported = options
         .datasets
         .iter()
         .find(|dataset| options.out.join(dataset.name()).is_dir());
     summary.duckdb = exported
-        .map(|dataset| summary::duckdb(&options.out, *dataset))
+        .map(|dataset| summary::duckdb(&options.out, *dataset, by))
         .unwrap_or_default();
     Ok(outcome)
 }
@@ -155,60 +157,6 @@ fn first_cause(fetched: Vec<(Result<()>, Instant)>, building: Error) -> Error {
     let failures = fetched.into_iter().filter_map(|(fetched, _)| fetched.err());
     let mut unkept = failures.filter(|error| matches!(error, Error::Io { .. }));
     unkept.next().unwrap_or(building)
-}
-
-/// What is to be fetched, for each dataset of each bot.
-fn plan(options: &Options, ledger: &Ledger, kept: &KeptPages, zone: &Zone) -> Vec<Job> {
-    let run = format!("{}-{}", Timestamp::now().as_millisecond(), std::process::id());
-    let mut jobs = Vec::new();
-    for dataset in &options.datasets {
-        for bot in &options.bots {
-            let account = ledger.known(dataset.name(), bot);
-            let (missing, reread) = missing(options, account);
-            jobs.push(Job {
-                dataset: *dataset,
-                bot: bot.clone(),
-                range: options.range,
-                missing,
-                conversation: options.conversation.clone(),
-                per_page: options.per_page,
-                run: run.clone(),
-                kept: kept
-                    .get(&(*dataset, bot.clone()))
-                    .map(|pages| pages.iter().map(|page| page.header.clone()).collect())
-                    .unwrap_or_default(),
-                knowledge: ledger.learnt(dataset.name(), bot),
-                density: account.map(|account| density(account, zone)).unwrap_or_default(),
-                reread,
-                disregarded: account
-                    .iter()
-                    .flat_map(|account| account.anew())
-                    .map(|anew| (anew.ranges.clone(), anew.since))
-                    .collect(),
-                tally: Arc::default(),
-            });
-        }
-    }
-    jobs
-}
-
-/// What is to be fetched of an account, and what of that is complete and asked for anew.
-fn missing(options: &Options, account: Option<&Account>) -> (Windows, Windows) {
-    let mut missing: Windows = [options.range].into_iter().collect();
-    let mut reread = Windows::new();
-    // one conversation is asked for whatever is complete
-    if let Some(account) = account.filter(|_| options.conversation.is_none()) {
-        missing.subtract_all(&account.complete);
-        // what `sync` reads again is its own affair
-        let behind = account.sync.as_ref().filter(|_| options.lookback.is_some());
-        let behind = behind.and_then(|sync| sync.under_way.as_ref());
-        let anew = account.refetching.iter().chain(behind.map(|run| &run.behind));
-        for unread in anew.map(Anew::unread) {
-            reread.extend(unread.intersect(options.range).iter().copied());
-        }
-        missing.extend(reread.iter().copied());
-    }
-    (missing, reread)
 }
 
 /// Whether the run reads something again behind a watermark.
@@ -233,13 +181,6 @@ fn reopen(options: &Options, ledger: &mut Ledger, spool: &Spool) {
             }
         }
     }
-}
-
-/// How many rows each day holds that the table has already.
-fn density(account: &Account, zone: &Zone) -> Vec<(Window, u64)> {
-    let days = account.partitions.iter();
-    days.filter_map(|(day, held)| Some((zone.window(*day)?, held.rows)))
-        .collect()
 }
 
 fn endpoints(

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::api::Connection;
 use crate::dataset::{Dataset, MetadataMode, Promoted, RulesAsked};
 use crate::error::{Error, Result};
-use crate::table::{SCHEMA_VERSION, Settings, Table, bot_folder};
+use crate::table::{PartitionBy, SCHEMA_VERSION, Settings, Table, bot_folder};
 use crate::window::Window;
 
 /// The vendor's API.
@@ -53,6 +53,8 @@ pub struct Options {
     pub row_group_bytes: Option<usize>,
     /// What is taken out of rows.
     pub privacy: RulesAsked,
+    /// Whether the table's partitions are days or months; where it is not given, what they are already, or days.
+    pub partition_by: Option<PartitionBy>,
     /// What is younger than this when it is asked for is exported, but not called complete.
     pub settle: Duration,
     /// Ask again for what is complete already.
@@ -97,6 +99,9 @@ impl Options {
             schema_version: SCHEMA_VERSION,
             base_url: base_url.to_owned(),
             timezone: self.timezone.clone(),
+            partition_by: self
+                .partition_by
+                .unwrap_or_else(|| fixed.map(|settings| settings.partition_by).unwrap_or_default()),
             shape,
             row_groups: groups.with(self.row_group_rows, self.row_group_bytes),
             privacy,

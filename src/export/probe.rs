@@ -8,7 +8,7 @@ use crate::api::Ask;
 use crate::dataset::{Next, Peek, PeekedRecord, decode_as};
 use crate::error::{Error, Result};
 use crate::fetch::{Endpoint, Job};
-use crate::table::{Day, PartitionKey, Settings, file_size};
+use crate::table::{PartitionKey, Period, Settings, file_size};
 use crate::window::{Window, Windows};
 
 /// The range is looked at in so many equal parts.
@@ -144,7 +144,7 @@ fn row_bytes(job: &Job, settings: &Settings, body: &[u8]) -> Result<f64> {
     let key = PartitionKey {
         dataset: job.dataset,
         bot: job.bot.clone(),
-        day: Day(None),
+        period: Period::timeless(settings.partition_by),
     };
     let rows = decoded.batch.num_rows();
     let (bytes, empty) = (

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::mend::Damage;
 use crate::dataset::{Dataset, Misfits};
-use crate::table::Entry;
+use crate::table::{Entry, PartitionBy, PeriodCount};
 
 /// What a run did.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -83,8 +83,9 @@ pub struct DatasetSummary {
     pub filtered_by: Option<&'static str>,
     /// Ranges asked for that are not complete yet, since they were too young when they were asked for.
     pub unsettled: Vec<(Timestamp, Timestamp)>,
-    /// Days whose partitions this run changed.
-    pub days: u64,
+    /// Days, or months, whose partitions this run changed.
+    #[serde(flatten)]
+    pub periods: PeriodCount,
     /// Bytes of the partitions that this run changed.
     pub bytes_written: u64,
     /// Partitions that this run changed, in order of their paths.
@@ -123,7 +124,7 @@ impl Changed {
 
 impl DatasetSummary {
     /// Reckons what follows from the counts.
-    pub(super) fn close(&mut self, per_page: u32, requests_per_second: f64) {
+    pub(super) fn close(&mut self, by: PartitionBy, per_page: u32, requests_per_second: f64) {
         let records = self.received + self.outside;
         self.fewest_requests = records.div_ceil(per_page.max(1).into());
         if !self.was_complete {
@@ -131,20 +132,21 @@ impl DatasetSummary {
         }
         let allowed = requests_per_second * self.elapsed_seconds;
         self.budget_used = (allowed > 0.0).then(|| (self.requests as f64 / allowed).min(1.0));
-        let day = |changed: &Changed| changed.path.parent()?.file_name().map(ToOwned::to_owned);
-        let days: BTreeSet<_> = self.partitions.iter().filter_map(day).collect();
-        self.days = days.len() as u64;
+        let period = |changed: &Changed| changed.path.parent()?.file_name().map(ToOwned::to_owned);
+        let periods: BTreeSet<_> = self.partitions.iter().filter_map(period).collect();
+        self.periods = PeriodCount::new(by, periods.len() as u64);
         self.bytes_written = self.partitions.iter().map(|changed| changed.bytes).sum();
     }
 }
 
-/// A line for DuckDB that counts the rows of each day.
-pub(super) fn duckdb(out: &Path, dataset: Dataset) -> String {
+/// A line for DuckDB that counts the rows of each day or month.
+pub(super) fn duckdb(out: &Path, dataset: Dataset, by: PartitionBy) -> String {
+    let key = by.key();
     // quotes are doubled in SQL; what else a path may hold is plain text there
     let folder = out.join(dataset.name()).display().to_string().replace('\'', "''");
     format!(
-        "SELECT date, count(*) AS {dataset} FROM read_parquet('{folder}/**/*.parquet', hive_partitioning = true) \
-         GROUP BY date ORDER BY date;"
+        "SELECT {key}, count(*) AS {dataset} FROM read_parquet('{folder}/**/*.parquet', hive_partitioning = true) \
+         GROUP BY {key} ORDER BY {key};"
     )
 }
 

@@ -167,7 +167,7 @@ impl Question {
                 continue;
             };
             let times = batch.column(times.0).as_primitive::<TimestampMicrosecondType>();
-            let days = times_in(times, self.range, |time| days.of(Some(time)).0);
+            let days = times_in(times, self.range, |time| days.of(Some(time)).first());
             counted.rows += days.iter().flatten().count() as u64;
             for (name, tally) in &mut counted.columns {
                 let column = batch.column_by_name(name);

@@ -160,6 +160,7 @@ mod tests {
             schema_version: 1,
             base_url: "https://example.org".into(),
             timezone: timezone.into(),
+            partition_by: Default::default(),
             row_groups: Default::default(),
             privacy: Default::default(),
             shape: Shape {

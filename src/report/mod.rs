@@ -24,7 +24,7 @@ use crate::error::{Error, Result};
 use crate::keys::OfColumn;
 use crate::status::{Holding, status_with};
 use crate::store;
-use crate::table::{Entry, PartitionKey, Table};
+use crate::table::{Entry, PartitionBy, PartitionKey, Table};
 use crate::window::Window;
 
 /// Values of a breakdown that are told one by one, and keys.
@@ -89,6 +89,8 @@ pub struct Report {
     pub made: Timestamp,
     /// The zone of all days and hours.
     pub timezone: String,
+    /// Whether the table's partitions are days or months.
+    pub partition_by: PartitionBy,
     /// The first moment that was asked for, if one was.
     pub start: Option<Timestamp>,
     /// The moment after the last that was asked for, if one was.
@@ -159,6 +161,7 @@ pub fn report(table: &Table, question: &Question, now: Timestamp) -> Result<Repo
         base_url: table.settings().base_url.clone(),
         made: now,
         timezone: table.settings().timezone.clone(),
+        partition_by: table.settings().partition_by,
         // an end that is open is no moment
         start: question
             .range

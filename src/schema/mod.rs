@@ -18,7 +18,7 @@ pub use types::Type;
 
 use crate::dataset::{Dataset, Shape};
 use crate::error::Result;
-use crate::table::{Day, PartitionKey, Settings, Table};
+use crate::table::{PartitionBy, PartitionKey, Period, Settings, Table};
 
 /// Where the folder of a table stands in words to read it with, as long as there is none.
 const SOME_TABLE: &str = "./lake";
@@ -69,7 +69,8 @@ pub struct Column {
 pub fn contract(datasets: &[Dataset]) -> Result<Description> {
     let described = |dataset: &Dataset| {
         let path = Path::new(SOME_TABLE).join(dataset.name());
-        let described = Described::new(*dataset, path, &Shape::default(), &some_folder(*dataset))?;
+        let folder = some_folder(*dataset, PartitionBy::default());
+        let described = Described::new(*dataset, path, &Shape::default(), &folder)?;
         Ok((dataset.name(), described.with_snippets(dataset.name())))
     };
     Ok(Description {
@@ -87,10 +88,10 @@ pub fn of_table(table: &Table, datasets: &[Dataset]) -> Result<Description> {
     let entries = table.manifest()?.whole(table.out())?;
     let described = |dataset: &Dataset| {
         let of_it = || entries.iter().filter(|(key, _)| key.dataset == *dataset);
+        let by = table.settings().partition_by;
         let folder = of_it()
             .next()
-            .map_or_else(|| some_folder(*dataset), |(key, _)| key.folder());
-        // two files of one table never differ in a column
+            .map_or_else(|| some_folder(*dataset, by), |(key, _)| key.folder());
         let mut described = Described::new(*dataset, out.join(dataset.name()), table.shape(), &folder)?;
         described.rows = of_it().map(|(_, entry)| entry.rows).sum();
         described.bots = of_it().map(|(key, _)| key.bot.clone()).collect();
@@ -104,9 +105,9 @@ pub fn of_table(table: &Table, datasets: &[Dataset]) -> Result<Description> {
 }
 
 /// The folder of some partition, for the names in it.
-fn some_folder(dataset: Dataset) -> PathBuf {
-    let (bot, day) = (String::new(), Day(None));
-    PartitionKey { dataset, bot, day }.folder()
+fn some_folder(dataset: Dataset, by: PartitionBy) -> PathBuf {
+    let (bot, period) = (String::new(), Period::timeless(by));
+    PartitionKey { dataset, bot, period }.folder()
 }
 
 impl Described {
@@ -132,7 +133,7 @@ impl Described {
         let folders = names.map(|(name, _)| Column {
             name: name.to_owned(),
             r#type: if name == "date" { Type::Date } else { Type::String },
-            // what has no time stands in no day
+            // what has no time stands in no day or month
             nullable: name != "bot",
             from: None,
         });

@@ -5,7 +5,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::{Day, Entry, OWN_FOLDER, PartitionKey, Table, bot_folder, bot_of, day_of, file};
+use super::{Entry, OWN_FOLDER, PartitionKey, Period, Table, bot_folder, bot_of, file, period_of};
 use crate::dataset::Dataset;
 use crate::error::{Error, Result};
 use crate::store;
@@ -39,19 +39,20 @@ impl Table {
         Ok(bots)
     }
 
-    /// The days of which a dataset of a bot has a folder or an entry.
-    pub(crate) fn days(&self, dataset: Dataset, bot: &str) -> Result<BTreeSet<Day>> {
+    /// The partitions of which a dataset of a bot has a folder or an entry.
+    pub(crate) fn periods(&self, dataset: Dataset, bot: &str) -> Result<BTreeSet<Period>> {
         let below = Path::new(dataset.name()).join(bot_folder(bot));
-        let mut days = BTreeSet::new();
+        let by = self.settings.partition_by;
+        let mut periods = BTreeSet::new();
         for folder in [&self.out, &self.entries()] {
             let names = store::names(&folder.join(&below))?;
-            days.extend(
+            periods.extend(
                 names
                     .iter()
-                    .filter_map(|name| day_of(name.trim_end_matches(".json"))),
+                    .filter_map(|name| period_of(name.trim_end_matches(".json"), by)),
             );
         }
-        Ok(days)
+        Ok(periods)
     }
 
     /// Looks at a partition: at names, sizes and times, and at the file's content only where it was changed after

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
 
-use super::{Entry, OWN_FOLDER, PartitionKey, Settings, Table, partition};
+use super::{Entry, OWN_FOLDER, PartitionKey, Settings, Table, partition, period_of};
 use crate::dataset::Dataset;
 use crate::error::{Error, Result};
 use crate::store;
@@ -105,6 +105,7 @@ impl Table {
         named: &mut Vec<(PartitionKey, PathBuf)>,
         unreadable: &mut Vec<(PathBuf, String)>,
     ) -> Result<()> {
+        let by = self.settings.partition_by;
         for name in store::names(&self.out.join(folder))? {
             let path = folder.join(&name);
             let Some(bot) = partition::bot_of(&name) else {
@@ -116,13 +117,16 @@ impl Table {
                 .into_iter()
                 .filter(|name| !name.starts_with('.'))
             {
-                let day = name.strip_suffix(".json").and_then(partition::day_of);
-                match day {
-                    Some(day) => {
+                let name_of = name.strip_suffix(".json");
+                match name_of.and_then(|name| period_of(name, by)) {
+                    Some(period) => {
                         let bot = bot.clone();
-                        named.push((PartitionKey { dataset, bot, day }, path.join(&name)));
+                        named.push((PartitionKey { dataset, bot, period }, path.join(&name)));
                     }
-                    None => unreadable.push((path.join(&name), "it is named after no date".into())),
+                    None => {
+                        let what = format!("it is named after no {}", by.key());
+                        unreadable.push((path.join(&name), what));
+                    }
                 }
             }
         }
@@ -133,21 +137,14 @@ impl Table {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::table::Day;
+    use crate::table::{PartitionBy, Period};
 
     #[test]
     fn a_manifest_tells_what_it_holds_and_what_it_cannot_read() {
         let folder = tempfile::tempdir().unwrap();
         let none = Table::standing(folder.path());
         assert!(matches!(none, Err(Error::Usage { .. })));
-        let settings = Settings {
-            schema_version: 1,
-            base_url: "https://api.example.com".into(),
-            timezone: "UTC".into(),
-            shape: Default::default(),
-            row_groups: Default::default(),
-            privacy: Default::default(),
-        };
+        let settings = Settings::new("https://api.example.com", "UTC");
         settings.save(&folder.path().join(OWN_FOLDER)).unwrap();
         let table = Table::standing(folder.path()).unwrap();
         assert!(table.manifest().unwrap().entries.is_empty());
@@ -155,7 +152,9 @@ mod tests {
         let key = |bot: &str, day: Option<&str>| PartitionKey {
             dataset: Dataset::Messages,
             bot: bot.into(),
-            day: Day(day.map(|day| day.parse().unwrap())),
+            period: day.map_or(Period::timeless(PartitionBy::Day), |day| {
+                Period::of(PartitionBy::Day, day.parse().unwrap())
+            }),
         };
         let keys = [key("a/b ü", Some("2023-10-01")), key("r3", None)];
         for key in &keys {

@@ -9,6 +9,7 @@ mod manifest;
 mod merge;
 mod partition;
 mod parts;
+mod period;
 mod scan;
 mod settings;
 mod slices;
@@ -24,9 +25,11 @@ pub use entry::{Effect, Entry, Staged};
 pub use lock::Lock;
 pub use manifest::Manifest;
 pub(crate) use merge::RowRef;
-pub use partition::{Day, Days, PartitionKey, Zone, bot_folder};
-pub(crate) use partition::{bot_of, day_of};
+pub(crate) use partition::bot_of;
+pub use partition::{PartitionKey, Periods, Zone, bot_folder};
 pub(crate) use parts::{Part, times_in};
+pub(crate) use period::period_of;
+pub use period::{PartitionBy, Period, PeriodCount};
 pub(crate) use scan::{Footer, Scan};
 pub use settings::{RowGroups, SCHEMA_VERSION, Settings};
 pub(crate) use slices::Slices;
@@ -171,10 +174,11 @@ impl Table {
     /// # Errors
     /// Where the table's zone is not known to this program.
     pub fn zone(&self) -> Result<Zone> {
-        Zone::named(&self.settings.timezone).map_err(|error| Error::Usage {
+        let zone = Zone::named(&self.settings.timezone).map_err(|error| Error::Usage {
             what: format!("--timezone {} is not known: {error}", self.settings.timezone),
             hint: "give an IANA name such as Europe/Berlin or UTC".into(),
-        })
+        })?;
+        Ok(zone.by(self.settings.partition_by))
     }
 
     /// What is known of a partition; `None` where there is none.
@@ -378,7 +382,7 @@ impl Table {
         let bot = bot_folder(&key.bot);
         self.own_folder()
             .join("staging")
-            .join(format!("{}.{bot}.{}", key.dataset, key.day))
+            .join(format!("{}.{bot}.{}", key.dataset, key.period))
     }
 
     fn entry_path(&self, key: &PartitionKey) -> PathBuf {

@@ -1,16 +1,15 @@
 //! Partitions: which one a row belongs to, and where it stands.
 
-use std::fmt;
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 
 use arrow::array::{Array, TimestampMicrosecondArray};
+use jiff::Timestamp;
 use jiff::civil::{Date, DateTime};
 use jiff::tz::TimeZone;
-use jiff::{Timestamp, ToSpan};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use serde::{Deserialize, Serialize};
 
+use super::period::{PartitionBy, Period};
 use crate::dataset::Dataset;
 use crate::window::Window;
 
@@ -20,8 +19,8 @@ const PATH_SAFE: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'_')
     .remove(b'.')
     .remove(b'~');
-/// What Hive readers take as "no date".
-const NO_DATE: &str = "__HIVE_DEFAULT_PARTITION__";
+/// Microseconds of a second.
+const MICROS: i64 = 1_000_000;
 
 /// `bot=<bot>`, as the name of a folder.
 #[must_use]
@@ -37,54 +36,6 @@ pub(crate) fn bot_of(folder: &str) -> Option<String> {
     (bot_folder(&bot) == folder).then(|| bot.into_owned())
 }
 
-/// The day whose folder has this name, if it is one's.
-pub(crate) fn day_of(folder: &str) -> Option<Day> {
-    let text = folder.strip_prefix("date=")?;
-    let day = match text {
-        NO_DATE => Day(None),
-        date => Day(Some(date.parse().ok()?)),
-    };
-    (day.to_string() == text).then_some(day)
-}
-
-/// The date of a partition; `None` stands for rows whose time cannot be read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Day(pub Option<Date>);
-
-/// The value of the key `date`, as it stands in paths.
-impl fmt::Display for Day {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            Some(date) => write!(f, "{date}"),
-            None => f.write_str(NO_DATE),
-        }
-    }
-}
-
-impl Serialize for Day {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for Day {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        text.parse().map_err(de::Error::custom)
-    }
-}
-
-impl FromStr for Day {
-    type Err = jiff::Error;
-
-    fn from_str(text: &str) -> Result<Self, jiff::Error> {
-        if text == NO_DATE {
-            return Ok(Self(None));
-        }
-        text.parse().map(|date| Self(Some(date)))
-    }
-}
-
 /// One partition of the table.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct PartitionKey {
@@ -92,8 +43,9 @@ pub struct PartitionKey {
     pub dataset: Dataset,
     /// The bot, not encoded.
     pub bot: String,
-    /// The date in the table's zone.
-    pub day: Day,
+    /// The day or month in the table's zone.
+    #[serde(alias = "day")]
+    pub period: Period,
 }
 
 impl PartitionKey {
@@ -102,27 +54,37 @@ impl PartitionKey {
     pub fn folder(&self) -> PathBuf {
         Path::new(self.dataset.name())
             .join(bot_folder(&self.bot))
-            .join(format!("date={}", self.day))
+            .join(format!("{}={}", self.period.by().key(), self.period))
     }
 }
 
-/// The zone whose days are the table's partitions.
+/// The zone whose days or months are the table's partitions.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Zone(TimeZone);
+pub struct Zone {
+    zone: TimeZone,
+    by: PartitionBy,
+}
 
 impl Zone {
-    /// An IANA time zone by its name.
+    /// An IANA time zone by its name; its days are partitions.
     ///
     /// # Errors
     /// Where there is no zone of this name.
     pub fn named(name: &str) -> Result<Self, jiff::Error> {
-        Ok(Self(TimeZone::get(name)?))
+        let (zone, by) = (TimeZone::get(name)?, PartitionBy::Day);
+        Ok(Self { zone, by })
+    }
+
+    /// The same zone with such partitions.
+    #[must_use]
+    pub fn by(self, by: PartitionBy) -> Self {
+        Self { by, ..self }
     }
 
     /// The name as it was found, e.g. `Europe/Berlin`.
     #[must_use]
     pub fn name(&self) -> &str {
-        self.0.iana_name().unwrap_or("UTC")
+        self.zone.iana_name().unwrap_or("UTC")
     }
 
     /// Midnight that begins a day; where a zone skips midnight, the day's first moment.
@@ -130,13 +92,13 @@ impl Zone {
     /// # Errors
     /// Where the date lies beyond the years that can be told.
     pub fn begin(&self, date: Date) -> Result<Timestamp, jiff::Error> {
-        Ok(date.to_zoned(self.0.clone())?.timestamp())
+        Ok(date.to_zoned(self.zone.clone())?.timestamp())
     }
 
     /// The date that begins at this very moment, if one does.
     #[must_use]
     pub fn date_at_midnight(&self, at: Timestamp) -> Option<Date> {
-        let date = at.to_zoned(self.0.clone()).date();
+        let date = at.to_zoned(self.zone.clone()).date();
         (self.begin(date).ok()? == at).then_some(date)
     }
 
@@ -144,66 +106,85 @@ impl Zone {
     #[must_use]
     pub fn local(&self, micros: i64) -> Option<DateTime> {
         let at = Timestamp::from_microsecond(micros).ok()?;
-        Some(self.0.to_datetime(at))
+        Some(self.zone.to_datetime(at))
     }
 
-    /// The seconds of a day; none of the day that stands for no time.
+    /// The seconds of a period; none of the one that stands for no time.
     #[must_use]
-    pub fn window(&self, day: Day) -> Option<Window> {
-        let date = day.0?;
-        let begin = self.begin(date).ok()?.as_second();
-        let end = self.begin(date.tomorrow().ok()?).ok()?.as_second();
-        Some(Window::new(begin, end))
+    pub fn window(&self, period: Period) -> Option<Window> {
+        let first = period.first()?;
+        let next = match period.by() {
+            PartitionBy::Day => first,
+            PartitionBy::Month => first.last_of_month(),
+        };
+        let begin = |date: Option<Date>| Some(self.begin(date?).ok()?.as_second());
+        // where time begins and ends, a period is shorter: every time that can be told lies in one
+        Some(Window::new(
+            begin(Some(first)).unwrap_or(Timestamp::MIN.as_second()),
+            begin(next.tomorrow().ok()).unwrap_or(Timestamp::MAX.as_second() + 1),
+        ))
     }
 
-    /// A reader of days, quick where times lie near each other.
+    /// The period that stands for no time.
     #[must_use]
-    pub fn days(&self) -> Days<'_> {
-        Days {
+    pub fn timeless(&self) -> Period {
+        Period::timeless(self.by)
+    }
+
+    /// Tells which partition a time belongs to, quick where times lie near each other.
+    #[must_use]
+    pub fn periods(&self) -> Periods<'_> {
+        self.periods_by(self.by)
+    }
+
+    /// The same for days, whatever the partitions are.
+    #[must_use]
+    pub fn days(&self) -> Periods<'_> {
+        self.periods_by(PartitionBy::Day)
+    }
+
+    fn periods_by(&self, by: PartitionBy) -> Periods<'_> {
+        Periods {
             zone: self,
-            day: Day(None),
+            period: Period::timeless(by),
             begin: i64::MAX,
             end: i64::MIN,
         }
     }
 }
 
-/// Tells the day of one time after another.
+/// Tells the period of one time after another.
 #[derive(Debug)]
-pub struct Days<'a> {
+pub struct Periods<'a> {
     zone: &'a Zone,
-    day: Day,
+    period: Period,
     begin: i64,
     end: i64,
 }
 
-impl Days<'_> {
-    /// The day of a time in microseconds.
-    pub fn of(&mut self, time: Option<i64>) -> Day {
-        let Some(time) = time else { return Day(None) };
+impl Periods<'_> {
+    /// The period of a time in microseconds.
+    pub fn of(&mut self, time: Option<i64>) -> Period {
+        let by = self.period.by();
+        let Some(time) = time else {
+            return Period::timeless(by);
+        };
         if !(self.begin..self.end).contains(&time) {
-            let (day, begin, end) = self.look_up(time).unwrap_or((Day(None), time, time + 1));
-            (self.day, self.begin, self.end) = (day, begin, end);
+            let timeless = (Period::timeless(by), time, time + 1);
+            (self.period, self.begin, self.end) = self.look_up(time).unwrap_or(timeless);
         }
-        self.day
+        self.period
     }
 
-    fn look_up(&self, time: i64) -> Option<(Day, i64, i64)> {
-        let date = Timestamp::from_microsecond(time)
-            .ok()?
-            .to_zoned(self.zone.0.clone())
-            .date();
-        let begin = self.zone.begin(date).ok()?.as_microsecond();
-        let end = self
-            .zone
-            .begin(date.checked_add(1.day()).ok()?)
-            .ok()?
-            .as_microsecond();
-        Some((Day(Some(date)), begin, end))
+    fn look_up(&self, time: i64) -> Option<(Period, i64, i64)> {
+        let date = self.zone.local(time)?.date();
+        let period = Period::of(self.period.by(), date);
+        let window = self.zone.window(period)?;
+        Some((period, window.start * MICROS, window.end * MICROS))
     }
 
-    /// The day of each time of a column.
-    pub fn of_column(&mut self, times: &TimestampMicrosecondArray) -> Vec<Day> {
+    /// The period of each time of a column.
+    pub fn of_column(&mut self, times: &TimestampMicrosecondArray) -> Vec<Period> {
         (0..times.len())
             .map(|row| self.of(times.is_valid(row).then(|| times.value(row))))
             .collect()
@@ -227,9 +208,31 @@ mod tests {
             "2023-10-01"
         );
         assert_eq!(days.of(at("2023-10-02T04:00:00Z")).to_string(), "2023-10-02");
-        assert_eq!(days.of(None).to_string(), NO_DATE);
+        assert_eq!(days.of(None), zone.timeless());
         // the day on which clocks go back has 25 hours
         assert_eq!(days.of(at("2023-11-06T04:59:59Z")).to_string(), "2023-11-05");
+    }
+
+    #[test]
+    fn a_month_is_told_in_the_tables_zone_and_no_time_lies_in_no_period() {
+        let zone = Zone::named("America/New_York").unwrap().by(PartitionBy::Month);
+        let mut months = zone.periods();
+        assert_eq!(months.of(at("2023-11-01T03:59:59Z")).to_string(), "2023-10");
+        assert_eq!(months.of(at("2023-11-01T04:00:00Z")).to_string(), "2023-11");
+        let window = zone.window(months.of(at("2023-12-05T00:00:00Z"))).unwrap();
+        assert_eq!(window.to_string(), "2023-12-01T05:00:00Z/2024-01-01T05:00:00Z");
+        assert_eq!(
+            zone.days().of(at("2023-11-01T04:00:00Z")).to_string(),
+            "2023-11-01"
+        );
+        for by in PartitionBy::ALL {
+            let zone = zone.clone().by(by);
+            for time in [Timestamp::MIN, Timestamp::MAX] {
+                let period = zone.periods().of(Some(time.as_microsecond()));
+                eprintln!("{by} {time} {period}");
+                assert!(zone.window(period).unwrap().contains(time.as_second()), "{time}");
+            }
+        }
     }
 
     #[test]

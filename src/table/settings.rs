@@ -4,6 +4,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use super::period::PartitionBy;
 use crate::dataset::{Promoted, Rules, Shape};
 use crate::error::{Error, Result};
 use crate::store;
@@ -21,6 +22,9 @@ pub struct Settings {
     pub base_url: String,
     /// The zone of the partitions' dates, by its IANA name.
     pub timezone: String,
+    /// Whether a partition is a day or a month.
+    #[serde(default)]
+    pub partition_by: PartitionBy,
     /// The form of its columns.
     #[serde(flatten)]
     pub shape: Shape,
@@ -67,6 +71,20 @@ impl RowGroups {
 }
 
 impl Settings {
+    /// Those of a new table; what is not given is as it is by default.
+    #[must_use]
+    pub fn new(base_url: &str, timezone: &str) -> Self {
+        Self {
+            schema_version: SCHEMA_VERSION,
+            base_url: base_url.to_owned(),
+            timezone: timezone.to_owned(),
+            partition_by: PartitionBy::default(),
+            shape: Shape::default(),
+            row_groups: RowGroups::default(),
+            privacy: Rules::default(),
+        }
+    }
+
     /// The settings of the table whose own folder is `folder`; `None` where no run has fixed any.
     ///
     /// # Errors
@@ -150,6 +168,11 @@ impl Settings {
                 "--mask-ip",
                 &self.privacy.mask_ip.to_string(),
                 &asked.privacy.mask_ip.to_string(),
+            ),
+            told(
+                "--partition-by",
+                self.partition_by.name(),
+                asked.partition_by.name(),
             ),
         ]
         .into_iter()

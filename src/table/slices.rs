@@ -152,9 +152,9 @@ impl Held {
 mod tests {
     use super::*;
     use crate::dataset::{Dataset, decode};
-    use crate::table::{Day, SCHEMA_VERSION, Settings};
+    use crate::table::{PartitionBy, Period, Settings};
 
-    /// So many rows of the one day, the given number apart in time, the first one so many seconds into the day.
+    /// So many rows of the one partition, the given number apart in time, the first one so many seconds into the partition.
     fn page(ids: std::ops::Range<u32>, seconds: impl Fn(u32) -> u32) -> (RecordBatch, Vec<RowRef>) {
         let records: Vec<String> = ids
             .map(|id| {
@@ -170,25 +170,18 @@ mod tests {
     }
 
     fn table(folder: &std::path::Path) -> (Table, PartitionKey) {
-        let settings = Settings {
-            schema_version: SCHEMA_VERSION,
-            base_url: "https://api.example.com".into(),
-            timezone: "UTC".into(),
-            shape: Default::default(),
-            row_groups: Default::default(),
-            privacy: Default::default(),
-        };
+        let settings = Settings::new("https://api.example.com", "UTC");
         let key = PartitionKey {
             dataset: Dataset::Messages,
             bot: "r3".into(),
-            day: Day(Some(jiff::civil::date(2023, 10, 1))),
+            period: Period::of(PartitionBy::Day, jiff::civil::date(2023, 10, 1)),
         };
         (Table::open(folder, settings).unwrap(), key)
     }
 
     const DAY: i64 = 1_696_118_400_000_000;
 
-    /// Stages a page in slices that end at these seconds of the day.
+    /// Stages a page in slices that end at these seconds of the partition.
     fn in_slices(
         table: &Table,
         key: &PartitionKey,

@@ -10,6 +10,7 @@ use crate::store;
 
 /// What is left of a partition without some of its rows, and how many went.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "it is taken apart at once")]
 pub(crate) enum Without {
     /// None of them was in it.
     AsItWas,
@@ -96,26 +97,19 @@ mod tests {
 
     use super::*;
     use crate::dataset::{Dataset, decode};
-    use crate::table::{Day, SCHEMA_VERSION, Settings};
+    use crate::table::{PartitionBy, Period, Settings};
 
     #[test]
     fn rows_go_and_what_is_left_is_what_it_would_have_been_without_them() {
         let folders = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
-        let settings = Settings {
-            schema_version: SCHEMA_VERSION,
-            base_url: "https://api.example.com".into(),
-            timezone: "UTC".into(),
-            shape: Default::default(),
-            row_groups: Default::default(),
-            privacy: Default::default(),
-        };
+        let settings = Settings::new("https://api.example.com", "UTC");
         let tables = folders
             .each_ref()
             .map(|folder| Table::open(folder.path(), settings.clone()).unwrap());
         let key = PartitionKey {
             dataset: Dataset::Messages,
             bot: "r3".into(),
-            day: Day(Some(jiff::civil::date(2023, 10, 1))),
+            period: Period::of(PartitionBy::Day, jiff::civil::date(2023, 10, 1)),
         };
         let is_odd = |number: u32| number % 2 == 1;
         for (table, numbers) in tables.iter().zip([

@@ -74,9 +74,9 @@ impl Verified {
                 continue;
             };
             for (bot, account) in bots {
-                for (day, held) in &account.partitions {
-                    let (bot, day) = (bot.clone(), *day);
-                    let key = PartitionKey { dataset, bot, day };
+                for (period, held) in &account.partitions {
+                    let (bot, period) = (bot.clone(), *period);
+                    let key = PartitionKey { dataset, bot, period };
                     if !self.entries.contains_key(&key) && !under_way(&key) {
                         let what = format!("the ledger tells {} rows of it, the manifest nothing", held.rows);
                         let of = (dataset, key.bot.as_str());
@@ -154,7 +154,7 @@ fn held<'a>(ledger: &'a Ledger, key: &PartitionKey) -> Option<&'a Held> {
     ledger
         .known(key.dataset.name(), &key.bot)?
         .partitions
-        .get(&key.day)
+        .get(&key.period)
 }
 
 fn fits(entry: &Entry, held: &Held) -> bool {

@@ -6,7 +6,7 @@ use crate::ledger::Account;
 use crate::table::Zone;
 use crate::window::{Window, Windows};
 
-/// How many rows lie before each moment, as far as the counts of whole days tell.
+/// How many rows lie before each moment, as far as the counts of whole partitions tell.
 struct Density {
     /// Spans without overlap, each with the rows before it and within it.
     spans: Vec<(Window, f64, f64)>,
@@ -17,8 +17,10 @@ impl Density {
     fn new(account: &Account, zone: &Zone) -> Self {
         let mut before = 0.0;
         let mut spans = Vec::new();
-        for (day, held) in &account.partitions {
-            let Some(window) = zone.window(*day) else { continue };
+        for (period, held) in &account.partitions {
+            let Some(window) = zone.window(*period) else {
+                continue;
+            };
             let span = account.complete.intersect(window).hull().unwrap_or(window);
             let rows = held.rows as f64;
             spans.push((span, before, rows));
@@ -90,7 +92,7 @@ mod tests {
 
     use super::*;
     use crate::ledger::Held;
-    use crate::table::Day;
+    use crate::table::{PartitionBy, Period};
 
     const DAY: i64 = 86_400;
 
@@ -109,7 +111,9 @@ mod tests {
                     ids_sha256: String::new(),
                     sha256: String::new(),
                 };
-                account.partitions.insert(Day(Some(date)), held);
+                account
+                    .partitions
+                    .insert(Period::of(PartitionBy::Day, date), held);
             }
         }
         account

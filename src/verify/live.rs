@@ -21,7 +21,7 @@ use crate::table::{Entry, Footer, PartitionKey, bot_folder};
 use crate::tombstones::Tombstones;
 use crate::window::Window;
 
-/// A window is chosen to hold so much of a page: its days' counts are only a mean.
+/// A window is chosen to hold so much of a page: its partitions' counts are only a mean.
 const SHARE_OF_PAGE: f64 = 0.8;
 /// Requests in flight where no number is given.
 const SIDE_BY_SIDE: usize = 4;
@@ -118,11 +118,11 @@ impl Verified {
 
     /// The ids of a partition that lie within a window, each with the number of the window.
     fn held_of(&self, chosen: &[Chosen], key: &PartitionKey, entry: &Entry) -> Result<Vec<(usize, u64)>> {
-        let day = self.zone.window(key.day);
+        let period = self.zone.window(key.period);
         let touches = |chosen: &Chosen| {
-            let in_day = day.is_some_and(|day| !chosen.window.intersect(day).is_empty());
+            let in_period = period.is_some_and(|period| !chosen.window.intersect(period).is_empty());
             let of_bot = chosen.dataset == key.dataset && chosen.bot == key.bot;
-            of_bot && (in_day || !chosen.fields.contains(&Field::Time))
+            of_bot && (in_period || !chosen.fields.contains(&Field::Time))
         };
         let windows: Vec<_> = chosen
             .iter()

@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 use crate::dataset::{Dataset, Kind, Shape, id_hash};
 use crate::error::{Error, Result};
 use crate::fetch::Stop;
-use crate::table::{Days, Entry, PartitionKey, Scan, Zone, file_name, hex};
+use crate::table::{Entry, PartitionKey, Periods, Scan, Zone, file_name, hex};
 
 /// What it takes to look at partitions.
 pub(super) struct Look<'a> {
@@ -99,7 +99,7 @@ impl Look<'_> {
         let reference = key.dataset.columns().iter().position(is_reference);
         let mut rows = Rows {
             key,
-            days: self.zone.days(),
+            periods: self.zone.periods(),
             conversations: reference.zip(self.conversations.get(&of_bot).map(Vec::as_slice)),
             ids: Vec::with_capacity(usize::try_from(entry.rows).unwrap_or(0)),
             missing_conversations: 0,
@@ -123,7 +123,7 @@ impl Look<'_> {
 /// The rows of a file, as they pass.
 struct Rows<'a> {
     key: &'a PartitionKey,
-    days: Days<'a>,
+    periods: Periods<'a>,
     /// The column that names a conversation, and what conversations there are.
     conversations: Option<(usize, &'a [u64])>,
     ids: Vec<u64>,
@@ -155,7 +155,7 @@ impl Rows<'_> {
             self.ids.push(id_hash(id));
             let now = Some((time, id));
             self.disordered += u64::from(before >= now);
-            self.misplaced += u64::from(self.days.of(time) != self.key.day);
+            self.misplaced += u64::from(self.periods.of(time) != self.key.period);
             self.first = self.first.or(time);
             before = now;
         }
@@ -184,7 +184,8 @@ impl Rows<'_> {
             ));
         }
         if self.misplaced > 0 {
-            findings.push(format!("{} rows do not belong to its date", self.misplaced));
+            let key = self.key.period.by().key();
+            findings.push(format!("{} rows do not belong to its {key}", self.misplaced));
         }
         if hex(&self.digest.finalize()) != entry.ids_sha256 {
             findings.push("its ids are not those of the manifest".into());
@@ -207,18 +208,11 @@ mod tests {
     use super::*;
     use crate::dataset::decode;
     use crate::fetch::Stopper;
-    use crate::table::{Day, RowRef, SCHEMA_VERSION, Settings, Table};
+    use crate::table::{PartitionBy, Period, RowRef, Settings, Table};
 
     /// A published partition of some messages.
     fn published(out: &Path) -> (PartitionKey, Entry) {
-        let settings = Settings {
-            schema_version: SCHEMA_VERSION,
-            base_url: "https://api.example.com".into(),
-            timezone: "UTC".into(),
-            shape: Default::default(),
-            row_groups: Default::default(),
-            privacy: Default::default(),
-        };
+        let settings = Settings::new("https://api.example.com", "UTC");
         let table = Table::open(out, settings).unwrap();
         let records: Vec<String> = (0..300)
             .map(|n| {
@@ -236,7 +230,7 @@ mod tests {
         let key = PartitionKey {
             dataset: Dataset::Messages,
             bot: "r3".into(),
-            day: Day(Some("2023-10-01".parse().unwrap())),
+            period: Period::of(PartitionBy::Day, "2023-10-01".parse().unwrap()),
         };
         let staged = table.stage(&key, &[batch], &rows).unwrap();
         table.publish(&key, &staged.entry).unwrap();

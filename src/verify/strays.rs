@@ -8,7 +8,7 @@ use crate::commit::Commit;
 use crate::dataset::Dataset;
 use crate::error::Result;
 use crate::store;
-use crate::table::{PartitionKey, bot_of, day_of};
+use crate::table::{PartitionKey, bot_of, period_of};
 use crate::tombstones::Tombstones;
 
 impl Verified {
@@ -37,14 +37,15 @@ impl Verified {
         if names.is_empty() {
             self.report.note(folder, "the folder is empty");
         }
+        let by = self.table.settings().partition_by;
         for name in names {
             let folder = folder.join(&name);
-            let Some(day) = day_of(&name).filter(|_| self.is_folder(&folder)) else {
-                self.stray(&folder, "it is no folder of a date");
+            let Some(period) = period_of(&name, by).filter(|_| self.is_folder(&folder)) else {
+                self.stray(&folder, &format!("it is no folder of a {}", by.key()));
                 continue;
             };
             let bot = bot.to_owned();
-            let entry = self.entries.get(&PartitionKey { dataset, bot, day });
+            let entry = self.entries.get(&PartitionKey { dataset, bot, period });
             let expected = entry
                 .and_then(|entry| entry.path.file_name())
                 .map(ToOwned::to_owned);

@@ -15,6 +15,7 @@ import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
 DATASETS = ("conversations", "messages")
@@ -65,6 +66,14 @@ def arrow(task):
             }
         )
     return seen
+
+
+def by_key(task):
+    """How many rows pyarrow finds for each value of a key of the folders, in order; those of none last."""
+    folder = os.path.join(task["lake"], task["dataset"])
+    table = ds.dataset(folder, partitioning="hive").to_table(columns=[task["key"]])
+    counts = table.group_by(task["key"]).aggregate([([], "count_all")]).sort_by(task["key"]).to_pylist()
+    return [[row[task["key"]], row["count_all"]] for row in counts]
 
 
 def watch(task):
@@ -280,6 +289,7 @@ TASKS = {
     "snippet": snippet,
     "sql": sql,
     "arrow": arrow,
+    "by_key": by_key,
     "watch": watch,
     "rewrite": rewrite,
     "without_first_row": without_first_row,

@@ -21,6 +21,7 @@ mod lake;
 mod left;
 mod mended;
 mod month;
+mod months;
 mod moved;
 mod odd;
 mod open;

@@ -66,6 +66,7 @@ fn invariant_2_duckdb_and_pyarrow_see_whole_versions_while_partitions_are_replac
             row_group_bytes: None,
             privacy: Default::default(),
             promote: None,
+            partition_by: None,
             settle: Duration::from_secs(900),
             refetch: false,
             lookback: None,

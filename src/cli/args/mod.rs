@@ -22,7 +22,7 @@ pub(super) use moment::{Moment, duration};
 pub(super) use part::PartArgs;
 pub(super) use privacy::PrivacyArgs;
 pub(super) use shape::ShapeArgs;
-pub(super) use values::{dataset, day};
+pub(super) use values::{dataset, day, partition_by};
 
 use super::completions::CompletionsArgs;
 use super::demo::DemoArgs;

@@ -5,6 +5,7 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use jiff::civil::Date;
 
 use crate::dataset::Dataset;
+use crate::table::PartitionBy;
 
 /// A day.
 pub(in crate::cli) fn day(text: &str) -> Result<Date, String> {
@@ -14,4 +15,10 @@ pub(in crate::cli) fn day(text: &str) -> Result<Date, String> {
 /// A dataset by its name.
 pub(in crate::cli) fn dataset() -> impl TypedValueParser<Value = Dataset> {
     PossibleValuesParser::new(Dataset::ALL.map(Dataset::name)).try_map(|name| name.parse::<Dataset>())
+}
+
+/// What a partition is, by its name.
+pub(in crate::cli) fn partition_by() -> impl TypedValueParser<Value = PartitionBy> {
+    PossibleValuesParser::new(PartitionBy::ALL.map(PartitionBy::name))
+        .try_map(|name| name.parse::<PartitionBy>())
 }

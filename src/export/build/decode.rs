@@ -11,14 +11,14 @@ use super::Build;
 use crate::dataset::{Dataset, Decoded, Misfits, Rejected};
 use crate::error::{Error, Result};
 use crate::fetch::Field;
-use crate::table::Day;
+use crate::table::Period;
 use crate::window::Window;
 
 /// What a group needs of one page.
 pub(super) struct DecodedPage {
     pub(super) batch: RecordBatch,
-    /// Places in the batch, by day.
-    pub(super) rows: BTreeMap<Day, Vec<u32>>,
+    /// Places in the batch, by partition.
+    pub(super) rows: BTreeMap<Period, Vec<u32>>,
     pub(super) rejected: Vec<Rejected>,
     pub(super) met: Met,
 }
@@ -40,8 +40,12 @@ impl AddAssign for Met {
 }
 
 impl Build<'_> {
-    /// Decodes the rows of a page that belong to the days wanted.
-    pub(super) fn decode(&self, sequence: u64, wanted: &BTreeMap<Day, BTreeSet<u64>>) -> Result<DecodedPage> {
+    /// Decodes the rows of a page that belong to the partitions wanted.
+    pub(super) fn decode(
+        &self,
+        sequence: u64,
+        wanted: &BTreeMap<Period, BTreeSet<u64>>,
+    ) -> Result<DecodedPage> {
         let body = self.spool.read(sequence)?;
         let Decoded {
             batch,
@@ -53,18 +57,18 @@ impl Build<'_> {
             .column(self.dataset.time_column())
             .as_primitive::<TimestampMicrosecondType>();
         let wanted = wanted.iter().filter(|(_, pages)| pages.contains(&sequence));
-        let mut rows: BTreeMap<Day, Vec<u32>> = wanted.map(|(day, _)| (*day, Vec::new())).collect();
+        let mut rows: BTreeMap<Period, Vec<u32>> = wanted.map(|(period, _)| (*period, Vec::new())).collect();
         let mut count = 0;
         let mut met = Met::default();
         let ever = Window::new(i64::MIN, i64::MAX);
         let range = self.pending.get(&sequence).map_or(ever, |page| page.range);
-        for ((row, day), is_outside) in (0..).zip(self.zone.days().of_column(times)).zip(is_outside(
+        for ((row, period), is_outside) in (0..).zip(self.zone.periods().of_column(times)).zip(is_outside(
             self.dataset,
             self.reach.learnt.filter,
             range,
             &batch,
         )) {
-            match rows.get_mut(&day) {
+            match rows.get_mut(&period) {
                 Some(_) if is_outside => met.outside += 1,
                 Some(rows) => {
                     rows.push(row);
@@ -86,7 +90,7 @@ impl Build<'_> {
                 met,
             });
         }
-        // most of the page belongs to other days: let go of it
+        // most of the page belongs to other partitions: let go of it
         let mut places = Vec::with_capacity(count);
         for rows in rows.values_mut() {
             for row in rows {

@@ -19,7 +19,7 @@ impl Build<'_> {
         let finished: Vec<u64> = self
             .pending
             .iter()
-            .filter(|(_, page)| page.days.is_empty())
+            .filter(|(_, page)| page.periods.is_empty())
             .filter(|(_, page)| last || answered.covers(page.asked.intersect(page.range)))
             .map(|(sequence, _)| *sequence)
             .collect();
@@ -56,7 +56,7 @@ impl Build<'_> {
     pub(super) fn answered(&self, ledger: &mut Ledger) -> Windows {
         let mut complete = self.reach.covered.clone();
         complete.subtract_all(&self.young);
-        for page in self.pending.values().filter(|page| !page.days.is_empty()) {
+        for page in self.pending.values().filter(|page| !page.periods.is_empty()) {
             complete.subtract(page.asked);
         }
         let account = ledger.account(self.dataset.name(), &self.bot);

@@ -14,44 +14,44 @@ use crate::dataset::id_hash;
 use crate::error::Result;
 use crate::ledger::Ledger;
 use crate::spool::PageHeader;
-use crate::table::{Day, Footer, PartitionKey, Without};
+use crate::table::{Footer, PartitionKey, Period, Without};
 use crate::window::Windows;
 
-/// Records of which a run remembers the day: 16 bytes each. Where it meets more, `verify` tells what has moved.
+/// Records of which a run remembers the partition: 16 bytes each. Where it meets more, `verify` tells what has moved.
 const MOST_SEEN: usize = 4_000_000;
 
 /// Where records lie by the API's last word, by the hash of their id.
 #[derive(Debug, Default)]
 pub(super) struct Seen {
-    days: Vec<(u64, Day)>,
+    periods: Vec<(u64, Period)>,
     is_full: bool,
 }
 
 impl Seen {
-    fn take(&mut self, records: impl Iterator<Item = (u64, Day)>) {
+    fn take(&mut self, records: impl Iterator<Item = (u64, Period)>) {
         if !self.is_full {
-            self.days.extend(records);
-            self.is_full = self.days.len() > MOST_SEEN;
+            self.periods.extend(records);
+            self.is_full = self.periods.len() > MOST_SEEN;
         }
     }
 
-    /// One day for each id: the last one that it was answered with.
+    /// One partition for each id: the last one that it was answered with.
     fn settle(&mut self) {
-        self.days.reverse();
-        self.days.sort_by_key(|(id, _)| *id);
-        self.days.dedup_by_key(|(id, _)| *id);
+        self.periods.reverse();
+        self.periods.sort_by_key(|(id, _)| *id);
+        self.periods.dedup_by_key(|(id, _)| *id);
     }
 
-    fn day_of(&self, id: u64) -> Option<Day> {
-        let at = self.days.binary_search_by_key(&id, |(id, _)| *id).ok()?;
-        Some(self.days[at].1)
+    fn period_of(&self, id: u64) -> Option<Period> {
+        let at = self.periods.binary_search_by_key(&id, |(id, _)| *id).ok()?;
+        Some(self.periods[at].1)
     }
 }
 
 /// A row that shares its id with one of another date.
 struct Place {
     id: String,
-    day: Day,
+    period: Period,
     version: Option<i64>,
 }
 
@@ -64,7 +64,7 @@ impl Build<'_> {
     }
 
     /// Remembers where the records of a page lie.
-    pub(super) fn see(&mut self, header: &PageHeader, places: Vec<(u64, Day)>, ledger: &Ledger) {
+    pub(super) fn see(&mut self, header: &PageHeader, places: Vec<(u64, Period)>, ledger: &Ledger) {
         if self.job.regards(header) && self.behind(ledger).is_some() {
             self.seen.take(places.into_iter());
         }
@@ -84,22 +84,22 @@ impl Build<'_> {
         }
         self.seen.settle();
         sight.extend(self.job.missing.iter().copied());
-        let mut days: BTreeSet<Day> = self.seen.days.iter().map(|(_, day)| *day).collect();
+        let mut periods: BTreeSet<Period> = self.seen.periods.iter().map(|(_, period)| *period).collect();
         let account = ledger.account(self.dataset.name(), &self.bot);
-        let is_in_sight = |day: &&Day| {
-            let day = self.zone.window(**day);
-            day.is_some_and(|day| !sight.intersect(day).is_empty())
+        let is_in_sight = |period: &&Period| {
+            let period = self.zone.window(**period);
+            period.is_some_and(|period| !sight.intersect(period).is_empty())
         };
-        days.extend(account.partitions.keys().filter(is_in_sight));
-        let days: Vec<Day> = days
+        periods.extend(account.partitions.keys().filter(is_in_sight));
+        let periods: Vec<Period> = periods
             .into_iter()
-            .filter(|day| account.partitions.contains_key(day))
+            .filter(|period| account.partitions.contains_key(period))
             .collect();
-        let elsewhere = |day: Day, id: u64| self.seen.day_of(id).is_some_and(|seen| seen != day);
+        let elsewhere = |period: Period, id: u64| self.seen.period_of(id).is_some_and(|seen| seen != period);
         let mut moved = BTreeSet::new();
-        for day in &days {
-            self.each_row(*day, false, |id, _| {
-                if elsewhere(*day, id_hash(id)) {
+        for period in &periods {
+            self.each_row(*period, false, |id, _| {
+                if elsewhere(*period, id_hash(id)) {
                     moved.insert(id_hash(id));
                 }
             })?;
@@ -108,11 +108,11 @@ impl Build<'_> {
             return Ok(());
         }
         let mut places: Vec<Place> = Vec::new();
-        for day in &days {
-            self.each_row(*day, true, |id, version| {
+        for period in &periods {
+            self.each_row(*period, true, |id, version| {
                 if moved.contains(&id_hash(id)) {
-                    let (id, day) = (id.to_owned(), *day);
-                    places.push(Place { id, day, version });
+                    let (id, period) = (id.to_owned(), *period);
+                    places.push(Place { id, period, version });
                 }
             })?;
         }
@@ -120,33 +120,33 @@ impl Build<'_> {
         self.take_out(&gone, ledger)
     }
 
-    /// The ids that are to go, by day.
-    fn outdated(&self, places: Vec<Place>) -> BTreeMap<Day, BTreeSet<String>> {
-        let mut of_id: HashMap<String, Vec<(Day, Option<i64>)>> = HashMap::new();
+    /// The ids that are to go, by partition.
+    fn outdated(&self, places: Vec<Place>) -> BTreeMap<Period, BTreeSet<String>> {
+        let mut of_id: HashMap<String, Vec<(Period, Option<i64>)>> = HashMap::new();
         for place in places {
             of_id
                 .entry(place.id)
                 .or_default()
-                .push((place.day, place.version));
+                .push((place.period, place.version));
         }
-        let mut gone: BTreeMap<Day, BTreeSet<String>> = BTreeMap::new();
+        let mut gone: BTreeMap<Period, BTreeSet<String>> = BTreeMap::new();
         for (id, mut places) in of_id {
-            let seen = self.seen.day_of(id_hash(&id));
+            let seen = self.seen.period_of(id_hash(&id));
             // of the same version the one that was answered last stays
-            places.sort_by_key(|(day, version)| (*version, Some(*day) == seen));
+            places.sort_by_key(|(period, version)| (*version, Some(*period) == seen));
             places.pop();
-            for (day, _) in places {
-                gone.entry(day).or_default().insert(id.clone());
+            for (period, _) in places {
+                gone.entry(period).or_default().insert(id.clone());
             }
         }
         gone
     }
 
-    fn take_out(&mut self, gone: &BTreeMap<Day, BTreeSet<String>>, ledger: &mut Ledger) -> Result<()> {
+    fn take_out(&mut self, gone: &BTreeMap<Period, BTreeSet<String>>, ledger: &mut Ledger) -> Result<()> {
         let without = gone
             .par_iter()
-            .map(|(day, gone)| {
-                let key = self.key(*day);
+            .map(|(period, gone)| {
+                let key = self.key(*period);
                 let ids = |batch: &RecordBatch, row: usize| {
                     let ids = batch.column(self.dataset.id_column()).as_string::<i32>();
                     gone.contains(ids.value(row))
@@ -161,13 +161,13 @@ impl Build<'_> {
                 Without::AsItWas => {}
                 Without::Less(next, rows) => {
                     moved += rows;
-                    account.hold(key.day, &next.entry);
+                    account.hold(key.period, &next.entry);
                     self.tally.changed.insert(key, Changed::of(&next.entry));
                     staged.push(next);
                 }
                 Without::Nothing(rows) => {
                     moved += rows;
-                    account.withdraw(key.day);
+                    account.withdraw(key.period);
                     self.tally.changed.remove(&key);
                     withdrawn.push(key);
                 }
@@ -186,8 +186,13 @@ impl Build<'_> {
     }
 
     /// Tells the id of each row of a partition, and its version where that is wanted.
-    fn each_row(&self, day: Day, versions: bool, mut told: impl FnMut(&str, Option<i64>)) -> Result<()> {
-        let Some(entry) = self.table.entry(&self.key(day))? else {
+    fn each_row(
+        &self,
+        period: Period,
+        versions: bool,
+        mut told: impl FnMut(&str, Option<i64>),
+    ) -> Result<()> {
+        let Some(entry) = self.table.entry(&self.key(period))? else {
             return Ok(());
         };
         let id = self.dataset.id_column();
@@ -214,17 +219,18 @@ impl Build<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::table::PartitionBy;
 
     #[test]
     fn the_last_answer_tells_where_a_record_lies() {
-        let day = |number| Day(Some(jiff::civil::date(2023, 10, number)));
+        let period = |number| Period::of(PartitionBy::Day, jiff::civil::date(2023, 10, number));
         let mut seen = Seen::default();
-        seen.take([(7, day(1)), (3, day(1)), (7, day(2))].into_iter());
-        seen.take([(3, day(4))].into_iter());
+        seen.take([(7, period(1)), (3, period(1)), (7, period(2))].into_iter());
+        seen.take([(3, period(4))].into_iter());
         seen.settle();
         assert_eq!(
-            [3, 7, 9].map(|id| seen.day_of(id)),
-            [Some(day(4)), Some(day(2)), None]
+            [3, 7, 9].map(|id| seen.period_of(id)),
+            [Some(period(4)), Some(period(2)), None]
         );
     }
 }

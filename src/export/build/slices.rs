@@ -1,4 +1,4 @@
-//! A day with more records than may be in memory at a time, built in slices of its time: the earlier ones while the
+//! A partition with more records than may be in memory at a time, built in slices of its time: the earlier ones while the
 //! later are still fetched.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -10,12 +10,12 @@ use arrow::compute::take_record_batch;
 use arrow::datatypes::TimestampMicrosecondType;
 use rayon::prelude::*;
 
-use super::{Build, DayPages, DecodedPage, GROUP_RECORDS, Met};
+use super::{Build, DecodedPage, GROUP_RECORDS, Met, PeriodPages};
 use crate::dataset::Rejected;
 use crate::error::{Error, Result};
 use crate::export::arrived::{QUARTER, Span};
 use crate::fetch::Field;
-use crate::table::{Day, RowRef, Slices, Staged};
+use crate::table::{Period, RowRef, Slices, Staged};
 use crate::window::Window;
 
 /// The most records of a slice where small ones would make pages be decoded again and again.
@@ -33,9 +33,9 @@ struct Piece {
     met: Met,
 }
 
-/// A day whose next version is made already, up to a moment.
+/// A partition whose next version is made already, up to a moment.
 pub(super) struct Begun<'a> {
-    pub(super) day: Day,
+    pub(super) period: Period,
     /// Never locked: it lets others read the rest of a build while it is held.
     slices: Mutex<Slices<'a>>,
     /// Rows before it (microseconds) are written.
@@ -48,19 +48,23 @@ pub(super) struct Begun<'a> {
     counted: BTreeSet<u64>,
     rejected: Vec<Rejected>,
     met: Met,
-    /// False where a record came in two slices: its day can only be built as a whole.
+    /// False where a record came in two slices: its partition can only be built as a whole.
     fits: bool,
 }
 
 impl<'a> Build<'a> {
-    /// Stages a day's next version, and says what was met in its records. `None` where it can
+    /// Stages a partition's next version, and says what was met in its records. `None` where it can
     /// only be built as a whole: records without a time have no order, and one that has changed its time may
     /// have to be compared with itself across slices.
-    pub(super) fn stage_in_slices(&mut self, day: Day, waiting: &DayPages) -> Result<Option<(Staged, Met)>> {
-        if day == Day(None) {
+    pub(super) fn stage_in_slices(
+        &mut self,
+        period: Period,
+        waiting: &PeriodPages,
+    ) -> Result<Option<(Staged, Met)>> {
+        if period.first().is_none() {
             return Ok(None);
         }
-        let mut begun = self.begun(day)?;
+        let mut begun = self.begun(period)?;
         if begun.fits {
             self.grow(&mut begun, waiting, i64::MAX)?;
         }
@@ -72,22 +76,22 @@ impl<'a> Build<'a> {
         Ok(Some((slices.finish()?, begun.met)))
     }
 
-    /// A large day, and the moment (microseconds) up to which enough of it is read to go on with building it.
-    pub(super) fn growing(&self) -> Option<(Day, i64)> {
+    /// A large partition, and the moment (microseconds) up to which enough of it is read to go on with building it.
+    pub(super) fn growing(&self) -> Option<(Period, i64)> {
         // an earlier record may come with each later window of last actions
         if !self.grows || self.reach.learnt.filter == Some(Field::LastAction) {
             return None;
         }
-        let (day, end) = match &self.begun {
+        let (period, end) = match &self.begun {
             Some(begun) if !begun.fits => return None,
-            Some(begun) => (begun.day, begun.end),
+            Some(begun) => (begun.period, begun.end),
             None => {
-                let is_large = |(_, pages): &(&Day, &DayPages)| pages.records > 2 * GROUP_RECORDS;
+                let is_large = |(_, pages): &(&Period, &PeriodPages)| pages.records > 2 * GROUP_RECORDS;
                 (*self.waiting.iter().find(is_large)?.0, i64::MIN)
             }
         };
-        let waiting = self.waiting.get(&day)?;
-        let window = self.zone.window(day)?;
+        let waiting = self.waiting.get(&period)?;
+        let window = self.zone.window(period)?;
         let mut missing = self.ranges.intersect(window);
         missing.subtract_all(&self.reach.read);
         let until = missing
@@ -97,39 +101,39 @@ impl<'a> Build<'a> {
             * SECOND;
         let quarters = end.div_euclid(QUARTER)..until.div_euclid(QUARTER).max(end.div_euclid(QUARTER));
         let records: u64 = waiting.quarters.range(quarters).map(|(_, count)| count).sum();
-        (records >= GROUP_RECORDS).then_some((day, until))
+        (records >= GROUP_RECORDS).then_some((period, until))
     }
 
-    /// Goes on with a large day as far as it is read.
+    /// Goes on with a large partition as far as it is read.
     pub(super) fn grow_begun(&mut self) -> Result<()> {
-        let Some((day, until)) = self.growing() else {
+        let Some((period, until)) = self.growing() else {
             return Ok(());
         };
-        let Some(waiting) = self.waiting.remove(&day) else {
+        let Some(waiting) = self.waiting.remove(&period) else {
             return Ok(());
         };
-        let mut begun = self.begun(day)?;
-        tracing::debug!(%day, "building a day while its rest is fetched");
+        let mut begun = self.begun(period)?;
+        tracing::debug!(%period, "building a partition while its rest is fetched");
         let grown = self.grow(&mut begun, &waiting, until);
-        self.waiting.insert(day, waiting);
+        self.waiting.insert(period, waiting);
         self.begun = Some(begun);
         grown
     }
 
-    /// What is made of a day so far.
-    fn begun(&mut self, day: Day) -> Result<Begun<'a>> {
+    /// What is made of a partition so far.
+    fn begun(&mut self, period: Period) -> Result<Begun<'a>> {
         let filter = self.reach.learnt.filter;
-        let usable = |begun: &Begun<'_>| begun.day == day && begun.filter == filter;
+        let usable = |begun: &Begun<'_>| begun.period == period && begun.filter == filter;
         if let Some(begun) = self.begun.take_if(|begun| usable(begun)) {
             return Ok(begun);
         }
-        let key = self.key(day);
+        let key = self.key(period);
         let mut held = BTreeMap::new();
         self.table.each_time(&key, |time| {
             *held.entry(time.div_euclid(QUARTER)).or_default() += 1
         })?;
         Ok(Begun {
-            day,
+            period,
             slices: Mutex::new(self.table.slices(&key)?),
             end: i64::MIN,
             held,
@@ -141,8 +145,8 @@ impl<'a> Build<'a> {
         })
     }
 
-    /// Takes in all rows of the day before `until`.
-    fn grow(&self, begun: &mut Begun<'a>, waiting: &DayPages, until: i64) -> Result<()> {
+    /// Takes in all rows of the partition before `until`.
+    fn grow(&self, begun: &mut Begun<'a>, waiting: &PeriodPages, until: i64) -> Result<()> {
         let mut quarters = begun.held.clone();
         for (quarter, count) in &waiting.quarters {
             *quarters.entry(*quarter).or_default() += count;
@@ -156,10 +160,10 @@ impl<'a> Build<'a> {
         let mut ends = few_ends(&spans, &quarters);
         ends.retain(|end| (begun.end + 1..until).contains(end));
         ends.push(until);
-        let wanted = BTreeMap::from([(begun.day, waiting.pages.keys().copied().collect())]);
+        let wanted = BTreeMap::from([(begun.period, waiting.pages.keys().copied().collect())]);
         let begins = std::iter::once(begun.end).chain(ends.iter().copied());
         let parts: Vec<Range<i64>> = begins.zip(&ends).map(|(begin, end)| begin..*end).collect();
-        let day = begun.day;
+        let period = begun.period;
         let decode = |part: Option<&Range<i64>>| {
             let part = part.cloned().unwrap_or(0..0);
             let met = spans
@@ -167,7 +171,7 @@ impl<'a> Build<'a> {
                 .filter(|(_, span)| span.meets(part.start, part.end));
             met.map(|(number, _)| {
                 let page = self.decode(*number, &wanted)?;
-                let (batch, count) = self.slice(&page, day, part.clone())?;
+                let (batch, count) = self.slice(&page, period, part.clone())?;
                 Ok(Piece {
                     page: *number,
                     batch,
@@ -206,11 +210,11 @@ impl<'a> Build<'a> {
         Ok(())
     }
 
-    /// A page's rows within a part of the day, and how many they are.
-    fn slice(&self, page: &DecodedPage, day: Day, part: Range<i64>) -> Result<(RecordBatch, u32)> {
+    /// A page's rows within a part of the partition, and how many they are.
+    fn slice(&self, page: &DecodedPage, period: Period, part: Range<i64>) -> Result<(RecordBatch, u32)> {
         let times = page.batch.column(self.dataset.time_column());
         let times = times.as_primitive::<TimestampMicrosecondType>();
-        let rows = page.rows.get(&day).map_or(&[][..], Vec::as_slice);
+        let rows = page.rows.get(&period).map_or(&[][..], Vec::as_slice);
         let within = |row: &&u32| part.contains(&times.value(**row as usize));
         let places: UInt32Array = rows.iter().filter(within).copied().collect::<Vec<_>>().into();
         let count = u32::try_from(places.len()).map_err(|error| Error::Internal(error.to_string()))?;

@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 use crate::export::build::is_outside;
 use crate::fetch::Field;
 use crate::spool::{PageHeader, Spool};
-use crate::table::{Day, PartitionKey, RowRef, Staged, Table, Zone};
+use crate::table::{PartitionKey, Period, RowRef, Staged, Table, Zone};
 use crate::window::Windows;
 
 /// What kept pages hold of lost partitions of one dataset of one bot, each staged where there is anything. `times` is
@@ -27,7 +27,7 @@ pub(super) fn from_kept_pages(
     let Some(PartitionKey { dataset, bot, .. }) = lost.first() else {
         return Ok(Vec::new());
     };
-    let days: BTreeSet<Day> = lost.iter().map(|key| key.day).collect();
+    let periods: BTreeSet<Period> = lost.iter().map(|key| key.period).collect();
     let (headers, damaged) = spool.list_kept()?;
     for path in damaged {
         tracing::warn!("{} is damaged, and of no use", path.display());
@@ -38,16 +38,16 @@ pub(super) fn from_kept_pages(
     let pages: Vec<_> = headers.into_iter().filter(may_hold_rows).collect();
     let seen = pages
         .par_iter()
-        .map(|page| days_of(spool, zone, *dataset, page.sequence))
+        .map(|page| periods_of(spool, zone, *dataset, page.sequence))
         .collect::<Result<Vec<_>>>()?;
-    let mut of_day: BTreeMap<Day, Vec<&PageHeader>> = BTreeMap::new();
+    let mut of_period: BTreeMap<Period, Vec<&PageHeader>> = BTreeMap::new();
     for (page, seen) in pages.iter().zip(seen) {
-        for day in seen.intersection(&days) {
-            of_day.entry(*day).or_default().push(page);
+        for period in seen.intersection(&periods) {
+            of_period.entry(*period).or_default().push(page);
         }
     }
     let stage = |key: &PartitionKey| {
-        let pages = of_day.get(&key.day).map_or(&[][..], Vec::as_slice);
+        let pages = of_period.get(&key.period).map_or(&[][..], Vec::as_slice);
         let batches = pages
             .par_iter()
             .map(|page| rows_of(spool, (zone, table), key, page, filter))
@@ -64,8 +64,8 @@ pub(super) fn from_kept_pages(
     lost.iter().map(stage).collect()
 }
 
-/// The days of the rows of a kept page; none where it is damaged.
-fn days_of(spool: &Spool, zone: &Zone, dataset: Dataset, page: u64) -> Result<BTreeSet<Day>> {
+/// The partitions of the rows of a kept page; none where it is damaged.
+fn periods_of(spool: &Spool, zone: &Zone, dataset: Dataset, page: u64) -> Result<BTreeSet<Period>> {
     let body = match spool.read_kept(page) {
         Err(Error::Damaged { path, what }) => {
             tracing::warn!("{} is damaged, and of no use: {what}", path.display());
@@ -76,9 +76,9 @@ fn days_of(spool: &Spool, zone: &Zone, dataset: Dataset, page: u64) -> Result<BT
     let Ok(page) = peek(dataset, &body) else {
         return Ok(BTreeSet::new());
     };
-    let mut days = zone.days();
+    let mut periods = zone.periods();
     let rows = page.records.iter().filter(|record| !record.rejected);
-    Ok(rows.map(|record| days.of(record.time)).collect())
+    Ok(rows.map(|record| periods.of(record.time)).collect())
 }
 
 /// The rows of a page that belong to a partition, as building would have taken them.
@@ -92,13 +92,13 @@ fn rows_of(
     let body = spool.read_kept(page.sequence)?;
     let batch = table.decode(key.dataset, &body)?.batch;
     let times = batch.column(key.dataset.time_column());
-    let days = zone
-        .days()
+    let periods = zone
+        .periods()
         .of_column(times.as_primitive::<TimestampMicrosecondType>());
     let rows = (0..)
-        .zip(days)
+        .zip(periods)
         .zip(is_outside(key.dataset, filter, page.range, &batch))
-        .filter(|((_, day), is_outside)| *day == key.day && !is_outside)
+        .filter(|((_, period), is_outside)| *period == key.period && !is_outside)
         .map(|((row, _), _)| row)
         .collect();
     Ok((batch, rows))

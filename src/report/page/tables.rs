@@ -125,7 +125,7 @@ pub(super) fn completeness(report: &Report, zone: &Zone) -> Markup {
             div.scroll {
                 table {
                     tr {
-                        th { "dataset" } th { "bot" } th.n { "days covered" } th.n { "gaps" } th.n { "days with rows" }
+                        th { "dataset" } th { "bot" } th.n { "days covered" } th.n { "gaps" } th.n { (report.partition_by) "s with rows" }
                         th.n { "rows" } th.n { "rejected" } th { "last run" }
                     }
                     @for (dataset, bot, holding) in held().take(ROWS) {
@@ -134,7 +134,7 @@ pub(super) fn completeness(report: &Report, zone: &Zone) -> Markup {
                             td.t { (shown(bot)) }
                             td.n { (covered(holding)) }
                             td.n.bad[!holding.holes.is_empty()] { (grouped(holding.holes.len() as u64)) }
-                            td.n { (grouped(holding.days)) }
+                            td.n { (grouped(holding.periods.count())) }
                             td.n { (grouped(holding.rows)) }
                             td.n.bad[holding.rejected > 0] { (grouped(holding.rejected)) }
                             td.d { (last_run(holding, zone)) }

@@ -6,6 +6,7 @@ use crate::keys::{Key, Look, OfColumn};
 use crate::report::counts::Ranking;
 use crate::report::{Tags, bins};
 use crate::status::{Holding, Range};
+use crate::table::PartitionBy;
 
 const HOSTILE: &str = "</title></style><script>alert(1)</script><img src=x onerror=\"alert(1)\">'\"&\u{202e}";
 
@@ -63,6 +64,7 @@ fn hostile() -> Report {
         base_url: HOSTILE.into(),
         made: at(0),
         timezone: "UTC".into(),
+        partition_by: PartitionBy::Day,
         start: Some(at(0)),
         end: None,
         bots: bots.into_iter().collect(),

@@ -1,0 +1,78 @@
+//! What is to be fetched: what is asked for, and the table does not have yet.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use super::Options;
+use super::left::KeptPages;
+use crate::fetch::Job;
+use crate::ledger::{Account, Anew, Ledger};
+use crate::table::Zone;
+use crate::window::{Window, Windows};
+
+/// What is to be fetched, for each dataset of each bot.
+pub(super) fn plan(options: &Options, ledger: &Ledger, kept: &KeptPages, zone: &Zone) -> Vec<Job> {
+    let run = format!("{}-{}", Timestamp::now().as_millisecond(), std::process::id());
+    let mut jobs = Vec::new();
+    for dataset in &options.datasets {
+        for bot in &options.bots {
+            let account = ledger.known(dataset.name(), bot);
+            let (missing, reread) = missing(options, account);
+            jobs.push(Job {
+                dataset: *dataset,
+                bot: bot.clone(),
+                range: options.range,
+                missing,
+                conversation: options.conversation.clone(),
+                per_page: options.per_page,
+                run: run.clone(),
+                kept: kept
+                    .get(&(*dataset, bot.clone()))
+                    .map(|pages| pages.iter().map(|page| page.header.clone()).collect())
+                    .unwrap_or_default(),
+                knowledge: ledger.learnt(dataset.name(), bot),
+                density: account.map(|account| density(account, zone)).unwrap_or_default(),
+                reread,
+                disregarded: account
+                    .iter()
+                    .flat_map(|account| account.anew())
+                    .map(|anew| (anew.ranges.clone(), anew.since))
+                    .collect(),
+                tally: Arc::default(),
+            });
+        }
+    }
+    jobs
+}
+
+/// What is to be fetched of an account, and what of that is complete and asked for anew.
+fn missing(options: &Options, account: Option<&Account>) -> (Windows, Windows) {
+    let mut missing: Windows = [options.range].into_iter().collect();
+    let mut reread = Windows::new();
+    // one conversation is asked for whatever is complete
+    if let Some(account) = account.filter(|_| options.conversation.is_none()) {
+        missing.subtract_all(&account.complete);
+        // what `sync` reads again is its own affair
+        let behind = account.sync.as_ref().filter(|_| options.lookback.is_some());
+        let behind = behind.and_then(|sync| sync.under_way.as_ref());
+        let anew = account.refetching.iter().chain(behind.map(|run| &run.behind));
+        for unread in anew.map(Anew::unread) {
+            reread.extend(unread.intersect(options.range).iter().copied());
+        }
+        missing.extend(reread.iter().copied());
+    }
+    (missing, reread)
+}
+
+/// How many rows each partition holds that the table has already, and in what time: of a month that is not over, or not
+/// asked for as a whole, only in that part.
+fn density(account: &Account, zone: &Zone) -> Vec<(Window, u64)> {
+    let periods = account.partitions.iter();
+    let density = periods.filter_map(|(period, held)| {
+        let window = zone.window(*period)?;
+        let complete = account.complete.intersect(window).hull();
+        Some((complete.unwrap_or(window), held.rows))
+    });
+    density.collect()
+}

@@ -1,0 +1,44 @@
+//! Whether a table can be made again with other settings.
+
+use std::path::Path;
+
+use crate::dataset::Dataset;
+use crate::error::{Error, Result};
+use crate::store;
+use crate::table::{Settings, Table};
+
+/// Whether the rows hold what the new form wants of them.
+pub(super) fn form(old: &Table, new: &Settings) -> Result<()> {
+    if new.shape.can_be_made_from(old.shape()) {
+        return Ok(());
+    }
+    for dataset in Dataset::ALL
+        .into_iter()
+        .filter(|dataset| dataset.metadata_column().is_some())
+    {
+        if !old.bots(dataset)?.is_empty() {
+            let mode = new.shape.metadata;
+            return Err(Error::Usage {
+                what: format!(
+                    "--metadata {mode} cannot be made from the rows of {}: their map does not tell 5 from \"5\"",
+                    old.out().display()
+                ),
+                hint: format!("export anew with --metadata {mode}, into another --out"),
+            });
+        }
+    }
+    Ok(())
+}
+
+/// Whether there is nothing beside the table that holds what new rules take out.
+pub(super) fn rest(own: &Path) -> Result<()> {
+    for folder in ["kept", "damaged"].map(|name| own.join(name)) {
+        if !store::names(&folder)?.is_empty() {
+            return Err(Error::Usage {
+                what: format!("{} holds what the new rules would take out", folder.display()),
+                hint: format!("remove it: rm -r '{}'", folder.display()),
+            });
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,264 @@
+//! The time that a partition holds: a day or a month, or none.
+
+use std::fmt;
+use std::ops::AddAssign;
+use std::str::FromStr;
+
+use jiff::civil::Date;
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
+/// What Hive readers take as "no date".
+const NO_DATE: &str = "__HIVE_DEFAULT_PARTITION__";
+
+/// The period whose folder has this name, if it is one's in a table of such partitions.
+pub(crate) fn period_of(folder: &str, by: PartitionBy) -> Option<Period> {
+    let value = folder.strip_prefix(by.key())?.strip_prefix('=')?;
+    let period = Period::parse(by, value).ok()?;
+    (period.to_string() == value).then_some(period)
+}
+
+/// How much time a partition holds: a setting of the table.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PartitionBy {
+    /// A day, `date=2023-10-01`.
+    #[default]
+    Day,
+    /// A month, `month=2023-10`: for bots whose daily files would be too small to be good.
+    Month,
+}
+
+impl PartitionBy {
+    /// All there are.
+    pub const ALL: [Self; 2] = [Self::Day, Self::Month];
+
+    /// Its name, e.g. `month`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Day => "day",
+            Self::Month => "month",
+        }
+    }
+
+    /// The key of the partitions' folders.
+    #[must_use]
+    pub fn key(self) -> &'static str {
+        match self {
+            Self::Day => "date",
+            Self::Month => "month",
+        }
+    }
+}
+
+impl fmt::Display for PartitionBy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for PartitionBy {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        let found = Self::ALL.into_iter().find(|by| by.name() == name);
+        found.ok_or_else(|| format!("{name} is neither day nor month"))
+    }
+}
+
+/// The time that a partition holds: a day or a month in the table's zone, or none, for rows whose time cannot be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Period {
+    by: PartitionBy,
+    first: Option<Date>,
+}
+
+impl Period {
+    /// The period that a date lies in.
+    #[must_use]
+    pub fn of(by: PartitionBy, date: Date) -> Self {
+        let first = match by {
+            PartitionBy::Day => date,
+            PartitionBy::Month => date.first_of_month(),
+        };
+        let first = Some(first);
+        Self { by, first }
+    }
+
+    /// No time.
+    #[must_use]
+    pub fn timeless(by: PartitionBy) -> Self {
+        Self { by, first: None }
+    }
+
+    /// Its first day; none where it stands for no time.
+    #[must_use]
+    pub fn first(&self) -> Option<Date> {
+        self.first
+    }
+
+    /// Whether it is a day or a month.
+    #[must_use]
+    pub fn by(&self) -> PartitionBy {
+        self.by
+    }
+
+    /// How many periods there are from this one to a later one, both counted.
+    pub(crate) fn up_to(self, last: Self) -> u64 {
+        let (Some(first), Some(last)) = (self.first, last.first) else {
+            return 1;
+        };
+        let months = |date: Date| i32::from(date.year()) * 12 + i32::from(date.month());
+        let between = match self.by {
+            PartitionBy::Day => (last - first).get_days(),
+            PartitionBy::Month => months(last) - months(first),
+        };
+        u64::from(between.unsigned_abs()) + 1
+    }
+
+    fn parse(by: PartitionBy, value: &str) -> Result<Self, jiff::Error> {
+        if value == NO_DATE {
+            return Ok(Self::timeless(by));
+        }
+        let date = match by {
+            PartitionBy::Day => value.parse()?,
+            PartitionBy::Month => format!("{value}-01").parse()?,
+        };
+        Ok(Self::of(by, date))
+    }
+}
+
+/// The value of its key, as it stands in paths.
+impl fmt::Display for Period {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.first, self.by) {
+            (Some(date), PartitionBy::Day) => write!(f, "{date}"),
+            (Some(date), PartitionBy::Month) => f.write_str(date.to_string().trim_end_matches("-01")),
+            (None, _) => f.write_str(NO_DATE),
+        }
+    }
+}
+
+/// A day as its value alone, a month with its key: what stands for no time must tell of which it is.
+impl Serialize for Period {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.by {
+            PartitionBy::Day => serializer.collect_str(self),
+            by => serializer.collect_str(&format_args!("{}={self}", by.key())),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Period {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let (by, value) = match text.split_once('=') {
+            Some(("month", value)) => (PartitionBy::Month, value),
+            _ => (PartitionBy::Day, &*text),
+        };
+        Self::parse(by, value).map_err(de::Error::custom)
+    }
+}
+
+/// A number of periods, told as `days` or as `months`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PeriodCount {
+    /// So many days.
+    Days(u64),
+    /// So many months.
+    Months(u64),
+}
+
+impl PeriodCount {
+    /// So many.
+    #[must_use]
+    pub fn new(by: PartitionBy, count: u64) -> Self {
+        match by {
+            PartitionBy::Day => Self::Days(count),
+            PartitionBy::Month => Self::Months(count),
+        }
+    }
+
+    /// The number.
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        let (Self::Days(count) | Self::Months(count)) = self;
+        *count
+    }
+
+    /// What it is a number of.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Days(_) => "days",
+            Self::Months(_) => "months",
+        }
+    }
+}
+
+impl Default for PeriodCount {
+    fn default() -> Self {
+        Self::new(PartitionBy::default(), 0)
+    }
+}
+
+impl AddAssign<u64> for PeriodCount {
+    fn add_assign(&mut self, more: u64) {
+        let (Self::Days(count) | Self::Months(count)) = self;
+        *count += more;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_period_is_told_in_paths_and_in_the_ledger_and_is_known_again() {
+        let date: Date = "2023-02-28".parse().unwrap();
+        let of = |by| [Period::of(by, date), Period::timeless(by)];
+        let (days, months) = (of(PartitionBy::Day), of(PartitionBy::Month));
+        assert_eq!(days.map(|day| day.to_string()), ["2023-02-28", NO_DATE]);
+        assert_eq!(months.map(|month| month.to_string()), ["2023-02", NO_DATE]);
+        let written = serde_json::to_string(&[days, months]).unwrap();
+        // the form of days is that of the first ledgers
+        assert!(written.starts_with(r#"[["2023-02-28","__HIVE"#), "{written}");
+        assert_eq!(
+            serde_json::from_str::<[[Period; 2]; 2]>(&written).unwrap(),
+            [days, months]
+        );
+        for (by, period) in days
+            .map(|day| (PartitionBy::Day, day))
+            .into_iter()
+            .chain(months.map(|month| (PartitionBy::Month, month)))
+        {
+            let folder = format!("{}={period}", by.key());
+            assert_eq!(period_of(&folder, by), Some(period));
+            let other = PartitionBy::ALL.into_iter().find(|other| *other != by).unwrap();
+            assert_eq!(period_of(&folder, other), None);
+        }
+        for wrong in [
+            "month=2023-2",
+            "month=2023-02-01",
+            "month=2023-13",
+            "month=",
+            "2023-02",
+            "date=2023-02",
+        ] {
+            assert_eq!(period_of(wrong, PartitionBy::Month), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn periods_are_counted_from_one_to_another() {
+        let up_to = |by, first: &str, last: &str| {
+            let of = |date: &str| Period::of(by, date.parse().unwrap());
+            of(first).up_to(of(last))
+        };
+        assert_eq!(up_to(PartitionBy::Day, "2023-12-31", "2024-01-01"), 2);
+        assert_eq!(up_to(PartitionBy::Month, "2023-12-31", "2024-01-01"), 2);
+        assert_eq!(up_to(PartitionBy::Month, "2023-01-01", "2023-01-31"), 1);
+        assert_eq!(up_to(PartitionBy::Month, "2022-11-05", "2024-01-01"), 15);
+    }
+}
