@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::dataset::{Dataset, Observed};
+use crate::drift::Drift;
 use crate::error::{Error, Result};
 use crate::fetch::Knowledge;
 use crate::store;
@@ -71,6 +73,12 @@ pub struct Account {
     pub last: Option<Timestamp>,
     /// What the API showed of its ways.
     pub learnt: Knowledge,
+    /// The keys that records of earlier runs had.
+    pub known_keys: Observed,
+    /// The keys of what the run under way has built so far.
+    pub observing: Observed,
+    /// What the last run that brought records saw otherwise than those before it.
+    pub drift: Drift,
     /// How the last run that did something ended.
     pub last_run: Option<LastRun>,
     /// Pages that the spool still holds though some of their partitions are part of the table already: those partitions.
@@ -121,6 +129,17 @@ pub struct LastRun {
 }
 
 impl Account {
+    /// Compares the keys of a run that has ended with those of the runs before it, and knows them from now on.
+    pub fn end_observing(&mut self, dataset: Dataset) -> Drift {
+        let run = std::mem::take(&mut self.observing);
+        if run.records == 0 {
+            return Drift::default();
+        }
+        self.drift = Drift::between(dataset, &self.known_keys, &run);
+        self.known_keys.add(&run);
+        self.drift.clone()
+    }
+
     /// Takes note of what a partition holds from now on.
     pub fn hold(&mut self, period: Period, entry: &Entry) {
         let held = Held::of(entry);

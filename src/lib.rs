@@ -9,6 +9,7 @@ pub mod cli;
 pub mod commit;
 pub mod dataset;
 pub mod doctor;
+pub mod drift;
 pub mod erase;
 pub mod error;
 pub mod export;

@@ -15,7 +15,11 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("spool", &["error", "store", "window"]),
     ("table", &["dataset", "error", "store", "window"]),
     ("rejected", &["dataset", "error", "store", "table"]),
-    ("ledger", &["error", "fetch", "store", "table", "window"]),
+    ("drift", &["dataset"]),
+    (
+        "ledger",
+        &["dataset", "drift", "error", "fetch", "store", "table", "window"],
+    ),
     ("changes", &["dataset", "error", "ledger", "store", "table"]),
     ("commit", &["error", "ledger", "spool", "store", "table"]),
     ("tombstones", &["error", "store", "table"]),
@@ -56,6 +60,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
             "changes",
             "commit",
             "dataset",
+            "drift",
             "erase",
             "error",
             "fetch",
@@ -73,7 +78,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     (
         "status",
         &[
-            "commit", "error", "fetch", "ledger", "rejected", "spool", "table", "window",
+            "commit", "drift", "error", "fetch", "ledger", "rejected", "spool", "table", "window",
         ],
     ),
     (

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::commit::Commit;
+use crate::drift::Drift;
 use crate::error::Result;
 use crate::fetch::Knowledge;
 use crate::ledger::{Account, LastRun, Ledger};
@@ -65,6 +66,8 @@ pub struct Holding {
     pub rejected_reasons: BTreeMap<String, u64>,
     /// Pages that are answered and not yet wholly part of the table.
     pub pages_waiting: u64,
+    /// What the last run that brought records saw otherwise than those before it.
+    pub drift: Drift,
     /// How the last run that did something ended.
     pub last_run: Option<LastRun>,
     /// What the API showed of its ways.
@@ -160,6 +163,7 @@ impl Holding {
             erased: account.erased,
             outside: account.outside,
             rejected: account.rejected,
+            drift: account.drift.clone(),
             last_run: account.last_run.clone(),
             learnt: account.learnt,
             periods: PeriodCount::new(by, 0),

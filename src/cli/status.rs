@@ -160,6 +160,8 @@ fn told_of(holding: &Holding, zone: &Zone) -> Vec<(&'static str, String)> {
         );
         told.push(("rejected", what));
     }
+    let drift = holding.drift.told();
+    told.extend(drift.into_iter().map(|line| ("drift", line)));
     if holding.pages_waiting > 0 {
         let what = format!("{} pages: run the export again", holding.pages_waiting);
         told.push(("waiting", what));

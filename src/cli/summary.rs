@@ -67,7 +67,7 @@ type Column = (
     fn(&DatasetSummary) -> bool,
 );
 
-const COLUMNS: [Column; 13] = [
+const COLUMNS: [Column; 14] = [
     ("new rows", |dataset| grouped(dataset.rows), |_| true),
     (
         "superseded",
@@ -111,6 +111,11 @@ const COLUMNS: [Column; 13] = [
         "moved",
         |dataset| grouped(dataset.moved),
         |dataset| dataset.moved > 0,
+    ),
+    (
+        "drift",
+        |dataset| grouped(dataset.drift.count() as u64),
+        |dataset| !dataset.drift.is_empty(),
     ),
     (
         "rejected",
@@ -167,6 +172,7 @@ fn remarks(dataset: &DatasetSummary) -> Vec<String> {
     if dataset.rejected > 0 {
         remarks.push("rejected records are kept in _export/rejected/".to_owned());
     }
+    remarks.extend(dataset.drift.told());
     if dataset.erased > 0 {
         remarks.push(format!(
             "{} records of erased conversations were left out",

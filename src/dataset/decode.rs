@@ -9,7 +9,8 @@ use arrow::array::{ArrayRef, RecordBatch, TimestampMicrosecondBuilder};
 use super::arrays::{Entry, Lists, Maps, Strings};
 use super::column::{Column, Kind};
 use super::compact::Writer;
-use super::json::{Value, Walk};
+use super::json::{self, Value, Walk};
+use super::observed::{Observed, Sights, replaced_characters};
 use super::page::PageError;
 use super::promote::Misfit;
 use super::shape::{MetadataMode, Shape};
@@ -26,6 +27,8 @@ pub struct Decoded {
     pub rejected: Vec<Rejected>,
     /// What of the rows did not fit promoted columns, row by row.
     pub misfits: Vec<Misfit>,
+    /// The keys of the rows, before any rule took some out.
+    pub observed: Observed,
 }
 
 /// A record that cannot become a row.
@@ -85,7 +88,7 @@ pub fn decode_as(
             rejected.push(Rejected { index, reason, raw });
         }
     })?;
-    let mut columns = rows.finish();
+    let (mut columns, observed) = rows.finish();
     if let Some(cleaner) = cleaner {
         columns = cleaner.apply(dataset, columns);
     }
@@ -94,6 +97,7 @@ pub fn decode_as(
         batch,
         rejected,
         misfits,
+        observed,
     })
 }
 
@@ -103,6 +107,9 @@ struct Rows<'a> {
     /// What the record has beside its columns, or what does not fit them.
     others: Vec<Entry<'a>>,
     extra: Maps,
+    /// The keys of metadata, and those beside the columns.
+    seen: (Sights<'a>, Sights<'a>),
+    records: u64,
     /// The text of the metadata's column, where it is wanted beside the map.
     texts: Option<(usize, Strings)>,
     writer: Writer,
@@ -137,6 +144,8 @@ impl<'a> Rows<'a> {
             columns: columns.map(|column| Growing::new(column, metadata)).collect(),
             others: Vec::new(),
             extra: Maps::default(),
+            seen: Default::default(),
+            records: 0,
             texts: beside.map(|column| (column, Strings::default())),
             writer: Writer::default(),
         }
@@ -156,11 +165,28 @@ impl<'a> Rows<'a> {
             let is_object = matches!(value, Value::Object(_));
             texts.push(if is_object { value } else { Value::Null }, &mut self.writer);
         }
+        self.see();
         match self.others.as_slice() {
             [] => self.extra.push_null(),
             others => self.extra.push(others, &mut self.writer),
         }
         Ok(())
+    }
+
+    /// Takes note of the record's keys.
+    fn see(&mut self) {
+        self.records += 1;
+        self.seen.1.see(&self.others);
+        for column in &self.columns {
+            match (&column.array, column.value) {
+                (Array::Maps(_), Value::Object(_)) => self.seen.0.see(&column.entries),
+                (Array::Objects(_), Value::Object(text)) => {
+                    let entries = json::entries(text).map(|(key, value)| (key.text(), value));
+                    self.seen.0.see(&entries.collect::<Vec<_>>());
+                }
+                _ => {}
+            }
+        }
     }
 
     /// Takes the record apart.
@@ -189,13 +215,21 @@ impl<'a> Rows<'a> {
         }
     }
 
-    fn finish(self) -> Vec<ArrayRef> {
+    fn finish(self) -> (Vec<ArrayRef>, Observed) {
+        let mut observed = Observed {
+            records: self.records,
+            ..Observed::default()
+        };
+        self.seen.0.into("metadata.", &mut observed.keys);
+        self.seen.1.into("", &mut observed.keys);
         let arrays = self.columns.into_iter().map(|column| column.array.finish());
         let texts = self.texts.map(|(_, texts)| Arc::new(texts.finish()) as ArrayRef);
-        arrays
+        let arrays: Vec<ArrayRef> = arrays
             .chain([Arc::new(self.extra.finish()) as ArrayRef])
             .chain(texts)
-            .collect()
+            .collect();
+        observed.replaced_characters = arrays.iter().map(replaced_characters).sum();
+        (arrays, observed)
     }
 }
 

@@ -16,6 +16,7 @@ use super::arrived::{Arrived, PeriodShare, Span};
 use super::summary::Changed;
 use crate::api;
 use crate::dataset::Dataset;
+use crate::drift::Drift;
 use crate::error::{Error, Result};
 use crate::fetch::{Field, Job, Reach};
 use crate::ledger::{Account, LastRun, Ledger};
@@ -70,6 +71,8 @@ pub(super) struct Build<'a> {
     /// Whether partitions are begun early: no longer once a record came that an early part of one lacked.
     grows: bool,
     rejected: RejectedRecords,
+    /// Pages whose keys are taken note of.
+    observed: BTreeSet<u64>,
     seen: moved::Seen,
     pub(super) tally: Tally,
 }
@@ -88,6 +91,7 @@ struct PeriodPages {
 pub(super) struct Tally {
     pub(super) effect: Effect,
     pub(super) met: Met,
+    pub(super) drift: Drift,
     /// Rows that went since their records have another date now.
     pub(super) moved: u64,
     pub(super) received: u64,
@@ -128,6 +132,7 @@ impl<'a> Build<'a> {
                 bot,
                 !table.settings().privacy.is_empty(),
             )?,
+            observed: BTreeSet::new(),
             seen: moved::Seen::default(),
             tally: Tally::default(),
         })
@@ -296,11 +301,13 @@ impl<'a> Build<'a> {
         };
         let pages = |(period, waiting): (Period, PeriodPages)| (period, waiting.pages.into_keys().collect());
         let wanted: BTreeMap<Period, BTreeSet<u64>> = waiting.into_iter().map(pages).collect();
-        let (staged, met) = match in_slices {
+        let (staged, mut met) = match in_slices {
             Some((staged, met)) => (vec![staged], met),
             None => self.stage(&wanted)?,
         };
         let outside = met.outside;
+        let observed = std::mem::take(&mut met.observed);
+        self.observed.extend(wanted.values().flatten());
         self.tally.met += met;
 
         let placed = staged.iter().map(|staged| staged.effect.records()).sum::<u64>();
@@ -311,6 +318,7 @@ impl<'a> Build<'a> {
             )));
         }
         let account = ledger.account(self.dataset.name(), &self.bot);
+        account.observing.add(&observed);
         account.received += placed;
         account.outside += outside;
         for staged in &staged {
@@ -384,6 +392,10 @@ impl<'a> Build<'a> {
             self.build(&periods, ledger)?;
             self.mend_moved(ledger)?;
             self.answered(ledger);
+        }
+        if whole && self.job.conversation.is_none() {
+            let account = ledger.account(self.dataset.name(), &self.bot);
+            self.tally.drift = account.end_observing(self.dataset);
         }
         let rows = self.tally.effect.rows;
         let account = ledger.account(self.dataset.name(), &self.bot);

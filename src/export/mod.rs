@@ -341,6 +341,7 @@ fn outcome(jobs: &[Job], fetched: Vec<(Result<()>, Instant)>, built: Vec<Built>,
         told.erased += built.tally.erased;
         told.outside += built.tally.met.outside;
         told.promoted_misfits += &built.tally.met.misfits;
+        told.drift.add(built.tally.drift);
         let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         told.requests += count(&job.tally.requests);
         told.retries += count(&job.tally.retries);

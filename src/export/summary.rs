@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use super::mend::Damage;
 use crate::dataset::{Dataset, Misfits};
+use crate::drift::Drift;
 use crate::table::{Entry, PartitionBy, PeriodCount};
 
 /// What a run did.
@@ -63,6 +64,8 @@ pub struct DatasetSummary {
     /// Values that did not fit their promoted columns, by column, counted once for each record that came; the rows have
     /// null there, and the values in their metadata.
     pub promoted_misfits: Misfits,
+    /// What is otherwise than in earlier runs: keys, types, values that had to be repaired.
+    pub drift: Drift,
     /// Requests sent, retries included.
     pub requests: u64,
     /// The fewest requests that this many records could have come in.

@@ -10,6 +10,7 @@ mod config;
 mod damage;
 mod disk;
 mod doctor;
+mod drifts;
 mod duck;
 mod erased;
 mod errors;

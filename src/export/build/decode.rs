@@ -8,7 +8,7 @@ use arrow::compute::take_record_batch;
 use arrow::datatypes::TimestampMicrosecondType;
 
 use super::Build;
-use crate::dataset::{Dataset, Decoded, Misfits, Rejected};
+use crate::dataset::{Dataset, Decoded, Misfits, Observed, Rejected};
 use crate::error::{Error, Result};
 use crate::fetch::Field;
 use crate::table::Period;
@@ -30,12 +30,15 @@ pub(in crate::export) struct Met {
     pub(in crate::export) outside: u64,
     /// Values that did not fit, by promoted column.
     pub(in crate::export) misfits: Misfits,
+    /// The keys of pages that were not looked at before.
+    pub(in crate::export) observed: Observed,
 }
 
 impl AddAssign for Met {
     fn add_assign(&mut self, other: Self) {
         self.outside += other.outside;
         self.misfits += &other.misfits;
+        self.observed.add(&other.observed);
     }
 }
 
@@ -51,6 +54,7 @@ impl Build<'_> {
             batch,
             rejected,
             misfits,
+            observed,
         } = self.table.decode(self.dataset, &body)?;
         drop(body);
         let times = batch
@@ -60,6 +64,9 @@ impl Build<'_> {
         let mut rows: BTreeMap<Period, Vec<u32>> = wanted.map(|(period, _)| (*period, Vec::new())).collect();
         let mut count = 0;
         let mut met = Met::default();
+        if !self.observed.contains(&sequence) {
+            met.observed = observed;
+        }
         let ever = Window::new(i64::MIN, i64::MAX);
         let range = self.pending.get(&sequence).map_or(ever, |page| page.range);
         for ((row, period), is_outside) in (0..).zip(self.zone.periods().of_column(times)).zip(is_outside(

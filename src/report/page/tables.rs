@@ -180,6 +180,9 @@ fn notes(holding: &Holding, zone: &Zone) -> Markup {
         @if !reasons.is_empty() {
             p.note { "Rejected: " (shown(&reasons.join(", "))) "; kept in " code { "_export/rejected/" } "." }
         }
+        @for line in holding.drift.told() {
+            p.note { "Drift: " (shown(&line)) }
+        }
         @if holding.pages_waiting > 0 {
             p.note.bad { (counted(holding.pages_waiting, "page")) " wait to become part of the table: run the export again." }
         }

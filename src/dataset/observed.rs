@@ -1,0 +1,238 @@
+//! Which keys the records of a page have, and values of which types: what tells that an archive has changed its ways.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::ops::{AddAssign, BitOr};
+
+use arrow::array::{Array, ArrayRef, AsArray};
+use arrow::datatypes::DataType;
+use hashbrown::HashMap;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::arrays::Entry;
+use super::json::Value;
+
+/// Keys that are told apart, of each page and in all; a customer's flow may make a new key for each conversation.
+const KEYS: usize = 1_000;
+/// Names that are longer are told by their beginning.
+const NAME_CHARS: usize = 100;
+
+/// Types of JSON values, null apart.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
+pub struct JsonTypes(u8);
+
+const NAMES: [&str; 5] = ["string", "number", "boolean", "list", "object"];
+
+impl JsonTypes {
+    fn of(value: Value<'_>) -> Self {
+        Self(match value {
+            Value::Null => 0,
+            Value::Text(_) => 1,
+            Value::Number(_) => 2,
+            Value::Bool(_) => 4,
+            Value::List(_) => 8,
+            Value::Object(_) => 16,
+        })
+    }
+
+    /// Their names.
+    pub fn names(self) -> impl Iterator<Item = &'static str> {
+        let has = move |(place, _): &(usize, &&str)| self.0 & (1 << place) != 0;
+        NAMES.iter().enumerate().filter(has).map(|(_, name)| *name)
+    }
+
+    /// Those that are not among others.
+    #[must_use]
+    pub fn beyond(self, others: Self) -> Self {
+        Self(self.0 & !others.0)
+    }
+
+    /// Whether there is none: only null was seen.
+    #[must_use]
+    pub fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+}
+
+impl BitOr for JsonTypes {
+    type Output = Self;
+
+    fn bitor(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+}
+
+impl Serialize for JsonTypes {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.names())
+    }
+}
+
+impl<'de> Deserialize<'de> for JsonTypes {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let names = Vec::<String>::deserialize(deserializer)?;
+        let place = |name: &String| NAMES.iter().position(|known| known == name);
+        Ok(Self(
+            names
+                .iter()
+                .filter_map(place)
+                .fold(0, |types, place| types | 1 << place),
+        ))
+    }
+}
+
+/// What was seen of a key.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Sight {
+    /// Records that have it.
+    pub records: u64,
+    /// The types of its values.
+    pub types: JsonTypes,
+}
+
+impl AddAssign for Sight {
+    fn add_assign(&mut self, other: Self) {
+        self.records += other.records;
+        self.types = self.types | other.types;
+    }
+}
+
+/// What was seen of the keys of records.
+#[derive(Clone, Default, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Observed {
+    /// Records.
+    pub records: u64,
+    /// Keys beside the columns by their names, keys of metadata as `metadata.` and their names.
+    pub keys: BTreeMap<String, Sight>,
+    /// Characters that no text can hold, each of which became U+FFFD.
+    pub replaced_characters: u64,
+}
+
+impl Observed {
+    /// Takes in what was seen elsewhere, as far as there is room.
+    pub fn add(&mut self, other: &Self) {
+        self.records += other.records;
+        self.replaced_characters += other.replaced_characters;
+        for (name, sight) in &other.keys {
+            if self.keys.len() < KEYS || self.keys.contains_key(name) {
+                *self.keys.entry(name.clone()).or_default() += *sight;
+            }
+        }
+    }
+
+    /// Whether there is room for more keys: beyond it a key that is not there may be an old one.
+    #[must_use]
+    pub fn has_room(&self) -> bool {
+        self.keys.len() < KEYS
+    }
+}
+
+/// Sights while they are gathered.
+#[derive(Default)]
+pub(super) struct Sights<'a> {
+    names: Vec<Cow<'a, str>>,
+    sights: Vec<Sight>,
+    places: HashMap<Cow<'a, str>, usize>,
+    /// The places of the last record's keys: the next one has mostly the same.
+    last: Vec<usize>,
+}
+
+impl<'a> Sights<'a> {
+    /// The keys of one more record.
+    pub(super) fn see(&mut self, entries: &[Entry<'a>]) {
+        self.last.resize(self.last.len().max(entries.len()), usize::MAX);
+        for ((key, value), last) in entries.iter().zip(&mut self.last) {
+            if self.names.get(*last).is_none_or(|name| name != key) {
+                let found = self.places.get(key.as_ref()).copied();
+                let Some(place) = found.or_else(|| {
+                    (self.names.len() < KEYS).then(|| {
+                        let place = self.names.len();
+                        self.names.push(key.clone());
+                        self.sights.push(Sight::default());
+                        self.places.insert(key.clone(), place);
+                        place
+                    })
+                }) else {
+                    continue;
+                };
+                *last = place;
+            }
+            self.sights[*last] += Sight {
+                records: 1,
+                types: JsonTypes::of(*value),
+            };
+        }
+    }
+
+    /// What was seen, each name behind `prefix`.
+    pub(super) fn into(self, prefix: &str, keys: &mut BTreeMap<String, Sight>) {
+        for (name, sight) in self.names.iter().zip(self.sights) {
+            let name: String = name.chars().take(NAME_CHARS).collect();
+            *keys.entry(format!("{prefix}{name}")).or_default() += sight;
+        }
+    }
+}
+
+/// How many characters of the text of a column stand for what text cannot hold.
+pub(super) fn replaced_characters(array: &ArrayRef) -> u64 {
+    let count = |text: &[u8]| memchr::memmem::find_iter(text, "\u{fffd}").count() as u64;
+    match array.data_type() {
+        DataType::Utf8 => count(array.as_string::<i32>().value_data()),
+        DataType::List(_) => replaced_characters(array.as_list::<i32>().values()),
+        DataType::Map(..) => {
+            let map = array.as_map();
+            replaced_characters(map.keys()) + replaced_characters(map.values())
+        }
+        _ => 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::dataset::{Dataset, MetadataMode, Shape, decode_as};
+
+    #[test]
+    fn keys_are_seen_with_their_types_in_every_mode() {
+        let page = r#"{"data":[
+            {"_id":"1","metadata":{"a":1,"b":"x","c":null},"more":[]},
+            {"_id":"2","metadata":{"b":{},"a":"1"},"startTime":"soon"},
+            {"_id":"3","metadata":{"a":true,"\ud800":[]}},
+            {"_id":"4"}
+        ],"cursor":null}"#;
+        for metadata in MetadataMode::ALL {
+            let shape = Shape {
+                metadata,
+                ..Shape::default()
+            };
+            let seen = decode_as(Dataset::Conversations, &shape, None, page.as_bytes())
+                .unwrap()
+                .observed;
+            let told = |name: &str| {
+                let sight = seen.keys[name];
+                (sight.records, sight.types.names().collect::<Vec<_>>())
+            };
+            assert_eq!(seen.records, 4);
+            assert_eq!(told("metadata.a"), (3, vec!["string", "number", "boolean"]));
+            assert_eq!(told("metadata.b"), (2, vec!["string", "object"]));
+            assert_eq!(told("metadata.c"), (1, vec![]));
+            assert_eq!(told("more"), (1, vec!["list"]));
+            assert_eq!(told("startTime"), (1, vec!["string"]));
+            assert_eq!(seen.keys.len(), 6);
+            assert!(seen.replaced_characters >= 1);
+        }
+    }
+
+    #[test]
+    fn keys_that_are_new_in_each_record_have_a_bound() {
+        let records: Vec<String> = (0..3_000)
+            .map(|id| format!(r#"{{"_id":"{id}","metadata":{{"k{id}":1,"same":2}}}}"#))
+            .collect();
+        let page = format!(r#"{{"data":[{}],"cursor":null}}"#, records.join(","));
+        let seen = decode_as(Dataset::Conversations, &Shape::default(), None, page.as_bytes())
+            .unwrap()
+            .observed;
+        assert_eq!(seen.keys.len(), super::KEYS);
+        assert_eq!(seen.keys["metadata.same"].records, 3_000);
+    }
+}

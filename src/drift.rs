@@ -1,0 +1,187 @@
+//! How what an archive sends has changed since earlier runs: told, and no reason to fail.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::dataset::{Dataset, JsonTypes, Observed};
+
+/// A key may count as gone where it was in this share of so many records, and is in none of as many.
+const SHARE: f64 = 0.9;
+const RECORDS: u64 = 1_000;
+/// Keys that are told by name.
+const TOLD: usize = 5;
+
+/// What is otherwise than before.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Drift {
+    /// Keys never seen before, with the types of their values.
+    pub new: BTreeMap<String, JsonTypes>,
+    /// Keys whose values are of types that they never had.
+    pub changed: BTreeMap<String, Change>,
+    /// Keys that nearly every record had, and none has now.
+    pub vanished: Vec<String>,
+    /// Values that did not fit their columns and stand in `extra`, by field, and `replaced_characters`, which no text can
+    /// hold.
+    pub repaired: BTreeMap<String, u64>,
+}
+
+/// The types of a key's values, before and now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Change {
+    /// Before.
+    pub was: JsonTypes,
+    /// Those that are new.
+    pub now: JsonTypes,
+}
+
+impl Drift {
+    /// What a run saw otherwise than the runs before it; of a first run only what was repaired.
+    #[must_use]
+    pub fn between(dataset: Dataset, known: &Observed, run: &Observed) -> Self {
+        let mut drift = Self::default();
+        let is_declared = |name: &str| dataset.columns().iter().any(|column| column.field == name);
+        for (name, sight) in &run.keys {
+            if is_declared(name) {
+                drift.repaired.insert(name.clone(), sight.records);
+                continue;
+            }
+            match known.keys.get(name) {
+                None if known.records > 0 && known.has_room() => {
+                    drift.new.insert(name.clone(), sight.types);
+                }
+                Some(before) if !before.types.is_empty() => {
+                    let (was, now) = (before.types, sight.types.beyond(before.types));
+                    if !now.is_empty() {
+                        drift.changed.insert(name.clone(), Change { was, now });
+                    }
+                }
+                _ => {}
+            }
+        }
+        if known.records >= RECORDS && run.records >= RECORDS && run.has_room() {
+            let is_gone = |(name, sight): &(&String, &crate::dataset::Sight)| {
+                sight.records as f64 >= SHARE * known.records as f64
+                    && !run.keys.contains_key(*name)
+                    && !is_declared(name)
+            };
+            drift.vanished = known
+                .keys
+                .iter()
+                .filter(is_gone)
+                .map(|(name, _)| name.clone())
+                .collect();
+        }
+        if run.replaced_characters > 0 {
+            let replaced = "replaced_characters".to_owned();
+            drift.repaired.insert(replaced, run.replaced_characters);
+        }
+        drift
+    }
+
+    /// Takes in what was seen of another bot.
+    pub fn add(&mut self, other: Self) {
+        for (name, types) in other.new {
+            let known = self.new.entry(name).or_default();
+            *known = *known | types;
+        }
+        self.changed.extend(other.changed);
+        self.vanished.extend(other.vanished);
+        self.vanished.sort_unstable();
+        self.vanished.dedup();
+        for (name, count) in other.repaired {
+            *self.repaired.entry(name).or_default() += count;
+        }
+    }
+
+    /// Whether all is as before.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.count() == 0
+    }
+
+    /// How many keys there is something to tell of.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.new.len() + self.changed.len() + self.vanished.len() + self.repaired.len()
+    }
+
+    /// In words, a line each.
+    #[must_use]
+    pub fn told(&self) -> Vec<String> {
+        let types = |types: JsonTypes| types.names().collect::<Vec<_>>().join(" or ");
+        let new = self.new.iter().map(|(name, seen)| match seen.is_empty() {
+            true => name.clone(),
+            false => format!("{name} ({})", types(*seen)),
+        });
+        let changed = self.changed.iter();
+        let changed = changed
+            .map(|(name, change)| format!("{name} ({}, not only {})", types(change.now), types(change.was)));
+        let repaired = self
+            .repaired
+            .iter()
+            .map(|(name, count)| format!("{name} ({count})"));
+        [
+            ("never seen before", listed(new)),
+            ("of other types than before", listed(changed)),
+            ("no longer there", listed(self.vanished.iter().cloned())),
+            ("repaired, as it did not fit", listed(repaired)),
+        ]
+        .into_iter()
+        .filter_map(|(what, names)| Some(format!("{what}: {}", names?)))
+        .collect()
+    }
+}
+
+/// The first few names, and how many more there are; none where there is none.
+fn listed(mut names: impl Iterator<Item = String>) -> Option<String> {
+    let first: Vec<String> = names.by_ref().take(TOLD).collect();
+    let more = names.count();
+    match (first.is_empty(), more) {
+        (true, _) => None,
+        (_, 0) => Some(first.join(", ")),
+        _ => Some(format!("{} and {more} more", first.join(", "))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dataset::decode;
+
+    fn observed(records: u64, metadata: &str) -> Observed {
+        let record = |id| format!(r#"{{"_id":"{id}","startTime":1,"metadata":{metadata}}}"#);
+        let records: Vec<String> = (0..records).map(record).collect();
+        let page = format!(r#"{{"data":[{}],"cursor":null}}"#, records.join(","));
+        decode(Dataset::Conversations, page.as_bytes()).unwrap().observed
+    }
+
+    fn between(known: &Observed, run: &Observed) -> Drift {
+        Drift::between(Dataset::Conversations, known, run)
+    }
+
+    #[test]
+    fn what_is_new_changed_gone_and_repaired_is_told() {
+        let known = observed(1_000, r#"{"plan":"x","seats":1,"old":true}"#);
+        let run = observed(1_000, r#"{"plan":"x","seats":"1","fresh":{}}"#);
+        let drift = between(&known, &run);
+        assert_eq!(
+            drift.told(),
+            [
+                "never seen before: metadata.fresh (object)",
+                "of other types than before: metadata.seats (string, not only number)",
+                "no longer there: metadata.old",
+            ]
+        );
+        assert_eq!(drift.count(), 3);
+        // few records say nothing of what is gone
+        assert!(between(&known, &observed(10, r#"{"plan":"x","seats":1}"#)).is_empty());
+        // a first run has nothing to compare with, but tells what it repaired
+        let text = between(&Observed::default(), &observed(3, r#""none""#));
+        assert_eq!(text.told(), ["repaired, as it did not fit: metadata (3)"]);
+        assert!(between(&known, &known).is_empty());
+        let json = serde_json::to_string(&drift).unwrap();
+        assert_eq!(serde_json::from_str::<Drift>(&json).unwrap(), drift);
+    }
+}
