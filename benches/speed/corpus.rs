@@ -62,7 +62,7 @@ pub(crate) async fn chain(client: &Client, dataset: Dataset, window: Window, mut
 
 /// The cursor, which the simulator writes at the end, without reading the page.
 fn cursor(body: &[u8]) -> Option<String> {
-    let end = std::str::from_utf8(&body[body.len().saturating_sub(400)..]).unwrap_or_default();
+    let end = String::from_utf8_lossy(&body[body.len().saturating_sub(4096)..]);
     let (_, after) = end.rsplit_once("\"cursor\":").unwrap();
     serde_json::from_str(after.strip_suffix('}').unwrap()).unwrap()
 }

@@ -41,7 +41,11 @@ impl Ends {
     fn push(&mut self, end: usize, valid: bool) {
         // a longer one cannot be, and would not pass the array's own check
         self.offsets.push(i32::try_from(end).unwrap_or(i32::MIN));
-        self.valid.append(valid);
+        if valid {
+            self.valid.append_non_null();
+        } else {
+            self.valid.append_null();
+        }
     }
 
     fn len(&self) -> usize {
