@@ -3,7 +3,7 @@
     make readers                        (or python benches/readers.py --conversations N --days N --rounds N)
 
 All three hold the same rows in the same order, a file a day, so each of the others is at its best. Queries run in
-DuckDB, by turns, on one connection; figures are medians. It fails where a figure misses what CONTRIBUTING.md promises.
+DuckDB, by turns, on one connection; figures are medians. It fails where a figure misses its target.
 """
 
 import argparse
@@ -15,7 +15,7 @@ from datetime import timedelta
 
 import duckdb
 import pyarrow.parquet as pq
-from side_by_side import BINARY, START, emptied, export, folder, run, simulator, table
+from side_by_side import BINARY, START, export, folder, run, simulator, table
 
 # the most of the better of the others that ours may take
 SIZE, SCAN, LOOKUP, PROMOTED = 0.95, 1.05, 1 / 3, 1 / 10
