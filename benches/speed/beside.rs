@@ -31,7 +31,11 @@ impl<'a> Run<'a> {
     }
 
     /// One that needs something made anew each time, which is not timed.
-    pub(crate) fn prepared<T>(name: &'static str, prepare: impl Fn() -> T + 'a, run: impl Fn(&T) + 'a) -> Self {
+    pub(crate) fn prepared<T>(
+        name: &'static str,
+        prepare: impl Fn() -> T + 'a,
+        run: impl Fn(&T) + 'a,
+    ) -> Self {
         let once = move || {
             let prepared = prepare();
             let (begin, cpu) = (Instant::now(), cpu_seconds());

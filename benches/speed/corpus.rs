@@ -99,31 +99,32 @@ impl Corpus {
     /// The rows of each day, sorted.
     pub(crate) fn days(&self) -> Vec<Day> {
         let zone = Zone::named("UTC").unwrap();
-        let batches = self.pages.iter().map(|page| decode(self.dataset, page).unwrap().batch);
+        let batches = self
+            .pages
+            .iter()
+            .map(|page| decode(self.dataset, page).unwrap().batch);
         let batches: Vec<RecordBatch> = batches.collect();
-        let mut places: BTreeMap<_, Vec<_>> = BTreeMap::new();
+        let mut days: BTreeMap<_, Vec<_>> = BTreeMap::new();
         for (number, batch) in batches.iter().enumerate() {
             let times = batch.column(self.dataset.time_column());
             let times = times.as_primitive::<TimestampMicrosecondType>();
             let ids = batch.column(self.dataset.id_column()).as_string::<i32>();
             for (row, day) in zone.days().of_column(times).into_iter().enumerate() {
                 let order = (times.value(row), ids.value(row));
-                places.entry(day).or_default().push((order, (number, row)));
+                days.entry(day).or_default().push((order, (number, row)));
             }
         }
         let all: Vec<&RecordBatch> = batches.iter().collect();
-        let day = |(day, mut places): (_, Vec<((i64, &str), (usize, usize))>)| {
+        let mut sorted = Vec::new();
+        for (day, mut places) in days {
             places.sort_unstable();
             let places: Vec<_> = places.into_iter().map(|(_, place)| place).collect();
-            Day {
-                key: PartitionKey {
-                    dataset: self.dataset,
-                    bot: BOT.into(),
-                    day,
-                },
+            let (dataset, bot) = (self.dataset, BOT.into());
+            sorted.push(Day {
+                key: PartitionKey { dataset, bot, day },
                 rows: interleave_record_batch(&all, &places).unwrap(),
-            }
-        };
-        places.into_iter().map(day).collect()
+            });
+        }
+        sorted
     }
 }
