@@ -39,6 +39,8 @@ fn options(dataset: Dataset, connection: Connection, place: &Path) -> Options {
         timezone: "UTC".into(),
         metadata: None,
         promote: None,
+        row_group_rows: None,
+        row_group_bytes: None,
         privacy: RulesAsked::default(),
         settle: Duration::ZERO,
         refetch: false,

@@ -16,8 +16,9 @@ mod export;
 use std::hint::black_box;
 use std::io;
 
-use converse_export::dataset::{Dataset, Shape, decode, peek};
-use converse_export::table::{file_properties, file_size};
+use converse_export::dataset::{Dataset, Rules, Shape, decode, peek};
+use converse_export::export::DEFAULT_BASE_URL;
+use converse_export::table::{RowGroups, SCHEMA_VERSION, Settings, file_properties, file_size};
 use parquet::arrow::ArrowWriter;
 use rayon::prelude::*;
 use serde::de::IgnoredAny;
@@ -145,8 +146,16 @@ fn copy(corpus: &Corpus) {
 
 /// Files made of days' rows, checksums and all, but written nowhere.
 fn write_all(days: &[Day]) {
+    let settings = Settings {
+        schema_version: SCHEMA_VERSION,
+        base_url: DEFAULT_BASE_URL.into(),
+        timezone: "UTC".into(),
+        shape: Shape::default(),
+        row_groups: RowGroups::default(),
+        privacy: Rules::default(),
+    };
     days.par_iter().for_each(|day| {
-        black_box(file_size(&day.key, &Shape::default(), &day.rows).unwrap());
+        black_box(file_size(&day.key, &settings, &day.rows).unwrap());
     });
 }
 
