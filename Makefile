@@ -3,7 +3,7 @@
 PYTHON := .venv/bin/python
 CARGO ?= cargo
 
-.PHONY: build demo test lint venv bench soak month browser clean
+.PHONY: build demo test lint venv bench ceiling peers readers spark growth instructions soak month browser clean
 
 build:
 	$(CARGO) build --release --locked
@@ -40,8 +40,40 @@ browser: venv
 month: venv
 	$(CARGO) test --locked --test it month -- --ignored --nocapture
 
+# the hot paths beside their bounds, as ratios; benches/README.md says how to read all of these
 bench:
-	$(CARGO) bench --locked
+	$(CARGO) bench --locked --bench speed
+
+# requests and seconds of an export beside what its budget allows: takes minutes
+ceiling:
+	$(CARGO) bench --locked --bench ceiling
+
+# the whole export beside what people write today
+peers: build target/benches/ready
+	target/benches/bin/python benches/peers.py
+
+# how our files read beside those of pyarrow and DuckDB
+readers: build target/benches/ready
+	target/benches/bin/python benches/readers.py
+
+# what an export costs as the work grows: takes minutes
+growth: build
+	python3 benches/growth.py
+
+# instructions of the hot paths, which do not depend on the machine's mood: needs valgrind
+instructions:
+	python3 benches/instructions.py
+
+# Spark reads the table: needs Java
+spark: build target/spark/ready
+	target/spark/bin/python benches/spark.py
+
+target/benches/ready: benches/requirements.txt
+target/spark/ready: benches/requirements-spark.txt
+target/%/ready:
+	python3 -m venv target/$*
+	target/$*/bin/python -m pip install --quiet --disable-pip-version-check -r $<
+	touch $@
 
 clean:
 	$(CARGO) clean

@@ -1,7 +1,7 @@
 //! Files that are there after a crash, or not at all.
 
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
@@ -155,12 +155,17 @@ pub(crate) fn changed(about: &fs::Metadata) -> i128 {
 /// # Errors
 /// Where the system refuses.
 pub(crate) fn remove_unfinished(folder: &Path) -> Result<()> {
-    for name in names(folder)? {
-        let path = folder.join(&name);
-        if path.is_dir() {
-            remove_unfinished(&path)?;
-        } else if name.starts_with('.') && name.ends_with(UNFINISHED) {
-            remove_file(&path)?;
+    for entry in entries(folder)? {
+        let entry = entry.map_err(Error::io("read", folder))?;
+        let name = entry.file_name();
+        // the folder tells what is a folder, without a look at each file
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            remove_unfinished(&entry.path())?;
+        } else if name
+            .to_str()
+            .is_some_and(|name| name.starts_with('.') && name.ends_with(UNFINISHED))
+        {
+            remove_file(&entry.path())?;
         }
     }
     Ok(())
@@ -211,17 +216,41 @@ pub(crate) fn read_if_there(path: &Path) -> Result<Option<Vec<u8>>> {
     }
 }
 
+/// A file's content and when it last changed, see [`changed`]; `None` where there is no such file.
+///
+/// # Errors
+/// Where the system refuses to read it.
+pub(crate) fn read_with_change(path: &Path) -> Result<Option<(Vec<u8>, i128)>> {
+    let read = || {
+        let file = File::open(path)?;
+        let about = file.metadata()?;
+        let mut content = Vec::with_capacity(usize::try_from(about.len()).unwrap_or_default());
+        // reading the file itself to its end would ask for its length again
+        file.take(u64::MAX).read_to_end(&mut content)?;
+        Ok((content, changed(&about)))
+    };
+    match read() {
+        Ok(read) => Ok(Some(read)),
+        Err(error) if io::Error::kind(&error) == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(Error::io("read", path)(error)),
+    }
+}
+
+/// What is in a folder; nothing where there is no such folder.
+fn entries(path: &Path) -> Result<impl Iterator<Item = io::Result<fs::DirEntry>> + use<>> {
+    match fs::read_dir(path) {
+        Ok(entries) => Ok(Some(entries).into_iter().flatten()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None.into_iter().flatten()),
+        Err(error) => Err(Error::io("read", path)(error)),
+    }
+}
+
 /// The names in a folder, sorted; none where there is no such folder.
 ///
 /// # Errors
 /// Where the system refuses to read it.
 pub(crate) fn names(path: &Path) -> Result<Vec<String>> {
-    let entries = match fs::read_dir(path) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(Error::io("read", path)(error)),
-    };
-    let mut names = entries
+    let mut names = entries(path)?
         .map(|entry| entry.map(|entry| entry.file_name().to_string_lossy().into_owned()))
         .collect::<io::Result<Vec<_>>>()
         .map_err(Error::io("read", path))?;

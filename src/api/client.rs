@@ -16,6 +16,8 @@ use super::{Ask, AskError, Attempt, Budget, Connection, Decision, Failure, Sent,
 
 /// Bytes read of an answer that is an error.
 const ERROR_BYTES: u64 = 64 * 1024;
+/// Bytes that room is made for at most, on a server's word that so many will come.
+const HINTED_BYTES: u64 = 8 * 1024 * 1024;
 /// So many bytes of a page must come within the silence that is borne, or its end: a server that drips is as
 /// good as silent, and a body without an end would be read for ever.
 const PROGRESS: usize = 16 * 1024;
@@ -248,7 +250,9 @@ impl Client {
         let limit = self.connection.max_page_bytes;
         let success = response.status().is_success();
         let cap = if success { limit } else { limit.min(ERROR_BYTES) };
-        let mut body = Vec::new();
+        // what the server says of the length is a hint, not more
+        let length = response.content_length().unwrap_or_default().min(HINTED_BYTES);
+        let mut body = Vec::with_capacity(usize::try_from(length).unwrap_or_default());
         // since there was progress last: the bytes that came, and how long they were waited for
         let (mut came, mut waited) = (0, Duration::ZERO);
         loop {

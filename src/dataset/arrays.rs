@@ -6,8 +6,8 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use arrow::array::{ListArray, MapArray, StringArray, StructArray};
-use arrow::buffer::{Buffer, NullBuffer, OffsetBuffer};
+use arrow::array::{ListArray, MapArray, NullBufferBuilder, StringArray, StructArray};
+use arrow::buffer::{Buffer, OffsetBuffer, ScalarBuffer};
 
 use super::column::{list_element, map_entry, map_fields};
 use super::compact::Writer;
@@ -17,36 +17,70 @@ use super::json::{self, Value};
 /// A key and its value, as they stand in an object.
 pub(super) type Entry<'a> = (Cow<'a, str>, Value<'a>);
 
+/// Where the values of an array end, and which of them are null.
+#[derive(Debug)]
+struct Ends {
+    /// Begins with 0.
+    offsets: Vec<i32>,
+    /// Takes no memory as long as there is no null.
+    valid: NullBufferBuilder,
+}
+
+impl Default for Ends {
+    fn default() -> Self {
+        Self {
+            offsets: vec![0],
+            valid: NullBufferBuilder::new(0),
+        }
+    }
+}
+
+impl Ends {
+    /// A value that ends where so much is there.
+    #[inline]
+    fn push(&mut self, end: usize, valid: bool) {
+        // a longer one cannot be, and would not pass the array's own check
+        self.offsets.push(i32::try_from(end).unwrap_or(i32::MIN));
+        if valid {
+            self.valid.append_non_null();
+        } else {
+            self.valid.append_null();
+        }
+    }
+
+    fn len(&self) -> usize {
+        self.offsets.len() - 1
+    }
+
+    fn offsets(offsets: Vec<i32>) -> OffsetBuffer<i32> {
+        OffsetBuffer::new(ScalarBuffer::from(offsets))
+    }
+}
+
 /// A growing [`StringArray`].
 #[derive(Debug, Default)]
 pub(super) struct Strings {
     text: String,
-    lengths: Vec<usize>,
-    valid: Vec<bool>,
+    ends: Ends,
 }
 
 impl Strings {
     /// The value's text, or null for null.
     pub(super) fn push(&mut self, value: Value<'_>, writer: &mut Writer) {
-        let start = self.text.len();
         let valid = writer.push(value, &mut self.text);
-        self.end_value(start, valid);
+        self.ends.push(self.text.len(), valid);
     }
 
+    #[inline]
     fn push_str(&mut self, text: &str) {
-        let start = self.text.len();
         self.text.push_str(text);
-        self.end_value(start, true);
-    }
-
-    fn end_value(&mut self, start: usize, valid: bool) {
-        self.lengths.push(self.text.len() - start);
-        self.valid.push(valid);
+        self.ends.push(self.text.len(), true);
     }
 
     pub(super) fn finish(self) -> StringArray {
-        let offsets = OffsetBuffer::from_lengths(self.lengths);
-        StringArray::new(offsets, Buffer::from(self.text.into_bytes()), nulls(self.valid))
+        let Ends { offsets, mut valid } = self.ends;
+        let text = Buffer::from(self.text.into_bytes());
+        StringArray::new(Ends::offsets(offsets), text, valid.finish())
     }
 }
 
@@ -54,27 +88,25 @@ impl Strings {
 #[derive(Debug, Default)]
 pub(super) struct Lists {
     elements: Strings,
-    lengths: Vec<usize>,
-    valid: Vec<bool>,
+    ends: Ends,
 }
 
 impl Lists {
     /// The elements of a list, null for null, anything else as the one element.
     pub(super) fn push(&mut self, value: Value<'_>, writer: &mut Writer) {
-        let before = self.elements.lengths.len();
         match value {
             Value::Null => {}
             Value::List(text) => json::elements(text).for_each(|element| self.elements.push(element, writer)),
             single => self.elements.push(single, writer),
         }
-        self.lengths.push(self.elements.lengths.len() - before);
-        self.valid.push(value != Value::Null);
+        self.ends.push(self.elements.ends.len(), value != Value::Null);
     }
 
     pub(super) fn finish(self) -> ListArray {
-        let offsets = OffsetBuffer::from_lengths(self.lengths);
+        let Ends { offsets, mut valid } = self.ends;
         let elements = Arc::new(self.elements.finish());
-        ListArray::new(Arc::new(list_element()), offsets, elements, nulls(self.valid))
+        let element = Arc::new(list_element());
+        ListArray::new(element, Ends::offsets(offsets), elements, valid.finish())
     }
 }
 
@@ -83,22 +115,18 @@ impl Lists {
 pub(super) struct Maps {
     keys: Strings,
     values: Strings,
-    lengths: Vec<usize>,
-    valid: Vec<bool>,
+    ends: Ends,
     repeats: Repeats,
 }
 
 impl Maps {
     pub(super) fn push_null(&mut self) {
-        self.lengths.push(0);
-        self.valid.push(false);
+        self.ends.push(self.keys.ends.len(), false);
     }
 
     /// One map of these entries, of a repeated key the last.
     pub(super) fn push(&mut self, entries: &[Entry<'_>], writer: &mut Writer) {
         let mut repeated = self.repeats.find(entries.iter().map(|(key, _)| key.as_ref()));
-        self.lengths.push(entries.len() - repeated.len());
-        self.valid.push(true);
         for (position, (key, value)) in entries.iter().enumerate() {
             if repeated.last() == Some(&position) {
                 repeated.pop();
@@ -107,20 +135,17 @@ impl Maps {
             self.keys.push_str(key);
             self.values.push(*value, writer);
         }
+        self.ends.push(self.keys.ends.len(), true);
     }
 
     pub(super) fn finish(self) -> MapArray {
-        let offsets = OffsetBuffer::from_lengths(self.lengths);
+        let Ends { offsets, mut valid } = self.ends;
         let columns = vec![
             Arc::new(self.keys.finish()) as _,
             Arc::new(self.values.finish()) as _,
         ];
         let entries = StructArray::new(map_fields(), columns, None);
-        MapArray::new(Arc::new(map_entry()), offsets, entries, nulls(self.valid), false)
+        let entry = Arc::new(map_entry());
+        MapArray::new(entry, Ends::offsets(offsets), entries, valid.finish(), false)
     }
-}
-
-/// Arrow has no buffer for an array without nulls.
-fn nulls(valid: Vec<bool>) -> Option<NullBuffer> {
-    valid.contains(&false).then(|| NullBuffer::from(valid))
 }

@@ -1,10 +1,12 @@
 //! Whether what stands on disk is what the table knows of it.
 
 use std::collections::BTreeSet;
+use std::ffi::OsStr;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::entry::read_entry_with_change;
 use super::{Entry, OWN_FOLDER, PartitionKey, Period, Table, bot_folder, bot_of, file, period_of};
 use crate::dataset::Dataset;
 use crate::error::{Error, Result};
@@ -62,12 +64,13 @@ impl Table {
     /// # Errors
     /// Where the system refuses to let it be looked at.
     pub(crate) fn look_at(&self, key: &PartitionKey) -> Result<Option<Look>> {
-        let known = match self.entry(key) {
+        let folder = key.folder();
+        let known = match read_entry_with_change(&self.entry_path_of(&folder)) {
             Err(Error::Damaged { .. }) => None,
-            entry => entry?.filter(|entry| is_named_as_it_should(entry, key)),
+            entry => entry?.filter(|(entry, _)| is_named_as_it_should(entry, &folder)),
         };
         let look = match known {
-            Some(entry) => self.compare(key, entry)?,
+            Some((entry, written)) => self.compare(key, &folder, entry, written)?,
             None => match self.find(key)? {
                 Some(look) => look,
                 None => return Ok(None),
@@ -76,11 +79,9 @@ impl Table {
         Ok(Some(look))
     }
 
-    /// Compares a partition's file with its entry.
-    fn compare(&self, key: &PartitionKey, entry: Entry) -> Result<Look> {
+    /// Compares a partition's file with its entry, which was last written so late.
+    fn compare(&self, key: &PartitionKey, folder: &Path, entry: Entry, written: i128) -> Result<Look> {
         let path = self.out.join(&entry.path);
-        let entry_path = self.entry_path(key);
-        let about = |path: &Path| fs::metadata(path).map_err(Error::io("read", path));
         let file = match fs::metadata(&path) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -92,8 +93,8 @@ impl Table {
             let what = format!("has {} bytes instead of {}", file.len(), entry.bytes);
             return self.wrong(key, entry.path, what);
         }
-        let written = store::changed(&about(&entry_path)?);
-        let folder = about(&self.out.join(key.folder()))?;
+        let folder = self.out.join(folder);
+        let folder = fs::metadata(&folder).map_err(Error::io("read", &folder))?;
         if store::changed(&file) <= written && store::changed(&folder) <= written {
             return Ok(Look {
                 found: Ok(entry),
@@ -120,6 +121,7 @@ impl Table {
 
     /// Looks for a partition's file without an entry.
     fn find(&self, key: &PartitionKey) -> Result<Option<Look>> {
+        let folder = key.folder();
         let mut files = self.data_files(key)?;
         if files.is_empty() && !self.entry_path(key).exists() {
             return Ok(None);
@@ -128,7 +130,7 @@ impl Table {
         for (place, path) in files.iter().enumerate() {
             let standing = self.out.join(path);
             let sha256 = file::sha256(&standing)?;
-            if *path == name(key, &sha256) {
+            if *path == folder.join(file::name(&sha256)) {
                 let entry = file::describe(&standing, key, path, sha256)?;
                 whole.extend(entry.map(|entry| (place, entry)));
             }
@@ -190,12 +192,8 @@ impl Table {
     }
 }
 
-/// Whether the file lies in the partition's folder and bears the beginning of its hash in its name.
-fn is_named_as_it_should(entry: &Entry, key: &PartitionKey) -> bool {
-    entry.path == name(key, &entry.sha256)
-}
-
-/// The file of a partition whose content has this hash, from the table's folder on.
-fn name(key: &PartitionKey, sha256: &str) -> PathBuf {
-    key.folder().join(file::name(sha256))
+/// Whether the file lies in its partition's folder and bears the beginning of its hash in its name.
+fn is_named_as_it_should(entry: &Entry, folder: &Path) -> bool {
+    let name = entry.path.file_name().and_then(OsStr::to_str);
+    entry.path.parent() == Some(folder) && name.is_some_and(|name| name == file::name(&entry.sha256))
 }

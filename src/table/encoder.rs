@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::io::Write;
 use std::sync::Arc;
 
-use arrow::array::{Array, RecordBatch};
-use arrow::compute::interleave;
+use arrow::array::{Array, ArrayRef, RecordBatch};
+use arrow::compute::{concat, interleave};
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use parquet::arrow::arrow_writer::{
     ArrowColumnChunk, ArrowColumnWriter, ArrowRowGroupWriterFactory, ArrowWriterOptions, compute_leaves,
@@ -21,6 +21,9 @@ use rayon::prelude::*;
 use super::settings::RowGroups;
 
 use crate::dataset::is_json;
+
+/// Runs of rows on average so long are copied each as a whole.
+const LEAST_RUN: usize = 16;
 
 /// A Parquet file that grows by row groups. The same rows, given in the same portions, give the same bytes,
 /// whatever the number of cores.
@@ -170,7 +173,7 @@ impl RowGroup {
         let columns = self.columns.par_iter_mut().enumerate();
         columns.try_for_each(|(column, writers)| {
             let arrays: Vec<&dyn Array> = batches.iter().map(|batch| &**batch.column(column)).collect();
-            let gathered = interleave(&arrays, places)?;
+            let gathered = gather(&arrays, places)?;
             let leaves = compute_leaves(schema.field(column), &gathered)?;
             let leaves = leaves.par_iter().zip(writers);
             leaves.try_for_each(|(leaf, writer)| writer.write(leaf))
@@ -193,5 +196,24 @@ impl RowGroup {
     fn bytes(&self) -> usize {
         let writers = self.columns.iter().flatten();
         writers.map(ArrowColumnWriter::get_estimated_total_bytes).sum()
+    }
+}
+
+/// The values at these places, each an array and a place in it.
+fn gather(arrays: &[&dyn Array], places: &[(usize, usize)]) -> Result<ArrayRef> {
+    // rows that stand one behind the other are copied together: pages mostly come in order
+    let follows = |a: &(usize, usize), b: &(usize, usize)| (a.0, a.1 + 1) == *b;
+    let runs = places.chunk_by(follows);
+    if runs.clone().count() > places.len() / LEAST_RUN {
+        return Ok(interleave(arrays, places)?);
+    }
+    let runs = runs.map(|run| arrays[run[0].0].slice(run[0].1, run.len()));
+    let runs: Vec<ArrayRef> = runs.collect();
+    match &runs[..] {
+        [one] => Ok(one.clone()),
+        runs => {
+            let runs: Vec<&dyn Array> = runs.iter().map(|run| &**run).collect();
+            Ok(concat(&runs)?)
+        }
     }
 }

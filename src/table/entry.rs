@@ -71,12 +71,19 @@ pub struct Staged {
 
 /// What is known of a partition by the file at `path`; `None` where there is none.
 pub(super) fn read_entry(path: &Path) -> Result<Option<Entry>> {
-    let Some(content) = store::read_if_there(path)? else {
+    Ok(read_entry_with_change(path)?.map(|(entry, _)| entry))
+}
+
+/// The same, and when the file last changed.
+pub(super) fn read_entry_with_change(path: &Path) -> Result<Option<(Entry, i128)>> {
+    let Some((content, changed)) = store::read_with_change(path)? else {
         return Ok(None);
     };
     let entry = serde_json::from_slice(&content);
-    entry.map(Some).map_err(|error| Error::Damaged {
-        path: path.to_owned(),
-        what: error.to_string(),
-    })
+    entry
+        .map(|entry| Some((entry, changed)))
+        .map_err(|error| Error::Damaged {
+            path: path.to_owned(),
+            what: error.to_string(),
+        })
 }

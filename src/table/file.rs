@@ -269,8 +269,12 @@ fn add_ids(sha256: &mut Sha256, batches: &[RecordBatch], rows: impl Iterator<Ite
     }
 }
 
-/// Nothing in here may differ between two runs that bring the same rows.
-fn properties(key: &PartitionKey, shape: &Shape) -> Result<WriterProperties> {
+/// How the file of a partition is written: encodings, compression, order, labels. Nothing in here may differ between
+/// two runs that bring the same rows.
+///
+/// # Errors
+/// Where the dataset has more columns than Parquet can count.
+pub fn properties(key: &PartitionKey, shape: &Shape) -> Result<WriterProperties> {
     let dataset = key.dataset;
     let column = |index: usize| i32::try_from(index).map_err(|error| Error::Internal(error.to_string()));
     let ascending = |column_idx| SortingColumn {

@@ -36,7 +36,7 @@ pub(crate) use slices::Slices;
 pub(crate) use without::Without;
 
 pub(crate) use file::{hex, name as file_name};
-pub use file::{read as read_file, size as file_size};
+pub use file::{properties as file_properties, read as read_file, size as file_size};
 
 use crate::dataset::{Cleaner, Dataset, Decoded, Secret, Shape, decode_as};
 use crate::error::{Error, Result};
@@ -386,7 +386,12 @@ impl Table {
     }
 
     fn entry_path(&self, key: &PartitionKey) -> PathBuf {
-        let mut path = self.entries().join(key.folder()).into_os_string();
+        self.entry_path_of(&key.folder())
+    }
+
+    /// The same by the partition's folder.
+    fn entry_path_of(&self, folder: &Path) -> PathBuf {
+        let mut path = self.entries().join(folder).into_os_string();
         path.push(".json");
         path.into()
     }

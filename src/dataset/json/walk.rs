@@ -1,6 +1,9 @@
 //! A walk through JSON text, which finds out on its way whether it is JSON.
 
+mod plain;
+
 use super::{Quoted, Value};
+use plain::plain;
 
 /// A position in JSON text. Where the text turns out to be none the walk is at its end at once: there are no more
 /// keys and values, and [`Walk::fault`] tells where.
@@ -36,6 +39,7 @@ impl<'a> Walk<'a> {
     }
 
     /// The byte at the start of what is next.
+    #[inline]
     pub(in crate::dataset) fn next(&mut self) -> Option<u8> {
         loop {
             match self.text.as_bytes().get(self.at) {
@@ -47,6 +51,7 @@ impl<'a> Walk<'a> {
 
     /// The byte at the start of the next value, key or bracket, passing over commas and colons: for text that is
     /// known to be JSON.
+    #[inline]
     pub(in crate::dataset) fn token(&mut self) -> Option<u8> {
         loop {
             match self.next() {
@@ -57,23 +62,27 @@ impl<'a> Walk<'a> {
     }
 
     /// Steps over the bracket that is next.
+    #[inline]
     pub(in crate::dataset) fn step(&mut self) {
         self.next();
         self.at += 1;
     }
 
     /// Steps into the list or object that is next.
+    #[inline]
     pub(in crate::dataset) fn open(&mut self) {
         self.step();
         self.opened = true;
     }
 
     /// Whether another element comes in the list that the walk is in; steps out of it behind the last.
+    #[inline]
     pub(in crate::dataset) fn more(&mut self) -> bool {
         self.more_before(b']')
     }
 
     /// The next key of the object that the walk is in; steps out of it behind the last.
+    #[inline]
     pub(in crate::dataset) fn key(&mut self) -> Option<Quoted<'a>> {
         if !self.more_before(b'}') {
             return None;
@@ -83,6 +92,7 @@ impl<'a> Walk<'a> {
         self.fault.is_none().then_some(key)
     }
 
+    #[inline]
     fn more_before(&mut self, end: u8) -> bool {
         let opened = std::mem::take(&mut self.opened);
         match self.next() {
@@ -98,6 +108,7 @@ impl<'a> Walk<'a> {
     }
 
     /// Reads one value, passing over what is nested in it.
+    #[inline]
     pub(in crate::dataset) fn value(&mut self) -> Value<'a> {
         let start = self.position();
         match self.text.as_bytes().get(start) {
@@ -121,16 +132,18 @@ impl<'a> Walk<'a> {
     }
 
     /// Reads a string.
+    #[inline]
     pub(in crate::dataset) fn string(&mut self) -> Quoted<'a> {
         self.expect(b'"');
         let start = self.at;
         let escaped = self.pass_text();
         let inner = self.since(start);
-        self.expect(b'"');
+        self.at += usize::from(self.fault.is_none());
         Quoted { inner, escaped }
     }
 
     /// The text of the number or the word that begins here.
+    #[inline]
     pub(in crate::dataset) fn bare(&mut self) -> &'a str {
         let start = self.position();
         self.pass_bare();
@@ -138,12 +151,14 @@ impl<'a> Walk<'a> {
     }
 
     /// Where the walk is: the start of what is next.
+    #[inline]
     pub(in crate::dataset) fn position(&mut self) -> usize {
         self.next();
         self.at
     }
 
     /// The text from a position to here.
+    #[inline]
     pub(in crate::dataset) fn since(&self, position: usize) -> &'a str {
         self.text.get(position..self.at).unwrap_or_default()
     }
@@ -154,6 +169,7 @@ impl<'a> Walk<'a> {
         self.at = self.text.len();
     }
 
+    #[inline]
     fn expect(&mut self, byte: u8) {
         if self.next() == Some(byte) {
             self.at += 1;
@@ -163,6 +179,7 @@ impl<'a> Walk<'a> {
     }
 
     /// Steps over the text of a string up to the quote behind it; whether it has escapes.
+    #[inline]
     fn pass_text(&mut self) -> bool {
         let bytes = self.text.as_bytes();
         let mut escaped = false;
@@ -220,11 +237,7 @@ impl<'a> Walk<'a> {
                         continue;
                     }
                 }
-                Some(b'"') => {
-                    self.at += 1;
-                    self.pass_text();
-                    self.at += 1;
-                }
+                Some(b'"') => self.pass_string(),
                 _ => self.pass_bare(),
             }
             // a value has ended
@@ -251,11 +264,17 @@ impl<'a> Walk<'a> {
         }
     }
 
+    #[inline]
     fn pass_key(&mut self) {
+        self.pass_string();
+        self.expect(b':');
+    }
+
+    #[inline]
+    fn pass_string(&mut self) {
         self.expect(b'"');
         self.pass_text();
-        self.expect(b'"');
-        self.expect(b':');
+        self.at += usize::from(self.fault.is_none());
     }
 
     /// Steps over a number, `true`, `false` or `null`.
@@ -292,6 +311,7 @@ impl<'a> Walk<'a> {
     }
 
     /// Steps over one of these bytes, if one is there.
+    #[inline]
     fn pass_any(&mut self, any: &[u8]) -> bool {
         let is_there = self
             .text
@@ -303,6 +323,7 @@ impl<'a> Walk<'a> {
     }
 
     /// Steps over digits, one at least.
+    #[inline]
     fn pass_digits(&mut self) {
         let start = self.at;
         while self.text.as_bytes().get(self.at).is_some_and(u8::is_ascii_digit) {
@@ -344,26 +365,4 @@ impl Brackets {
     fn innermost(&self) -> Option<bool> {
         (self.count > 0).then_some(self.last & 1 == 1)
     }
-}
-
-/// How many bytes come before the first that a string cannot hold as it is (a quote, a backslash, a control
-/// character), eight at a time: most strings are too short for a call of memchr to pay.
-fn plain(bytes: &[u8]) -> usize {
-    const ONES: u64 = u64::MAX / 255;
-    const HIGHS: u64 = ONES << 7;
-    // each marks the lowest byte that is meant by its high bit; bits above it may be wrong
-    let zero = |word: u64| word.wrapping_sub(ONES) & !word & HIGHS;
-    let control = |word: u64| word.wrapping_sub(ONES * 0x20) & !word & HIGHS;
-    let (words, rest) = bytes.as_chunks();
-    for (index, word) in words.iter().enumerate() {
-        let word = u64::from_le_bytes(*word);
-        let quote = zero(word ^ (ONES * u64::from(b'"')));
-        let found = quote | zero(word ^ (ONES * u64::from(b'\\'))) | control(word);
-        if found != 0 {
-            return index * 8 + found.trailing_zeros() as usize / 8;
-        }
-    }
-    let is_plain = |byte: &u8| !matches!(byte, b'"' | b'\\' | 0..0x20);
-    let tail = rest.iter().position(|byte| !is_plain(byte));
-    bytes.len() - rest.len() + tail.unwrap_or(rest.len())
 }

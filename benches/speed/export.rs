@@ -1,0 +1,160 @@
+//! Exports as a library runs them: from pages that are kept already, and from a server.
+
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use converse_export::api::{ApiKey, Client, Connection};
+use converse_export::dataset::{Dataset, RulesAsked};
+use converse_export::export::{DEFAULT_BASE_URL, Options, Silent, export};
+use converse_export::fetch::Stopper;
+use converse_export::simulator::Simulator;
+use converse_export::spool::{PageHeader, Spool};
+use converse_export::table::OWN_FOLDER;
+use converse_export::window::Window;
+use futures_util::future::join_all;
+use tempfile::TempDir;
+use tokio::runtime::Runtime;
+
+use super::corpus::{self, BOT, Corpus, range};
+
+/// What an export has in flight where there is no limit.
+const AT_A_TIME: i64 = 8;
+
+pub(crate) fn empty() -> TempDir {
+    tempfile::tempdir().unwrap()
+}
+
+fn options(dataset: Dataset, connection: Connection, place: &Path) -> Options {
+    Options {
+        bots: vec![BOT.into()],
+        datasets: vec![dataset],
+        range: range(),
+        out: place.to_owned(),
+        connection,
+        requests_per_second: 0.0,
+        concurrency: None,
+        per_page: 1000,
+        timezone: "UTC".into(),
+        partition_by: None,
+        metadata: None,
+        promote: None,
+        row_group_rows: None,
+        row_group_bytes: None,
+        privacy: RulesAsked::default(),
+        settle: Duration::ZERO,
+        refetch: false,
+        lookback: None,
+        conversation: None,
+        keep_pages: false,
+    }
+}
+
+fn run(runtime: &Runtime, options: &Options, records: usize, requests: bool) {
+    let (_stopper, stop) = Stopper::new();
+    let outcome = runtime.block_on(export(options, Arc::new(Silent), stop)).unwrap();
+    assert!(outcome.failures.is_empty(), "{:?}", outcome.failures);
+    let done = &outcome.summary.datasets[options.datasets[0].name()];
+    assert_eq!((done.rows, done.requests > 0), (records as u64, requests));
+}
+
+/// A spool that holds every page of a range: nothing is left to be asked for, but to build the table.
+pub(crate) struct Kept {
+    dataset: Dataset,
+    records: usize,
+    spool: TempDir,
+    runtime: Runtime,
+}
+
+impl Kept {
+    pub(crate) fn new(corpus: &Corpus) -> Self {
+        let spool = empty();
+        let pages = Spool::open(&spool.path().join("pages")).unwrap();
+        for (index, body) in (0..).zip(&corpus.pages) {
+            let header = PageHeader {
+                sequence: 0,
+                dataset: corpus.dataset.name().into(),
+                bot: BOT.into(),
+                run: "bench".into(),
+                chain: 0,
+                index,
+                covers: range(),
+                asked: range(),
+                range: range(),
+                per_page: 1000,
+                cursor: (index > 0).then(|| index.to_string()),
+                conversation: None,
+                erased: 0,
+                asked_at: "2026-01-01T00:00:00Z".parse().unwrap(),
+            };
+            pages.append(header, body).unwrap();
+        }
+        Self {
+            dataset: corpus.dataset,
+            records: corpus.records,
+            spool,
+            runtime: Runtime::new().unwrap(),
+        }
+    }
+
+    /// A table's folder with the pages in its spool.
+    pub(crate) fn copy(&self) -> TempDir {
+        let place = empty();
+        let pages = place.path().join(OWN_FOLDER).join("pages");
+        fs::create_dir_all(&pages).unwrap();
+        for page in fs::read_dir(self.spool.path().join("pages")).unwrap() {
+            let page = page.unwrap();
+            fs::hard_link(page.path(), pages.join(page.file_name())).unwrap();
+        }
+        place
+    }
+
+    pub(crate) fn build(&self, place: &TempDir) {
+        let nobody = Connection::new(DEFAULT_BASE_URL.parse().unwrap(), ApiKey::new("none").unwrap());
+        let options = options(self.dataset, nobody, place.path());
+        run(&self.runtime, &options, self.records, false);
+    }
+}
+
+/// A simulator to export from. It runs in this process, so what it takes is part of both sides.
+pub(crate) struct World {
+    runtime: Runtime,
+    simulator: Simulator,
+    client: Client,
+    conversations: u32,
+}
+
+impl World {
+    pub(crate) fn new(conversations: u32) -> Self {
+        let runtime = Runtime::new().unwrap();
+        let simulator = corpus::simulator(&runtime, conversations);
+        Self {
+            client: Client::new(corpus::connection(&simulator)).unwrap(),
+            runtime,
+            simulator,
+            conversations,
+        }
+    }
+
+    pub(crate) fn records(&self) -> usize {
+        self.conversations as usize
+    }
+
+    pub(crate) fn export(&self, place: &TempDir) {
+        let connection = corpus::connection(&self.simulator);
+        let options = options(Dataset::Conversations, connection, place.path());
+        run(&self.runtime, &options, self.records(), true);
+    }
+
+    /// Gets all pages, as many at a time, and lets go of them unseen.
+    pub(crate) fn fetch(&self) {
+        let each = (range().end - range().start) / AT_A_TIME;
+        let chains = (0..AT_A_TIME).map(|number| {
+            let start = range().start + number * each;
+            let window = Window::new(start, start + each);
+            corpus::chain(&self.client, Dataset::Conversations, window, drop)
+        });
+        self.runtime.block_on(join_all(chains));
+    }
+}

@@ -1,0 +1,56 @@
+//! What a JSON string holds as it is.
+
+/// Bytes that are looked at together, which compilers make a few vector instructions of: most strings are too short
+/// for more, or for a call of memchr, to pay.
+const BLOCK: usize = 16;
+
+/// How many bytes come before the first that a string cannot hold as it is: a quote, a backslash, a control character.
+#[inline]
+pub(super) fn plain(bytes: &[u8]) -> usize {
+    let (blocks, rest) = bytes.as_chunks::<BLOCK>();
+    for (index, block) in blocks.iter().enumerate() {
+        let marks = marks(block);
+        if marks != 0 {
+            return index * BLOCK + marks.trailing_zeros() as usize / 8;
+        }
+    }
+    let tail = rest.iter().position(|byte| is_special(*byte));
+    bytes.len() - rest.len() + tail.unwrap_or(rest.len())
+}
+
+/// The byte of each that a string cannot hold as it is all ones, that of the first the lowest.
+#[inline]
+fn marks(block: &[u8; BLOCK]) -> u128 {
+    let mut marks = [0; BLOCK];
+    for (mark, byte) in marks.iter_mut().zip(block) {
+        *mark = u8::from(is_special(*byte)).wrapping_neg();
+    }
+    u128::from_le_bytes(marks)
+}
+
+/// Without a branch, which is what makes [`marks`] quick.
+#[inline]
+fn is_special(byte: u8) -> bool {
+    (byte == b'"') | (byte == b'\\') | (byte < 0x20)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_special_byte_is_found_wherever_it_stands() {
+        for byte in 0..=u8::MAX {
+            for place in 0..40 {
+                let mut text = [b'~'; 41];
+                text[place] = byte;
+                text[40] = b'"';
+                let is_plain = !matches!(byte, b'"' | b'\\' | 0..0x20);
+                let expected = if is_plain { 40 } else { place };
+                assert_eq!(plain(&text), expected, "{byte} at {place}");
+                assert_eq!(plain(&text[..40]), expected, "{byte} at {place}");
+            }
+        }
+        assert_eq!(plain(b""), 0);
+    }
+}
