@@ -92,7 +92,7 @@ fn a_run_with_another_zone_is_told_of_rebuild() {
     world.export().run().ok();
     let told = world.export().args(&BERLIN).run().ended(2);
     assert!(
-        told.stderr.contains("converse-export rebuild --timezone"),
+        told.stderr.contains("converse-export rebuild`"),
         "{}",
         told.stderr
     );
