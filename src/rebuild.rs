@@ -118,6 +118,7 @@ pub fn rebuild(out: &Path, changes: &Changes, stop: &Stop) -> Result<Rebuilt> {
         return Ok(Rebuilt::of(&ledger, new_settings));
     }
     check::form(&old, &new_settings)?;
+    check::rules(old.settings(), &new_settings)?;
     if !Ledger::path(&own).exists() && holds_something(&old)? {
         return Err(Error::Damaged {
             path: Ledger::path(&own),

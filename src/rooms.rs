@@ -69,6 +69,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
             "tombstones",
             "rejected",
             "spool",
+            "store",
             "table",
             "window",
         ],

@@ -10,7 +10,7 @@ use super::arrays::{Entry, Lists, Maps, Strings};
 use super::column::{Column, Kind};
 use super::compact::Writer;
 use super::json::{self, Value, Walk};
-use super::observed::{Observed, Sights, replaced_characters};
+use super::observed::{Observed, Sights, replaced_characters, sent_replacements};
 use super::page::PageError;
 use super::promote::Misfit;
 use super::shape::{MetadataMode, Shape};
@@ -79,7 +79,8 @@ pub fn decode_as(
     cleaner: Option<&Cleaner>,
     body: &[u8],
 ) -> Result<Decoded, PageError> {
-    let body = page::text(body)?;
+    let sent = body;
+    let body = page::text(sent)?;
     let new = || (Rows::new(dataset, shape.metadata), Vec::new(), 0..);
     let (_, (rows, rejected, _)) = page::read(&body, new, |(rows, rejected, places), walk| {
         let (start, index) = (walk.position(), places.next().unwrap_or(usize::MAX));
@@ -88,7 +89,11 @@ pub fn decode_as(
             rejected.push(Rejected { index, reason, raw });
         }
     })?;
-    let (mut columns, observed) = rows.finish();
+    let (mut columns, mut observed) = rows.finish();
+    if observed.replaced_characters > 0 {
+        let as_sent = sent_replacements(sent);
+        observed.replaced_characters = observed.replaced_characters.saturating_sub(as_sent);
+    }
     if let Some(cleaner) = cleaner {
         columns = cleaner.apply(dataset, columns);
     }
@@ -224,11 +229,11 @@ impl<'a> Rows<'a> {
         self.seen.1.into("", &mut observed.keys);
         let arrays = self.columns.into_iter().map(|column| column.array.finish());
         let texts = self.texts.map(|(_, texts)| Arc::new(texts.finish()) as ArrayRef);
-        let arrays: Vec<ArrayRef> = arrays
+        let mut arrays: Vec<ArrayRef> = arrays
             .chain([Arc::new(self.extra.finish()) as ArrayRef])
-            .chain(texts)
             .collect();
         observed.replaced_characters = arrays.iter().map(replaced_characters).sum();
+        arrays.extend(texts);
         (arrays, observed)
     }
 }

@@ -315,7 +315,7 @@ impl Cleaner {
         if bare.starts_with(['{', '['])
             && let Some(Value::Object(_) | Value::List(_)) = whole(bare)
         {
-            return Cow::Owned(self.nested(path, bare));
+            return self.nested(path, bare).map_or(Cow::Borrowed(text), Cow::Owned);
         }
         match self.rules.mask_ip {
             true => mask::masked(text),

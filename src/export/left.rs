@@ -10,6 +10,7 @@ use super::mend::Damage;
 use crate::dataset::{Dataset, peek};
 use crate::error::{Error, Result};
 use crate::spool::{PageHeader, Spool};
+use crate::store;
 use crate::table::{OWN_FOLDER, Table, Zone};
 
 /// By dataset and bot, in the order in which they came.
@@ -49,11 +50,17 @@ pub(super) fn kept_pages(spool: &Spool, zone: &Zone, looks_back: bool) -> Result
 pub(super) fn set_aside(table: &Table, pages: Vec<PathBuf>) -> Result<Vec<Damage>> {
     let told = |path: PathBuf| {
         let path = path.strip_prefix(table.out()).unwrap_or(&path).to_owned();
-        tracing::warn!(
-            "{} is damaged: it is moved to {OWN_FOLDER}/damaged and asked for again",
-            path.display()
-        );
-        table.set_aside(&path)?;
+        if table.settings().privacy.is_empty() {
+            tracing::warn!(
+                "{} is damaged: it is moved to {OWN_FOLDER}/damaged and asked for again",
+                path.display()
+            );
+            table.set_aside(&path)?;
+        } else {
+            // it holds what the table's rules take out
+            tracing::warn!("{} is damaged: it is removed and asked for again", path.display());
+            store::remove_file(&table.out().join(&path))?;
+        }
         Ok(Damage {
             path,
             what: "is no whole page".into(),

@@ -30,6 +30,18 @@ pub(super) fn form(old: &Table, new: &Settings) -> Result<()> {
     Ok(())
 }
 
+/// Whether rules can be added: a hash is made of what came, so nothing may be taken out of it before.
+pub(super) fn rules(old: &Settings, new: &Settings) -> Result<()> {
+    let lacking = new.privacy.beyond(&old.privacy);
+    if lacking.hash_keys.is_empty() || old.privacy.is_empty() {
+        return Ok(());
+    }
+    Err(Error::Usage {
+        what: "--hash-key cannot be added to a table that has rules: its hashes would be others than those of records to come".into(),
+        hint: "export anew with all rules, into another --out".into(),
+    })
+}
+
 /// Whether there is nothing beside the table that holds what new rules take out.
 pub(super) fn rest(own: &Path) -> Result<()> {
     for folder in ["kept", "damaged"].map(|name| own.join(name)) {

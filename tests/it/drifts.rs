@@ -26,12 +26,13 @@ fn server(start: i64) -> Scripted {
                 match time < start + DAY {
                     true => json!({"_id": id, "startTime": time, "metadata": {"plan": "a", "seats": 1, "old": true}}),
                     false => json!({"_id": id, "startTime": time, "channel": "web",
-                        "metadata": {"plan": "a", "seats": "1", "fresh": {"x": 1}}, "locale": "\u{fffd}"}),
+                        "metadata": {"plan": "a", "seats": "1", "fresh": {"x": 1}}, "locale": "LONE"}),
                 }
             })
             .collect();
         let cursor = (skip + per_page < many).then(|| (skip + per_page).to_string());
-        ok(json!({"data": data, "cursor": cursor}).to_string())
+        let page = json!({"data": data, "cursor": cursor}).to_string();
+        ok(page.replace("LONE", r"\ud800"))
     })
 }
 

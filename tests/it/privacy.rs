@@ -189,6 +189,15 @@ fn what_would_undo_the_rules_is_refused() {
         without.stderr
     );
 
+    // a hash of what a rule has bent already would be another one than that of a later record
+    let late = ["--hash-key", "plan", "--drop-key", "plan2"];
+    let run = on(&world.lake().0, "rebuild", &late).ended(2);
+    assert!(
+        run.stderr.contains("--hash-key cannot be added"),
+        "{}",
+        run.stderr
+    );
+
     // raw pages beside a table stand in the way of new rules
     export(&world).to("kept").args(&["--keep-pages"]).run().ended(4);
     let run = on(&world.path("kept"), "rebuild", &["--mask-ip"]).ended(2);

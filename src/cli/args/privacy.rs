@@ -68,7 +68,7 @@ impl PrivacyArgs {
                 };
                 (text.map_err(unreadable)?, path.display().to_string())
             }
-            None => match std::env::var_os(SECRET_VARIABLE) {
+            None => match std::env::var_os(SECRET_VARIABLE).filter(|secret| !secret.is_empty()) {
                 Some(text) => (text.into_encoded_bytes(), SECRET_VARIABLE.to_owned()),
                 None => return Ok(None),
             },

@@ -1,5 +1,7 @@
 //! Rules applied within JSON text. Reading does not recurse, however deep the text goes.
 
+use std::borrow::Cow;
+
 use super::pattern::Path;
 use super::{Cleaner, Fate};
 use crate::dataset::compact::{Writer, push_string, push_text};
@@ -14,8 +16,9 @@ struct Level {
 }
 
 impl Cleaner {
-    /// The compact text of an object or a list, without what the rules take out.
-    pub(super) fn nested(&self, path: &mut Path, text: &str) -> String {
+    /// The compact text of an object or a list, without what the rules take out; none where that is nothing.
+    pub(super) fn nested(&self, path: &mut Path, text: &str) -> Option<String> {
+        let mut is_other = false;
         let mut out = String::with_capacity(text.len());
         let mut walk = Walk::new(text);
         let mut writer = Writer::default();
@@ -47,6 +50,7 @@ impl Cleaner {
             }
             match (fate, walk.token()) {
                 (Fate::Goes, _) => {
+                    is_other = true;
                     walk.value();
                     out.truncate(before);
                     if let Some(level) = open.last_mut() {
@@ -56,6 +60,7 @@ impl Cleaner {
                 (Fate::IsHashed, _) => {
                     let value = walk.value();
                     let mut text = String::new();
+                    is_other |= value != Value::Null;
                     match writer.push(value, &mut text) {
                         true => push_text(&self.hash(&text), &mut out),
                         false => out.push_str("null"),
@@ -72,7 +77,10 @@ impl Cleaner {
                 }
                 (Fate::Stays, Some(b'"')) => {
                     if let Value::Text(text) = walk.value() {
-                        push_text(&self.text(path, &text.text()), &mut out);
+                        let text = text.text();
+                        let cleaned = self.text(path, &text);
+                        is_other |= matches!(cleaned, Cow::Owned(_));
+                        push_text(&cleaned, &mut out);
                     }
                 }
                 (Fate::Stays, _) => out.push_str(walk.bare()),
@@ -81,6 +89,6 @@ impl Cleaner {
                 path.leave(inside);
             }
         }
-        out
+        is_other.then_some(out)
     }
 }
