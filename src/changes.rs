@@ -61,6 +61,14 @@ pub struct Change {
     /// The partition's date or month.
     #[serde(flatten)]
     pub period: When,
+    /// What it is now.
+    #[serde(flatten)]
+    pub partition: Changed,
+}
+
+/// What a partition is that has changed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Changed {
     /// Its file, from the table's folder on. The files that stood in the same folder before are gone.
     pub path: PathBuf,
     /// Rows in it.
@@ -73,6 +81,19 @@ pub struct Change {
     pub first: Option<Timestamp>,
     /// Time of the last row that has one.
     pub last: Option<Timestamp>,
+}
+
+impl Changed {
+    pub(crate) fn of(entry: &Entry) -> Self {
+        Self {
+            path: entry.path.clone(),
+            rows: entry.rows,
+            bytes: entry.bytes,
+            content_hash: entry.sha256.clone(),
+            first: entry.first,
+            last: entry.last,
+        }
+    }
 }
 
 /// A partition that is no longer there.
@@ -109,17 +130,12 @@ impl When {
 }
 
 impl Change {
-    fn of(key: PartitionKey, entry: Entry) -> Self {
+    fn of(key: PartitionKey, entry: &Entry) -> Self {
         Self {
             dataset: key.dataset,
             period: When::of(key.period),
             bot: key.bot,
-            path: entry.path,
-            rows: entry.rows,
-            bytes: entry.bytes,
-            content_hash: entry.sha256,
-            first: entry.first,
-            last: entry.last,
+            partition: Changed::of(entry),
         }
     }
 }
@@ -157,7 +173,7 @@ pub(crate) fn write(table: &Table, ledger: &mut Ledger, command: &str) -> Result
                 let bot = bot.clone();
                 let key = PartitionKey { dataset, bot, period };
                 match table.entry(&key)? {
-                    Some(entry) => changes.partitions.push(Change::of(key, entry)),
+                    Some(entry) => changes.partitions.push(Change::of(key, &entry)),
                     None => changes.removed.push(Removed {
                         path: key.folder(),
                         dataset,

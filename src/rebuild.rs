@@ -333,14 +333,13 @@ impl Rebuild {
 
     /// Writes one new partition; none where no row belongs to it.
     fn make_one(&self, key: &PartitionKey, from: &[&Entry]) -> Result<Option<Made>> {
-        if self.rows_of(key, from).next().is_none() {
-            return Ok(None);
-        }
         let large = from.iter().map(|entry| entry.rows).sum::<u64>() > GROUP_ROWS;
-        let in_slices = if large {
+        let in_slices = if !large {
+            None
+        } else if self.rows_of(key, from).next().is_some() {
             self.stage_in_slices(key, from)?
         } else {
-            None
+            return Ok(None);
         };
         let (staged, misfits) = match in_slices {
             Some(staged) => staged,
@@ -350,6 +349,9 @@ impl Rebuild {
                     .rows_of(key, from)
                     .map(|batch| self.formed(key, &batch?, &mut misfits));
                 let batches = batches.collect::<Result<Vec<RecordBatch>>>()?;
+                if batches.is_empty() {
+                    return Ok(None);
+                }
                 (self.new.stage(key, &batches, &all_rows(&batches)?)?, misfits)
             }
         };

@@ -12,7 +12,8 @@ use sha2::{Digest, Sha256};
 use crate::dataset::{Dataset, Rejected};
 use crate::error::{Error, Result};
 use crate::store;
-use crate::table::{bot_folder, hex};
+use crate::table::bot_folder;
+use crate::words::hex;
 
 /// The folder of rejected records in the exporter's own.
 const FOLDER: &str = "rejected";

@@ -8,13 +8,13 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("window", &[]),
     ("words", &[]),
     ("simulator", &[]),
-    ("dataset", &[]),
+    ("dataset", &["words"]),
     ("api", &["window"]),
     ("error", &["api", "dataset"]),
     ("store", &["error"]),
     ("spool", &["error", "store", "window"]),
-    ("table", &["dataset", "error", "store", "window"]),
-    ("rejected", &["dataset", "error", "store", "table"]),
+    ("table", &["dataset", "error", "store", "window", "words"]),
+    ("rejected", &["dataset", "error", "store", "table", "words"]),
     ("drift", &["dataset"]),
     (
         "ledger",
@@ -22,7 +22,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ),
     ("changes", &["dataset", "error", "ledger", "store", "table"]),
     ("commit", &["error", "ledger", "spool", "store", "table"]),
-    ("tombstones", &["error", "store", "table"]),
+    ("tombstones", &["dataset", "error", "store", "words"]),
     (
         "erase",
         &[
@@ -103,6 +103,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
             "table",
             "tombstones",
             "window",
+            "words",
         ],
     ),
     (

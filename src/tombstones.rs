@@ -3,13 +3,12 @@
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
-use hmac::{Hmac, KeyInit, Mac};
 use serde::{Deserialize, Serialize};
-use sha2::Sha256;
 
+use crate::dataset::Secret;
 use crate::error::{Error, Result};
 use crate::store;
-use crate::table::hex;
+use crate::words::hex;
 
 const FILE: &str = "erased.json";
 const VERSION: u32 = 1;
@@ -18,7 +17,7 @@ const VERSION: u32 = 1;
 #[derive(Clone, Debug)]
 pub struct Tombstones {
     path: PathBuf,
-    keyed: Hmac<Sha256>,
+    secret: Secret,
     held: Held,
     known: HashSet<String>,
 }
@@ -72,9 +71,9 @@ impl Tombstones {
     }
 
     fn of(path: PathBuf, held: Held) -> Result<Self> {
-        let keyed = Hmac::new_from_slice(held.key.as_bytes());
         Ok(Self {
-            keyed: keyed.map_err(|error| Error::Internal(error.to_string()))?,
+            secret: Secret::new(held.key.as_bytes())
+                .ok_or_else(|| Error::Internal(format!("{} holds no key", path.display())))?,
             known: held.tombstones.iter().cloned().collect(),
             path,
             held,
@@ -82,9 +81,7 @@ impl Tombstones {
     }
 
     fn tombstone(&self, id: &str) -> String {
-        let mut keyed = self.keyed.clone();
-        keyed.update(id.as_bytes());
-        hex(&keyed.finalize().into_bytes())
+        self.secret.hash(id)
     }
 
     /// Whether this conversation was erased.

@@ -1,5 +1,7 @@
 //! Numbers, and text from elsewhere, as they stand in front of people.
 
+use std::fmt::Write as _;
+
 /// A number with its thousands set apart.
 pub(crate) fn grouped(number: u64, between: char) -> String {
     let digits = number.to_string();
@@ -11,6 +13,16 @@ pub(crate) fn grouped(number: u64, between: char) -> String {
         text.push(digit);
     }
     text
+}
+
+/// Bytes in lower-case hex.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes
+        .iter()
+        .fold(String::with_capacity(bytes.len() * 2), |mut hex, byte| {
+            let _ = write!(hex, "{byte:02x}");
+            hex
+        })
 }
 
 /// Whether a character has power over what stands beside it: it controls a terminal, or turns the direction of text.

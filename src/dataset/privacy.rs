@@ -20,6 +20,7 @@ use sha2::Sha256;
 
 use super::column::{list_element, map_entry, map_fields};
 use super::json::{Value, whole};
+use crate::words::hex;
 use pattern::Path;
 pub use pattern::{Pattern, PatternError};
 
@@ -101,43 +102,26 @@ impl RulesAsked {
     /// The rules of a table that has `rules`, or none yet.
     #[must_use]
     pub fn over(&self, rules: &Rules) -> Rules {
-        let asked =
-            |asked: &Option<Vec<Pattern>>, has: &[Pattern]| asked.clone().unwrap_or_else(|| has.to_vec());
-        self.with_check(Rules {
-            drop_keys: asked(&self.drop_keys, &rules.drop_keys),
-            hash_keys: asked(&self.hash_keys, &rules.hash_keys),
-            mask_ip: self.mask_ip || rules.mask_ip,
-            secret_check: rules.secret_check.clone(),
-        })
+        self.with(rules, |asked, has| asked.unwrap_or(has).to_vec())
     }
 
     /// `rules` and those that are asked for: what is taken out already cannot come back.
     #[must_use]
     pub fn beside(&self, rules: &Rules) -> Rules {
-        let both = |asked: &Option<Vec<Pattern>>, has: &[Pattern]| {
-            [has, asked.as_deref().unwrap_or_default()].concat()
-        };
-        self.with_check(Rules {
-            drop_keys: both(&self.drop_keys, &rules.drop_keys),
-            hash_keys: both(&self.hash_keys, &rules.hash_keys),
-            mask_ip: self.mask_ip || rules.mask_ip,
-            secret_check: rules.secret_check.clone(),
-        })
+        self.with(rules, |asked, has| [has, asked.unwrap_or_default()].concat())
     }
 
-    fn with_check(&self, rules: Rules) -> Rules {
-        let check = || {
-            self.secret
-                .as_ref()
-                .filter(|_| !rules.hash_keys.is_empty())
-                .map(Secret::check)
+    fn with(&self, rules: &Rules, joined: impl Fn(Option<&[Pattern]>, &[Pattern]) -> Vec<Pattern>) -> Rules {
+        let hash_keys = joined(self.hash_keys.as_deref(), &rules.hash_keys);
+        let secret = self.secret.as_ref().filter(|_| !hash_keys.is_empty());
+        let secret_check = rules.secret_check.clone();
+        let rules = Rules {
+            drop_keys: joined(self.drop_keys.as_deref(), &rules.drop_keys),
+            hash_keys,
+            mask_ip: self.mask_ip || rules.mask_ip,
+            secret_check: secret_check.or_else(|| secret.map(Secret::check)),
         };
-        let secret_check = rules.secret_check.clone().or_else(check);
-        Rules {
-            secret_check,
-            ..rules
-        }
-        .sorted()
+        rules.sorted()
     }
 }
 
@@ -174,8 +158,7 @@ impl Secret {
     pub fn hash(&self, text: &str) -> String {
         let mut keyed = self.0.clone();
         keyed.update(text.as_bytes());
-        let bytes = keyed.finalize().into_bytes();
-        bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+        hex(&keyed.finalize().into_bytes())
     }
 
     /// What it is known by.

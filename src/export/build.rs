@@ -13,8 +13,8 @@ use jiff::{SignedDuration, Timestamp};
 use rayon::prelude::*;
 
 use super::arrived::{Arrived, PeriodShare, Span};
-use super::summary::Changed;
 use crate::api;
+use crate::changes::Changed;
 use crate::dataset::Dataset;
 use crate::drift::Drift;
 use crate::error::{Error, Result};

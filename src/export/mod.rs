@@ -22,6 +22,7 @@ use futures_util::future::join_all;
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::mpsc;
 
+pub use crate::changes::Changed;
 pub use forecast::{Basis, Forecast, JobForecast, forecast};
 pub use mend::Damage;
 pub use options::{
@@ -29,7 +30,7 @@ pub use options::{
 };
 pub use preview::{Preview, preview};
 pub use progress::{Progress, Silent, Standing};
-pub use summary::{Changed, DatasetSummary, Failed, Summary};
+pub use summary::{DatasetSummary, Failed, Summary};
 
 use crate::api::Client;
 use crate::changes;

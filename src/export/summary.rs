@@ -7,9 +7,10 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::mend::Damage;
+use crate::changes::Changed;
 use crate::dataset::{Dataset, Misfits};
 use crate::drift::Drift;
-use crate::table::{Entry, PartitionBy, PeriodCount};
+use crate::table::{PartitionBy, PeriodCount};
 
 /// What a run did.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -93,36 +94,6 @@ pub struct DatasetSummary {
     pub bytes_written: u64,
     /// Partitions that this run changed, in order of their paths.
     pub partitions: Vec<Changed>,
-}
-
-/// A partition that a run changed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Changed {
-    /// Its file, from the table's folder on.
-    pub path: PathBuf,
-    /// Rows in it.
-    pub rows: u64,
-    /// Its size.
-    pub bytes: u64,
-    /// SHA-256 of the file, in hex.
-    pub content_hash: String,
-    /// Time of the first row that has one.
-    pub first: Option<Timestamp>,
-    /// Time of the last row that has one.
-    pub last: Option<Timestamp>,
-}
-
-impl Changed {
-    pub(super) fn of(entry: &Entry) -> Self {
-        Self {
-            path: entry.path.clone(),
-            rows: entry.rows,
-            bytes: entry.bytes,
-            content_hash: entry.sha256.clone(),
-            first: entry.first,
-            last: entry.last,
-        }
-    }
 }
 
 impl DatasetSummary {

@@ -1,6 +1,5 @@
 //! One Parquet file: written from rows in order, named after its content, read back.
 
-use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -23,6 +22,7 @@ use super::partition::PartitionKey;
 use super::settings::{SCHEMA_VERSION, Settings};
 use crate::dataset::{Kind, Promoted, PromotedType, Shape};
 use crate::error::{Error, Result};
+use crate::words::hex;
 
 /// Rows gathered at a time on their way to the writer; fixed, since the place of page breaks depends on it.
 const GATHERED_ROWS: usize = 2048;
@@ -366,13 +366,4 @@ impl<W: Write> Write for Hashing<W> {
     fn flush(&mut self) -> io::Result<()> {
         self.inner.flush()
     }
-}
-
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes
-        .iter()
-        .fold(String::with_capacity(bytes.len() * 2), |mut hex, byte| {
-            let _ = write!(hex, "{byte:02x}");
-            hex
-        })
 }

@@ -35,7 +35,7 @@ pub use settings::{RowGroups, SCHEMA_VERSION, Settings};
 pub(crate) use slices::Slices;
 pub(crate) use without::Without;
 
-pub(crate) use file::{hex, name as file_name};
+pub(crate) use file::name as file_name;
 pub use file::{properties as file_properties, read as read_file, size as file_size};
 
 use crate::dataset::{Cleaner, Dataset, Decoded, Secret, Shape, decode_as};

@@ -12,10 +12,11 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use sha2::{Digest, Sha256};
 
 use super::encoder::file_schema;
-use super::file::{self, Hashing, hex};
+use super::file::{self, Hashing};
 use super::partition::PartitionKey;
 use crate::dataset::Shape;
 use crate::error::{Error, Result};
+use crate::words::hex;
 
 /// Rows of a batch: what bounds the memory of a scan.
 const BATCH_ROWS: usize = 8192;

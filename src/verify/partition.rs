@@ -12,7 +12,8 @@ use sha2::{Digest, Sha256};
 use crate::dataset::{Dataset, Kind, Shape, id_hash};
 use crate::error::{Error, Result};
 use crate::fetch::Stop;
-use crate::table::{Entry, PartitionKey, Periods, Scan, Zone, file_name, hex};
+use crate::table::{Entry, PartitionKey, Periods, Scan, Zone, file_name};
+use crate::words::hex;
 
 /// What it takes to look at partitions.
 pub(super) struct Look<'a> {

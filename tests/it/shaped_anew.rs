@@ -236,3 +236,46 @@ fn settings_that_do_not_fit_the_files_are_noticed() {
     verify(&lake, &[]).ended(1);
     assert_eq!(lake.files(), whole);
 }
+
+#[test]
+fn row_groups_are_as_large_as_they_are_told_to_be() {
+    let world = World::new(Options {
+        conversations: 6_000,
+        busy_day: Some(1),
+        ..small()
+    });
+    let export = || world.export().only("conversations");
+    let most = |lake: &Lake| {
+        let files = lake.0.join("conversations/**/*.parquet");
+        let sql = format!(
+            "select max(row_group_num_rows), max(row_group_id) from parquet_metadata('{}')",
+            files.display()
+        );
+        let row = lake.rows(&sql).remove(0);
+        (row[0].as_u64().unwrap(), row[1].as_u64().unwrap())
+    };
+    export().args(&["--row-group-rows", "1000"]).run().ok();
+    let small_groups = most(&world.lake());
+    assert!(small_groups.0 == 1000 && small_groups.1 > 0, "{small_groups:?}");
+    // fixed by the first run, changed by rebuild
+    let other = export()
+        .args(&["--row-group-rows", "2000", "--refetch"])
+        .run()
+        .ended(2);
+    assert!(
+        other
+            .stderr
+            .contains("--row-group-rows is 1000, and 2000 was asked for"),
+        "{}",
+        other.stderr
+    );
+    on(&world.lake().0, "rebuild", &["--row-group-rows", "122880"]).ok();
+    assert_eq!(most(&world.lake()).1, 0);
+    export().to("usual").run().ok();
+    assert_eq!(world.lake().files(), world.lake_named("usual").files());
+    export()
+        .to("tiny")
+        .args(&["--row-group-bytes", "1"])
+        .run()
+        .ended(2);
+}

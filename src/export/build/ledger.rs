@@ -3,9 +3,9 @@
 use std::sync::atomic::Ordering;
 
 use super::Build;
+use crate::changes::Changed;
 use crate::commit::Commit;
 use crate::error::Result;
-use crate::export::summary::Changed;
 use crate::ledger::Ledger;
 use crate::table::Staged;
 use crate::window::Windows;

@@ -7,8 +7,8 @@ use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::TimestampMicrosecondType;
 use rayon::prelude::*;
 
-use super::super::summary::Changed;
 use super::Build;
+use crate::changes::Changed;
 use crate::commit::Commit;
 use crate::dataset::id_hash;
 use crate::error::Result;
