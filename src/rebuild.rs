@@ -70,7 +70,7 @@ pub struct Changes {
     pub promote: Option<Vec<Promoted>>,
     /// Rows of a row group at most.
     pub row_group_rows: Option<usize>,
-    /// Bytes of a row group at most.
+    /// Bytes of a row group in memory at most.
     pub row_group_bytes: Option<usize>,
     /// What shall be taken out of the rows, too.
     pub privacy: RulesAsked,

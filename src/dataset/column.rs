@@ -30,8 +30,10 @@ pub enum Kind {
     Time,
     /// A string's text, or the compact JSON text of anything else.
     Text,
-    /// A string's text; no other type fits.
-    StrictText,
+    /// As [`Kind::Text`], but one of few.
+    Label,
+    /// A string's text, one of few; no other type fits.
+    StrictLabel,
     /// A list, its elements by the rule of [`Kind::Text`]; anything else is the one element.
     TextList,
     /// An object, its values by the rule of [`Kind::Text`]; no other type fits.
@@ -41,7 +43,7 @@ pub enum Kind {
 impl Kind {
     fn data_type(self) -> DataType {
         match self {
-            Self::Id | Self::Reference | Self::Text | Self::StrictText => DataType::Utf8,
+            Self::Id | Self::Reference | Self::Text | Self::Label | Self::StrictLabel => DataType::Utf8,
             Self::Time => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
             Self::TextList => DataType::List(Arc::new(list_element())),
             Self::TextMap => DataType::Map(Arc::new(map_entry()), false),

@@ -25,7 +25,7 @@ pub(super) const CONVERSATIONS: Definition = Definition {
         Column {
             name: "locale",
             field: "locale",
-            kind: Kind::Text,
+            kind: Kind::Label,
         },
         Column {
             name: "tags",

@@ -242,7 +242,9 @@ impl<'a> Growing<'a> {
     fn new(column: &'static Column, metadata: MetadataMode) -> Self {
         let array = match column.kind {
             Kind::TextMap if metadata == MetadataMode::Json => Array::Objects(Strings::default()),
-            Kind::Id | Kind::Reference | Kind::Text | Kind::StrictText => Array::Strings(Strings::default()),
+            Kind::Id | Kind::Reference | Kind::Text | Kind::Label | Kind::StrictLabel => {
+                Array::Strings(Strings::default())
+            }
             Kind::Time => Array::Times(TimestampMicrosecondBuilder::new().with_timezone("UTC")),
             Kind::TextList => Array::Lists(Lists::default()),
             Kind::TextMap => Array::Maps(Maps::default()),
@@ -277,7 +279,7 @@ impl<'a> Growing<'a> {
             Array::Strings(strings) => {
                 let fits = match self.column.kind {
                     Kind::Id | Kind::Reference => value.is_id(),
-                    Kind::StrictText => matches!(value, Value::Text(_)),
+                    Kind::StrictLabel => matches!(value, Value::Text(_)),
                     _ => true,
                 };
                 strings.push(if fits { value } else { Value::Null }, writer);

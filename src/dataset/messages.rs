@@ -25,7 +25,7 @@ pub(super) const MESSAGES: Definition = Definition {
         Column {
             name: "type",
             field: "type",
-            kind: Kind::StrictText,
+            kind: Kind::StrictLabel,
         },
         Column {
             name: "out_msg",
@@ -35,7 +35,7 @@ pub(super) const MESSAGES: Definition = Definition {
         Column {
             name: "user_action_type",
             field: "userActionType",
-            kind: Kind::StrictText,
+            kind: Kind::StrictLabel,
         },
         Column {
             name: "user_input",

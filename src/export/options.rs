@@ -49,7 +49,7 @@ pub struct Options {
     pub promote: Option<Vec<Promoted>>,
     /// Rows of a row group at most; as the table has it where it is not given.
     pub row_group_rows: Option<usize>,
-    /// Bytes of a row group at most; as the table has it where it is not given.
+    /// Bytes of a row group in memory at most; as the table has it where it is not given.
     pub row_group_bytes: Option<usize>,
     /// What is taken out of rows.
     pub privacy: RulesAsked,

@@ -4,9 +4,9 @@ use std::collections::HashMap;
 use std::io::Write;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, RecordBatch};
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use arrow::compute::{concat, interleave};
-use arrow::datatypes::{Field, Schema, SchemaRef};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use parquet::arrow::arrow_writer::{
     ArrowColumnChunk, ArrowColumnWriter, ArrowRowGroupWriterFactory, ArrowWriterOptions, compute_leaves,
 };
@@ -65,6 +65,8 @@ struct RowGroup {
     /// The writers of each column: several where it is nested.
     columns: Vec<Vec<ArrowColumnWriter>>,
     rows: usize,
+    /// What they take in the memory of a reader.
+    bytes: usize,
     limit: RowGroups,
 }
 
@@ -159,6 +161,7 @@ impl RowGroup {
         Ok(Self {
             columns,
             rows: 0,
+            bytes: 0,
             limit,
         })
     }
@@ -171,31 +174,53 @@ impl RowGroup {
     ) -> Result<()> {
         self.rows += places.len();
         let columns = self.columns.par_iter_mut().enumerate();
-        columns.try_for_each(|(column, writers)| {
+        let bytes = columns.map(|(column, writers)| {
             let arrays: Vec<&dyn Array> = batches.iter().map(|batch| &**batch.column(column)).collect();
             let gathered = gather(&arrays, places)?;
             let leaves = compute_leaves(schema.field(column), &gathered)?;
             let leaves = leaves.par_iter().zip(writers);
-            leaves.try_for_each(|(leaf, writer)| writer.write(leaf))
-        })
+            leaves.try_for_each(|(leaf, writer)| writer.write(leaf))?;
+            Ok(decoded_bytes(&*gathered))
+        });
+        self.bytes += bytes.sum::<Result<usize>>()?;
+        Ok(())
     }
 
     /// Rows that may still come, judged by those that are there; one at least.
     fn room(&self) -> usize {
         let rows = self.limit.rows.saturating_sub(self.rows);
-        let left = self.limit.bytes.saturating_sub(self.bytes());
-        let fitting = (left * self.rows).checked_div(self.bytes());
+        let left = self.limit.bytes.saturating_sub(self.bytes);
+        let fitting = (left * self.rows).checked_div(self.bytes);
         fitting.unwrap_or(rows).clamp(1, rows.max(1))
     }
 
     fn is_full(&self) -> bool {
-        self.rows >= self.limit.rows || self.bytes() >= self.limit.bytes
+        self.rows >= self.limit.rows || self.bytes >= self.limit.bytes
     }
+}
 
-    /// What it will hold once it is encoded, as far as can be told.
-    fn bytes(&self) -> usize {
-        let writers = self.columns.iter().flatten();
-        writers.map(ArrowColumnWriter::get_estimated_total_bytes).sum()
+/// What the values of an array take in memory, but for which of them are null: the same for the same values, however
+/// they came to be in one array.
+fn decoded_bytes(array: &dyn Array) -> usize {
+    let between = |offsets: &[i32]| match offsets {
+        [first, .., last] => (*first as usize, (last - first) as usize),
+        _ => (0, 0),
+    };
+    let ends = array.len() * size_of::<i32>();
+    match array.data_type() {
+        DataType::Utf8 => ends + between(array.as_string::<i32>().value_offsets()).1,
+        DataType::List(_) => {
+            let list = array.as_list::<i32>();
+            let (first, count) = between(list.value_offsets());
+            ends + decoded_bytes(&*list.values().slice(first, count))
+        }
+        DataType::Map(..) => {
+            let map = array.as_map();
+            let (first, count) = between(map.value_offsets());
+            let part = |values: &ArrayRef| decoded_bytes(&*values.slice(first, count));
+            ends + part(map.keys()) + part(map.values())
+        }
+        other => array.len() * other.primitive_width().unwrap_or(1),
     }
 }
 
@@ -215,5 +240,38 @@ fn gather(arrays: &[&dyn Array], places: &[(usize, usize)]) -> Result<ArrayRef> 
             let runs: Vec<&dyn Array> = runs.iter().map(|run| &**run).collect();
             Ok(concat(&runs)?)
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dataset::{Dataset, decode};
+
+    #[test]
+    fn rows_take_as_much_however_they_were_cut() {
+        let page = r#"{"data":[
+            {"_id":"1","metadata":{"a":"xy"},"startTime":1},
+            {"_id":"22","tags":["a",null],"locale":"en"},
+            {"_id":"3","metadata":{"k":null},"more":[1]}
+        ],"cursor":null}"#;
+        let batch = decode(Dataset::Conversations, page.as_bytes()).unwrap().batch;
+        for column in batch.columns() {
+            let whole = decoded_bytes(column);
+            let parts: usize = (0..3).map(|row| decoded_bytes(&*column.slice(row, 1))).sum();
+            assert_eq!(whole, parts);
+            let again = interleave(&[&**column, &*column.slice(1, 2)], &[(0, 0), (1, 0), (1, 1)]).unwrap();
+            assert_eq!(whole, decoded_bytes(&*again));
+        }
+        let held: Vec<usize> = batch
+            .columns()
+            .iter()
+            .map(|column| decoded_bytes(column))
+            .collect();
+        // ends of rows and entries, and their text
+        assert_eq!(
+            held,
+            [12 + 4, 24, 24, 12 + 2, 12 + 8 + 1, 12 + 16 + 4, 12 + 8 + 7]
+        );
     }
 }

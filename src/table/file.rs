@@ -19,7 +19,7 @@ use super::Entry;
 use super::encoder::Encoder;
 use super::merge::{RowRef, time_bounds};
 use super::partition::PartitionKey;
-use super::settings::{SCHEMA_VERSION, Settings};
+use super::settings::{RowGroups, SCHEMA_VERSION, Settings};
 use crate::dataset::{Kind, Promoted, PromotedType, Shape};
 use crate::error::{Error, Result};
 use crate::words::hex;
@@ -296,7 +296,12 @@ pub fn properties(key: &PartitionKey, shape: &Shape) -> Result<WriterProperties>
             Kind::Time => builder
                 .set_column_dictionary_enabled(path.clone(), false)
                 .set_column_encoding(path, Encoding::DELTA_BINARY_PACKED),
-            Kind::Text | Kind::StrictText | Kind::TextList | Kind::TextMap => builder,
+            // numbers of a small dictionary, which zstd makes little smaller: readers go through them at a stroke where it
+            // is left out, and where a page holds all of a row group
+            Kind::Label | Kind::StrictLabel => builder
+                .set_column_compression(path.clone(), Compression::UNCOMPRESSED)
+                .set_column_data_page_row_count_limit(path, RowGroups::default().rows),
+            Kind::Text | Kind::TextList | Kind::TextMap => builder,
         };
     }
     if let Some(metadata) = shape.metadata_text(dataset) {

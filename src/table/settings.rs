@@ -41,12 +41,12 @@ pub struct Settings {
 pub struct RowGroups {
     /// Rows at most.
     pub rows: usize,
-    /// Bytes at most, as far as rows can be told apart.
+    /// Bytes at most: of the rows' values in a reader's memory, not in the file.
     pub bytes: usize,
 }
 
 impl Default for RowGroups {
-    /// What DuckDB scans at a time.
+    /// What DuckDB scans at a time, and not more than is quickly gone through for one row of it.
     fn default() -> Self {
         Self {
             rows: 122_880,

@@ -273,6 +273,14 @@ fn row_groups_are_as_large_as_they_are_told_to_be() {
     assert_eq!(most(&world.lake()).1, 0);
     export().to("usual").run().ok();
     assert_eq!(world.lake().files(), world.lake_named("usual").files());
+    // conversations take 0.6 to 1.2 kB each in a reader's memory, a tenth of that in the file
+    export()
+        .to("bytes")
+        .args(&["--row-group-bytes", "1048576"])
+        .run()
+        .ok();
+    let (rows, last) = most(&world.lake_named("bytes"));
+    assert!((850..1_750).contains(&rows) && last > 0, "{rows}");
     export()
         .to("tiny")
         .args(&["--row-group-bytes", "1"])

@@ -33,7 +33,8 @@ pub(in crate::cli) struct ShapeArgs {
     pub(in crate::cli) row_group_rows: Option<usize>,
     /// Bytes of a row group at most [default: 67108864]
     ///
-    /// Whichever of rows and bytes comes first ends a row group.
+    /// Counted as the rows take them in the memory of a reader, several times what they take in the file. Whichever of rows
+    /// and bytes comes first ends a row group.
     #[arg(long, value_name = "BYTES", value_parser = bytes(), hide_short_help = true, help_heading = TABLE)]
     pub(in crate::cli) row_group_bytes: Option<usize>,
 }

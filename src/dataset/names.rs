@@ -1,0 +1,165 @@
+//! The keys of the objects of a page, which mostly come in one order from record to record.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use hashbrown::HashMap;
+
+use super::json::{Nested, Value, Walk};
+use super::observed::{JsonTypes, KEYS, NAME_CHARS, Sight};
+
+/// The place of a key among those that were seen.
+pub(super) type Name = usize;
+
+/// A key and its value; none where the key came again later in the object.
+pub(super) type Entry<'a> = (Option<Name>, Value<'a>);
+
+/// The keys that were seen, and the object that is being read.
+#[derive(Debug)]
+pub(super) struct Names<'a> {
+    known: Vec<Known<'a>>,
+    places: HashMap<Cow<'a, str>, Name>,
+    /// Objects begun so far.
+    objects: usize,
+    /// Tells what came first in an object, or behind its last key.
+    before: Name,
+}
+
+#[derive(Debug)]
+struct Known<'a> {
+    text: Cow<'a, str>,
+    /// How it was written, with quotes and colon.
+    written: &'a str,
+    /// Whether that is its compact form.
+    compact: bool,
+    /// What came behind it when it was seen last.
+    then: Name,
+    /// The last object that it was seen in, and its place among the entries there.
+    seen: (usize, usize),
+    sight: Sight,
+}
+
+/// Comes before every object's first key.
+const BEGIN: Name = 0;
+
+impl Default for Names<'_> {
+    fn default() -> Self {
+        let begin = Known {
+            text: Cow::Borrowed(""),
+            written: "",
+            compact: true,
+            then: BEGIN,
+            seen: (0, 0),
+            sight: Sight::default(),
+        };
+        Self {
+            known: vec![begin],
+            places: HashMap::new(),
+            objects: 0,
+            before: BEGIN,
+        }
+    }
+}
+
+impl<'a> Names<'a> {
+    /// Reads the object that is next: what it has at each key, of a repeated key the last.
+    pub(super) fn object(&mut self, walk: &mut Walk<'a>, entries: &mut Vec<Entry<'a>>) -> Nested<'a> {
+        let start = walk.position();
+        entries.clear();
+        self.begin();
+        walk.open();
+        // the length of the compact form: brackets, and a comma behind each entry but the last
+        let mut length = Some(1);
+        while let Some(name) = self.read(walk) {
+            let value = walk.value();
+            let known = &self.known[name];
+            length = (|| Some(length? + known.compact.then_some(known.written.len() + 1)? + value.compact_length()?))();
+            length = length.filter(|_| known.seen.0 != self.objects);
+            self.add(entries, name, value);
+        }
+        let text = walk.since(start);
+        let compact = length.is_some_and(|length| length.max(2) == text.len());
+        Nested { text, compact }
+    }
+
+    /// Before the keys of an object are read.
+    pub(super) fn begin(&mut self) {
+        self.objects += 1;
+        self.before = BEGIN;
+    }
+
+    /// The next key of the object that the walk is in.
+    #[inline]
+    pub(super) fn read(&mut self, walk: &mut Walk<'a>) -> Option<Name> {
+        let expected = self.known[self.before].then;
+        if expected == BEGIN || !walk.key_is(self.known[expected].written) {
+            return self.read_other(walk);
+        }
+        self.before = expected;
+        Some(expected)
+    }
+
+    fn read_other(&mut self, walk: &mut Walk<'a>) -> Option<Name> {
+        let (key, written) = walk.key_as_written()?;
+        let text = key.text();
+        let name = match self.places.get(&text) {
+            Some(name) => *name,
+            None => {
+                let name = self.known.len();
+                self.known.push(Known {
+                    text: text.clone(),
+                    written,
+                    compact: key.compact_length() == Some(written.len() - 1),
+                    then: BEGIN,
+                    seen: (0, 0),
+                    sight: Sight::default(),
+                });
+                self.places.insert(text, name);
+                name
+            }
+        };
+        self.known[self.before].then = name;
+        self.before = name;
+        Some(name)
+    }
+
+    /// Adds what the object has at a key; an earlier value of the same key gives way.
+    #[inline]
+    pub(super) fn add(&mut self, entries: &mut Vec<Entry<'a>>, name: Name, value: Value<'a>) {
+        let known = &mut self.known[name];
+        if known.seen.0 == self.objects
+            && let Some(earlier) = entries.get_mut(known.seen.1)
+        {
+            earlier.0 = None;
+        }
+        known.seen = (self.objects, entries.len());
+        entries.push((Some(name), value));
+    }
+
+    /// A key's text.
+    #[inline]
+    pub(super) fn text(&self, name: Name) -> &str {
+        &self.known[name].text
+    }
+
+    /// Takes note of an object's entries.
+    pub(super) fn see(&mut self, entries: &[Entry<'a>]) {
+        for (name, value) in entries {
+            if let Some(name) = name {
+                self.known[*name].sight += Sight {
+                    records: 1,
+                    types: JsonTypes::of(*value),
+                };
+            }
+        }
+    }
+
+    /// What was noted of the keys, each behind `prefix`, as far as there is room.
+    pub(super) fn sights(&self, prefix: &str, keys: &mut BTreeMap<String, Sight>) {
+        let noted = self.known.iter().filter(|known| known.sight.records > 0);
+        for known in noted.take(KEYS) {
+            let name: String = known.text.chars().take(NAME_CHARS).collect();
+            *keys.entry(format!("{prefix}{name}")).or_default() += known.sight;
+        }
+    }
+}
