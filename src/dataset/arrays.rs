@@ -3,7 +3,6 @@
 //! Offsets are 32 bits wide: a page is known to be shorter than 2 GiB before it comes here, and no value is
 //! longer than the JSON that it was made of.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
 use arrow::array::{ListArray, MapArray, NullBufferBuilder, StringArray, StructArray};
@@ -11,11 +10,8 @@ use arrow::buffer::{Buffer, OffsetBuffer, ScalarBuffer};
 
 use super::column::{list_element, map_entry, map_fields};
 use super::compact::Writer;
-use super::distinct::Repeats;
 use super::json::{self, Value};
-
-/// A key and its value, as they stand in an object.
-pub(super) type Entry<'a> = (Cow<'a, str>, Value<'a>);
+use super::names::{Entry, Names};
 
 /// Where the values of an array end, and which of them are null.
 #[derive(Debug)]
@@ -96,7 +92,9 @@ impl Lists {
     pub(super) fn push(&mut self, value: Value<'_>, writer: &mut Writer) {
         match value {
             Value::Null => {}
-            Value::List(text) => json::elements(text).for_each(|element| self.elements.push(element, writer)),
+            Value::List(list) => {
+                json::elements(list.text()).for_each(|element| self.elements.push(element, writer))
+            }
             single => self.elements.push(single, writer),
         }
         self.ends.push(self.elements.ends.len(), value != Value::Null);
@@ -116,7 +114,6 @@ pub(super) struct Maps {
     keys: Strings,
     values: Strings,
     ends: Ends,
-    repeats: Repeats,
 }
 
 impl Maps {
@@ -124,16 +121,13 @@ impl Maps {
         self.ends.push(self.keys.ends.len(), false);
     }
 
-    /// One map of these entries, of a repeated key the last.
-    pub(super) fn push(&mut self, entries: &[Entry<'_>], writer: &mut Writer) {
-        let mut repeated = self.repeats.find(entries.iter().map(|(key, _)| key.as_ref()));
-        for (position, (key, value)) in entries.iter().enumerate() {
-            if repeated.last() == Some(&position) {
-                repeated.pop();
-                continue;
+    /// One map of these entries.
+    pub(super) fn push(&mut self, entries: &[Entry<'_>], names: &Names<'_>, writer: &mut Writer) {
+        for (name, value) in entries {
+            if let Some(name) = name {
+                self.keys.push_str(names.text(*name));
+                self.values.push(*value, writer);
             }
-            self.keys.push_str(key);
-            self.values.push(*value, writer);
         }
         self.ends.push(self.keys.ends.len(), true);
     }

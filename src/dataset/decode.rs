@@ -1,16 +1,16 @@
 //! From the records of a page to the rows of a record batch.
 
-use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch, TimestampMicrosecondBuilder};
 
-use super::arrays::{Entry, Lists, Maps, Strings};
+use super::arrays::{Lists, Maps, Strings};
 use super::column::{Column, Kind};
 use super::compact::Writer;
-use super::json::{self, Value, Walk};
-use super::observed::{Observed, Sights, replaced_characters, sent_replacements};
+use super::json::{Value, Walk};
+use super::names::{Entry, Name, Names};
+use super::observed::{Observed, replaced_characters, sent_replacements};
 use super::page::PageError;
 use super::promote::Misfit;
 use super::shape::{MetadataMode, Shape};
@@ -109,11 +109,12 @@ pub fn decode_as(
 /// The rows so far, and the record that is being read.
 struct Rows<'a> {
     columns: Vec<Growing<'a>>,
+    /// The records' keys, and which column each is of.
+    fields: Names<'a>,
+    column_of: Vec<Option<usize>>,
     /// What the record has beside its columns, or what does not fit them.
     others: Vec<Entry<'a>>,
     extra: Maps,
-    /// The keys of metadata, and those beside the columns.
-    seen: (Sights<'a>, Sights<'a>),
     records: u64,
     /// The text of the metadata's column, where it is wanted beside the map.
     texts: Option<(usize, Strings)>,
@@ -125,9 +126,13 @@ struct Growing<'a> {
     column: &'static Column,
     array: Array,
     value: Value<'a>,
-    /// The entries, where the value is an object and the column a map: a map is read where it stands, since
-    /// passing over it first would take as long again.
+    /// The key that the value stands at.
+    field: Name,
+    /// The entries, where the value is an object and the column's values are objects: they are read where they stand,
+    /// since passing over them first would take as long again.
     entries: Vec<Entry<'a>>,
+    /// The keys of the objects.
+    names: Names<'a>,
 }
 
 enum Array {
@@ -147,9 +152,10 @@ impl<'a> Rows<'a> {
             .filter(|_| metadata == MetadataMode::Both);
         Self {
             columns: columns.map(|column| Growing::new(column, metadata)).collect(),
+            fields: Names::default(),
+            column_of: Vec::new(),
             others: Vec::new(),
             extra: Maps::default(),
-            seen: Default::default(),
             records: 0,
             texts: beside.map(|column| (column, Strings::default())),
             writer: Writer::default(),
@@ -161,8 +167,7 @@ impl<'a> Rows<'a> {
         self.read(walk)?;
         for column in &mut self.columns {
             if !column.push(&mut self.writer) {
-                self.others
-                    .push((Cow::Borrowed(column.column.field), column.value));
+                self.fields.add(&mut self.others, column.field, column.value);
             }
         }
         if let Some((column, texts)) = &mut self.texts {
@@ -173,7 +178,7 @@ impl<'a> Rows<'a> {
         self.see();
         match self.others.as_slice() {
             [] => self.extra.push_null(),
-            others => self.extra.push(others, &mut self.writer),
+            others => self.extra.push(others, &self.fields, &mut self.writer),
         }
         Ok(())
     }
@@ -181,15 +186,10 @@ impl<'a> Rows<'a> {
     /// Takes note of the record's keys.
     fn see(&mut self) {
         self.records += 1;
-        self.seen.1.see(&self.others);
-        for column in &self.columns {
-            match (&column.array, column.value) {
-                (Array::Maps(_), Value::Object(_)) => self.seen.0.see(&column.entries),
-                (Array::Objects(_), Value::Object(text)) => {
-                    let entries = json::entries(text).map(|(key, value)| (key.text(), value));
-                    self.seen.0.see(&entries.collect::<Vec<_>>());
-                }
-                _ => {}
+        self.fields.see(&self.others);
+        for column in &mut self.columns {
+            if let Value::Object(_) = column.value {
+                column.names.see(&column.entries);
             }
         }
     }
@@ -205,11 +205,11 @@ impl<'a> Rows<'a> {
         self.columns
             .iter_mut()
             .for_each(|column| column.value = Value::Null);
-        while let Some(key) = walk.key() {
-            let key = key.text();
-            match self.columns.iter_mut().find(|column| column.column.field == key) {
-                Some(column) => column.read(walk),
-                None => self.others.push((key, walk.value())),
+        self.fields.begin();
+        while let Some(name) = self.fields.read(walk) {
+            match self.column(name) {
+                Some(column) => self.columns[column].read(name, walk),
+                None => self.fields.add(&mut self.others, name, walk.value()),
             }
         }
         let has_id = |column: &Growing<'_>| column.column.kind != Kind::Id || column.value.is_id();
@@ -220,13 +220,29 @@ impl<'a> Rows<'a> {
         }
     }
 
+    /// The column that a key of records is of.
+    #[inline]
+    fn column(&mut self, name: Name) -> Option<usize> {
+        while self.column_of.len() <= name {
+            let field = self.fields.text(self.column_of.len());
+            let found = self
+                .columns
+                .iter()
+                .position(|column| column.column.field == field);
+            self.column_of.push(found);
+        }
+        self.column_of[name]
+    }
+
     fn finish(self) -> (Vec<ArrayRef>, Observed) {
         let mut observed = Observed {
             records: self.records,
             ..Observed::default()
         };
-        self.seen.0.into("metadata.", &mut observed.keys);
-        self.seen.1.into("", &mut observed.keys);
+        for column in &self.columns {
+            column.names.sights("metadata.", &mut observed.keys);
+        }
+        self.fields.sights("", &mut observed.keys);
         let arrays = self.columns.into_iter().map(|column| column.array.finish());
         let texts = self.texts.map(|(_, texts)| Arc::new(texts.finish()) as ArrayRef);
         let mut arrays: Vec<ArrayRef> = arrays
@@ -253,23 +269,20 @@ impl<'a> Growing<'a> {
             column,
             array,
             value: Value::Null,
+            field: Name::default(),
             entries: Vec::new(),
+            names: Names::default(),
         }
     }
 
-    /// Reads the column's value; a second one takes the place of the first.
-    fn read(&mut self, walk: &mut Walk<'a>) {
-        if !matches!(self.array, Array::Maps(_)) || walk.next() != Some(b'{') {
-            self.value = walk.value();
-            return;
-        }
-        self.entries.clear();
-        let start = walk.position();
-        walk.open();
-        while let Some(key) = walk.key() {
-            self.entries.push((key.text(), walk.value()));
-        }
-        self.value = Value::Object(walk.since(start));
+    /// Reads the column's value, which stands at this key; a second one takes the place of the first.
+    fn read(&mut self, field: Name, walk: &mut Walk<'a>) {
+        self.field = field;
+        let of_objects = matches!(self.array, Array::Maps(_) | Array::Objects(_));
+        self.value = match of_objects && walk.next() == Some(b'{') {
+            true => Value::Object(self.names.object(walk, &mut self.entries)),
+            false => walk.value(),
+        };
     }
 
     /// Appends the value, or null where it does not fit the column; false then.
@@ -302,7 +315,7 @@ impl<'a> Growing<'a> {
             Array::Maps(maps) => {
                 let fits = matches!(value, Value::Object(_));
                 if fits {
-                    maps.push(&self.entries, writer)
+                    maps.push(&self.entries, &self.names, writer)
                 } else {
                     maps.push_null()
                 }

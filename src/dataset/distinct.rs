@@ -28,7 +28,8 @@ impl Repeats {
 }
 
 /// Equal for equal keys, and cheap: the length and both ends of the key.
-fn fingerprint(key: &str) -> u64 {
+#[inline]
+pub(super) fn fingerprint(key: &str) -> u64 {
     let bytes = key.as_bytes();
     let ends = match (bytes.first_chunk(), bytes.last_chunk()) {
         (Some(first), Some(last)) => u64::from_le_bytes(*first) ^ u64::from_le_bytes(*last).rotate_left(29),

@@ -21,16 +21,42 @@ pub(crate) enum Value<'a> {
     /// The number as it was written.
     Number(&'a str),
     Text(Quoted<'a>),
-    /// The text from `[` to `]`.
-    List(&'a str),
-    /// The text from `{` to `}`.
-    Object(&'a str),
+    /// From `[` to `]`.
+    List(Nested<'a>),
+    /// From `{` to `}`.
+    Object(Nested<'a>),
+}
+
+/// The text of a list or an object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Nested<'a> {
+    pub(super) text: &'a str,
+    /// Whether it is known to be in the compact form that [`Writer`](super::compact::Writer) gives.
+    pub(super) compact: bool,
+}
+
+impl<'a> Nested<'a> {
+    /// Its text as it came.
+    pub(super) fn text(self) -> &'a str {
+        self.text
+    }
 }
 
 impl<'a> Value<'a> {
     /// Whether it can be an id: a string or a number.
     pub(super) fn is_id(self) -> bool {
         matches!(self, Self::Text(_) | Self::Number(_))
+    }
+
+    /// How long the compact form is, where the text is known to be that.
+    #[inline]
+    pub(super) fn compact_length(self) -> Option<usize> {
+        match self {
+            Self::Null => Some(4),
+            Self::Bool(text) | Self::Number(text) => Some(text.len()),
+            Self::Text(text) => text.compact_length(),
+            Self::List(nested) | Self::Object(nested) => nested.compact.then_some(nested.text.len()),
+        }
     }
 
     /// What a person calls the type.
@@ -54,6 +80,12 @@ pub(crate) struct Quoted<'a> {
 }
 
 impl<'a> Quoted<'a> {
+    /// How long it is in quotes, where nothing in it is escaped.
+    #[inline]
+    pub(super) fn compact_length(self) -> Option<usize> {
+        (!self.escaped).then_some(self.inner.len() + 2)
+    }
+
     /// The text that is meant. A lone surrogate becomes U+FFFD.
     pub(super) fn text(self) -> Cow<'a, str> {
         if !self.escaped {

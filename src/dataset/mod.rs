@@ -21,6 +21,7 @@ mod decode;
 mod distinct;
 mod json;
 mod messages;
+mod names;
 mod observed;
 mod page;
 mod peek;

@@ -73,7 +73,9 @@ impl<'a> Names<'a> {
         while let Some(name) = self.read(walk) {
             let value = walk.value();
             let known = &self.known[name];
-            length = (|| Some(length? + known.compact.then_some(known.written.len() + 1)? + value.compact_length()?))();
+            length = (|| {
+                Some(length? + known.compact.then_some(known.written.len() + 1)? + value.compact_length()?)
+            })();
             length = length.filter(|_| known.seen.0 != self.objects);
             self.add(entries, name, value);
         }

@@ -1,21 +1,18 @@
 //! Which keys the records of a page have, and values of which types: what tells that an archive has changed its ways.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::ops::{AddAssign, BitOr};
 
 use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::datatypes::DataType;
-use hashbrown::HashMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::arrays::Entry;
 use super::json::Value;
 
 /// Keys that are told apart, of each page and in all; a customer's flow may make a new key for each conversation.
-const KEYS: usize = 1_000;
+pub(super) const KEYS: usize = 1_000;
 /// Names that are longer are told by their beginning.
-const NAME_CHARS: usize = 100;
+pub(super) const NAME_CHARS: usize = 100;
 
 /// Types of JSON values, null apart.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
@@ -24,7 +21,7 @@ pub struct JsonTypes(u8);
 const NAMES: [&str; 5] = ["string", "number", "boolean", "list", "object"];
 
 impl JsonTypes {
-    fn of(value: Value<'_>) -> Self {
+    pub(super) fn of(value: Value<'_>) -> Self {
         Self(match value {
             Value::Null => 0,
             Value::Text(_) => 1,
@@ -125,52 +122,6 @@ impl Observed {
     #[must_use]
     pub fn has_room(&self) -> bool {
         self.keys.len() < KEYS
-    }
-}
-
-/// Sights while they are gathered.
-#[derive(Default)]
-pub(super) struct Sights<'a> {
-    names: Vec<Cow<'a, str>>,
-    sights: Vec<Sight>,
-    places: HashMap<Cow<'a, str>, usize>,
-    /// The places of the last record's keys: the next one has mostly the same.
-    last: Vec<usize>,
-}
-
-impl<'a> Sights<'a> {
-    /// The keys of one more record.
-    pub(super) fn see(&mut self, entries: &[Entry<'a>]) {
-        self.last.resize(self.last.len().max(entries.len()), usize::MAX);
-        for ((key, value), last) in entries.iter().zip(&mut self.last) {
-            if self.names.get(*last).is_none_or(|name| name != key) {
-                let found = self.places.get(key.as_ref()).copied();
-                let Some(place) = found.or_else(|| {
-                    (self.names.len() < KEYS).then(|| {
-                        let place = self.names.len();
-                        self.names.push(key.clone());
-                        self.sights.push(Sight::default());
-                        self.places.insert(key.clone(), place);
-                        place
-                    })
-                }) else {
-                    continue;
-                };
-                *last = place;
-            }
-            self.sights[*last] += Sight {
-                records: 1,
-                types: JsonTypes::of(*value),
-            };
-        }
-    }
-
-    /// What was seen, each name behind `prefix`.
-    pub(super) fn into(self, prefix: &str, keys: &mut BTreeMap<String, Sight>) {
-        for (name, sight) in self.names.iter().zip(self.sights) {
-            let name: String = name.chars().take(NAME_CHARS).collect();
-            *keys.entry(format!("{prefix}{name}")).or_default() += sight;
-        }
     }
 }
 

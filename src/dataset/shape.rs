@@ -16,10 +16,11 @@ use arrow::array::{Array, ArrayRef, AsArray, MapArray, RecordBatch, StringArray}
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use serde::{Deserialize, Serialize};
 
-use super::arrays::{Entry, Maps};
+use super::arrays::Maps;
 use super::column::{EXTRA, Kind, json_field};
 use super::compact::Writer;
-use super::json;
+use super::json::Walk;
+use super::names::Names;
 use super::promote::{self, Misfit};
 use super::promoted::{Promoted, ShapeError};
 use super::{Cleaner, Dataset};
@@ -234,15 +235,14 @@ pub(crate) fn metadata_map(metadata: &ArrayRef) -> Option<MapArray> {
 
 fn map_of_json(texts: &StringArray) -> MapArray {
     let (mut maps, mut writer) = (Maps::default(), Writer::default());
-    let mut entries: Vec<Entry<'_>> = Vec::new();
+    let (mut names, mut entries) = (Names::default(), Vec::new());
     for text in texts {
         let Some(text) = text else {
             maps.push_null();
             continue;
         };
-        entries.clear();
-        entries.extend(json::entries(text).map(|(key, value)| (key.text(), value)));
-        maps.push(&entries, &mut writer);
+        names.object(&mut Walk::new(text), &mut entries);
+        maps.push(&entries, &names, &mut writer);
     }
     maps.finish()
 }

@@ -2,7 +2,8 @@
 
 mod plain;
 
-use super::{Quoted, Value};
+use super::{Nested, Quoted, Value};
+use crate::dataset::distinct::fingerprint;
 use plain::plain;
 
 /// A position in JSON text. Where the text turns out to be none the walk is at its end at once: there are no more
@@ -14,6 +15,8 @@ pub(in crate::dataset) struct Walk<'a> {
     /// The list or object that the walk is in was opened just now: no comma comes before what is next.
     opened: bool,
     fault: Option<usize>,
+    /// Of the keys of the objects that are being passed over; kept for its memory.
+    prints: Vec<u64>,
 }
 
 impl<'a> Walk<'a> {
@@ -23,6 +26,7 @@ impl<'a> Walk<'a> {
             at: 0,
             opened: false,
             fault: None,
+            prints: Vec::new(),
         }
     }
 
@@ -84,12 +88,34 @@ impl<'a> Walk<'a> {
     /// The next key of the object that the walk is in; steps out of it behind the last.
     #[inline]
     pub(in crate::dataset) fn key(&mut self) -> Option<Quoted<'a>> {
+        self.key_as_written().map(|(key, _)| key)
+    }
+
+    /// The same with how it is written, quotes and colon included.
+    #[inline]
+    pub(in crate::dataset) fn key_as_written(&mut self) -> Option<(Quoted<'a>, &'a str)> {
         if !self.more_before(b'}') {
             return None;
         }
+        let start = self.position();
         let key = self.string();
         self.expect(b':');
-        self.fault.is_none().then_some(key)
+        self.fault.is_none().then(|| (key, self.since(start)))
+    }
+
+    /// Steps over the next key of the object that the walk is in where it is written just so, quotes and colon
+    /// included, without space before it; false, and nothing stepped over, where it is not.
+    #[inline]
+    pub(in crate::dataset) fn key_is(&mut self, written: &str) -> bool {
+        let start = self.at + usize::from(!self.opened);
+        let rest = self.text.as_bytes().get(start..).unwrap_or_default();
+        let separated = self.opened || self.text.as_bytes().get(self.at) == Some(&b',');
+        let is_it = separated && rest.starts_with(written.as_bytes());
+        if is_it {
+            self.at = start + written.len();
+            self.opened = false;
+        }
+        is_it
     }
 
     #[inline]
@@ -114,10 +140,11 @@ impl<'a> Walk<'a> {
         match self.text.as_bytes().get(start) {
             Some(b'"') => Value::Text(self.string()),
             Some(bracket @ (b'{' | b'[')) => {
-                self.pass_nested();
+                let compact = self.pass_nested();
+                let text = self.since(start);
                 match bracket {
-                    b'{' => Value::Object(self.since(start)),
-                    _ => Value::List(self.since(start)),
+                    b'{' => Value::Object(Nested { text, compact }),
+                    _ => Value::List(Nested { text, compact }),
                 }
             }
             first => {
@@ -218,63 +245,97 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Steps over the list or object that begins here.
-    fn pass_nested(&mut self) {
+    /// Steps over the list or object that begins here. Whether it has no space, no escape and no key twice, so that its
+    /// text is its compact form; that may be false where it is.
+    fn pass_nested(&mut self) -> bool {
+        let start = self.at;
+        let mut prints = std::mem::take(&mut self.prints);
+        prints.clear();
         let mut open = Brackets::default();
-        loop {
+        // what is passed over beside space
+        let mut passed = 0;
+        let mut compact = true;
+        'values: loop {
             // a value is next
-            match self.next() {
+            let first = self.next();
+            let at = self.at;
+            match first {
                 Some(bracket @ (b'{' | b'[')) => {
                     self.at += 1;
+                    passed += 1;
                     // `[` and `]` are two apart, `{` and `}` too
                     if self.next() == Some(bracket + 2) {
                         self.at += 1;
+                        passed += 1;
                     } else {
                         open.push(bracket == b'{');
                         if bracket == b'{' {
-                            self.pass_key();
+                            prints.push(LEVEL);
+                            self.pass_key(&mut prints, &mut passed, &mut compact);
                         }
                         continue;
                     }
                 }
-                Some(b'"') => self.pass_string(),
-                _ => self.pass_bare(),
+                Some(b'"') => {
+                    compact &= !self.pass_string();
+                    passed += self.at - at;
+                }
+                _ => {
+                    self.pass_bare();
+                    passed += self.at - at;
+                }
             }
             // a value has ended
             while let Some(is_object) = open.innermost() {
                 match (self.next(), is_object) {
                     (Some(b','), _) => {
                         self.at += 1;
+                        passed += 1;
                         if is_object {
-                            self.pass_key();
+                            self.pass_key(&mut prints, &mut passed, &mut compact);
                         }
-                        break;
+                        continue 'values;
                     }
-                    (Some(b'}'), true) | (Some(b']'), false) => {
+                    (Some(b'}'), true) => {
                         self.at += 1;
+                        passed += 1;
+                        open.pop();
+                        compact &= close(&mut prints);
+                    }
+                    (Some(b']'), false) => {
+                        self.at += 1;
+                        passed += 1;
                         open.pop();
                     }
-                    _ => return self.fail(),
+                    _ => {
+                        self.fail();
+                        break 'values;
+                    }
                 }
             }
-            if open.innermost().is_none() || self.fault.is_some() {
-                self.at = self.at.min(self.text.len());
-                return;
-            }
+            break;
         }
+        self.at = self.at.min(self.text.len());
+        self.prints = prints;
+        compact && passed == self.at - start
     }
 
     #[inline]
-    fn pass_key(&mut self) {
-        self.pass_string();
+    fn pass_key(&mut self, prints: &mut Vec<u64>, passed: &mut usize, compact: &mut bool) {
+        let key = self.string();
         self.expect(b':');
+        prints.push(fingerprint(key.inner) >> 1);
+        *compact &= !key.escaped;
+        *passed += key.inner.len() + 3;
     }
 
+    /// Whether it has escapes.
     #[inline]
-    fn pass_string(&mut self) {
+    fn pass_string(&mut self) -> bool {
         self.expect(b'"');
-        self.pass_text();
+        let escaped = self.pass_text();
         self.at += usize::from(self.fault.is_none());
+        escaped
     }
 
     /// Steps over a number, `true`, `false` or `null`.
@@ -333,6 +394,24 @@ impl<'a> Walk<'a> {
             self.fail();
         }
     }
+}
+
+/// Stands before the fingerprints of an object's keys, none of which is so large.
+const LEVEL: u64 = u64::MAX;
+
+/// Takes out the fingerprints of the object that ends here; whether all of them differ.
+fn close(prints: &mut Vec<u64>) -> bool {
+    let start = prints.iter().rposition(|print| *print == LEVEL).unwrap_or(0);
+    let keys = &mut prints[start..];
+    let differ = if keys.len() <= 16 {
+        let differs = |(place, print): (usize, &u64)| !keys[..place].contains(print);
+        keys.iter().enumerate().all(differs)
+    } else {
+        keys.sort_unstable();
+        keys.windows(2).all(|pair| pair[0] != pair[1])
+    };
+    prints.truncate(start);
+    differ
 }
 
 /// The lists and objects that are open, the innermost last: a bit for each.
