@@ -5,8 +5,8 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ListArray, MapArray, NullBufferBuilder, StringArray, StructArray};
-use arrow::buffer::{Buffer, OffsetBuffer, ScalarBuffer};
+use arrow::array::{BooleanBufferBuilder, ListArray, MapArray, StringArray, StructArray};
+use arrow::buffer::{Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
 
 use super::column::{list_element, map_entry, map_fields};
 use super::compact::Writer;
@@ -18,15 +18,15 @@ use super::names::{Entry, Names};
 struct Ends {
     /// Begins with 0.
     offsets: Vec<i32>,
-    /// Takes no memory as long as there is no null.
-    valid: NullBufferBuilder,
+    /// The places of the nulls.
+    nulls: Vec<usize>,
 }
 
 impl Default for Ends {
     fn default() -> Self {
         Self {
             offsets: vec![0],
-            valid: NullBufferBuilder::new(0),
+            nulls: Vec::new(),
         }
     }
 }
@@ -37,10 +37,8 @@ impl Ends {
     fn push(&mut self, end: usize, valid: bool) {
         // a longer one cannot be, and would not pass the array's own check
         self.offsets.push(i32::try_from(end).unwrap_or(i32::MIN));
-        if valid {
-            self.valid.append_non_null();
-        } else {
-            self.valid.append_null();
+        if !valid {
+            self.nulls.push(self.len() - 1);
         }
     }
 
@@ -48,8 +46,14 @@ impl Ends {
         self.offsets.len() - 1
     }
 
-    fn offsets(offsets: Vec<i32>) -> OffsetBuffer<i32> {
-        OffsetBuffer::new(ScalarBuffer::from(offsets))
+    fn finish(self) -> (OffsetBuffer<i32>, Option<NullBuffer>) {
+        let nulls = (!self.nulls.is_empty()).then(|| {
+            let mut valid = BooleanBufferBuilder::new(self.len());
+            valid.append_n(self.len(), true);
+            self.nulls.iter().for_each(|null| valid.set_bit(*null, false));
+            NullBuffer::new(valid.finish())
+        });
+        (OffsetBuffer::new(ScalarBuffer::from(self.offsets)), nulls)
     }
 }
 
@@ -74,9 +78,9 @@ impl Strings {
     }
 
     pub(super) fn finish(self) -> StringArray {
-        let Ends { offsets, mut valid } = self.ends;
+        let (offsets, nulls) = self.ends.finish();
         let text = Buffer::from(self.text.into_bytes());
-        StringArray::new(Ends::offsets(offsets), text, valid.finish())
+        StringArray::new(offsets, text, nulls)
     }
 }
 
@@ -101,10 +105,10 @@ impl Lists {
     }
 
     pub(super) fn finish(self) -> ListArray {
-        let Ends { offsets, mut valid } = self.ends;
+        let (offsets, nulls) = self.ends.finish();
         let elements = Arc::new(self.elements.finish());
         let element = Arc::new(list_element());
-        ListArray::new(element, Ends::offsets(offsets), elements, valid.finish())
+        ListArray::new(element, offsets, elements, nulls)
     }
 }
 
@@ -133,13 +137,13 @@ impl Maps {
     }
 
     pub(super) fn finish(self) -> MapArray {
-        let Ends { offsets, mut valid } = self.ends;
+        let (offsets, nulls) = self.ends.finish();
         let columns = vec![
             Arc::new(self.keys.finish()) as _,
             Arc::new(self.values.finish()) as _,
         ];
         let entries = StructArray::new(map_fields(), columns, None);
         let entry = Arc::new(map_entry());
-        MapArray::new(entry, Ends::offsets(offsets), entries, valid.finish(), false)
+        MapArray::new(entry, offsets, entries, nulls, false)
     }
 }

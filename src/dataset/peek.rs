@@ -1,9 +1,10 @@
 //! A first look at a page: how many records, their ids and times, and where the chain goes on.
 
+use super::Dataset;
 use super::json::{Value, Walk};
+use super::names::{Name, Names};
 use super::page::{self, Next, PageError};
 use super::time::parse_time;
-use super::{Column, Dataset};
 
 /// What one look at a page tells.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -31,25 +32,28 @@ pub struct PeekedRecord {
 /// Looks at the body of one answer, in a fraction of the time that decoding takes.
 pub fn peek(dataset: Dataset, body: &[u8]) -> Result<Peek, PageError> {
     let body = page::text(body)?;
-    let columns = dataset.columns();
-    let looked_for = Fields {
-        id: &columns[dataset.id_column()],
-        time: &columns[dataset.time_column()],
-        last_action: dataset.version_column().map(|column| &columns[column]),
-    };
+    let mut fields = Fields::new(dataset);
     let (cursor, records) = page::read(&body, Vec::new, |records: &mut Vec<PeekedRecord>, walk| {
         let start = walk.position();
-        let found = looked_for.find(walk);
+        let found = fields.find(walk);
         records.push(found.peek(walk.since(start)));
     })?;
     Ok(Peek { cursor, records })
 }
 
-/// The columns whose fields are looked at.
-struct Fields {
-    id: &'static Column,
-    time: &'static Column,
-    last_action: Option<&'static Column>,
+/// The records' keys, and what is looked for at each.
+struct Fields<'a> {
+    names: Names<'a>,
+    part_of: Vec<Option<Part>>,
+    dataset: Dataset,
+}
+
+/// What is looked for.
+#[derive(Clone, Copy)]
+enum Part {
+    Id,
+    Time,
+    LastAction,
 }
 
 /// Their values.
@@ -60,25 +64,51 @@ struct Found<'a> {
     last_action: Value<'a>,
 }
 
-impl Fields {
-    fn find<'a>(&self, walk: &mut Walk<'a>) -> Found<'a> {
+impl<'a> Fields<'a> {
+    fn new(dataset: Dataset) -> Self {
+        Self {
+            names: Names::default(),
+            part_of: Vec::new(),
+            dataset,
+        }
+    }
+
+    fn find(&mut self, walk: &mut Walk<'a>) -> Found<'a> {
         let mut found = Found::default();
         if walk.next() != Some(b'{') {
-            walk.value();
+            walk.skip();
             return found;
         }
         walk.open();
-        while let Some(key) = walk.key() {
-            let (key, value) = (key.text(), walk.value());
-            if key == self.id.field {
-                found.id = value;
-            } else if key == self.time.field {
-                found.time = value;
-            } else if self.last_action.is_some_and(|column| key == column.field) {
-                found.last_action = value;
+        self.names.begin();
+        while let Some(name) = self.names.read(walk) {
+            match self.part(name) {
+                None => walk.skip(),
+                Some(Part::Id) => found.id = walk.value(),
+                Some(Part::Time) => found.time = walk.value(),
+                Some(Part::LastAction) => found.last_action = walk.value(),
             }
         }
         found
+    }
+
+    /// What is looked for at a key.
+    fn part(&mut self, name: Name) -> Option<Part> {
+        while self.part_of.len() <= name {
+            let field = self.names.text(self.part_of.len());
+            let is = |column: usize| self.dataset.columns()[column].field == field;
+            let part = if is(self.dataset.id_column()) {
+                Some(Part::Id)
+            } else if is(self.dataset.time_column()) {
+                Some(Part::Time)
+            } else if self.dataset.version_column().is_some_and(is) {
+                Some(Part::LastAction)
+            } else {
+                None
+            };
+            self.part_of.push(part);
+        }
+        self.part_of[name]
     }
 }
 

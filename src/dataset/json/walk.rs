@@ -140,7 +140,7 @@ impl<'a> Walk<'a> {
         match self.text.as_bytes().get(start) {
             Some(b'"') => Value::Text(self.string()),
             Some(bracket @ (b'{' | b'[')) => {
-                let compact = self.pass_nested();
+                let compact = self.pass_nested::<true>();
                 let text = self.since(start);
                 match bracket {
                     b'{' => Value::Object(Nested { text, compact }),
@@ -155,6 +155,20 @@ impl<'a> Walk<'a> {
                     _ => Value::Null,
                 }
             }
+        }
+    }
+
+    /// Passes over one value.
+    #[inline]
+    pub(in crate::dataset) fn skip(&mut self) {
+        match self.next() {
+            Some(b'"') => {
+                self.pass_string();
+            }
+            Some(b'{' | b'[') => {
+                self.pass_nested::<false>();
+            }
+            _ => self.pass_bare(),
         }
     }
 
@@ -246,8 +260,8 @@ impl<'a> Walk<'a> {
     }
 
     /// Steps over the list or object that begins here. Whether it has no space, no escape and no key twice, so that its
-    /// text is its compact form; that may be false where it is.
-    fn pass_nested(&mut self) -> bool {
+    /// text is its compact form; that may be false where it is, and is where it is not asked for.
+    fn pass_nested<const ASKED: bool>(&mut self) -> bool {
         let start = self.at;
         let mut prints = std::mem::take(&mut self.prints);
         prints.clear();
@@ -270,8 +284,10 @@ impl<'a> Walk<'a> {
                     } else {
                         open.push(bracket == b'{');
                         if bracket == b'{' {
-                            prints.push(LEVEL);
-                            self.pass_key(&mut prints, &mut passed, &mut compact);
+                            if ASKED {
+                                prints.push(LEVEL);
+                            }
+                            self.pass_key::<ASKED>(&mut prints, &mut passed, &mut compact);
                         }
                         continue;
                     }
@@ -292,7 +308,7 @@ impl<'a> Walk<'a> {
                         self.at += 1;
                         passed += 1;
                         if is_object {
-                            self.pass_key(&mut prints, &mut passed, &mut compact);
+                            self.pass_key::<ASKED>(&mut prints, &mut passed, &mut compact);
                         }
                         continue 'values;
                     }
@@ -300,7 +316,7 @@ impl<'a> Walk<'a> {
                         self.at += 1;
                         passed += 1;
                         open.pop();
-                        compact &= close(&mut prints);
+                        compact &= ASKED && close(&mut prints);
                     }
                     (Some(b']'), false) => {
                         self.at += 1;
@@ -317,16 +333,18 @@ impl<'a> Walk<'a> {
         }
         self.at = self.at.min(self.text.len());
         self.prints = prints;
-        compact && passed == self.at - start
+        ASKED && compact && passed == self.at - start
     }
 
     #[inline]
-    fn pass_key(&mut self, prints: &mut Vec<u64>, passed: &mut usize, compact: &mut bool) {
+    fn pass_key<const ASKED: bool>(&mut self, prints: &mut Vec<u64>, passed: &mut usize, compact: &mut bool) {
         let key = self.string();
         self.expect(b':');
-        prints.push(fingerprint(key.inner) >> 1);
-        *compact &= !key.escaped;
-        *passed += key.inner.len() + 3;
+        if ASKED {
+            prints.push(fingerprint(key.inner) >> 1);
+            *compact &= !key.escaped;
+            *passed += key.inner.len() + 3;
+        }
     }
 
     /// Whether it has escapes.

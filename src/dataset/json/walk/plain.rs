@@ -1,7 +1,8 @@
 //! What a JSON string holds as it is.
 
-/// Bytes that are looked at together, which compilers make a few vector instructions of: most strings are too short
-/// for more, or for a call of memchr, to pay.
+use wide::u8x16;
+
+/// Bytes that are looked at together: most strings are too short for more, or for a call of memchr, to pay.
 const BLOCK: usize = 16;
 
 /// How many bytes come before the first that a string cannot hold as it is: a quote, a backslash, a control character.
@@ -11,24 +12,23 @@ pub(super) fn plain(bytes: &[u8]) -> usize {
     for (index, block) in blocks.iter().enumerate() {
         let marks = marks(block);
         if marks != 0 {
-            return index * BLOCK + marks.trailing_zeros() as usize / 8;
+            return index * BLOCK + marks.trailing_zeros() as usize;
         }
     }
     let tail = rest.iter().position(|byte| is_special(*byte));
     bytes.len() - rest.len() + tail.unwrap_or(rest.len())
 }
 
-/// The byte of each that a string cannot hold as it is all ones, that of the first the lowest.
+/// A bit for each byte that a string cannot hold as it is, the lowest for the first.
 #[inline]
-fn marks(block: &[u8; BLOCK]) -> u128 {
-    let mut marks = [0; BLOCK];
-    for (mark, byte) in marks.iter_mut().zip(block) {
-        *mark = u8::from(is_special(*byte)).wrapping_neg();
-    }
-    u128::from_le_bytes(marks)
+fn marks(block: &[u8; BLOCK]) -> u32 {
+    let block = u8x16::new(*block);
+    let quotes = block.simd_eq(u8x16::splat(b'"'));
+    let backslashes = block.simd_eq(u8x16::splat(b'\\'));
+    let controls = block.simd_eq(block.min(u8x16::splat(0x1f)));
+    (quotes | backslashes | controls).to_bitmask()
 }
 
-/// Without a branch, which is what makes [`marks`] quick.
 #[inline]
 fn is_special(byte: u8) -> bool {
     (byte == b'"') | (byte == b'\\') | (byte < 0x20)
