@@ -13,13 +13,38 @@ use super::json::Value;
 /// 10^17. Other text is ISO 8601, in UTC where it names neither an offset nor a zone.
 pub(super) fn parse_time(value: Value<'_>) -> Option<i64> {
     match value {
-        Value::Number(number) => Decimal::parse(number)?.unix_micros(),
+        Value::Number(number) => match whole(number) {
+            Some(number) => unix_micros(number),
+            None => Decimal::parse(number)?.unix_micros(),
+        },
         Value::Text(text) => parse_text(&text.text()),
         _ => None,
     }
 }
 
-/// The same of a text.
+/// A number without sign, point and power, as most times are, where it has no more than 18 digits.
+#[inline]
+fn whole(number: &str) -> Option<i64> {
+    let digit = |number: i64, byte: u8| {
+        byte.is_ascii_digit()
+            .then(|| number * 10 + i64::from(byte - b'0'))
+    };
+    (number.len() <= 18)
+        .then(|| number.bytes().try_fold(0, digit))
+        .flatten()
+}
+
+/// A whole number as a time; `None` where it is too large to be one.
+fn unix_micros(number: i64) -> Option<i64> {
+    match number {
+        ..100_000_000_000 => Some(number * 1_000_000),
+        ..100_000_000_000_000 => Some(number * 1_000),
+        ..100_000_000_000_000_000 => Some(number),
+        _ => None,
+    }
+}
+
+/// The instant that a text tells, as [`parse_time`].
 pub(super) fn parse_text(text: &str) -> Option<i64> {
     let text = text.trim();
     match Decimal::parse(text) {

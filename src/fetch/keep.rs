@@ -40,7 +40,7 @@ impl Endpoint {
                 peek = look(dataset, &rest)?;
                 (header.erased, body) = (gone, rest);
             }
-            let header = endpoint.spool.append(header, &body)?;
+            let header = endpoint.spool.append(header, body)?;
             Ok(Page { header, peek })
         });
         let kept = kept
