@@ -5,13 +5,15 @@
 
 use std::sync::Arc;
 
-use arrow::array::{BooleanBufferBuilder, ListArray, MapArray, StringArray, StructArray};
-use arrow::buffer::{Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
+use arrow::array::{
+    ArrayBuilder, BooleanBufferBuilder, ListArray, MapArray, StringArray, StringBuilder, StructArray,
+};
+use arrow::buffer::{NullBuffer, OffsetBuffer, ScalarBuffer};
 
 use super::column::{list_element, map_entry, map_fields};
 use super::compact::Writer;
 use super::json::{self, Value};
-use super::names::{Entry, Names};
+use super::names::{Entry, Name, Names};
 
 /// Where the values of an array end, and which of them are null.
 #[derive(Debug)]
@@ -57,30 +59,34 @@ impl Ends {
     }
 }
 
-/// A growing [`StringArray`].
+/// A growing [`StringArray`]. Arrow's own builder knows that its text is UTF-8 and need not look again.
 #[derive(Debug, Default)]
 pub(super) struct Strings {
-    text: String,
-    ends: Ends,
+    builder: StringBuilder,
+    /// What has to be written before it can be appended.
+    written: String,
 }
 
 impl Strings {
     /// The value's text, or null for null.
-    pub(super) fn push(&mut self, value: Value<'_>, writer: &mut Writer) {
-        let valid = writer.push(value, &mut self.text);
-        self.ends.push(self.text.len(), valid);
-    }
-
     #[inline]
-    fn push_str(&mut self, text: &str) {
-        self.text.push_str(text);
-        self.ends.push(self.text.len(), true);
+    pub(super) fn push(&mut self, value: Value<'_>, writer: &mut Writer) {
+        match value.as_written() {
+            Some(text) => self.builder.append_value(text),
+            None => {
+                self.written.clear();
+                let valid = writer.push(value, &mut self.written);
+                self.builder.append_option(valid.then_some(&self.written));
+            }
+        }
     }
 
-    pub(super) fn finish(self) -> StringArray {
-        let (offsets, nulls) = self.ends.finish();
-        let text = Buffer::from(self.text.into_bytes());
-        StringArray::new(offsets, text, nulls)
+    fn len(&self) -> usize {
+        self.builder.len()
+    }
+
+    pub(super) fn finish(mut self) -> StringArray {
+        self.builder.finish()
     }
 }
 
@@ -101,7 +107,7 @@ impl Lists {
             }
             single => self.elements.push(single, writer),
         }
-        self.ends.push(self.elements.ends.len(), value != Value::Null);
+        self.ends.push(self.elements.len(), value != Value::Null);
     }
 
     pub(super) fn finish(self) -> ListArray {
@@ -112,36 +118,38 @@ impl Lists {
     }
 }
 
-/// A growing map of strings to strings.
+/// A growing map of strings to strings, whose keys are told by names of one [`Names`].
 #[derive(Debug, Default)]
 pub(super) struct Maps {
-    keys: Strings,
+    keys: Vec<Name>,
     values: Strings,
     ends: Ends,
 }
 
 impl Maps {
     pub(super) fn push_null(&mut self) {
-        self.ends.push(self.keys.ends.len(), false);
+        self.ends.push(self.keys.len(), false);
     }
 
     /// One map of these entries.
-    pub(super) fn push(&mut self, entries: &[Entry<'_>], names: &Names<'_>, writer: &mut Writer) {
+    pub(super) fn push(&mut self, entries: &[Entry<'_>], writer: &mut Writer) {
         for (name, value) in entries {
             if let Some(name) = name {
-                self.keys.push_str(names.text(*name));
+                self.keys.push(*name);
                 self.values.push(*value, writer);
             }
         }
-        self.ends.push(self.keys.ends.len(), true);
+        self.ends.push(self.keys.len(), true);
     }
 
-    pub(super) fn finish(self) -> MapArray {
+    pub(super) fn finish(self, names: &Names<'_>) -> MapArray {
         let (offsets, nulls) = self.ends.finish();
-        let columns = vec![
-            Arc::new(self.keys.finish()) as _,
-            Arc::new(self.values.finish()) as _,
-        ];
+        let bytes = self.keys.iter().map(|name| names.text(*name).len()).sum();
+        let mut keys = StringBuilder::with_capacity(self.keys.len(), bytes);
+        self.keys
+            .iter()
+            .for_each(|name| keys.append_value(names.text(*name)));
+        let columns = vec![Arc::new(keys.finish()) as _, Arc::new(self.values.finish()) as _];
         let entries = StructArray::new(map_fields(), columns, None);
         let entry = Arc::new(map_entry());
         MapArray::new(entry, offsets, entries, nulls, false)

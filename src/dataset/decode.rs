@@ -178,7 +178,7 @@ impl<'a> Rows<'a> {
         self.see();
         match self.others.as_slice() {
             [] => self.extra.push_null(),
-            others => self.extra.push(others, &self.fields, &mut self.writer),
+            others => self.extra.push(others, &mut self.writer),
         }
         Ok(())
     }
@@ -243,10 +243,10 @@ impl<'a> Rows<'a> {
             column.names.sights("metadata.", &mut observed.keys);
         }
         self.fields.sights("", &mut observed.keys);
-        let arrays = self.columns.into_iter().map(|column| column.array.finish());
+        let arrays = self.columns.into_iter().map(Growing::finish);
         let texts = self.texts.map(|(_, texts)| Arc::new(texts.finish()) as ArrayRef);
         let mut arrays: Vec<ArrayRef> = arrays
-            .chain([Arc::new(self.extra.finish()) as ArrayRef])
+            .chain([Arc::new(self.extra.finish(&self.fields)) as ArrayRef])
             .collect();
         observed.replaced_characters = arrays.iter().map(replaced_characters).sum();
         arrays.extend(texts);
@@ -315,7 +315,7 @@ impl<'a> Growing<'a> {
             Array::Maps(maps) => {
                 let fits = matches!(value, Value::Object(_));
                 if fits {
-                    maps.push(&self.entries, &self.names, writer)
+                    maps.push(&self.entries, writer)
                 } else {
                     maps.push_null()
                 }
@@ -324,15 +324,13 @@ impl<'a> Growing<'a> {
         };
         fits || value == Value::Null
     }
-}
 
-impl Array {
     fn finish(self) -> ArrayRef {
-        match self {
-            Self::Strings(strings) | Self::Objects(strings) => Arc::new(strings.finish()),
-            Self::Times(mut times) => Arc::new(times.finish()),
-            Self::Lists(lists) => Arc::new(lists.finish()),
-            Self::Maps(maps) => Arc::new(maps.finish()),
+        match self.array {
+            Array::Strings(strings) | Array::Objects(strings) => Arc::new(strings.finish()),
+            Array::Times(mut times) => Arc::new(times.finish()),
+            Array::Lists(lists) => Arc::new(lists.finish()),
+            Array::Maps(maps) => Arc::new(maps.finish(&self.names)),
         }
     }
 }

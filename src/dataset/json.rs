@@ -48,6 +48,17 @@ impl<'a> Value<'a> {
         matches!(self, Self::Text(_) | Self::Number(_))
     }
 
+    /// The value's text by the rule of [`Writer`](super::compact::Writer), where that stands in the JSON as it is.
+    #[inline]
+    pub(super) fn as_written(self) -> Option<&'a str> {
+        match self {
+            Self::Text(text) if !text.escaped => Some(text.inner),
+            Self::Bool(text) | Self::Number(text) => Some(text),
+            Self::List(nested) | Self::Object(nested) if nested.compact => Some(nested.text),
+            _ => None,
+        }
+    }
+
     /// How long the compact form is, where the text is known to be that.
     #[inline]
     pub(super) fn compact_length(self) -> Option<usize> {

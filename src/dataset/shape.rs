@@ -242,9 +242,9 @@ fn map_of_json(texts: &StringArray) -> MapArray {
             continue;
         };
         names.object(&mut Walk::new(text), &mut entries);
-        maps.push(&entries, &names, &mut writer);
+        maps.push(&entries, &mut writer);
     }
-    maps.finish()
+    maps.finish(&names)
 }
 
 impl MetadataMode {
