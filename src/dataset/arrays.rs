@@ -12,7 +12,7 @@ use arrow::buffer::{NullBuffer, OffsetBuffer, ScalarBuffer};
 
 use super::column::{list_element, map_entry, map_fields};
 use super::compact::Writer;
-use super::json::{self, Value};
+use super::json::{self, Raw, Type};
 use super::names::{Entry, Name, Names};
 
 /// Where the values of an array end, and which of them are null.
@@ -68,16 +68,25 @@ pub(super) struct Strings {
 }
 
 impl Strings {
+    /// With room for so many bytes of text.
+    pub(super) fn with_room(bytes: usize) -> Self {
+        Self {
+            builder: StringBuilder::with_capacity(1024, bytes),
+            written: String::new(),
+        }
+    }
+
     /// The value's text, or null for null.
     #[inline]
-    pub(super) fn push(&mut self, value: Value<'_>, writer: &mut Writer) {
-        match value.as_written() {
-            Some(text) => self.builder.append_value(text),
-            None => {
-                self.written.clear();
-                let valid = writer.push(value, &mut self.written);
-                self.builder.append_option(valid.then_some(&self.written));
-            }
+    pub(super) fn push(&mut self, value: Raw<'_>, writer: &mut Writer) {
+        if value.r#type == Type::Null {
+            self.builder.append_null();
+        } else if value.plain {
+            self.builder.append_value(value.text);
+        } else {
+            self.written.clear();
+            writer.push(value.value(), &mut self.written);
+            self.builder.append_value(&self.written);
         }
     }
 
@@ -99,15 +108,13 @@ pub(super) struct Lists {
 
 impl Lists {
     /// The elements of a list, null for null, anything else as the one element.
-    pub(super) fn push(&mut self, value: Value<'_>, writer: &mut Writer) {
-        match value {
-            Value::Null => {}
-            Value::List(list) => {
-                json::elements(list.text()).for_each(|element| self.elements.push(element, writer))
-            }
-            single => self.elements.push(single, writer),
+    pub(super) fn push(&mut self, value: Raw<'_>, writer: &mut Writer) {
+        match value.r#type {
+            Type::Null => {}
+            Type::List => json::elements(value.text).for_each(|element| self.elements.push(element, writer)),
+            _ => self.elements.push(value, writer),
         }
-        self.ends.push(self.elements.len(), value != Value::Null);
+        self.ends.push(self.elements.len(), value.r#type != Type::Null);
     }
 
     pub(super) fn finish(self) -> ListArray {
@@ -127,6 +134,14 @@ pub(super) struct Maps {
 }
 
 impl Maps {
+    /// With room for so many bytes of values.
+    pub(super) fn with_room(bytes: usize) -> Self {
+        Self {
+            values: Strings::with_room(bytes),
+            ..Self::default()
+        }
+    }
+
     pub(super) fn push_null(&mut self) {
         self.ends.push(self.keys.len(), false);
     }

@@ -33,8 +33,7 @@ impl Writer {
             Value::Null => return false,
             Value::Text(text) => text.push_text(out),
             Value::Bool(text) | Value::Number(text) => out.push_str(text),
-            Value::List(nested) | Value::Object(nested) if nested.compact => out.push_str(nested.text()),
-            Value::List(nested) | Value::Object(nested) => self.push_nested(nested.text(), out),
+            Value::List(text) | Value::Object(text) => self.push_nested(text, out),
         }
         true
     }

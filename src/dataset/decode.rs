@@ -8,7 +8,7 @@ use arrow::array::{ArrayRef, RecordBatch, TimestampMicrosecondBuilder};
 use super::arrays::{Lists, Maps, Strings};
 use super::column::{Column, Kind};
 use super::compact::Writer;
-use super::json::{Value, Walk};
+use super::json::{Raw, Type, Walk};
 use super::names::{Entry, Name, Names};
 use super::observed::{Observed, replaced_characters, sent_replacements};
 use super::page::PageError;
@@ -81,7 +81,7 @@ pub fn decode_as(
 ) -> Result<Decoded, PageError> {
     let sent = body;
     let body = page::text(sent)?;
-    let new = || (Rows::new(dataset, shape.metadata), Vec::new(), 0..);
+    let new = || (Rows::new(dataset, shape.metadata, body.len()), Vec::new(), 0..);
     let (_, (rows, rejected, _)) = page::read(&body, new, |(rows, rejected, places), walk| {
         let (start, index) = (walk.position(), places.next().unwrap_or(usize::MAX));
         if let Err(reason) = rows.push(walk) {
@@ -125,7 +125,7 @@ struct Rows<'a> {
 struct Growing<'a> {
     column: &'static Column,
     array: Array,
-    value: Value<'a>,
+    value: Raw<'a>,
     /// The key that the value stands at.
     field: Name,
     /// The entries, where the value is an object and the column's values are objects: they are read where they stand,
@@ -145,13 +145,15 @@ enum Array {
 }
 
 impl<'a> Rows<'a> {
-    fn new(dataset: Dataset, metadata: MetadataMode) -> Self {
+    fn new(dataset: Dataset, metadata: MetadataMode, bytes: usize) -> Self {
         let columns = dataset.columns().iter();
         let beside = dataset
             .metadata_column()
             .filter(|_| metadata == MetadataMode::Both);
         Self {
-            columns: columns.map(|column| Growing::new(column, metadata)).collect(),
+            columns: columns
+                .map(|column| Growing::new(column, metadata, bytes))
+                .collect(),
             fields: Names::default(),
             column_of: Vec::new(),
             others: Vec::new(),
@@ -172,8 +174,10 @@ impl<'a> Rows<'a> {
         }
         if let Some((column, texts)) = &mut self.texts {
             let value = self.columns[*column].value;
-            let is_object = matches!(value, Value::Object(_));
-            texts.push(if is_object { value } else { Value::Null }, &mut self.writer);
+            texts.push(
+                if value.is_object() { value } else { Raw::default() },
+                &mut self.writer,
+            );
         }
         self.see();
         match self.others.as_slice() {
@@ -188,7 +192,7 @@ impl<'a> Rows<'a> {
         self.records += 1;
         self.fields.see(&self.others);
         for column in &mut self.columns {
-            if let Value::Object(_) = column.value {
+            if column.value.is_object() {
                 column.names.see(&column.entries);
             }
         }
@@ -204,12 +208,12 @@ impl<'a> Rows<'a> {
         self.others.clear();
         self.columns
             .iter_mut()
-            .for_each(|column| column.value = Value::Null);
+            .for_each(|column| column.value = Raw::default());
         self.fields.begin();
         while let Some(name) = self.fields.read(walk) {
             match self.column(name) {
                 Some(column) => self.columns[column].read(name, walk),
-                None => self.fields.add(&mut self.others, name, walk.value()),
+                None => self.fields.add(&mut self.others, name, walk.raw()),
             }
         }
         let has_id = |column: &Growing<'_>| column.column.kind != Kind::Id || column.value.is_id();
@@ -255,7 +259,7 @@ impl<'a> Rows<'a> {
 }
 
 impl<'a> Growing<'a> {
-    fn new(column: &'static Column, metadata: MetadataMode) -> Self {
+    fn new(column: &'static Column, metadata: MetadataMode, bytes: usize) -> Self {
         let array = match column.kind {
             Kind::TextMap if metadata == MetadataMode::Json => Array::Objects(Strings::default()),
             Kind::Id | Kind::Reference | Kind::Text | Kind::Label | Kind::StrictLabel => {
@@ -263,12 +267,12 @@ impl<'a> Growing<'a> {
             }
             Kind::Time => Array::Times(TimestampMicrosecondBuilder::new().with_timezone("UTC")),
             Kind::TextList => Array::Lists(Lists::default()),
-            Kind::TextMap => Array::Maps(Maps::default()),
+            Kind::TextMap => Array::Maps(Maps::with_room(bytes / 2)),
         };
         Self {
             column,
             array,
-            value: Value::Null,
+            value: Raw::default(),
             field: Name::default(),
             entries: Vec::new(),
             names: Names::default(),
@@ -280,8 +284,8 @@ impl<'a> Growing<'a> {
         self.field = field;
         let of_objects = matches!(self.array, Array::Maps(_) | Array::Objects(_));
         self.value = match of_objects && walk.next() == Some(b'{') {
-            true => Value::Object(self.names.object(walk, &mut self.entries)),
-            false => walk.value(),
+            true => self.names.object(walk, &mut self.entries),
+            false => walk.raw(),
         };
     }
 
@@ -292,19 +296,19 @@ impl<'a> Growing<'a> {
             Array::Strings(strings) => {
                 let fits = match self.column.kind {
                     Kind::Id | Kind::Reference => value.is_id(),
-                    Kind::StrictLabel => matches!(value, Value::Text(_)),
+                    Kind::StrictLabel => value.r#type == Type::Text,
                     _ => true,
                 };
-                strings.push(if fits { value } else { Value::Null }, writer);
+                strings.push(if fits { value } else { Raw::default() }, writer);
                 fits
             }
             Array::Objects(texts) => {
-                let fits = matches!(value, Value::Object(_));
-                texts.push(if fits { value } else { Value::Null }, writer);
+                let fits = value.is_object();
+                texts.push(if fits { value } else { Raw::default() }, writer);
                 fits
             }
             Array::Times(times) => {
-                let time = parse_time(value);
+                let time = parse_time(value.value());
                 times.append_option(time);
                 time.is_some()
             }
@@ -313,7 +317,7 @@ impl<'a> Growing<'a> {
                 true
             }
             Array::Maps(maps) => {
-                let fits = matches!(value, Value::Object(_));
+                let fits = value.is_object();
                 if fits {
                     maps.push(&self.entries, writer)
                 } else {
@@ -322,7 +326,7 @@ impl<'a> Growing<'a> {
                 fits
             }
         };
-        fits || value == Value::Null
+        fits || value.r#type == Type::Null
     }
 
     fn finish(self) -> ArrayRef {

@@ -11,6 +11,66 @@ use std::borrow::Cow;
 
 pub(super) use walk::Walk;
 
+/// A type of JSON values.
+#[derive(Clone, Copy, Default, Debug, PartialEq, Eq)]
+pub(super) enum Type {
+    #[default]
+    Null,
+    Bool,
+    Number,
+    Text,
+    List,
+    Object,
+}
+
+/// A JSON value as it stands in a text. Its parts are handed over in registers, which those of [`Value`] are not.
+#[derive(Clone, Copy, Default, Debug, PartialEq, Eq)]
+pub(super) struct Raw<'a> {
+    pub(super) r#type: Type,
+    /// Whether the text is known to be what [`Writer`](super::compact::Writer) makes of the value: nothing is escaped in a
+    /// string, and what is nested is compact.
+    pub(super) plain: bool,
+    /// Between the quotes of a string, else from beginning to end; nothing for null.
+    pub(super) text: &'a str,
+}
+
+impl<'a> Raw<'a> {
+    /// The value.
+    pub(super) fn value(self) -> Value<'a> {
+        let Self { text, plain, .. } = self;
+        match self.r#type {
+            Type::Null => Value::Null,
+            Type::Bool => Value::Bool(text),
+            Type::Number => Value::Number(text),
+            Type::Text => Value::Text(Quoted {
+                inner: text,
+                escaped: !plain,
+            }),
+            Type::List => Value::List(text),
+            Type::Object => Value::Object(text),
+        }
+    }
+
+    /// How long it is as it is written.
+    #[inline]
+    pub(super) fn length(self) -> usize {
+        match self.r#type {
+            Type::Null => 4,
+            Type::Text => self.text.len() + 2,
+            _ => self.text.len(),
+        }
+    }
+
+    /// Whether it can be an id: a string or a number.
+    pub(super) fn is_id(self) -> bool {
+        matches!(self.r#type, Type::Text | Type::Number)
+    }
+
+    pub(super) fn is_object(self) -> bool {
+        self.r#type == Type::Object
+    }
+}
+
 /// A JSON value, told apart by its type; nested values are kept as their text.
 #[derive(Clone, Copy, Default, Debug, PartialEq, Eq)]
 pub(crate) enum Value<'a> {
@@ -21,55 +81,13 @@ pub(crate) enum Value<'a> {
     /// The number as it was written.
     Number(&'a str),
     Text(Quoted<'a>),
-    /// From `[` to `]`.
-    List(Nested<'a>),
-    /// From `{` to `}`.
-    Object(Nested<'a>),
+    /// The text from `[` to `]`.
+    List(&'a str),
+    /// The text from `{` to `}`.
+    Object(&'a str),
 }
 
-/// The text of a list or an object.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Nested<'a> {
-    pub(super) text: &'a str,
-    /// Whether it is known to be in the compact form that [`Writer`](super::compact::Writer) gives.
-    pub(super) compact: bool,
-}
-
-impl<'a> Nested<'a> {
-    /// Its text as it came.
-    pub(super) fn text(self) -> &'a str {
-        self.text
-    }
-}
-
-impl<'a> Value<'a> {
-    /// Whether it can be an id: a string or a number.
-    pub(super) fn is_id(self) -> bool {
-        matches!(self, Self::Text(_) | Self::Number(_))
-    }
-
-    /// The value's text by the rule of [`Writer`](super::compact::Writer), where that stands in the JSON as it is.
-    #[inline]
-    pub(super) fn as_written(self) -> Option<&'a str> {
-        match self {
-            Self::Text(text) if !text.escaped => Some(text.inner),
-            Self::Bool(text) | Self::Number(text) => Some(text),
-            Self::List(nested) | Self::Object(nested) if nested.compact => Some(nested.text),
-            _ => None,
-        }
-    }
-
-    /// How long the compact form is, where the text is known to be that.
-    #[inline]
-    pub(super) fn compact_length(self) -> Option<usize> {
-        match self {
-            Self::Null => Some(4),
-            Self::Bool(text) | Self::Number(text) => Some(text.len()),
-            Self::Text(text) => text.compact_length(),
-            Self::List(nested) | Self::Object(nested) => nested.compact.then_some(nested.text.len()),
-        }
-    }
-
+impl Value<'_> {
     /// What a person calls the type.
     pub(super) fn type_name(self) -> &'static str {
         match self {
@@ -91,10 +109,9 @@ pub(crate) struct Quoted<'a> {
 }
 
 impl<'a> Quoted<'a> {
-    /// How long it is in quotes, where nothing in it is escaped.
-    #[inline]
-    pub(super) fn compact_length(self) -> Option<usize> {
-        (!self.escaped).then_some(self.inner.len() + 2)
+    /// The text, where nothing in it is escaped.
+    pub(super) fn as_written(self) -> Option<&'a str> {
+        (!self.escaped).then_some(self.inner)
     }
 
     /// The text that is meant. A lone surrogate becomes U+FFFD.
@@ -171,10 +188,10 @@ pub(crate) fn whole(text: &str) -> Option<Value<'_>> {
 }
 
 /// The values of a list, given its text.
-pub(super) fn elements(list: &str) -> impl Iterator<Item = Value<'_>> {
+pub(super) fn elements(list: &str) -> impl Iterator<Item = Raw<'_>> {
     let mut walk = Walk::new(list);
     walk.open();
-    std::iter::from_fn(move || walk.more().then(|| walk.value()))
+    std::iter::from_fn(move || walk.more().then(|| walk.raw()))
 }
 
 /// The keys and values of an object, given its text, as often as they occur.

@@ -5,14 +5,14 @@ use std::collections::BTreeMap;
 
 use hashbrown::HashMap;
 
-use super::json::{Nested, Value, Walk};
+use super::json::{Raw, Type, Walk};
 use super::observed::{JsonTypes, KEYS, NAME_CHARS, Sight};
 
 /// The place of a key among those that were seen.
 pub(super) type Name = usize;
 
 /// A key and its value; none where the key came again later in the object.
-pub(super) type Entry<'a> = (Option<Name>, Value<'a>);
+pub(super) type Entry<'a> = (Option<Name>, Raw<'a>);
 
 /// The keys that were seen, and the object that is being read.
 #[derive(Debug)]
@@ -63,25 +63,27 @@ impl Default for Names<'_> {
 
 impl<'a> Names<'a> {
     /// Reads the object that is next: what it has at each key, of a repeated key the last.
-    pub(super) fn object(&mut self, walk: &mut Walk<'a>, entries: &mut Vec<Entry<'a>>) -> Nested<'a> {
+    pub(super) fn object(&mut self, walk: &mut Walk<'a>, entries: &mut Vec<Entry<'a>>) -> Raw<'a> {
         let start = walk.position();
         entries.clear();
         self.begin();
         walk.open();
-        // the length of the compact form: brackets, and a comma behind each entry but the last
-        let mut length = Some(1);
+        // whether there are but compact keys and values, and how long all is if there is nothing else: brackets, and a
+        // comma behind each entry but the last
+        let (mut compact, mut length) = (true, 1);
         while let Some(name) = self.read(walk) {
-            let value = walk.value();
+            let value = walk.raw();
             let known = &self.known[name];
-            length = (|| {
-                Some(length? + known.compact.then_some(known.written.len() + 1)? + value.compact_length()?)
-            })();
-            length = length.filter(|_| known.seen.0 != self.objects);
+            compact &= known.compact & (known.seen.0 != self.objects) & value.plain;
+            length += known.written.len() + value.length() + 1;
             self.add(entries, name, value);
         }
         let text = walk.since(start);
-        let compact = length.is_some_and(|length| length.max(2) == text.len());
-        Nested { text, compact }
+        Raw {
+            r#type: Type::Object,
+            plain: compact && length.max(2) == text.len(),
+            text,
+        }
     }
 
     /// Before the keys of an object are read.
@@ -111,7 +113,7 @@ impl<'a> Names<'a> {
                 self.known.push(Known {
                     text: text.clone(),
                     written,
-                    compact: key.compact_length() == Some(written.len() - 1),
+                    compact: key.as_written().is_some_and(|key| key.len() + 3 == written.len()),
                     then: BEGIN,
                     seen: (0, 0),
                     sight: Sight::default(),
@@ -127,7 +129,7 @@ impl<'a> Names<'a> {
 
     /// Adds what the object has at a key; an earlier value of the same key gives way.
     #[inline]
-    pub(super) fn add(&mut self, entries: &mut Vec<Entry<'a>>, name: Name, value: Value<'a>) {
+    pub(super) fn add(&mut self, entries: &mut Vec<Entry<'a>>, name: Name, value: Raw<'a>) {
         let known = &mut self.known[name];
         if known.seen.0 == self.objects
             && let Some(earlier) = entries.get_mut(known.seen.1)

@@ -7,7 +7,7 @@ use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::datatypes::DataType;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::json::Value;
+use super::json::{Raw, Type};
 
 /// Keys that are told apart, of each page and in all; a customer's flow may make a new key for each conversation.
 pub(super) const KEYS: usize = 1_000;
@@ -21,14 +21,14 @@ pub struct JsonTypes(u8);
 const NAMES: [&str; 5] = ["string", "number", "boolean", "list", "object"];
 
 impl JsonTypes {
-    pub(super) fn of(value: Value<'_>) -> Self {
-        Self(match value {
-            Value::Null => 0,
-            Value::Text(_) => 1,
-            Value::Number(_) => 2,
-            Value::Bool(_) => 4,
-            Value::List(_) => 8,
-            Value::Object(_) => 16,
+    pub(super) fn of(value: Raw<'_>) -> Self {
+        Self(match value.r#type {
+            Type::Null => 0,
+            Type::Text => 1,
+            Type::Number => 2,
+            Type::Bool => 4,
+            Type::List => 8,
+            Type::Object => 16,
         })
     }
 

@@ -170,8 +170,8 @@ impl<'a> Fields<'a> {
             Value::Null | Value::Bool("false") => false,
             Value::Bool(_) | Value::Number(_) => true,
             Value::Text(text) => !text.text().trim().is_empty(),
-            Value::List(list) => json::elements(list.text()).next().is_some(),
-            Value::Object(object) => json::entries(object.text()).next().is_some(),
+            Value::List(list) => json::elements(list).next().is_some(),
+            Value::Object(object) => json::entries(object).next().is_some(),
         };
         self.last("success") == Some(Value::Bool("false"))
             || ["error", "errors"]
@@ -186,18 +186,16 @@ impl<'a> Fields<'a> {
         ["error", "errors", "message"].into_iter().find_map(|name| {
             let mut value = self.last(name)?;
             if let Value::List(list) = value {
-                value = json::elements(list.text()).next()?;
+                value = json::elements(list).next()?.value();
             }
             if let Value::Object(object) = value {
-                let messages = json::entries(object.text()).filter(|(key, _)| key.text() == "message");
+                let messages = json::entries(object).filter(|(key, _)| key.text() == "message");
                 value = messages.last().map_or(value, |(_, message)| message);
             }
             let text = match value {
                 Value::Text(text) => text.text(),
-                Value::Null | Value::Bool(_) => return None,
-                Value::Object(empty) if empty.text() == "{}" => return None,
-                Value::Number(raw) => Cow::Borrowed(raw),
-                Value::List(nested) | Value::Object(nested) => Cow::Borrowed(nested.text()),
+                Value::Null | Value::Bool(_) | Value::Object("{}") => return None,
+                Value::Number(raw) | Value::List(raw) | Value::Object(raw) => Cow::Borrowed(raw),
             };
             Some(excerpt(&text)).filter(|text| !text.is_empty())
         })

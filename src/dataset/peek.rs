@@ -124,7 +124,7 @@ impl Found<'_> {
             id,
             time,
             last_action,
-            rejected: !self.id.is_id(),
+            rejected: !matches!(self.id, Value::Text(_) | Value::Number(_)),
         }
     }
 }

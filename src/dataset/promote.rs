@@ -153,7 +153,7 @@ fn within(text: &str, path: &str, writer: &mut Writer) -> Option<Option<String>>
     let Some(Value::Object(object)) = json::whole(text) else {
         return None;
     };
-    let fields: Vec<_> = json::entries(object.text())
+    let fields: Vec<_> = json::entries(object)
         .map(|(key, value)| (key.text(), value))
         .collect();
     steps(path).find_map(|(key, rest)| {
@@ -167,7 +167,7 @@ fn within(text: &str, path: &str, writer: &mut Writer) -> Option<Option<String>>
 
 fn within_value(value: Value<'_>, path: &str, writer: &mut Writer) -> Option<Option<String>> {
     match value {
-        Value::Object(object) => within(object.text(), path, writer),
+        Value::Object(object) => within(object, path, writer),
         Value::Text(text) => within(&text.text(), path, writer),
         _ => None,
     }

@@ -2,7 +2,7 @@
 
 mod plain;
 
-use super::{Nested, Quoted, Value};
+use super::{Quoted, Raw, Type, Value};
 use crate::dataset::distinct::fingerprint;
 use plain::plain;
 
@@ -134,28 +134,37 @@ impl<'a> Walk<'a> {
     }
 
     /// Reads one value, passing over what is nested in it.
-    #[inline]
     pub(in crate::dataset) fn value(&mut self) -> Value<'a> {
+        self.raw().value()
+    }
+
+    /// The same as it stands in the text.
+    // a call would hand it over in memory, piece by piece, which takes longer than most values do
+    #[inline(always)]
+    pub(in crate::dataset) fn raw(&mut self) -> Raw<'a> {
         let start = self.position();
-        match self.text.as_bytes().get(start) {
-            Some(b'"') => Value::Text(self.string()),
-            Some(bracket @ (b'{' | b'[')) => {
-                let compact = self.pass_nested::<true>();
-                let text = self.since(start);
-                match bracket {
-                    b'{' => Value::Object(Nested { text, compact }),
-                    _ => Value::List(Nested { text, compact }),
-                }
+        let (r#type, plain) = match self.text.as_bytes().get(start) {
+            Some(b'"') => {
+                let Quoted { inner: text, escaped } = self.string();
+                return Raw {
+                    r#type: Type::Text,
+                    plain: !escaped,
+                    text,
+                };
             }
+            Some(b'{') => (Type::Object, self.pass_nested::<true>()),
+            Some(b'[') => (Type::List, self.pass_nested::<true>()),
             first => {
                 self.pass_bare();
                 match first {
-                    Some(b't' | b'f') => Value::Bool(self.since(start)),
-                    Some(b'-' | b'0'..=b'9') => Value::Number(self.since(start)),
-                    _ => Value::Null,
+                    Some(b't' | b'f') => (Type::Bool, true),
+                    Some(b'-' | b'0'..=b'9') => (Type::Number, true),
+                    _ => return Raw::default(),
                 }
             }
-        }
+        };
+        let text = self.since(start);
+        Raw { r#type, plain, text }
     }
 
     /// Passes over one value.
