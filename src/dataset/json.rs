@@ -9,7 +9,7 @@ mod walk;
 
 use std::borrow::Cow;
 
-pub(super) use walk::Walk;
+pub(super) use walk::{Walk, Written};
 
 /// A type of JSON values.
 #[derive(Clone, Copy, Default, Debug, PartialEq, Eq)]

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use hashbrown::HashMap;
 
-use super::json::{Raw, Type, Walk};
+use super::json::{Raw, Type, Walk, Written};
 use super::observed::{JsonTypes, KEYS, NAME_CHARS, Sight};
 
 /// The place of a key among those that were seen.
@@ -29,7 +29,7 @@ pub(super) struct Names<'a> {
 struct Known<'a> {
     text: Cow<'a, str>,
     /// How it was written, with quotes and colon.
-    written: &'a str,
+    written: Written<'a>,
     /// Whether that is its compact form.
     compact: bool,
     /// What came behind it when it was seen last.
@@ -46,7 +46,7 @@ impl Default for Names<'_> {
     fn default() -> Self {
         let begin = Known {
             text: Cow::Borrowed(""),
-            written: "",
+            written: Written::new(""),
             compact: true,
             then: BEGIN,
             seen: (0, 0),
@@ -75,7 +75,7 @@ impl<'a> Names<'a> {
             let value = walk.raw();
             let known = &self.known[name];
             compact &= known.compact & (known.seen.0 != self.objects) & value.plain;
-            length += known.written.len() + value.length() + 1;
+            length += known.written.text.len() + value.length() + 1;
             self.add(entries, name, value);
         }
         let text = walk.since(start);
@@ -96,7 +96,7 @@ impl<'a> Names<'a> {
     #[inline]
     pub(super) fn read(&mut self, walk: &mut Walk<'a>) -> Option<Name> {
         let expected = self.known[self.before].then;
-        if expected == BEGIN || !walk.key_is(self.known[expected].written) {
+        if expected == BEGIN || !walk.key_is(&self.known[expected].written) {
             return self.read_other(walk);
         }
         self.before = expected;
@@ -112,7 +112,7 @@ impl<'a> Names<'a> {
                 let name = self.known.len();
                 self.known.push(Known {
                     text: text.clone(),
-                    written,
+                    written: Written::new(written),
                     compact: key.as_written().is_some_and(|key| key.len() + 3 == written.len()),
                     then: BEGIN,
                     seen: (0, 0),

@@ -1,10 +1,12 @@
 //! A walk through JSON text, which finds out on its way whether it is JSON.
 
 mod plain;
+mod written;
 
 use super::{Quoted, Raw, Type, Value};
 use crate::dataset::distinct::fingerprint;
 use plain::plain;
+pub(in crate::dataset) use written::Written;
 
 /// A position in JSON text. Where the text turns out to be none the walk is at its end at once: there are no more
 /// keys and values, and [`Walk::fault`] tells where.
@@ -103,16 +105,16 @@ impl<'a> Walk<'a> {
         self.fault.is_none().then(|| (key, self.since(start)))
     }
 
-    /// Steps over the next key of the object that the walk is in where it is written just so, quotes and colon
-    /// included, without space before it; false, and nothing stepped over, where it is not.
+    /// Steps over the next key of the object that the walk is in where it is written just so, without space before it;
+    /// false, and nothing stepped over, where it is not.
     #[inline]
-    pub(in crate::dataset) fn key_is(&mut self, written: &str) -> bool {
+    pub(in crate::dataset) fn key_is(&mut self, written: &Written<'_>) -> bool {
         let start = self.at + usize::from(!self.opened);
         let rest = self.text.as_bytes().get(start..).unwrap_or_default();
         let separated = self.opened || self.text.as_bytes().get(self.at) == Some(&b',');
-        let is_it = separated && rest.starts_with(written.as_bytes());
+        let is_it = separated && written.begins(rest);
         if is_it {
-            self.at = start + written.len();
+            self.at = start + written.text.len();
             self.opened = false;
         }
         is_it

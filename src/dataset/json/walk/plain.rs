@@ -8,15 +8,16 @@ const BLOCK: usize = 16;
 /// How many bytes come before the first that a string cannot hold as it is: a quote, a backslash, a control character.
 #[inline]
 pub(super) fn plain(bytes: &[u8]) -> usize {
-    let (blocks, rest) = bytes.as_chunks::<BLOCK>();
-    for (index, block) in blocks.iter().enumerate() {
+    let mut passed = 0;
+    while let Some(block) = bytes.get(passed..).and_then(<[u8]>::first_chunk) {
         let marks = marks(block);
         if marks != 0 {
-            return index * BLOCK + marks.trailing_zeros() as usize;
+            return passed + marks.trailing_zeros() as usize;
         }
+        passed += BLOCK;
     }
-    let tail = rest.iter().position(|byte| is_special(*byte));
-    bytes.len() - rest.len() + tail.unwrap_or(rest.len())
+    let rest = bytes.get(passed..).unwrap_or_default();
+    passed + rest.iter().take_while(|byte| !is_special(**byte)).count()
 }
 
 /// A bit for each byte that a string cannot hold as it is, the lowest for the first.
