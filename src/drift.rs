@@ -20,7 +20,7 @@ pub struct Drift {
     pub new: BTreeMap<String, JsonTypes>,
     /// Keys whose values are of types that they never had.
     pub changed: BTreeMap<String, Change>,
-    /// Keys that nearly every record had, and none has now.
+    /// Keys and fields that nearly every record had, and none has now.
     pub vanished: Vec<String>,
     /// Values that did not fit their columns and stand in `extra`, by field, and `replaced_characters`, which no text can
     /// hold.
@@ -60,18 +60,17 @@ impl Drift {
                 _ => {}
             }
         }
-        if known.records >= RECORDS && run.records >= RECORDS && run.has_room() {
-            let is_gone = |(name, sight): &(&String, &crate::dataset::Sight)| {
-                sight.records as f64 >= SHARE * known.records as f64
-                    && !run.keys.contains_key(*name)
-                    && !is_declared(name)
-            };
-            drift.vanished = known
-                .keys
-                .iter()
-                .filter(is_gone)
-                .map(|(name, _)| name.clone())
-                .collect();
+        if known.records >= RECORDS && run.records >= RECORDS {
+            let most = |records: u64| records as f64 >= SHARE * known.records as f64;
+            let fields = known.values.iter().filter(|(field, values)| {
+                most(**values) && !run.values.contains_key(*field) && !run.keys.contains_key(*field)
+            });
+            let keys = known.keys.iter().filter(|(name, sight)| {
+                most(sight.records) && run.has_room() && !run.keys.contains_key(*name) && !is_declared(name)
+            });
+            let gone = fields.map(|(name, _)| name).chain(keys.map(|(name, _)| name));
+            drift.vanished = gone.cloned().collect();
+            drift.vanished.sort_unstable();
         }
         if run.replaced_characters > 0 {
             let replaced = "replaced_characters".to_owned();
@@ -175,6 +174,12 @@ mod tests {
             ]
         );
         assert_eq!(drift.count(), 3);
+        // a documented field is missed, too
+        let mut untimed = known.clone();
+        untimed.values.remove("startTime");
+        let gone = between(&known, &untimed);
+        assert_eq!(gone.told(), ["no longer there: startTime"]);
+        assert!(between(&untimed, &known).is_empty());
         // few records say nothing of what is gone
         assert!(between(&known, &observed(10, r#"{"plan":"x","seats":1}"#)).is_empty());
         // a first run has nothing to compare with, but tells what it repaired

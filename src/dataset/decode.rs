@@ -10,7 +10,7 @@ use super::column::{Column, Kind};
 use super::compact::Writer;
 use super::json::{Raw, Type, Walk};
 use super::names::{Entry, Name, Names};
-use super::observed::{Observed, replaced_characters, sent_replacements};
+use super::observed::{METADATA, Observed, replaced_characters, sent_replacements};
 use super::page::PageError;
 use super::promote::Misfit;
 use super::shape::{MetadataMode, Shape};
@@ -96,6 +96,7 @@ pub fn decode_as(
     }
     if let Some(cleaner) = cleaner {
         columns = cleaner.apply(dataset, columns);
+        cleaner.seen(&mut observed);
     }
     let (batch, misfits) = shape.complete(dataset, columns);
     Ok(Decoded {
@@ -244,14 +245,21 @@ impl<'a> Rows<'a> {
             ..Observed::default()
         };
         for column in &self.columns {
-            column.names.sights("metadata.", &mut observed.keys);
+            column.names.sights(METADATA, &mut observed.keys);
         }
         self.fields.sights("", &mut observed.keys);
+        let declared: Vec<&str> = self.columns.iter().map(|column| column.column.field).collect();
         let arrays = self.columns.into_iter().map(Growing::finish);
         let texts = self.texts.map(|(_, texts)| Arc::new(texts.finish()) as ArrayRef);
         let mut arrays: Vec<ArrayRef> = arrays
             .chain([Arc::new(self.extra.finish(&self.fields)) as ArrayRef])
             .collect();
+        for (field, array) in declared.into_iter().zip(&arrays) {
+            let values = (array.len() - array.null_count()) as u64;
+            if values > 0 {
+                observed.values.insert(field.to_owned(), values);
+            }
+        }
         observed.replaced_characters = arrays.iter().map(replaced_characters).sum();
         arrays.extend(texts);
         (arrays, observed)

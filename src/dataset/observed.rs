@@ -11,6 +11,8 @@ use super::json::{Raw, Type};
 
 /// Keys that are told apart, of each page and in all; a customer's flow may make a new key for each conversation.
 pub(super) const KEYS: usize = 1_000;
+/// Stands before the names of metadata's keys.
+pub(super) const METADATA: &str = "metadata.";
 /// Names that are longer are told by their beginning.
 pub(super) const NAME_CHARS: usize = 100;
 
@@ -102,6 +104,8 @@ pub struct Observed {
     pub records: u64,
     /// Keys beside the columns by their names, keys of metadata as `metadata.` and their names.
     pub keys: BTreeMap<String, Sight>,
+    /// Records that have a value for a column, by the column's field; none where no record has.
+    pub values: BTreeMap<String, u64>,
     /// Characters that no text can hold, each of which became U+FFFD.
     pub replaced_characters: u64,
 }
@@ -115,6 +119,9 @@ impl Observed {
             if self.keys.len() < KEYS || self.keys.contains_key(name) {
                 *self.keys.entry(name.clone()).or_default() += *sight;
             }
+        }
+        for (field, values) in &other.values {
+            *self.values.entry(field.clone()).or_default() += values;
         }
     }
 

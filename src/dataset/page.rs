@@ -26,7 +26,8 @@ pub enum PageError {
     /// The body is broken off, or was never JSON.
     #[error("the answer is not JSON: {excerpt}")]
     NotJson {
-        /// How the body begins: at most 4096 characters, none of them a control character.
+        /// How the body begins, at most 4096 characters, none of them a control character; or, where it begins as a page
+        /// does and may hold what is not to be shown, where it goes wrong.
         excerpt: String,
         /// Whether it ended too early.
         cut_off: bool,
@@ -119,10 +120,14 @@ pub(super) fn read<'a, T>(
     }
     walk.ends();
     if let Some(at) = walk.fault() {
-        return Err(PageError::NotJson {
-            excerpt: excerpt(body),
-            cut_off: at == body.len(),
-        });
+        let cut_off = at == body.len();
+        let begins = body.trim_start().starts_with(['{', '[']);
+        let excerpt = match (begins, cut_off) {
+            (false, _) => excerpt(body),
+            (true, true) => format!("it breaks off after {at} bytes"),
+            (true, false) => format!("it goes wrong at byte {at} of {}", body.len()),
+        };
+        return Err(PageError::NotJson { excerpt, cut_off });
     }
     let (records, count) = match data {
         Data::List(records, count) => (records, count),
@@ -339,6 +344,10 @@ mod tests {
         for end in (1..body.len()).filter(|end| body.is_char_boundary(*end)) {
             assert!(count(&body[..end]).unwrap_err().is_cut_off(), "{}", &body[..end]);
         }
+        let said = refused(&body[..20]);
+        assert_eq!(said, "the answer is not JSON: it breaks off after 20 bytes");
+        let said = refused(r#"{"data":[{"email":"a@b.c"}}"#);
+        assert_eq!(said, "the answer is not JSON: it goes wrong at byte 26 of 27");
         for body in ["<html>", r#"{"data":[}"#, r#"{"data":[]} {"#, r#"{"data":[01]}"#] {
             assert!(!count(body).unwrap_err().is_cut_off(), "{body}");
         }

@@ -19,7 +19,9 @@ use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 
 use super::column::{list_element, map_entry, map_fields};
+use super::compact::push_text;
 use super::json::{Value, whole};
+use super::observed::{METADATA, Observed};
 use crate::words::hex;
 use pattern::Path;
 pub use pattern::{Pattern, PatternError};
@@ -238,6 +240,15 @@ impl Cleaner {
         columns.collect()
     }
 
+    /// What was seen of keys, but for those that are dropped.
+    pub(super) fn seen(&self, observed: &mut Observed) {
+        observed.keys.retain(|name, _| {
+            let mut path = Path::default();
+            path.enter(name.strip_prefix(METADATA).unwrap_or(name));
+            !matches!(self.fate(&path), Fate::Goes)
+        });
+    }
+
     fn texts(&self, texts: &StringArray) -> StringArray {
         let mut cleaned = StringBuilder::with_capacity(texts.len(), texts.value_data().len());
         for text in texts {
@@ -295,10 +306,24 @@ impl Cleaner {
     /// A text of the value at this path.
     fn text<'a>(&self, path: &mut Path, text: &'a str) -> Cow<'a, str> {
         let bare = text.trim();
-        if bare.starts_with(['{', '['])
-            && let Some(Value::Object(_) | Value::List(_)) = whole(bare)
-        {
-            return self.nested(path, bare).map_or(Cow::Borrowed(text), Cow::Owned);
+        if bare.starts_with(['{', '[', '"']) {
+            match whole(bare) {
+                Some(Value::Object(_) | Value::List(_)) => {
+                    return self.nested(path, bare).map_or(Cow::Borrowed(text), Cow::Owned);
+                }
+                // packed twice; each time makes the text longer by half, so this does not go deep
+                Some(Value::Text(packed)) => {
+                    return match self.text(path, &packed.text()) {
+                        Cow::Borrowed(_) => Cow::Borrowed(text),
+                        Cow::Owned(cleaned) => {
+                            let mut packed = String::new();
+                            push_text(&cleaned, &mut packed);
+                            Cow::Owned(packed)
+                        }
+                    };
+                }
+                _ => {}
+            }
         }
         match self.rules.mask_ip {
             true => mask::masked(text),

@@ -67,7 +67,8 @@ impl Shape {
     #[must_use]
     pub fn with(&self, metadata: Option<MetadataMode>, promote: Option<&[Promoted]>) -> Self {
         let is_other = |asked: &&[Promoted]| {
-            asked.len() != self.promote.len() || asked.iter().any(|column| !self.promote.contains(column))
+            let lacks = |some: &[Promoted], all: &[Promoted]| all.iter().any(|column| !some.contains(column));
+            asked.len() != self.promote.len() || lacks(asked, &self.promote) || lacks(&self.promote, asked)
         };
         let promote = promote.filter(is_other).unwrap_or(&self.promote);
         Self {

@@ -36,12 +36,30 @@ pub(in crate::cli) struct PrivacyArgs {
     mask_ip: bool,
 }
 
+/// Whether a pattern can meet anything that it seems to be meant for.
+fn meets(flag: &str, pattern: &Pattern) -> Result<()> {
+    let told = pattern.to_string();
+    match ["metadata.", "extra."]
+        .iter()
+        .find_map(|column| told.strip_prefix(column))
+    {
+        None => Ok(()),
+        Some(key) => Err(Error::Usage {
+            what: format!("{flag} {pattern} would meet nothing: keys stand without the name of their column"),
+            hint: format!("give {flag} {key}; for keys within one of that name, {flag} '*{pattern}'"),
+        }),
+    }
+}
+
 const PRIVACY: &str = "Privacy";
 
 impl PrivacyArgs {
     /// The rules that are asked for, with the secret where there is one.
     pub(in crate::cli) fn asked(&self) -> Result<RulesAsked> {
         let given = |patterns: &[Pattern]| (!patterns.is_empty()).then(|| patterns.to_vec());
+        for (flag, patterns) in [("--drop-key", &self.drop_key), ("--hash-key", &self.hash_key)] {
+            patterns.iter().try_for_each(|pattern| meets(flag, pattern))?;
+        }
         Ok(RulesAsked {
             drop_keys: given(&self.drop_key),
             hash_keys: given(&self.hash_key),

@@ -1,7 +1,7 @@
 use arrow::array::{AsArray, RecordBatch};
 
 use super::*;
-use crate::dataset::{Dataset, decode};
+use crate::dataset::{Dataset, Shape, decode, decode_as};
 
 fn patterns(texts: &[&str]) -> Vec<Pattern> {
     texts.iter().map(|text| text.parse().unwrap()).collect()
@@ -104,6 +104,41 @@ fn paths_within_messages_are_cleaned_and_ids_stay() {
     assert_eq!(text(&cleaned, "user_input"), r#"{"form":{"ok":true}}"#);
     assert_eq!(text(&cleaned, "id"), "203.0.113.77");
     assert_eq!(text(&cleaned, "conversation_id"), "203.0.113.78");
+}
+
+#[test]
+fn what_is_packed_more_than_once_is_cleaned() {
+    let mut value = r#"{"email":"a@b.c","ip":"203.0.113.77","x":1.50}"#.to_owned();
+    let mut expected = r#"{"ip":"203.0.113.0","x":1.50}"#.to_owned();
+    for _ in 0..4 {
+        let record = format!(
+            r#"{{"_id":"c1","metadata":{{"packed":{0},"within":[{0}]}}}}"#,
+            serde_json::to_string(&value).unwrap()
+        );
+        let cleaned = clean(Dataset::Conversations, &record, rules(&["email"], &[], true));
+        let within = serde_json::to_string(&[&expected]).unwrap();
+        let of = |key: &str, value: &str| (key.to_owned(), Some(value.to_owned()));
+        assert_eq!(
+            entries(&cleaned, "metadata"),
+            [of("packed", &expected), of("within", &within)]
+        );
+        value = serde_json::to_string(&value).unwrap();
+        expected = serde_json::to_string(&expected).unwrap();
+    }
+}
+
+#[test]
+fn keys_that_are_dropped_are_not_even_named() {
+    let page = r#"{"data":[{"_id":"1","email":1,"metadata":{"email":2,"plan":3,"a@b.c":4}}],"cursor":null}"#;
+    let cleaner = Cleaner::new(&rules(&["email", "*@*"], &["plan"], false), secret()).unwrap();
+    let decoded = decode_as(
+        Dataset::Conversations,
+        &Shape::default(),
+        Some(&cleaner),
+        page.as_bytes(),
+    );
+    let seen = decoded.unwrap().observed.keys;
+    assert_eq!(seen.keys().collect::<Vec<_>>(), ["metadata.plan"]);
 }
 
 #[test]

@@ -141,6 +141,8 @@ fn what_is_not_asked_for_stays() {
     let other = one.with(Some(MetadataMode::Both), Some(&other_order[1..]));
     assert_eq!(other, shape(MetadataMode::Both, &["a"]));
     assert_eq!(one.with(None, Some(&[])).promote, []);
+    let twice = Promoted::list(&["a", "a"]).unwrap();
+    assert!(one.with(None, Some(&twice)).check().is_err());
     let written = serde_json::to_string(&one).unwrap();
     assert_eq!(
         written,
