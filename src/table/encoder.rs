@@ -22,6 +22,8 @@ use super::settings::RowGroups;
 
 use crate::dataset::is_json;
 
+/// Rows that are appended before it is known how much memory they take.
+const FIRST_ROWS: usize = 128;
 /// Runs of rows on average so long are copied each as a whole.
 const LEAST_RUN: usize = 16;
 
@@ -33,6 +35,8 @@ pub(super) struct Encoder<W: Write + Send> {
     factory: ArrowRowGroupWriterFactory,
     limit: RowGroups,
     group: Option<RowGroup>,
+    /// Rows of the groups before it, and the bytes that they take in the memory of a reader.
+    before: (usize, usize),
 }
 
 /// What a file says of its columns, as Arrow and as Parquet. Text that is JSON is marked so in Parquet alone: of Arrow's
@@ -89,6 +93,7 @@ impl<W: Write + Send> Encoder<W> {
             factory,
             limit,
             group: None,
+            before: (0, 0),
         })
     }
 
@@ -101,7 +106,8 @@ impl<W: Write + Send> Encoder<W> {
                 None => RowGroup::new(&self.file, &self.factory, self.limit)?,
             };
             let group = self.group.insert(group);
-            let (now, later) = places.split_at(group.room().min(places.len()));
+            let room = group.room(self.before);
+            let (now, later) = places.split_at(room.min(places.len()));
             group.append(&self.schema, batches, now)?;
             places = later;
             if group.is_full() {
@@ -130,6 +136,7 @@ impl<W: Write + Send> Encoder<W> {
         let Some(group) = self.group.take() else {
             return Ok(());
         };
+        self.before = (self.before.0 + group.rows, self.before.1 + group.bytes);
         let chunks = group
             .columns
             .into_par_iter()
@@ -186,12 +193,13 @@ impl RowGroup {
         Ok(())
     }
 
-    /// Rows that may still come, judged by those that are there; one at least.
-    fn room(&self) -> usize {
-        let rows = self.limit.rows.saturating_sub(self.rows);
+    /// Rows that may still come, judged by those that are there and those of the groups before it; one at least.
+    fn room(&self, before: (usize, usize)) -> usize {
+        let (rows, bytes) = (self.rows + before.0, self.bytes + before.1);
         let left = self.limit.bytes.saturating_sub(self.bytes);
-        let fitting = (left * self.rows).checked_div(self.bytes);
-        fitting.unwrap_or(rows).clamp(1, rows.max(1))
+        let fitting = (left * rows).checked_div(bytes).unwrap_or(FIRST_ROWS);
+        let rows = self.limit.rows.saturating_sub(self.rows);
+        fitting.clamp(1, rows.max(1))
     }
 
     fn is_full(&self) -> bool {

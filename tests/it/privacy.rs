@@ -182,9 +182,15 @@ fn what_would_undo_the_rules_is_refused() {
             .ended(2);
         assert!(run.stderr.contains(words), "{}", run.stderr);
     }
-    let column = world.export().args(&["--drop-key", "metadata.plan"]).run().ended(2);
+    let column = world
+        .export()
+        .args(&["--drop-key", "metadata.plan"])
+        .run()
+        .ended(2);
     assert!(
-        column.stderr.contains("--drop-key metadata.plan would meet nothing")
+        column
+            .stderr
+            .contains("--drop-key metadata.plan would meet nothing")
             && column.stderr.contains("give --drop-key plan;"),
         "{}",
         column.stderr
