@@ -38,8 +38,8 @@ fn whole(number: &str) -> Option<i64> {
 fn unix_micros(number: i64) -> Option<i64> {
     match number {
         ..100_000_000_000 => Some(number * 1_000_000),
-        ..100_000_000_000_000 => Some(number * 1_000),
-        ..100_000_000_000_000_000 => Some(number),
+        100_000_000_000..100_000_000_000_000 => Some(number * 1_000),
+        100_000_000_000_000..100_000_000_000_000_000 => Some(number),
         _ => None,
     }
 }

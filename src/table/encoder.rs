@@ -210,9 +210,11 @@ impl RowGroup {
 /// What the values of an array take in memory, but for which of them are null: the same for the same values, however
 /// they came to be in one array.
 fn decoded_bytes(array: &dyn Array) -> usize {
-    let between = |offsets: &[i32]| match offsets {
-        [first, .., last] => (*first as usize, (last - first) as usize),
-        _ => (0, 0),
+    // offsets only grow, from 0 or more
+    let between = |offsets: &[i32]| {
+        let [first, last] =
+            [offsets.first(), offsets.last()].map(|offset| offset.map_or(0, |at| at.unsigned_abs() as usize));
+        (first, last - first)
     };
     let ends = array.len() * size_of::<i32>();
     match array.data_type() {
