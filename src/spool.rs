@@ -137,15 +137,17 @@ impl Spool {
         list(&self.kept)
     }
 
-    /// The body of a page, exactly as the API answered it. It is not read where it was appended a short while ago.
+    /// The body of a page, exactly as the API answered it. It is not read where it is still at hand.
     ///
     /// # Errors
     /// [`Error::Damaged`] where its checksum does not fit.
     pub fn read(&self, sequence: u64) -> Result<Bytes> {
-        match self.recent.get(sequence) {
-            Some(body) => Ok(body),
-            None => read(self.path(sequence)),
+        if let Some(body) = self.recent.get(sequence) {
+            return Ok(body);
         }
+        let body = read(self.path(sequence))?;
+        self.recent.keep_beside(sequence, body.clone());
+        Ok(body)
     }
 
     /// The body of a page that is kept beside the spool.

@@ -1,4 +1,5 @@
-//! The bodies of the pages that were appended last: a partition is mostly built soon after its last page came.
+//! Bodies of pages at hand: a partition is mostly built soon after its last page came, and what a run finds in the spool is
+//! read once to see what it is, and once more to be built.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
@@ -10,7 +11,7 @@ const MOST: usize = 32 * 1024 * 1024;
 /// Bodies that are held at most: going through them has to stay short.
 const PAGES: usize = 256;
 
-/// Bodies by the numbers of their pages, the oldest first.
+/// Bodies by the numbers of their pages, those that go first before the others.
 #[derive(Debug, Default)]
 pub(super) struct Recent(Mutex<VecDeque<(u64, Bytes)>>);
 
@@ -24,6 +25,16 @@ impl Recent {
                 && let Some((_, oldest)) = bodies.pop_front()
             {
                 bytes -= oldest.len();
+            }
+        });
+    }
+
+    /// Holds a body that was read, where there is room for it.
+    pub(super) fn keep_beside(&self, sequence: u64, body: Bytes) {
+        self.with(|bodies| {
+            let bytes: usize = bodies.iter().map(|(_, body)| body.len()).sum();
+            if bytes + body.len() <= MOST && bodies.len() < PAGES {
+                bodies.push_front((sequence, body));
             }
         });
     }
@@ -57,6 +68,11 @@ mod tests {
         assert_eq!(held, [2, 3, 4]);
         recent.drop(3);
         assert_eq!(recent.get(3), None);
+        recent.keep_beside(6, body.clone());
+        recent.keep_beside(7, body.clone());
+        assert!(recent.get(6).is_some() && recent.get(7).is_none());
+        recent.keep(8, body);
+        assert!(recent.get(6).is_none() && recent.get(8).is_some());
         recent.keep(9, Bytes::from(vec![0; MOST + 1]));
         assert!((0..10).all(|number| recent.get(number).is_none()));
         (0..1_000).for_each(|number| recent.keep(number, Bytes::new()));
