@@ -1,5 +1,8 @@
 //! From the records of a page to the rows of a record batch.
 
+#[cfg(test)]
+mod tests;
+
 use std::fmt;
 use std::sync::Arc;
 
