@@ -180,11 +180,19 @@ impl Spool {
     /// Where a file cannot be removed.
     pub fn remove(&self, sequences: impl IntoIterator<Item = u64>) -> Result<()> {
         for sequence in sequences {
-            self.recent.drop(sequence);
-            store::remove_file(&self.path(sequence))?;
+            self.discard(sequence, false)?;
             store::step("page-removed");
         }
         Ok(())
+    }
+
+    /// Removes a page, kept beside the spool or not; nothing of it stays at hand.
+    ///
+    /// # Errors
+    /// Where its file cannot be removed.
+    pub(crate) fn discard(&self, sequence: u64, is_kept: bool) -> Result<()> {
+        self.recent.drop(sequence);
+        store::remove_file(&self.place(sequence, is_kept))
     }
 
     /// Takes pages out of the spool and keeps them beside it; those that are gone already are passed over.
@@ -290,6 +298,7 @@ mod tests {
         assert_eq!(spool.read(7).unwrap(), &b"{\"data\": []}"[..]);
         spool.remove([7, 8]).unwrap();
         assert_eq!(spool.list().unwrap(), (vec![], vec![]));
+        assert!(spool.read(7).is_err(), "a page that is gone was still at hand");
     }
 
     #[test]

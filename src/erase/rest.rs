@@ -41,7 +41,7 @@ fn page(
     goes: &Goes<'_>,
     erased: &mut Erased,
 ) -> Result<()> {
-    let place = spool.place(header.sequence, is_kept);
+    let discard = || spool.discard(header.sequence, is_kept);
     let Ok(dataset) = header.dataset.parse::<Dataset>() else {
         return Ok(());
     };
@@ -51,7 +51,7 @@ fn page(
         spool.read(header.sequence)
     };
     let body = match read {
-        Err(Error::Damaged { .. }) => return store::remove_file(&place),
+        Err(Error::Damaged { .. }) => return discard(),
         body => body?,
     };
     // the whole page is about it
@@ -72,10 +72,10 @@ fn page(
         }
         Ok(None) => {}
         // it is no page, and nothing can be made of it
-        Err(_) => return store::remove_file(&place),
+        Err(_) => return discard(),
     }
     if asked_for || named {
-        store::remove_file(&place)?;
+        discard()?;
     }
     Ok(())
 }
