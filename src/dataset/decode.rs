@@ -12,7 +12,7 @@ use super::arrays::{Lists, Maps, Strings};
 use super::column::{Column, Kind};
 use super::compact::Writer;
 use super::json::{Raw, Type, Walk};
-use super::names::{Entry, Name, Names};
+use super::names::{Entry, Meanings, Name, Names};
 use super::observed::{METADATA, Observed, replaced_characters, sent_replacements};
 use super::page::PageError;
 use super::promote::Misfit;
@@ -115,7 +115,7 @@ struct Rows<'a> {
     columns: Vec<Growing<'a>>,
     /// The records' keys, and which column each is of.
     fields: Names<'a>,
-    column_of: Vec<Option<usize>>,
+    column_of: Meanings<usize>,
     /// What the record has beside its columns, or what does not fit them.
     others: Vec<Entry<'a>>,
     extra: Maps,
@@ -159,7 +159,7 @@ impl<'a> Rows<'a> {
                 .map(|column| Growing::new(column, metadata, bytes))
                 .collect(),
             fields: Names::default(),
-            column_of: Vec::new(),
+            column_of: Meanings::default(),
             others: Vec::new(),
             extra: Maps::default(),
             records: 0,
@@ -215,7 +215,12 @@ impl<'a> Rows<'a> {
             .for_each(|column| column.value = Raw::default());
         self.fields.begin();
         while let Some(name) = self.fields.read(walk) {
-            match self.column(name) {
+            let column = |field: &str| {
+                self.columns
+                    .iter()
+                    .position(|column| column.column.field == field)
+            };
+            match self.column_of.of(name, &self.fields, column) {
                 Some(column) => self.columns[column].read(name, walk),
                 None => self.fields.add(&mut self.others, name, walk.raw()),
             }
@@ -226,20 +231,6 @@ impl<'a> Rows<'a> {
         } else {
             Err(Reason::NoId)
         }
-    }
-
-    /// The column that a key of records is of.
-    #[inline]
-    fn column(&mut self, name: Name) -> Option<usize> {
-        while self.column_of.len() <= name {
-            let field = self.fields.text(self.column_of.len());
-            let found = self
-                .columns
-                .iter()
-                .position(|column| column.column.field == field);
-            self.column_of.push(found);
-        }
-        self.column_of[name]
     }
 
     fn finish(self) -> (Vec<ArrayRef>, Observed) {

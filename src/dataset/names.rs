@@ -61,6 +61,32 @@ impl Default for Names<'_> {
     }
 }
 
+/// What each key of [`Names`] stands for, found out once for each.
+#[derive(Debug)]
+pub(super) struct Meanings<T>(Vec<Option<T>>);
+
+impl<T> Default for Meanings<T> {
+    fn default() -> Self {
+        Self(Vec::new())
+    }
+}
+
+impl<T: Copy> Meanings<T> {
+    /// What a key stands for, by its text.
+    #[inline]
+    pub(super) fn of(
+        &mut self,
+        name: Name,
+        names: &Names<'_>,
+        find: impl Fn(&str) -> Option<T>,
+    ) -> Option<T> {
+        while self.0.len() <= name {
+            self.0.push(find(names.text(self.0.len())));
+        }
+        self.0[name]
+    }
+}
+
 impl<'a> Names<'a> {
     /// Reads the object that is next: what it has at each key, of a repeated key the last.
     pub(super) fn object(&mut self, walk: &mut Walk<'a>, entries: &mut Vec<Entry<'a>>) -> Raw<'a> {

@@ -2,7 +2,7 @@
 
 use super::Dataset;
 use super::json::{Value, Walk};
-use super::names::{Name, Names};
+use super::names::{Meanings, Names};
 use super::page::{self, Next, PageError};
 use super::time::parse_time;
 
@@ -44,7 +44,7 @@ pub fn peek(dataset: Dataset, body: &[u8]) -> Result<Peek, PageError> {
 /// The records' keys, and what is looked for at each.
 struct Fields<'a> {
     names: Names<'a>,
-    part_of: Vec<Option<Part>>,
+    part_of: Meanings<Part>,
     dataset: Dataset,
 }
 
@@ -68,7 +68,7 @@ impl<'a> Fields<'a> {
     fn new(dataset: Dataset) -> Self {
         Self {
             names: Names::default(),
-            part_of: Vec::new(),
+            part_of: Meanings::default(),
             dataset,
         }
     }
@@ -82,7 +82,8 @@ impl<'a> Fields<'a> {
         walk.open();
         self.names.begin();
         while let Some(name) = self.names.read(walk) {
-            match self.part(name) {
+            let part = |field: &str| Part::of(self.dataset, field);
+            match self.part_of.of(name, &self.names, part) {
                 None => walk.skip(),
                 Some(Part::Id) => found.id = walk.value(),
                 Some(Part::Time) => found.time = walk.value(),
@@ -91,24 +92,21 @@ impl<'a> Fields<'a> {
         }
         found
     }
+}
 
-    /// What is looked for at a key.
-    fn part(&mut self, name: Name) -> Option<Part> {
-        while self.part_of.len() <= name {
-            let field = self.names.text(self.part_of.len());
-            let is = |column: usize| self.dataset.columns()[column].field == field;
-            let part = if is(self.dataset.id_column()) {
-                Some(Part::Id)
-            } else if is(self.dataset.time_column()) {
-                Some(Part::Time)
-            } else if self.dataset.version_column().is_some_and(is) {
-                Some(Part::LastAction)
-            } else {
-                None
-            };
-            self.part_of.push(part);
+impl Part {
+    /// What is looked for at a field of this name.
+    fn of(dataset: Dataset, field: &str) -> Option<Self> {
+        let is = |column: usize| dataset.columns()[column].field == field;
+        if is(dataset.id_column()) {
+            Some(Self::Id)
+        } else if is(dataset.time_column()) {
+            Some(Self::Time)
+        } else if dataset.version_column().is_some_and(is) {
+            Some(Self::LastAction)
+        } else {
+            None
         }
-        self.part_of[name]
     }
 }
 
