@@ -3,7 +3,7 @@
 PYTHON := .venv/bin/python
 CARGO ?= cargo
 
-.PHONY: build demo test lint venv bench ceiling peers readers spark growth instructions soak month browser clean
+.PHONY: build demo test lint venv bench ceiling peers readers spark growth instructions soak month properties browser clean
 
 build:
 	$(CARGO) build --release --locked
@@ -27,6 +27,10 @@ venv: .venv/ready
 	python3 -m venv .venv
 	$(PYTHON) -m pip install --quiet --disable-pip-version-check -r tests/requirements.txt
 	touch $@
+
+# what any records give, tried with many cases that were never tried before
+properties:
+	PROPTEST_CASES=100000 PROPTEST_RNG_SEED=$$(date +%s) $(CARGO) test --locked --lib dataset::
 
 # memory over a range of 10 and of 100 days, side by side: takes minutes
 soak: venv

@@ -13,7 +13,7 @@ use super::column::{Column, Kind};
 use super::compact::Writer;
 use super::json::{Raw, Type, Walk};
 use super::names::{Entry, Meanings, Name, Names};
-use super::observed::{METADATA, Observed, replaced_characters, sent_replacements};
+use super::observed::{METADATA, Observed};
 use super::page::PageError;
 use super::promote::Misfit;
 use super::shape::{MetadataMode, Shape};
@@ -93,10 +93,7 @@ pub fn decode_as(
         }
     })?;
     let (mut columns, mut observed) = rows.finish();
-    if observed.replaced_characters > 0 {
-        let as_sent = sent_replacements(sent);
-        observed.replaced_characters = observed.replaced_characters.saturating_sub(as_sent);
-    }
+    observed.replaced_characters = page::replaced_characters(sent, &body);
     if let Some(cleaner) = cleaner {
         columns = cleaner.apply(dataset, columns);
         cleaner.seen(&mut observed);
@@ -254,7 +251,6 @@ impl<'a> Rows<'a> {
                 observed.values.insert(field.to_owned(), values);
             }
         }
-        observed.replaced_characters = arrays.iter().map(replaced_characters).sum();
         arrays.extend(texts);
         (arrays, observed)
     }

@@ -9,6 +9,8 @@ mod walk;
 
 use std::borrow::Cow;
 
+use memchr::memmem;
+
 pub(super) use walk::{Walk, Written};
 
 /// A type of JSON values.
@@ -176,6 +178,27 @@ fn code_unit(bytes: &[u8]) -> u16 {
     digits
         .and_then(|digits| u16::from_str_radix(digits, 16).ok())
         .unwrap_or(0)
+}
+
+/// How many escapes of a JSON text are half of a surrogate pair without its other half.
+pub(super) fn lone_surrogates(text: &str) -> usize {
+    let text = text.as_bytes();
+    let escapes = memmem::Finder::new(br"\u");
+    let (mut lone, mut at) = (0, 0);
+    while let Some(found) = escapes.find(&text[at..]) {
+        at += found;
+        // a backslash that is escaped itself begins nothing
+        let before = text[..at].iter().rev().take_while(|byte| **byte == b'\\').count();
+        if before % 2 == 1 {
+            at += 2;
+            continue;
+        }
+        let (_, length) = code_point(&text[at..]);
+        let is_surrogate = (0xd800..0xe000).contains(&code_unit(&text[at..]));
+        lone += usize::from(is_surrogate && length == 6);
+        at += length.min(text.len() - at);
+    }
+    lone
 }
 
 /// The value that a text is to the letter, without space around it; none where it is no JSON.

@@ -3,8 +3,6 @@
 use std::collections::BTreeMap;
 use std::ops::{AddAssign, BitOr};
 
-use arrow::array::{Array, ArrayRef, AsArray};
-use arrow::datatypes::DataType;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::json::{Raw, Type};
@@ -106,7 +104,7 @@ pub struct Observed {
     pub keys: BTreeMap<String, Sight>,
     /// Records that have a value for a column, by the column's field; none where no record has.
     pub values: BTreeMap<String, u64>,
-    /// Characters that no text can hold, each of which became U+FFFD.
+    /// Characters of the answers that no text can hold, each of which is read as U+FFFD.
     pub replaced_characters: u64,
 }
 
@@ -132,26 +130,6 @@ impl Observed {
     }
 }
 
-/// How often an answer holds U+FFFD of its own, written out or escaped.
-pub(super) fn sent_replacements(body: &[u8]) -> u64 {
-    let count = |text: &[u8]| memchr::memmem::find_iter(body, text).count() as u64;
-    count("\u{fffd}".as_bytes()) + count(br"\ufffd") + count(br"\uFFFD")
-}
-
-/// How many characters of the text of a column stand for what text cannot hold.
-pub(super) fn replaced_characters(array: &ArrayRef) -> u64 {
-    let count = |text: &[u8]| memchr::memmem::find_iter(text, "\u{fffd}").count() as u64;
-    match array.data_type() {
-        DataType::Utf8 => count(array.as_string::<i32>().value_data()),
-        DataType::List(_) => replaced_characters(array.as_list::<i32>().values()),
-        DataType::Map(..) => {
-            let map = array.as_map();
-            replaced_characters(map.keys()) + replaced_characters(map.values())
-        }
-        _ => 0,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use crate::dataset::{Dataset, MetadataMode, Shape, decode_as};
@@ -162,7 +140,8 @@ mod tests {
             {"_id":"1","metadata":{"a":1,"b":"x","c":null},"more":[]},
             {"_id":"2","metadata":{"b":{},"a":"1"},"startTime":"soon"},
             {"_id":"3","metadata":{"a":true,"\ud800":[]}},
-            {"_id":"4","locale":"\ufffd and �"}
+            {"_id":"4","locale":"\ufffd and �"},
+            {"locale":"\ufffd and \\ud800, of a record without id"}
         ],"cursor":null}"#;
         for metadata in MetadataMode::ALL {
             let shape = Shape {

@@ -1,6 +1,7 @@
 //! A page: the envelope around the records of one answer.
 
 use std::borrow::Cow;
+use std::str::Utf8Chunk;
 
 use super::json::{self, Quoted, Value, Walk};
 
@@ -84,6 +85,19 @@ pub(super) fn text(body: &[u8]) -> Result<Cow<'_, str>, PageError> {
         return Err(PageError::TooLarge { bytes: text.len() });
     }
     Ok(text)
+}
+
+/// How many characters of a body no text can hold, each of which is U+FFFD in its text: bytes that are not UTF-8, and
+/// escapes that are half of a surrogate pair.
+pub(super) fn replaced_characters(body: &[u8], text: &str) -> u64 {
+    let is_text = body.ends_with(text.as_bytes());
+    let no_text = |chunk: &Utf8Chunk<'_>| !chunk.invalid().is_empty();
+    let bytes = if is_text {
+        0
+    } else {
+        body.utf8_chunks().filter(no_text).count()
+    };
+    (bytes + json::lone_surrogates(text)) as u64
 }
 
 /// Reads an answer in one pass: where its chain goes on, and what `read` made of its records, one after another,

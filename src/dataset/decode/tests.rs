@@ -55,8 +55,6 @@ fn page(records: &[String]) -> Decoded {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(1_000))]
-
     /// What was learnt of the keys of earlier records changes nothing of a later one.
     #[test]
     fn records_become_the_rows_that_each_becomes_alone(records in prop::collection::vec(record(), 1..6)) {

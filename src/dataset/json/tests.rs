@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 use serde::de::IgnoredAny;
 
-use super::Walk;
+use super::{Value, Walk, lone_surrogates};
 
 /// Where the text is not JSON, read as one value.
 fn passed_over(text: &str) -> Option<usize> {
@@ -72,8 +72,6 @@ pub(in crate::dataset) fn json() -> impl Strategy<Value = String> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2_000))]
-
     #[test]
     fn json_is_told_from_what_is_none(
         text in json(),
@@ -154,5 +152,28 @@ fn depth_costs_no_stack() {
         assert_eq!(passed_over(&format!("{mixed}1{closing}")), None);
         let wrong = format!("{mixed}1{}]]", "}]".repeat(levels - 1));
         assert_eq!(passed_over(&wrong), Some(wrong.len() - 2));
+    }
+}
+
+#[test]
+fn halves_of_surrogate_pairs_are_counted() {
+    for (text, lone) in [
+        (r#""a""#, 0),
+        (r#""\ud83d\ude00""#, 0),
+        (r#""\uD83D\uDE00 \ufffd \u00e9 �""#, 0),
+        (r#""\ud83d""#, 1),
+        (r#""\ude00\ud83d""#, 2),
+        (r#""\ud83d\ud83d\ude00""#, 1),
+        (r#"["\ud83d","\ude00"]"#, 2),
+        (r#""\ud83d\u0061""#, 1),
+        (r#""\\ud83d""#, 0),
+        (r#""\\\ud83d\\ude00""#, 1),
+    ] {
+        assert_eq!(lone_surrogates(text), lone, "{text}");
+        let text = Walk::new(text).value();
+        if let Value::Text(text) = text {
+            let sent = text.inner.matches(r"\ufffd").count() + text.inner.matches('\u{fffd}').count();
+            assert_eq!(text.text().matches('\u{fffd}').count(), sent + lone);
+        }
     }
 }

@@ -153,8 +153,6 @@ fn what_is_not_asked_for_stays() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(500))]
-
     #[test]
     fn invariant_8_any_metadata_gives_the_same_rows_by_every_way(values in prop::collection::vec(json(), 1..5)) {
         let keys = ["a", "b.c", "a", "b"].iter().zip(values);
