@@ -5,7 +5,6 @@ use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use arrow::array::{AsArray, RecordBatch, StringArray};
-use arrow::compute::interleave_record_batch;
 use arrow::datatypes::TimestampMicrosecondType;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
@@ -24,8 +23,6 @@ use crate::dataset::{Kind, Promoted, PromotedType, Shape};
 use crate::error::{Error, Result};
 use crate::words::hex;
 
-/// Rows gathered at a time on their way to the writer; fixed, since the place of page breaks depends on it.
-const GATHERED_ROWS: usize = 2048;
 /// Behind dictionaries and deltas, level 3 takes half as long again and saves nothing.
 const ZSTD_LEVEL: i32 = 1;
 /// A dictionary may grow so large before a column goes on without one. Values of metadata repeat within a row
@@ -78,8 +75,6 @@ pub(crate) struct Writer<W: Write + Send> {
     path: PathBuf,
     encoder: Encoder<Hashing<W>>,
     ids: Sha256,
-    /// Rows too few to be encoded yet.
-    rest: Option<RecordBatch>,
 }
 
 impl Writer<BufWriter<File>> {
@@ -115,36 +110,22 @@ impl<W: Write + Send> Writer<W> {
             path: path.to_owned(),
             encoder: encoder.map_err(Error::parquet("write", path))?,
             ids: Sha256::new(),
-            rest: None,
         })
     }
 
     /// Writes rows behind those that are written already.
     pub(crate) fn rows(&mut self, batches: &[RecordBatch], rows: &[RowRef]) -> Result<()> {
         add_ids(&mut self.ids, batches, rows.iter().copied());
-        let rest = self.rest.take();
-        let batches: Vec<&RecordBatch> = batches.iter().chain(&rest).collect();
-        let left_over = rest.as_ref().map_or(0, RecordBatch::num_rows);
-        let left_over = (0..left_over).map(|row| (batches.len() - 1, row));
-        let rows = rows.iter().map(|at| (at.batch as usize, at.row as usize));
-        let places: Vec<(usize, usize)> = left_over.chain(rows).collect();
-        let (portions, rest) = places.as_chunks::<GATHERED_ROWS>();
-        for places in portions {
-            let appended = self.encoder.append(&batches, places);
-            appended.map_err(Error::parquet("write", &self.path))?;
-        }
-        if !rest.is_empty() {
-            self.rest = Some(interleave_record_batch(&batches, rest)?);
-        }
-        Ok(())
+        let batches: Vec<&RecordBatch> = batches.iter().collect();
+        let places: Vec<(usize, usize)> = rows
+            .iter()
+            .map(|at| (at.batch as usize, at.row as usize))
+            .collect();
+        let appended = self.encoder.append(&batches, &places);
+        appended.map_err(Error::parquet("write", &self.path))
     }
 
     fn finish(&mut self) -> Result<Written> {
-        if let Some(rest) = self.rest.take() {
-            let places: Vec<(usize, usize)> = (0..rest.num_rows()).map(|row| (0, row)).collect();
-            let appended = self.encoder.append(&[&rest], &places);
-            appended.map_err(Error::parquet("write", &self.path))?;
-        }
         // taking the output out would turn an error of the system, such as a full disk, into mere text
         let finished = self.encoder.finish();
         finished.map_err(Error::parquet("write", &self.path))?;

@@ -1,6 +1,7 @@
 //! The table: partitions of distinct and sorted rows, one Parquet file each, replaced as one.
 
 mod check;
+mod column;
 mod encoder;
 mod entry;
 mod file;
@@ -12,6 +13,7 @@ mod parts;
 mod period;
 mod scan;
 mod settings;
+mod sizes;
 mod slices;
 mod without;
 

@@ -1,0 +1,423 @@
+//! A column chunk while it grows: the values of one of Parquet's columns in a row group, in pages.
+
+use std::cell::RefCell;
+use std::cmp::Ordering;
+use std::io;
+
+use bytes::Bytes;
+use parquet::basic::{BoundaryOrder, Compression, Encoding, EncodingMask, PageType, Type};
+use parquet::bloom_filter::Sbbf;
+use parquet::column::page::{CompressedPage, Page, PageWriteSpec, PageWriter};
+use parquet::column::writer::ColumnCloseResult;
+use parquet::errors::Result;
+use parquet::file::metadata::{
+    ColumnChunkMetaData, ColumnIndexBuilder, LevelHistogram, OffsetIndexBuilder, PageEncodingStats,
+};
+use parquet::file::properties::WriterProperties;
+use parquet::file::writer::{SerializedPageWriter, TrackedWrite};
+use parquet::schema::types::ColumnDescPtr;
+use zstd::bulk::Compressor;
+
+use super::bounds::Bounds;
+use super::dictionary::Dictionary;
+use super::values::Values;
+use super::{bits, hybrid};
+
+// making one anew takes as long as compressing a small page
+thread_local! {
+    static COMPRESSOR: RefCell<(i32, Compressor<'static>)> = RefCell::default();
+}
+
+/// A column chunk. Its bytes depend on its rows alone, not on how they were given.
+pub(super) struct Leaf {
+    column: ColumnDescPtr,
+    is_text: bool,
+    /// The definition level of values.
+    definition: u8,
+    is_repeated: bool,
+    layout: Layout,
+    page: OpenPage,
+    values: Values,
+    written: Written,
+    /// Values that are in no dictionary, where a filter of them is wanted.
+    filtered: Option<Dictionary>,
+}
+
+/// How a chunk is laid out.
+struct Layout {
+    compression: Compression,
+    page_rows: usize,
+    page_bytes: usize,
+    dictionary_bytes: usize,
+    /// The share of values that are not there and seem to be, where a filter is wanted.
+    filter: Option<f64>,
+}
+
+/// The page that is not ended yet.
+struct OpenPage {
+    repetitions: Vec<u8>,
+    definitions: Vec<u8>,
+    rows: usize,
+    values: usize,
+    nulls: usize,
+    /// Of the values, without their lengths.
+    bytes: usize,
+    bounds: Bounds,
+}
+
+/// The pages that are ended.
+struct Written {
+    dictionary: Vec<u8>,
+    pages: TrackedWrite<Vec<u8>>,
+    uncompressed: usize,
+    encodings: Vec<PageEncodingStats>,
+    rows: usize,
+    values: usize,
+    nulls: usize,
+    /// Of the values, without their lengths.
+    bytes: usize,
+    bounds: Bounds,
+    /// The bounds of the last page that has values, and how all pages so far follow each other.
+    last: Option<Bounds>,
+    ascends: bool,
+    descends: bool,
+    columns: ColumnIndexBuilder,
+    offsets: OffsetIndexBuilder,
+    repetitions: Vec<i64>,
+    definitions: Vec<i64>,
+}
+
+impl Leaf {
+    pub(super) fn new(column: ColumnDescPtr, properties: &WriterProperties) -> Self {
+        let (path, r#type) = (column.path(), column.physical_type());
+        let filter = properties.bloom_filter_properties(path);
+        let has_dictionary = properties.dictionary_enabled(path);
+        Self {
+            is_text: r#type == Type::BYTE_ARRAY,
+            definition: level(column.max_def_level()),
+            is_repeated: column.max_rep_level() > 0,
+            layout: Layout {
+                compression: properties.compression(path),
+                page_rows: properties.column_data_page_row_count_limit(path),
+                page_bytes: properties.column_data_page_size_limit(path),
+                dictionary_bytes: properties.column_dictionary_page_size_limit(path),
+                filter: filter.map(|filter| filter.fpp()),
+            },
+            page: OpenPage {
+                repetitions: Vec::new(),
+                definitions: Vec::new(),
+                rows: 0,
+                values: 0,
+                nulls: 0,
+                bytes: 0,
+                bounds: Bounds::new(r#type),
+            },
+            values: Values::new(r#type, has_dictionary, properties.encoding(path)),
+            written: Written::new(&column),
+            filtered: (filter.is_some() && !has_dictionary).then(Dictionary::default),
+            column,
+        }
+    }
+
+    /// Appends a value of a row. Answers the value's number, which is a good guess for one that is likely the same.
+    #[inline]
+    pub(super) fn value(&mut self, repetition: u8, value: &[u8], guess: u32) -> u32 {
+        self.levels(repetition, self.definition);
+        self.page.values += 1;
+        self.page.bytes += value.len();
+        if let Some(filtered) = &mut self.filtered {
+            filtered.add(value, self.is_text);
+        }
+        self.values
+            .push(value, guess, self.is_text, &mut self.page.bounds)
+    }
+
+    /// Appends a null of a row, or of a list or map in it.
+    #[inline]
+    pub(super) fn null_value(&mut self, repetition: u8) {
+        self.null(repetition, self.definition.saturating_sub(1));
+    }
+
+    /// Appends that the list or map of a row is null, or that it is there and has no entries.
+    #[inline]
+    pub(super) fn nothing(&mut self, is_there: bool) {
+        let entry = self.definition - u8::from(self.column.self_type().is_optional());
+        self.null(0, if is_there { entry.saturating_sub(1) } else { 0 });
+    }
+
+    #[inline]
+    fn null(&mut self, repetition: u8, definition: u8) {
+        self.levels(repetition, definition);
+        self.page.nulls += 1;
+    }
+
+    #[inline]
+    fn levels(&mut self, repetition: u8, definition: u8) {
+        if self.is_repeated {
+            self.page.repetitions.push(repetition);
+        }
+        if self.definition > 0 {
+            self.page.definitions.push(definition);
+        }
+    }
+
+    /// Ends a row.
+    #[inline]
+    pub(super) fn end_row(&mut self) -> Result<()> {
+        self.page.rows += 1;
+        let full = self.page.rows >= self.layout.page_rows || self.values.bytes() >= self.layout.page_bytes;
+        let dictionary = self.values.dictionary();
+        let dictionary_full =
+            dictionary.is_some_and(|values| values.plain().len() >= self.layout.dictionary_bytes);
+        if full || dictionary_full {
+            self.end_page()?;
+        }
+        if dictionary_full {
+            self.end_dictionary()?;
+        }
+        Ok(())
+    }
+
+    fn end_page(&mut self) -> Result<()> {
+        let page = &mut self.page;
+        if page.rows == 0 {
+            return Ok(());
+        }
+        let mut body = Vec::with_capacity(self.values.bytes() + page.definitions.len());
+        let levels = [
+            (&page.repetitions, u8::from(self.is_repeated)),
+            (&page.definitions, self.definition),
+        ];
+        for (levels, most) in levels.into_iter().filter(|(_, most)| *most > 0) {
+            let start = body.len();
+            body.extend_from_slice(&[0; 4]);
+            hybrid::encode(levels, bits::width(u64::from(most)), &mut body);
+            let length = length(body.len() - start - 4)?;
+            body[start..start + 4].copy_from_slice(&length.to_le_bytes());
+        }
+        let encoding = self.values.end_page(&mut body);
+        let data = Page::DataPage {
+            buf: compressed(self.layout.compression, &body)?,
+            num_values: length(page.values + page.nulls)?,
+            encoding,
+            def_level_encoding: Encoding::RLE,
+            rep_level_encoding: Encoding::RLE,
+            statistics: None,
+        };
+        let written = write(&mut self.written.pages, data, body.len())?;
+        self.written.add(page, encoding, &written)?;
+        page.clear();
+        Ok(())
+    }
+
+    /// Goes on without a dictionary.
+    fn end_dictionary(&mut self) -> Result<()> {
+        let r#type = self.column.physical_type();
+        let Values::Dictionary { dictionary, .. } =
+            std::mem::replace(&mut self.values, Values::plain(r#type))
+        else {
+            return Ok(());
+        };
+        let data = Page::DictionaryPage {
+            buf: compressed(self.layout.compression, dictionary.plain())?,
+            num_values: length(dictionary.len())?,
+            encoding: Encoding::PLAIN,
+            is_sorted: false,
+        };
+        let mut output = TrackedWrite::new(Vec::new());
+        let page = write(&mut output, data, dictionary.plain().len())?;
+        self.written.dictionary = output.into_inner()?;
+        self.written.uncompressed += page.uncompressed_size;
+        self.written.count(PageType::DICTIONARY_PAGE, Encoding::PLAIN);
+        self.filtered = self.layout.filter.is_some().then_some(*dictionary);
+        Ok(())
+    }
+
+    /// The chunk's bytes, and what the file has to know of it.
+    pub(super) fn close(mut self) -> Result<(Bytes, ColumnCloseResult)> {
+        self.end_page()?;
+        self.end_dictionary()?;
+        let filter = match (self.layout.filter, &self.filtered) {
+            (Some(share), Some(values)) => Some(filter(values, share)?),
+            _ => None,
+        };
+        self.written.close(&self.column, self.layout.compression, filter)
+    }
+}
+
+impl OpenPage {
+    fn clear(&mut self) {
+        self.repetitions.clear();
+        self.definitions.clear();
+        self.bounds.clear();
+        (self.rows, self.values, self.nulls, self.bytes) = (0, 0, 0, 0);
+    }
+}
+
+impl Written {
+    fn new(column: &ColumnDescPtr) -> Self {
+        let levels = |most: i16| vec![0; usize::from(level(most)) + 1];
+        Self {
+            dictionary: Vec::new(),
+            pages: TrackedWrite::new(Vec::new()),
+            uncompressed: 0,
+            encodings: Vec::new(),
+            rows: 0,
+            values: 0,
+            nulls: 0,
+            bytes: 0,
+            bounds: Bounds::new(column.physical_type()),
+            last: None,
+            ascends: true,
+            descends: true,
+            columns: ColumnIndexBuilder::new(column.physical_type()),
+            offsets: OffsetIndexBuilder::new(),
+            repetitions: levels(column.max_rep_level()),
+            definitions: levels(column.max_def_level()),
+        }
+    }
+
+    /// Takes note of a page.
+    fn add(&mut self, page: &OpenPage, encoding: Encoding, written: &PageWriteSpec) -> Result<()> {
+        self.count(PageType::DATA_PAGE, encoding);
+        self.uncompressed += written.uncompressed_size;
+        self.rows += page.rows;
+        self.values += page.values;
+        self.nulls += page.nulls;
+        self.bytes += page.bytes;
+        self.bounds.merge(&page.bounds);
+        if let Some((least, greatest)) = self.last.as_ref().and_then(|last| page.bounds.compare(last)) {
+            self.ascends &= least != Ordering::Less && greatest != Ordering::Less;
+            self.descends &= least != Ordering::Greater && greatest != Ordering::Greater;
+        }
+        let told = page.bounds.told();
+        if told.is_some() {
+            self.last = Some(page.bounds.clone());
+        }
+        let is_double = page.bounds.is_double();
+        let is_null = told.is_none();
+        let ((least, _), (greatest, _)) = told.unwrap_or_default();
+        self.columns.append(
+            is_null,
+            least,
+            greatest,
+            page.nulls as i64,
+            is_double.then_some(0),
+        );
+        let repetitions = histogram(&page.repetitions, &mut self.repetitions);
+        let definitions = histogram(&page.definitions, &mut self.definitions);
+        self.columns.append_histograms(&repetitions, &definitions);
+        self.offsets.append_row_count(page.rows as i64);
+        let bytes = i32::try_from(written.compressed_size)?;
+        self.offsets.append_offset_and_size(written.offset as i64, bytes);
+        let is_text = page.bounds.is_text();
+        self.offsets
+            .append_unencoded_byte_array_data_bytes(is_text.then_some(page.bytes as i64));
+        Ok(())
+    }
+
+    fn count(&mut self, page_type: PageType, encoding: Encoding) {
+        match self.encodings.last_mut() {
+            Some(last) if (last.page_type, last.encoding) == (page_type, encoding) => last.count += 1,
+            _ => self.encodings.push(PageEncodingStats {
+                page_type,
+                encoding,
+                count: 1,
+            }),
+        }
+    }
+
+    fn close(
+        mut self,
+        column: &ColumnDescPtr,
+        compression: Compression,
+        filter: Option<Sbbf>,
+    ) -> Result<(Bytes, ColumnCloseResult)> {
+        io::Write::flush(&mut self.pages)?;
+        let pages = self.pages.inner();
+        let encodings: Vec<Encoding> = self.encodings.iter().map(|pages| pages.encoding).collect();
+        let histogram = |counts: Vec<i64>| (counts.len() > 1).then(|| LevelHistogram::from(counts));
+        let bytes = self.dictionary.len() + pages.len();
+        let metadata = ColumnChunkMetaData::builder(column.clone())
+            .set_compression(compression)
+            .set_encodings_mask(EncodingMask::new_from_encodings(
+                encodings.iter().chain([&Encoding::RLE]),
+            ))
+            .set_page_encoding_stats(self.encodings)
+            .set_total_compressed_size(bytes as i64)
+            .set_total_uncompressed_size(self.uncompressed as i64)
+            .set_num_values((self.values + self.nulls) as i64)
+            .set_data_page_offset(0)
+            .set_statistics(self.bounds.statistics(self.nulls as u64))
+            .set_unencoded_byte_array_data_bytes(self.bounds.is_text().then_some(self.bytes as i64))
+            .set_repetition_level_histogram(histogram(self.repetitions))
+            .set_definition_level_histogram(histogram(self.definitions))
+            .build()?;
+        self.columns
+            .set_boundary_order(match (self.ascends, self.descends) {
+                (true, _) => BoundaryOrder::ASCENDING,
+                (false, true) => BoundaryOrder::DESCENDING,
+                (false, false) => BoundaryOrder::UNORDERED,
+            });
+        let close = ColumnCloseResult {
+            bytes_written: bytes as u64,
+            rows_written: self.rows as u64,
+            metadata,
+            bloom_filter: filter,
+            column_index: Some(self.columns.build()?),
+            offset_index: Some(self.offsets.build()),
+        };
+        let close = close.update_dictionary_location(self.dictionary.len())?;
+        let mut chunk = self.dictionary;
+        chunk.extend_from_slice(pages);
+        Ok((chunk.into(), close))
+    }
+}
+
+/// How often each level occurs, which is added to what it is for `all` pages; none where there is but one.
+fn histogram(levels: &[u8], all: &mut [i64]) -> Option<LevelHistogram> {
+    if all.len() == 1 {
+        return None;
+    }
+    let mut counts = Vec::with_capacity(all.len());
+    for (level, all) in (0..).zip(all) {
+        let count = levels.iter().filter(|other| **other == level).count() as i64;
+        *all += count;
+        counts.push(count);
+    }
+    Some(LevelHistogram::from(counts))
+}
+
+/// A level, which is never negative and never large.
+fn level(level: i16) -> u8 {
+    u8::try_from(level).unwrap_or_default()
+}
+
+fn length(length: usize) -> Result<u32> {
+    Ok(u32::try_from(length)?)
+}
+
+fn write(output: &mut TrackedWrite<Vec<u8>>, page: Page, uncompressed: usize) -> Result<PageWriteSpec> {
+    SerializedPageWriter::new(output).write_page(CompressedPage::new(page, uncompressed))
+}
+
+fn compressed(compression: Compression, body: &[u8]) -> Result<Bytes> {
+    let Compression::ZSTD(level) = compression else {
+        return Ok(Bytes::copy_from_slice(body));
+    };
+    let level = level.compression_level();
+    COMPRESSOR.with_borrow_mut(|(set, compressor)| {
+        if *set != level {
+            compressor.set_compression_level(level)?;
+            *set = level;
+        }
+        Ok(compressor.compress(body)?.into())
+    })
+}
+
+/// A Bloom filter of distinct values.
+fn filter(values: &Dictionary, share: f64) -> Result<Sbbf> {
+    let mut filter = Sbbf::new_with_ndv_fpp(values.len() as u64, share)?;
+    values.values().for_each(|value| filter.insert(value));
+    Ok(filter)
+}

@@ -1,0 +1,208 @@
+//! The values of a page while it grows, in one of Parquet's encodings.
+
+use parquet::basic::{Encoding, Type};
+
+use super::bounds::Bounds;
+use super::dictionary::{Dictionary, NO_GUESS, length};
+use super::{bits, delta, hybrid};
+
+/// Values, each given in its PLAIN encoding without length.
+#[derive(Debug)]
+pub(super) enum Values {
+    /// Numbers of a dictionary that pages share.
+    Dictionary {
+        dictionary: Box<Dictionary>,
+        numbers: Vec<u32>,
+        /// The page that each number was last in: bounds need to be looked at but once.
+        seen: Vec<u32>,
+        page: u32,
+    },
+    Plain {
+        has_length: bool,
+        values: Vec<u8>,
+    },
+    /// Each a byte, for now.
+    Booleans(Vec<u8>),
+    DeltaLength {
+        lengths: Vec<i64>,
+        text: Vec<u8>,
+    },
+    DeltaText {
+        /// How much of each value begins as the one before it does, and how much does not.
+        prefixes: Vec<i64>,
+        suffixes: Vec<i64>,
+        text: Vec<u8>,
+        before: Vec<u8>,
+    },
+    Delta(Vec<i64>),
+}
+
+impl Values {
+    /// Values in this encoding, or in the one that suits all of their type.
+    pub(super) fn new(r#type: Type, has_dictionary: bool, encoding: Option<Encoding>) -> Self {
+        match (r#type, encoding) {
+            (Type::BOOLEAN, _) => Self::Booleans(Vec::new()),
+            _ if has_dictionary => Self::Dictionary {
+                dictionary: Box::default(),
+                numbers: Vec::new(),
+                seen: Vec::new(),
+                page: 0,
+            },
+            (Type::INT64, Some(Encoding::DELTA_BINARY_PACKED)) => Self::Delta(Vec::new()),
+            (Type::BYTE_ARRAY, Some(Encoding::DELTA_LENGTH_BYTE_ARRAY)) => Self::DeltaLength {
+                lengths: Vec::new(),
+                text: Vec::new(),
+            },
+            (Type::BYTE_ARRAY, Some(Encoding::DELTA_BYTE_ARRAY)) => Self::DeltaText {
+                prefixes: Vec::new(),
+                suffixes: Vec::new(),
+                text: Vec::new(),
+                before: Vec::new(),
+            },
+            _ => Self::plain(r#type),
+        }
+    }
+
+    pub(super) fn plain(r#type: Type) -> Self {
+        Self::Plain {
+            has_length: r#type == Type::BYTE_ARRAY,
+            values: Vec::new(),
+        }
+    }
+
+    /// Appends a value; its number where there is a dictionary.
+    #[inline]
+    pub(super) fn push(&mut self, value: &[u8], guess: u32, has_length: bool, bounds: &mut Bounds) -> u32 {
+        if let Self::Dictionary {
+            dictionary,
+            numbers,
+            seen,
+            page,
+        } = self
+        {
+            let number = dictionary.number(value, guess, has_length);
+            numbers.push(number);
+            if seen.len() <= number as usize {
+                seen.push(*page + 1);
+                bounds.add(value);
+            } else if seen[number as usize] != *page + 1 {
+                seen[number as usize] = *page + 1;
+                bounds.add(value);
+            }
+            return number;
+        }
+        bounds.add(value);
+        self.append(value);
+        NO_GUESS
+    }
+
+    fn append(&mut self, value: &[u8]) {
+        match self {
+            Self::Dictionary { .. } => {}
+            Self::Plain { has_length, values } => {
+                if *has_length {
+                    values.extend_from_slice(&length(value));
+                }
+                values.extend_from_slice(value);
+            }
+            Self::Booleans(values) => values.extend_from_slice(value),
+            Self::DeltaLength { lengths, text } => {
+                lengths.push(value.len() as i64);
+                text.extend_from_slice(value);
+            }
+            Self::DeltaText {
+                prefixes,
+                suffixes,
+                text,
+                before,
+            } => {
+                let same = before.iter().zip(value).take_while(|(a, b)| a == b).count();
+                prefixes.push(same as i64);
+                suffixes.push((value.len() - same) as i64);
+                text.extend_from_slice(&value[same..]);
+                before.truncate(same);
+                before.extend_from_slice(&value[same..]);
+            }
+            Self::Delta(numbers) => numbers.push(i64::from_le_bytes(value.try_into().unwrap_or_default())),
+        }
+    }
+
+    /// Bytes that the page's values take when they are encoded, about.
+    #[inline]
+    pub(super) fn bytes(&self) -> usize {
+        match self {
+            Self::Dictionary {
+                dictionary, numbers, ..
+            } => numbers.len() * number_bits(dictionary) as usize / 8,
+            Self::Plain { values, .. } => values.len(),
+            Self::Booleans(values) => values.len() / 8,
+            Self::DeltaLength { lengths, text } => lengths.len() + text.len(),
+            Self::DeltaText { prefixes, text, .. } => 2 * prefixes.len() + text.len(),
+            Self::Delta(numbers) => numbers.len() * size_of::<i64>(),
+        }
+    }
+
+    /// Appends the page's values to `out`, and begins the next page.
+    pub(super) fn end_page(&mut self, out: &mut Vec<u8>) -> Encoding {
+        match self {
+            Self::Dictionary {
+                dictionary,
+                numbers,
+                page,
+                ..
+            } => {
+                let width = number_bits(dictionary);
+                out.extend_from_slice(&width.to_le_bytes()[..1]);
+                hybrid::encode(numbers, width, out);
+                numbers.clear();
+                *page += 1;
+                Encoding::RLE_DICTIONARY
+            }
+            Self::Plain { values, .. } => {
+                out.append(values);
+                Encoding::PLAIN
+            }
+            Self::Booleans(values) => {
+                bits::pack(values.drain(..).map(u64::from), 1, out);
+                Encoding::PLAIN
+            }
+            Self::DeltaLength { lengths, text } => {
+                delta::encode(lengths, out);
+                lengths.clear();
+                out.append(text);
+                Encoding::DELTA_LENGTH_BYTE_ARRAY
+            }
+            Self::DeltaText {
+                prefixes,
+                suffixes,
+                text,
+                before,
+            } => {
+                for lengths in [prefixes, suffixes] {
+                    delta::encode(lengths, out);
+                    lengths.clear();
+                }
+                out.append(text);
+                before.clear();
+                Encoding::DELTA_BYTE_ARRAY
+            }
+            Self::Delta(numbers) => {
+                delta::encode(numbers, out);
+                numbers.clear();
+                Encoding::DELTA_BINARY_PACKED
+            }
+        }
+    }
+
+    pub(super) fn dictionary(&self) -> Option<&Dictionary> {
+        match self {
+            Self::Dictionary { dictionary, .. } => Some(dictionary),
+            _ => None,
+        }
+    }
+}
+
+/// Bits of the largest number of a dictionary.
+fn number_bits(dictionary: &Dictionary) -> u32 {
+    bits::width(dictionary.len().saturating_sub(1) as u64)
+}
