@@ -6,14 +6,12 @@
 //! long as the user likes.
 
 mod format;
-mod recent;
 
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use bytes::Bytes;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -21,7 +19,6 @@ use crate::error::{Error, Result};
 use crate::store;
 use crate::window::Window;
 use format::{decode_body, encode, is_damage, read_header};
-use recent::Recent;
 
 const ENDING: &str = ".json.zst";
 
@@ -72,7 +69,6 @@ pub struct Spool {
     folder: PathBuf,
     kept: PathBuf,
     next: AtomicU64,
-    recent: Recent,
 }
 
 impl Spool {
@@ -89,7 +85,6 @@ impl Spool {
             folder: folder.to_owned(),
             kept,
             next: AtomicU64::new(last.map_or(0, |last| last + 1)),
-            recent: Recent::default(),
         })
     }
 
@@ -108,14 +103,12 @@ impl Spool {
     ///
     /// # Errors
     /// Where it cannot be written; nothing of it is left then.
-    pub fn append(&self, mut header: PageHeader, body: impl Into<Bytes>) -> Result<PageHeader> {
-        let body = body.into();
+    pub fn append(&self, mut header: PageHeader, body: &[u8]) -> Result<PageHeader> {
         header.sequence = self.next.fetch_add(1, Ordering::Relaxed);
         let path = self.path(header.sequence);
         store::create_private_folder(&self.folder)?;
-        let content = encode(&header, &body).map_err(Error::io("compress the page", &path))?;
+        let content = encode(&header, body).map_err(Error::io("compress the page", &path))?;
         store::write_atomically(&path, &content)?;
-        self.recent.keep(header.sequence, body);
         store::step("page-kept");
         Ok(header)
     }
@@ -137,24 +130,19 @@ impl Spool {
         list(&self.kept)
     }
 
-    /// The body of a page, exactly as the API answered it. It is not read where it is still at hand.
+    /// The body of a page, exactly as the API answered it.
     ///
     /// # Errors
     /// [`Error::Damaged`] where its checksum does not fit.
-    pub fn read(&self, sequence: u64) -> Result<Bytes> {
-        if let Some(body) = self.recent.get(sequence) {
-            return Ok(body);
-        }
-        let body = read(self.path(sequence))?;
-        self.recent.keep_beside(sequence, body.clone());
-        Ok(body)
+    pub fn read(&self, sequence: u64) -> Result<Vec<u8>> {
+        read(self.path(sequence))
     }
 
     /// The body of a page that is kept beside the spool.
     ///
     /// # Errors
     /// [`Error::Damaged`] where its checksum does not fit.
-    pub fn read_kept(&self, sequence: u64) -> Result<Bytes> {
+    pub fn read_kept(&self, sequence: u64) -> Result<Vec<u8>> {
         read(path(&self.kept, sequence))
     }
 
@@ -165,7 +153,6 @@ impl Spool {
     pub(crate) fn rewrite(&self, header: &PageHeader, body: &[u8], is_kept: bool) -> Result<()> {
         let path = self.place(header.sequence, is_kept);
         let content = encode(header, body).map_err(Error::io("compress the page", &path))?;
-        self.recent.drop(header.sequence);
         store::write_atomically(&path, &content)
     }
 
@@ -186,12 +173,11 @@ impl Spool {
         Ok(())
     }
 
-    /// Removes a page, kept beside the spool or not; nothing of it stays at hand.
+    /// Removes a page, kept beside the spool or not.
     ///
     /// # Errors
     /// Where its file cannot be removed.
     pub(crate) fn discard(&self, sequence: u64, is_kept: bool) -> Result<()> {
-        self.recent.drop(sequence);
         store::remove_file(&self.place(sequence, is_kept))
     }
 
@@ -202,7 +188,6 @@ impl Spool {
     pub fn keep(&self, sequences: impl IntoIterator<Item = u64>) -> Result<()> {
         store::create_folder(&self.kept)?;
         for sequence in sequences {
-            self.recent.drop(sequence);
             let from = self.path(sequence);
             match fs::rename(&from, path(&self.kept, sequence)) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => {
@@ -249,17 +234,15 @@ fn list(folder: &Path) -> Result<(Vec<PageHeader>, Vec<PathBuf>)> {
     Ok((headers, damaged))
 }
 
-fn read(path: PathBuf) -> Result<Bytes> {
+fn read(path: PathBuf) -> Result<Vec<u8>> {
     let content = fs::read(&path).map_err(Error::io("read", &path))?;
-    decode_body(&content)
-        .map(Bytes::from)
-        .map_err(|error| match is_damage(&error) {
-            true => Error::Damaged {
-                path,
-                what: error.to_string(),
-            },
-            false => Error::io("read", &path)(error),
-        })
+    decode_body(&content).map_err(|error| match is_damage(&error) {
+        true => Error::Damaged {
+            path,
+            what: error.to_string(),
+        },
+        false => Error::io("read", &path)(error),
+    })
 }
 
 #[cfg(test)]
@@ -290,7 +273,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let spool = Spool::open(&folder.path().join("pages")).unwrap();
         spool.begin_at(7);
-        let kept = spool.append(header(), &b"{\"data\": []}"[..]).unwrap();
+        let kept = spool.append(header(), b"{\"data\": []}").unwrap();
         assert_eq!(kept.sequence, 7);
         let spool = Spool::open(&folder.path().join("pages")).unwrap();
         assert_eq!(spool.next_sequence(), 8);
@@ -306,7 +289,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let spool = Spool::open(&folder.path().join("pages")).unwrap();
         spool
-            .append(header(), &b"{\"data\": [1, 2, 3], \"cursor\": null}"[..])
+            .append(header(), b"{\"data\": [1, 2, 3], \"cursor\": null}")
             .unwrap();
         let spool = Spool::open(&folder.path().join("pages")).unwrap();
         let path = spool.path(0);
@@ -332,7 +315,7 @@ mod tests {
     fn kept_pages_are_pages_still_and_their_numbers_are_not_given_again() {
         let folder = tempfile::tempdir().unwrap();
         let spool = Spool::open(&folder.path().join("pages")).unwrap();
-        let page = spool.append(header(), &b"{}"[..]).unwrap();
+        let page = spool.append(header(), b"{}").unwrap();
         for _ in 0..2 {
             spool.keep([0, 1]).unwrap();
             assert_eq!(spool.list().unwrap(), (vec![], vec![]));

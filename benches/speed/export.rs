@@ -88,7 +88,7 @@ impl Kept {
                 erased: 0,
                 asked_at: "2026-01-01T00:00:00Z".parse().unwrap(),
             };
-            pages.append(header, body.clone()).unwrap();
+            pages.append(header, body).unwrap();
         }
         Self {
             dataset: corpus.dataset,

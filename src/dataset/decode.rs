@@ -14,7 +14,7 @@ use super::compact::Writer;
 use super::json::{Raw, Type, Walk};
 use super::names::{Entry, Meanings, Name, Names};
 use super::observed::{METADATA, Observed};
-use super::page::PageError;
+use super::page::{Next, PageError};
 use super::promote::Misfit;
 use super::shape::{MetadataMode, Shape};
 use super::time::parse_time;
@@ -32,6 +32,8 @@ pub struct Decoded {
     pub misfits: Vec<Misfit>,
     /// The keys of the rows, before any rule took some out.
     pub observed: Observed,
+    /// Where the chain goes on.
+    pub cursor: Next,
 }
 
 /// A record that cannot become a row.
@@ -85,7 +87,7 @@ pub fn decode_as(
     let sent = body;
     let body = page::text(sent)?;
     let new = || (Rows::new(dataset, shape.metadata, body.len()), Vec::new(), 0..);
-    let (_, (rows, rejected, _)) = page::read(&body, new, |(rows, rejected, places), walk| {
+    let (cursor, (rows, rejected, _)) = page::read(&body, new, |(rows, rejected, places), walk| {
         let (start, index) = (walk.position(), places.next().unwrap_or(usize::MAX));
         if let Err(reason) = rows.push(walk) {
             let raw = walk.since(start).to_owned();
@@ -104,6 +106,7 @@ pub fn decode_as(
         rejected,
         misfits,
         observed,
+        cursor,
     })
 }
 

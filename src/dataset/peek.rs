@@ -1,10 +1,13 @@
 //! A first look at a page: how many records, their ids and times, and where the chain goes on.
 
-use super::Dataset;
+use arrow::array::{Array, AsArray, TimestampMicrosecondArray};
+use arrow::datatypes::TimestampMicrosecondType;
+
 use super::json::{Value, Walk};
 use super::names::{Meanings, Names};
 use super::page::{self, Next, PageError};
 use super::time::parse_time;
+use super::{Dataset, Decoded};
 
 /// What one look at a page tells.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -39,6 +42,36 @@ pub fn peek(dataset: Dataset, body: &[u8]) -> Result<Peek, PageError> {
         records.push(found.peek(walk.since(start)));
     })?;
     Ok(Peek { cursor, records })
+}
+
+impl Decoded {
+    /// What [`peek`] tells of the same page. `dataset` is the one that it was decoded as.
+    #[must_use]
+    pub fn peek(&self, dataset: Dataset) -> Peek {
+        let ids = self.batch.column(dataset.id_column()).as_string::<i32>();
+        let times = |column: usize| {
+            self.batch
+                .column(column)
+                .as_primitive::<TimestampMicrosecondType>()
+        };
+        let (time, version) = (times(dataset.time_column()), dataset.version_column().map(times));
+        let value = |times: &TimestampMicrosecondArray, row| times.is_valid(row).then(|| times.value(row));
+        let mut rows = (0..self.batch.num_rows()).map(|row| PeekedRecord {
+            id: id_hash(ids.value(row)),
+            time: value(time, row),
+            last_action: version.and_then(|version| value(version, row)),
+            rejected: false,
+        });
+        let mut records = Vec::with_capacity(self.batch.num_rows() + self.rejected.len());
+        for rejected in &self.rejected {
+            records.extend(rows.by_ref().take(rejected.index - records.len()));
+            let found = Fields::new(dataset).find(&mut Walk::new(&rejected.raw));
+            records.push(found.peek(&rejected.raw));
+        }
+        records.extend(rows);
+        let cursor = self.cursor.clone();
+        Peek { cursor, records }
+    }
 }
 
 /// The records' keys, and what is looked for at each.

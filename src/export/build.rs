@@ -18,7 +18,7 @@ use crate::changes::Changed;
 use crate::dataset::Dataset;
 use crate::drift::Drift;
 use crate::error::{Error, Result};
-use crate::fetch::{Field, Job, Reach};
+use crate::fetch::{AtHand, Field, Job, Reach};
 use crate::ledger::{Account, LastRun, Ledger};
 use crate::rejected::RejectedRecords;
 use crate::spool::Spool;
@@ -53,6 +53,7 @@ pub(super) struct Build<'a> {
     bot: String,
     table: &'a Table,
     spool: &'a Spool,
+    at_hand: &'a AtHand,
     zone: &'a Zone,
     settle: SignedDuration,
     keep_pages: bool,
@@ -103,7 +104,7 @@ pub(super) struct Tally {
 impl<'a> Build<'a> {
     pub(super) fn new(
         job: &'a Job,
-        (table, spool, zone): (&'a Table, &'a Spool, &'a Zone),
+        (table, spool, at_hand, zone): (&'a Table, &'a Spool, &'a AtHand, &'a Zone),
         settle: SignedDuration,
         keep_pages: bool,
     ) -> Result<Self> {
@@ -114,6 +115,7 @@ impl<'a> Build<'a> {
             bot: bot.clone(),
             table,
             spool,
+            at_hand,
             zone,
             settle,
             keep_pages,
@@ -331,6 +333,9 @@ impl<'a> Build<'a> {
                 account.under_way.entry(*page).or_default().insert(*period);
                 if let Some(pending) = self.pending.get_mut(page) {
                     pending.periods.remove(period);
+                    if pending.periods.is_empty() {
+                        self.at_hand.forget(*page);
+                    }
                 }
             }
         }

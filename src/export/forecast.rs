@@ -13,7 +13,7 @@ use super::{Failure, Options, endpoints, plan, reopen};
 use crate::api::Client;
 use crate::dataset::Dataset;
 use crate::error::{Error, Result};
-use crate::fetch::{Endpoint, Job};
+use crate::fetch::{AtHand, Endpoint, Job};
 use crate::ledger::Ledger;
 use crate::spool::Spool;
 use crate::table::{Table, Zone};
@@ -93,10 +93,10 @@ pub async fn forecast(options: &Options) -> Result<(Forecast, Vec<Failure>)> {
     let spool = std::sync::Arc::new(Spool::open(&own.join("pages"))?);
     let mut ledger = Ledger::load(&Ledger::path(&own))?;
     reopen(options, &mut ledger, &spool);
-    let (kept, _) = kept_pages(&spool, &zone, false)?;
+    let (kept, _) = kept_pages((&spool, &AtHand::default()), &zone, false)?;
     let client = Client::new(options.connection.clone()).map_err(Error::Connection)?;
     let client = std::sync::Arc::new(client);
-    let endpoints = endpoints(options, &client, &spool, &None);
+    let endpoints = endpoints(options, &client, &spool, &super::Shared::default());
 
     let (mut forecast, mut failures) = (Forecast::default(), Vec::new());
     let mut seconds: BTreeMap<Dataset, f64> = BTreeMap::new();

@@ -7,8 +7,9 @@ use rayon::prelude::*;
 
 use super::arrived::Arrived;
 use super::mend::Damage;
-use crate::dataset::{Dataset, peek};
+use crate::dataset::Dataset;
 use crate::error::{Error, Result};
+use crate::fetch::AtHand;
 use crate::spool::{PageHeader, Spool};
 use crate::store;
 use crate::table::{OWN_FOLDER, Table, Zone};
@@ -18,19 +19,28 @@ pub(super) type KeptPages = BTreeMap<(Dataset, String), Vec<Arrived>>;
 
 /// The pages that earlier runs left in the spool, by dataset and bot, and the files of those that are damaged, which
 /// count as never answered.
-pub(super) fn kept_pages(spool: &Spool, zone: &Zone, looks_back: bool) -> Result<(KeptPages, Vec<PathBuf>)> {
+pub(super) fn kept_pages(
+    (spool, at_hand): (&Spool, &AtHand),
+    zone: &Zone,
+    looks_back: bool,
+) -> Result<(KeptPages, Vec<PathBuf>)> {
     let (headers, mut damaged) = spool.list()?;
     let look = |header: PageHeader| {
         let dataset = header.dataset.parse::<Dataset>().ok()?;
         let (sequence, path) = (header.sequence, spool.path(header.sequence));
-        Some(match spool.read(sequence).map(|body| peek(dataset, &body)) {
-            Ok(Ok(page)) => Ok(Ok((
-                dataset,
-                Arrived::new(header, &page.records, zone, looks_back),
-            ))),
-            Ok(Err(_)) | Err(Error::Damaged { .. }) => Ok(Err(path)),
-            Err(error) => Err(error),
-        })
+        Some(
+            match spool.read(sequence).map(|body| at_hand.read(dataset, &body)) {
+                Ok(Ok(page)) => {
+                    let page = at_hand.hold(sequence, page);
+                    Ok(Ok((
+                        dataset,
+                        Arrived::new(header, &page.records, zone, looks_back),
+                    )))
+                }
+                Ok(Err(_)) | Err(Error::Damaged { .. }) => Ok(Err(path)),
+                Err(error) => Err(error),
+            },
+        )
     };
     let looks: Vec<_> = headers.into_par_iter().filter_map(look).collect::<Result<_>>()?;
     let mut kept = KeptPages::new();

@@ -37,7 +37,7 @@ use crate::changes;
 use crate::dataset::Dataset;
 use crate::erase;
 use crate::error::{Error, Result};
-use crate::fetch::{self, Endpoint, Event, Field, Job, Reach, Stop};
+use crate::fetch::{self, AtHand, Endpoint, Event, Field, Job, Reach, Stop};
 use crate::ledger::Ledger;
 use crate::rebuild;
 use crate::spool::Spool;
@@ -99,17 +99,23 @@ pub async fn export(options: &Options, progress: Arc<dyn Progress>, stop: Stop) 
     let (spool, mut ledger, mut damaged) = mend::open_folder(&table, &zone, options)?;
     let erased = erase::finish(&table, &spool, &mut ledger)?.map(Arc::new);
     let spool = Arc::new(spool);
-    let (kept, damaged_pages) = left::kept_pages(&spool, &zone, looks_back(options, &ledger))?;
+    let shared = Shared {
+        erased,
+        at_hand: rows_at_hand(&table),
+    };
+    let looks_back = looks_back(options, &ledger);
+    let (kept, damaged_pages) = left::kept_pages((&spool, &shared.at_hand), &zone, looks_back)?;
     damaged.extend(left::set_aside(&table, damaged_pages)?);
 
     let jobs = plan(options, &ledger, &kept, &zone);
-    let endpoints = endpoints(options, &client, &spool, &erased);
+    let endpoints = endpoints(options, &client, &spool, &shared);
     let (news, received) = mpsc::channel(NEWS_UNDER_WAY);
     let building = {
         let settle = SignedDuration::try_from(options.settle).unwrap_or(SignedDuration::MAX);
         let site = Site {
             table,
             spool,
+            at_hand: shared.at_hand,
             zone: zone.clone(),
             settle,
             keep_pages: options.keep_pages,
@@ -184,16 +190,32 @@ fn reopen(options: &Options, ledger: &mut Ledger, spool: &Spool) {
     }
 }
 
+/// What all endpoints of a run share.
+#[derive(Default)]
+struct Shared {
+    erased: Option<Arc<Tombstones>>,
+    at_hand: Arc<AtHand>,
+}
+
+/// Makes rows of pages when they come, as the table wants them.
+fn rows_at_hand(table: &Arc<Table>) -> Arc<AtHand> {
+    let table = Arc::clone(table);
+    Arc::new(AtHand::new(move |dataset, body| table.decode(dataset, body).ok()))
+}
+
 fn endpoints(
     options: &Options,
     client: &Arc<Client>,
     spool: &Arc<Spool>,
-    erased: &Option<Arc<Tombstones>>,
+    shared: &Shared,
 ) -> BTreeMap<Dataset, Arc<Endpoint>> {
     let endpoint = |dataset: &Dataset| {
         let (client, spool) = (Arc::clone(client), Arc::clone(spool));
         let endpoint = Endpoint::new(client, spool, options.requests_per_second, options.concurrency);
-        (*dataset, Arc::new(endpoint.without(erased.clone())))
+        let endpoint = endpoint
+            .without(shared.erased.clone())
+            .with_rows(Arc::clone(&shared.at_hand));
+        (*dataset, Arc::new(endpoint))
     };
     options.datasets.iter().map(endpoint).collect()
 }
@@ -241,6 +263,7 @@ async fn fetch_all(
 struct Site {
     table: Arc<Table>,
     spool: Arc<Spool>,
+    at_hand: Arc<AtHand>,
     zone: Zone,
     settle: SignedDuration,
     keep_pages: bool,
@@ -269,7 +292,7 @@ impl Site {
         let mut builds = jobs
             .iter()
             .map(|job| {
-                let at = (&*self.table, &*self.spool, &self.zone);
+                let at = (&*self.table, &*self.spool, &*self.at_hand, &self.zone);
                 Build::new(job, at, self.settle, self.keep_pages)
             })
             .collect::<Result<Vec<_>>>()?;

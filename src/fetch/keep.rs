@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
+use super::at_hand::Read;
 use super::{Endpoint, NoPage, Page};
 use crate::api::{Answer, Ask, Sent, Tally};
-use crate::dataset::{self, Dataset, Peek};
+use crate::dataset::{self, Dataset};
 use crate::error::{Error, Result};
 use crate::spool::PageHeader;
 
@@ -16,8 +17,12 @@ impl Endpoint {
         retryable: bool,
         sent: Sent,
         tally: &Tally,
-    ) -> Result<(Answer, Peek), NoPage> {
-        let read = |body: &[u8]| dataset::peek(dataset, body).map_err(|error| error.to_string());
+    ) -> Result<(Answer, Read), NoPage> {
+        let read = |body: &[u8]| {
+            self.at_hand
+                .read(dataset, body)
+                .map_err(|error| error.to_string())
+        };
         let page = self
             .client
             .page(ask, retryable, &self.budget, sent, tally, read)
@@ -30,17 +35,20 @@ impl Endpoint {
         dataset: Dataset,
         mut header: PageHeader,
         answer: Answer,
-        peek: Peek,
+        read: Read,
     ) -> Result<Page, NoPage> {
         header.asked_at = answer.asked_at;
         let endpoint = Arc::clone(self);
         let kept = tokio::task::spawn_blocking(move || {
-            let (mut header, mut body, mut peek) = (header, answer.body, peek);
+            let (mut header, mut body, mut read) = (header, answer.body, read);
             if let Some((rest, gone)) = endpoint.stripped(dataset, &body)? {
-                peek = look(dataset, &rest)?;
+                let again = endpoint.at_hand.read(dataset, &rest);
+                read = again
+                    .map_err(|error| Error::Internal(format!("a page cannot be read twice: {error}")))?;
                 (header.erased, body) = (gone, rest);
             }
-            let header = endpoint.spool.append(header, body)?;
+            let header = endpoint.spool.append(header, &body)?;
+            let peek = endpoint.at_hand.hold(header.sequence, read);
             Ok(Page { header, peek })
         });
         let kept = kept
@@ -57,9 +65,4 @@ impl Endpoint {
         dataset::strip(dataset, body, |id| erased.has(id))
             .map_err(|error| Error::Internal(format!("a page cannot be read twice: {error}")))
     }
-}
-
-fn look(dataset: Dataset, body: &[u8]) -> Result<Peek> {
-    dataset::peek(dataset, body)
-        .map_err(|error| Error::Internal(format!("a page cannot be read twice: {error}")))
 }

@@ -1,6 +1,7 @@
 //! Fetches what is missing of one dataset of one bot: asks for pages as the scheduler decides and the budget
 //! allows, and gives each to the spool before anything else happens with it.
 
+mod at_hand;
 mod keep;
 mod reach;
 mod resume;
@@ -15,6 +16,7 @@ use tokio::sync::{AcquireError, Semaphore};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
 
+pub use at_hand::AtHand;
 pub use reach::Reach;
 pub use scheduler::{Direction, Field, Knowledge, Order};
 pub use stop::{Stop, Stopper};
@@ -42,6 +44,7 @@ pub struct Endpoint {
     broken: AtomicBool,
     /// What was erased is not even kept.
     erased: Option<Arc<Tombstones>>,
+    at_hand: Arc<AtHand>,
 }
 
 impl Endpoint {
@@ -68,6 +71,7 @@ impl Endpoint {
             most_in_flight,
             broken: AtomicBool::new(false),
             erased: None,
+            at_hand: Arc::default(),
         }
     }
 
@@ -75,6 +79,12 @@ impl Endpoint {
     #[must_use]
     pub fn without(self, erased: Option<Arc<Tombstones>>) -> Self {
         Self { erased, ..self }
+    }
+
+    /// The same, which has rows of pages at hand for whoever builds partitions.
+    #[must_use]
+    pub fn with_rows(self, at_hand: Arc<AtHand>) -> Self {
+        Self { at_hand, ..self }
     }
 }
 
@@ -236,10 +246,9 @@ struct Fetch {
 
 impl Fetch {
     async fn begin(job: Job, endpoint: &Arc<Endpoint>) -> Result<Self> {
-        let spool = Arc::clone(&endpoint.spool);
-        let most_in_flight = endpoint.most_in_flight;
+        let answerer = Arc::clone(endpoint);
         let begun = tokio::task::spawn_blocking(move || {
-            let (scheduler, names) = resume::scheduler(&job, &spool, most_in_flight)?;
+            let (scheduler, names) = answerer.resume(&job)?;
             Ok((job, scheduler, names))
         });
         let (job, scheduler, names) = begun
@@ -309,7 +318,7 @@ impl Fetch {
             let page = tokio::select! {
                 answered = endpoint.answer(dataset, &ask, retryable, sent, &tally) => match answered {
                     // once answered it is kept, whatever happens
-                    Ok((answer, peek)) => endpoint.keep(dataset, header, answer, peek).await,
+                    Ok((answer, read)) => endpoint.keep(dataset, header, answer, read).await,
                     Err(error) => Err(error),
                 },
                 () = enough.told() => Err(NoPage::Unneeded),

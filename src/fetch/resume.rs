@@ -5,65 +5,67 @@ use std::collections::BTreeMap;
 use rayon::prelude::*;
 
 use super::scheduler::{KeptChain, Next, Options, PageFacts, RecordFacts, Scheduler};
-use super::{Job, chain_error};
+use super::{Endpoint, Job, chain_error};
 use crate::dataset::{self, Peek};
 use crate::error::{Error, Result};
-use crate::spool::{PageHeader, Spool};
+use crate::spool::PageHeader;
 use crate::window::Windows;
 
 /// Pages read and looked at side by side, so that no more than these are in memory.
 const AT_A_TIME: usize = 32;
 
-/// A scheduler that goes on where the kept pages of a job end, and the names that its first chains carry in the
-/// headers of pages: their run, and their number in it.
-///
-/// # Errors
-/// Where a page cannot be read, or what it would have met in [`Scheduler::answered`].
-pub(super) fn scheduler(
-    job: &Job,
-    spool: &Spool,
-    max_in_flight: usize,
-) -> Result<(Scheduler, Vec<(String, u32)>)> {
-    let options = Options {
-        per_page: job.per_page,
-        // one conversation is a page, as a rule: nothing is to be guessed before it has come
-        max_in_flight: if job.conversation.is_some() {
-            1
-        } else {
-            max_in_flight
-        },
-        knowledge: job.knowledge,
-        density: job.density.clone(),
-    };
-    let pages = job.kept.iter().filter(|page| job.regards(page));
-    let kept = Kept::of(pages.clone(), job.per_page, &job.missing);
-    let going_on: Vec<(usize, u64)> = kept
-        .chain_of
-        .iter()
-        .zip(pages)
-        .filter_map(|(chain, page)| Some(((*chain)?, page.sequence)))
-        .collect();
-    let mut unreadable = None;
-    let facts = going_on
-        .chunks(AT_A_TIME)
-        .map_while(|pages| {
-            let look = |(chain, page): &(usize, u64)| Ok((*chain, facts(&look(job, spool, *page)?)));
-            let looks: Result<Vec<_>> = pages.par_iter().map(look).collect();
-            looks.map_err(|error| unreadable = Some(error)).ok()
-        })
-        .flatten();
-    let ranges = job.missing.iter().copied().collect();
-    let scheduler = Scheduler::resume(ranges, options, &kept.chains, facts);
-    if let Some(error) = unreadable {
-        return Err(error);
+impl Endpoint {
+    /// A scheduler that goes on where the kept pages of a job end, and the names that its first chains carry in the
+    /// headers of pages: their run, and their number in it.
+    ///
+    /// # Errors
+    /// Where a page cannot be read, or what it would have met in [`Scheduler::answered`].
+    pub(super) fn resume(&self, job: &Job) -> Result<(Scheduler, Vec<(String, u32)>)> {
+        let options = Options {
+            per_page: job.per_page,
+            // one conversation is a page, as a rule: nothing is to be guessed before it has come
+            max_in_flight: if job.conversation.is_some() {
+                1
+            } else {
+                self.most_in_flight
+            },
+            knowledge: job.knowledge,
+            density: job.density.clone(),
+        };
+        let pages = job.kept.iter().filter(|page| job.regards(page));
+        let kept = Kept::of(pages.clone(), job.per_page, &job.missing);
+        let going_on: Vec<(usize, u64)> = kept
+            .chain_of
+            .iter()
+            .zip(pages)
+            .filter_map(|(chain, page)| Some(((*chain)?, page.sequence)))
+            .collect();
+        let mut unreadable = None;
+        let facts = going_on
+            .chunks(AT_A_TIME)
+            .map_while(|pages| {
+                let look =
+                    |(chain, page): &(usize, u64)| Ok((*chain, facts(&self.look_at_kept(job, *page)?)));
+                let looks: Result<Vec<_>> = pages.par_iter().map(look).collect();
+                looks.map_err(|error| unreadable = Some(error)).ok()
+            })
+            .flatten();
+        let ranges = job.missing.iter().copied().collect();
+        let scheduler = Scheduler::resume(ranges, options, &kept.chains, facts);
+        if let Some(error) = unreadable {
+            return Err(error);
+        }
+        let scheduler = scheduler.map_err(|error| chain_error(job, error.to_string()))?;
+        Ok((scheduler, kept.names))
     }
-    let scheduler = scheduler.map_err(|error| chain_error(job, error.to_string()))?;
-    Ok((scheduler, kept.names))
-}
 
-fn look(job: &Job, spool: &Spool, page: u64) -> Result<Peek> {
-    dataset::peek(job.dataset, &spool.read(page)?)
-        .map_err(|error| Error::Internal(format!("page {page}: {error}")))
+    fn look_at_kept(&self, job: &Job, page: u64) -> Result<Peek> {
+        if let Some(peek) = self.at_hand.peek(job.dataset, page) {
+            return Ok(peek);
+        }
+        dataset::peek(job.dataset, &self.spool.read(page)?)
+            .map_err(|error| Error::Internal(format!("page {page}: {error}")))
+    }
 }
 
 /// What kept pages are of.

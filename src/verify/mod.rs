@@ -165,7 +165,7 @@ impl Verified {
     fn pages(&mut self) -> Result<Waiting> {
         let folder = self.table.own_folder().join("pages");
         let spool = Spool::open(&folder)?;
-        type Read = fn(&Spool, u64) -> Result<bytes::Bytes>;
+        type Read = fn(&Spool, u64) -> Result<Vec<u8>>;
         let torn = |headers: &[PageHeader], read: Read| -> Vec<PathBuf> {
             let torn = |header: &PageHeader| match read(&spool, header.sequence) {
                 Err(Error::Damaged { path, .. }) => Some(path),

@@ -4,6 +4,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::dataset::json::Value;
 use crate::dataset::json::tests::json;
+use crate::dataset::peek;
 
 /// Objects of these keys, in any order, some of them twice, with space at some places.
 fn object(keys: &'static [&'static str], most: usize) -> impl Strategy<Value = String> {
@@ -17,6 +18,9 @@ fn record() -> impl Strategy<Value = String> {
     const FIELDS: &[&str] = &[
         "locale",
         "startTime",
+        "time",
+        "_id",
+        "lastActionAt",
         "tags",
         "metadata",
         "more",
@@ -67,6 +71,21 @@ proptest! {
         let mut observed = Observed::default();
         alone.iter().for_each(|page| observed.add(&page.observed));
         prop_assert_eq!(observed, all.observed);
+    }
+
+    /// One look at a page tells the same, whether rows were made of it or not.
+    #[test]
+    fn rows_tell_what_a_look_at_their_page_does(
+        records in prop::collection::vec(prop_oneof![4 => record(), 1 => json()], 0..6),
+        cursor in prop::sample::select(vec!["", ",\"cursor\":null", ",\"cursor\":\"\"", ",\"cursor\":\"a\""]),
+        metadata in prop::sample::select(MetadataMode::ALL.to_vec()),
+    ) {
+        let page = format!(r#"{{"data":[{}]{cursor}}}"#, records.join(","));
+        for dataset in Dataset::ALL {
+            let shape = Shape { metadata, ..Shape::default() };
+            let rows = decode_as(dataset, &shape, None, page.as_bytes()).unwrap();
+            prop_assert_eq!(rows.peek(dataset), peek(dataset, page.as_bytes()).unwrap());
+        }
     }
 
     /// What is taken as it stands is what would have been written.

@@ -49,14 +49,16 @@ impl Build<'_> {
         sequence: u64,
         wanted: &BTreeMap<Period, BTreeSet<u64>>,
     ) -> Result<DecodedPage> {
-        let body = self.spool.read(sequence)?;
         let Decoded {
             batch,
             rejected,
             misfits,
             observed,
-        } = self.table.decode(self.dataset, &body)?;
-        drop(body);
+            ..
+        } = match self.at_hand.get(sequence) {
+            Some(rows) => rows,
+            None => self.table.decode(self.dataset, &self.spool.read(sequence)?)?,
+        };
         let times = batch
             .column(self.dataset.time_column())
             .as_primitive::<TimestampMicrosecondType>();
