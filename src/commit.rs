@@ -115,9 +115,7 @@ impl Commit {
     }
 
     fn apply(&self, table: &Table, spool: &Spool, intent: &Path) -> Result<()> {
-        for (key, entry) in &self.partitions {
-            table.publish(key, entry)?;
-        }
+        table.publish_all(&self.partitions)?;
         for key in &self.withdrawn {
             table.withdraw(key)?;
         }

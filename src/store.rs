@@ -1,5 +1,6 @@
 //! Files that are there after a crash, or not at all.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -14,8 +15,16 @@ use crate::error::{Error, Result};
 /// # Errors
 /// Where the system refuses; the old content is then still there.
 pub(crate) fn write_atomically(path: &Path, content: &[u8]) -> Result<()> {
-    let folder = parent(path);
-    create_folder(folder)?;
+    write_unnamed(path, content)?;
+    sync_folder(parent(path))
+}
+
+/// The same, but for its name: that is durable once its folder is synced.
+///
+/// # Errors
+/// As [`write_atomically`].
+pub(crate) fn write_unnamed(path: &Path, content: &[u8]) -> Result<()> {
+    create_folder(parent(path))?;
     let unfinished = unfinished(path);
     let written = (|| {
         let mut file = File::create(&unfinished)?;
@@ -29,7 +38,7 @@ pub(crate) fn write_atomically(path: &Path, content: &[u8]) -> Result<()> {
     }
     written.map_err(Error::io("write", path))?;
     step("file-renamed");
-    sync_folder(folder)
+    Ok(())
 }
 
 const UNFINISHED: &str = ".tmp";
@@ -82,8 +91,17 @@ pub(crate) fn sync_folder(path: &Path) -> Result<()> {
         .map_err(Error::io("write", path))
 }
 
-/// Puts the folder `new` in the place of the folder `live` in one step; what was there before is at `new`
-/// afterwards. Where the file system cannot exchange, the old folder is moved aside first: a reader that
+/// Makes the names of files or folders durable, each folder that they are in but once.
+///
+/// # Errors
+/// Where the system refuses.
+pub(crate) fn sync_names<'a>(paths: impl IntoIterator<Item = &'a PathBuf>) -> Result<()> {
+    let folders: BTreeSet<&Path> = paths.into_iter().map(|path| parent(path)).collect();
+    folders.into_iter().try_for_each(sync_folder)
+}
+
+/// Puts the folder `new` in the place of the folder `live` in one step, which is durable once the name of `live` is; what
+/// was there before is at `new` afterwards. Where the file system cannot exchange, the old folder is moved aside first: a reader that
 /// globs in that moment finds the partition missing, but never mixed.
 ///
 /// # Errors
@@ -106,7 +124,7 @@ pub(crate) fn exchange_folders(new: &Path, live: &Path) -> Result<()> {
         }
     }
     step("partition-exchanged");
-    sync_folder(parent(live))
+    Ok(())
 }
 
 /// Moves a folder away in one step, to where there is none.

@@ -126,6 +126,7 @@ impl Switch {
             steps.push(Box::new(move || {
                 if new.join(MARK).exists() {
                     store::exchange_folders(&new, &live)?;
+                    store::sync_names([&live])?;
                 }
                 Ok(())
             }));

@@ -21,6 +21,7 @@ use std::path::{Path, PathBuf};
 
 use arrow::array::RecordBatch;
 use jiff::Timestamp;
+use rayon::prelude::*;
 
 pub(crate) use check::{Look, Wrong};
 pub use entry::{Effect, Entry, Staged};
@@ -344,29 +345,54 @@ impl Table {
         })
     }
 
-    /// Puts a staged version in the place of the present one, as one step for every reader, and remembers what
-    /// is known of it. Done again after a crash it changes nothing.
+    /// Puts staged versions in the place of the present ones, each as one step for every reader, and remembers what
+    /// is known of them. Done again after a crash it changes nothing.
     ///
     /// # Errors
     /// Where the system refuses.
-    pub fn publish(&self, key: &PartitionKey, entry: &Entry) -> Result<()> {
-        let staging = self.staging(key);
-        let live = self.out.join(key.folder());
-        let name = entry.path.file_name().unwrap_or_default();
-        if staging.join(name).exists() && !live.join(name).exists() {
-            store::exchange_folders(&staging, &live)?;
+    pub(crate) fn publish_all(&self, partitions: &[(PartitionKey, Entry)]) -> Result<()> {
+        let mut folders = Vec::new();
+        for (key, entry) in partitions {
+            let (staging, live) = (self.staging(key), self.out.join(key.folder()));
+            let name = entry.path.file_name().unwrap_or_default();
+            if staging.join(name).exists() && !live.join(name).exists() {
+                store::exchange_folders(&staging, &live)?;
+            }
+            folders.push(live);
         }
-        self.remember(key, entry)?;
-        store::step("entry-written");
-        store::remove_folder(&staging)?;
-        store::step("partition-published");
+        // what gave way goes only once what came instead is there to stay
+        store::sync_names(&folders)?;
+        let entries = partitions
+            .par_iter()
+            .map(|(key, entry)| self.write_entry(key, entry));
+        store::sync_names(&entries.collect::<Result<Vec<_>>>()?)?;
+        for (key, _) in partitions {
+            store::remove_folder(&self.staging(key))?;
+            store::step("partition-published");
+        }
         Ok(())
+    }
+
+    /// The same of one partition.
+    ///
+    /// # Errors
+    /// As [`Table::publish_all`].
+    pub(crate) fn publish(&self, key: &PartitionKey, entry: &Entry) -> Result<()> {
+        self.publish_all(&[(key.clone(), entry.clone())])
     }
 
     /// Writes down what is known of a partition.
     fn remember(&self, key: &PartitionKey, entry: &Entry) -> Result<()> {
+        store::sync_names([&self.write_entry(key, entry)?])
+    }
+
+    /// Writes a partition's entry, whose name is not durable yet.
+    fn write_entry(&self, key: &PartitionKey, entry: &Entry) -> Result<PathBuf> {
+        let path = self.entry_path(key);
         let json = serde_json::to_vec_pretty(entry).map_err(|error| Error::Internal(error.to_string()))?;
-        store::write_atomically(&self.entry_path(key), &json)
+        store::write_unnamed(&path, &json)?;
+        store::step("entry-written");
+        Ok(path)
     }
 
     /// Removes what a crash left unfinished. Only for the holder of the lock, and after the last commit was
