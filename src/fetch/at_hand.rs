@@ -9,7 +9,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use crate::dataset::{Dataset, Decoded, PageError, Peek, peek};
 
 /// Bytes of pages that are at hand at most, by the length of their bodies.
-const MOST: usize = 32 * 1024 * 1024;
+const MOST: usize = 64 * 1024 * 1024;
 /// Room is counted in portions of so many bytes.
 const PORTION: usize = 1024;
 
