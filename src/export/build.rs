@@ -196,6 +196,9 @@ impl<'a> Build<'a> {
                 *waiting.quarters.entry(quarter).or_default() += records;
             }
         }
+        if pending.periods.is_empty() {
+            self.at_hand.forget(header.sequence);
+        }
         self.pending.insert(header.sequence, pending);
     }
 

@@ -302,6 +302,10 @@ impl Site {
                 build.page(page, &ledger);
             }
         }
+        // those that no job of this run is about
+        for page in kept.into_values().flatten() {
+            self.at_hand.forget(page.header.sequence);
+        }
         while let Some((number, told)) = news.blocking_recv() {
             let build = &mut builds[number];
             match told {

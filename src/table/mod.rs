@@ -270,7 +270,7 @@ impl Table {
     }
 
     /// Makes a partition's next version from the rows that it holds and new ones, in the order in which they
-    /// were fetched; durable when this returns, but seen by nobody until [`Table::publish`].
+    /// were fetched; seen by nobody until [`Table::publish`], and durable once [`Table::sync_staged`] has been called.
     ///
     /// # Errors
     /// Where the present rows cannot be read or the new file cannot be written.
@@ -297,8 +297,17 @@ impl Table {
     fn begin_staging(&self, key: &PartitionKey) -> Result<PathBuf> {
         let folder = self.staging(key);
         store::remove_folder(&folder)?;
-        store::create_folder(&folder)?;
+        std::fs::create_dir_all(&folder).map_err(Error::io("create the folder", &folder))?;
         Ok(folder.join(UNNAMED))
+    }
+
+    /// Makes the names of all staged versions durable; what is in them is already.
+    pub(crate) fn sync_staged(&self) -> Result<()> {
+        let staging = self.staging_folder();
+        if staging.exists() {
+            store::sync_names([&staging, &staging.join(UNNAMED)])?;
+        }
+        Ok(())
     }
 
     /// Names the file of a partition's next version, so that it can be published.
@@ -401,15 +410,18 @@ impl Table {
     /// # Errors
     /// Where the system refuses.
     pub fn sweep(&self) -> Result<()> {
-        store::remove_folder(&self.own_folder().join("staging"))?;
+        store::remove_folder(&self.staging_folder())?;
         store::step("swept");
         store::remove_unfinished(&self.own_folder())
     }
 
+    fn staging_folder(&self) -> PathBuf {
+        self.own_folder().join("staging")
+    }
+
     fn staging(&self, key: &PartitionKey) -> PathBuf {
         let bot = bot_folder(&key.bot);
-        self.own_folder()
-            .join("staging")
+        self.staging_folder()
             .join(format!("{}.{bot}.{}", key.dataset, key.period))
     }
 

@@ -92,7 +92,7 @@ impl Slices<'_> {
         Ok(true)
     }
 
-    /// Ends the version; durable when this returns, but seen by nobody until [`Table::publish`].
+    /// Ends the version; seen by nobody until [`Table::publish`], see [`Table::stage`].
     pub(crate) fn finish(self) -> Result<Staged> {
         let known = self.table.entry(&self.key)?;
         let written = self.writer.close()?;
