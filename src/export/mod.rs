@@ -79,6 +79,8 @@ enum News {
 type AllNews = mpsc::Sender<(usize, News)>;
 /// News under way at most; more of them make fetching wait for building.
 const NEWS_UNDER_WAY: usize = 1024;
+/// The same where nothing else bounds how often is asked: rows of what comes are still at hand when they are built.
+const NEWS_WITHOUT_LIMIT: usize = 16;
 
 /// Exports what the options ask for and the table does not have yet.
 ///
@@ -109,7 +111,10 @@ pub async fn export(options: &Options, progress: Arc<dyn Progress>, stop: Stop) 
 
     let jobs = plan(options, &ledger, &kept, &zone);
     let endpoints = endpoints(options, &client, &spool, &shared);
-    let (news, received) = mpsc::channel(NEWS_UNDER_WAY);
+    let (news, received) = mpsc::channel(match options.requests_per_second > 0.0 {
+        true => NEWS_UNDER_WAY,
+        false => NEWS_WITHOUT_LIMIT,
+    });
     let building = {
         let settle = SignedDuration::try_from(options.settle).unwrap_or(SignedDuration::MAX);
         let site = Site {

@@ -203,11 +203,23 @@ impl<'a> Build<'a> {
             begun.end = part.end;
             next = decoded?;
             begun.fits = added?;
+            self.forget_written(&spans, part);
             if !begun.fits {
                 break;
             }
         }
         Ok(())
+    }
+
+    /// Lets go of pages that end in a part which is written, and are of no other partition.
+    fn forget_written(&self, spans: &[(u64, Span)], part: &Range<i64>) {
+        let ends = |(_, span): &&(u64, Span)| part.contains(&span.last);
+        for (page, _) in spans.iter().filter(ends) {
+            let others = self.pending.get(page).map_or(0, |pending| pending.periods.len());
+            if others <= 1 {
+                self.at_hand.forget(*page);
+            }
+        }
     }
 
     /// A page's rows within a part of the partition, and how many they are.
