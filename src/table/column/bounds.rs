@@ -31,10 +31,6 @@ impl Bounds {
         }
     }
 
-    pub(super) fn is_text(&self) -> bool {
-        self.r#type == Type::BYTE_ARRAY
-    }
-
     pub(super) fn is_double(&self) -> bool {
         self.r#type == Type::DOUBLE
     }

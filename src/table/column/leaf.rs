@@ -11,7 +11,7 @@ use parquet::column::page::{CompressedPage, Page, PageWriteSpec, PageWriter};
 use parquet::column::writer::ColumnCloseResult;
 use parquet::errors::Result;
 use parquet::file::metadata::{
-    ColumnChunkMetaData, ColumnIndexBuilder, LevelHistogram, OffsetIndexBuilder, PageEncodingStats,
+    ColumnChunkMetaData, ColumnIndexBuilder, OffsetIndexBuilder, PageEncodingStats,
 };
 use parquet::file::properties::WriterProperties;
 use parquet::file::writer::{SerializedPageWriter, TrackedWrite};
@@ -60,12 +60,11 @@ struct OpenPage {
     rows: usize,
     values: usize,
     nulls: usize,
-    /// Of the values, without their lengths.
-    bytes: usize,
     bounds: Bounds,
 }
 
-/// The pages that are ended.
+/// The pages that are ended. How many values have which level is not told: few readers ask, and all have to read it
+/// whenever they open the file.
 struct Written {
     dictionary: Vec<u8>,
     pages: TrackedWrite<Vec<u8>>,
@@ -74,8 +73,6 @@ struct Written {
     rows: usize,
     values: usize,
     nulls: usize,
-    /// Of the values, without their lengths.
-    bytes: usize,
     bounds: Bounds,
     /// The bounds of the last page that has values, and how all pages so far follow each other.
     last: Option<Bounds>,
@@ -83,8 +80,6 @@ struct Written {
     descends: bool,
     columns: ColumnIndexBuilder,
     offsets: OffsetIndexBuilder,
-    repetitions: Vec<i64>,
-    definitions: Vec<i64>,
 }
 
 impl Leaf {
@@ -109,7 +104,6 @@ impl Leaf {
                 rows: 0,
                 values: 0,
                 nulls: 0,
-                bytes: 0,
                 bounds: Bounds::new(r#type),
             },
             values: Values::new(r#type, has_dictionary, properties.encoding(path)),
@@ -124,7 +118,6 @@ impl Leaf {
     pub(super) fn value(&mut self, repetition: u8, value: &[u8], guess: u32) -> u32 {
         self.levels(repetition, self.definition);
         self.page.values += 1;
-        self.page.bytes += value.len();
         if let Some(filtered) = &mut self.filtered {
             filtered.add(value, self.is_text);
         }
@@ -250,13 +243,12 @@ impl OpenPage {
         self.repetitions.clear();
         self.definitions.clear();
         self.bounds.clear();
-        (self.rows, self.values, self.nulls, self.bytes) = (0, 0, 0, 0);
+        (self.rows, self.values, self.nulls) = (0, 0, 0);
     }
 }
 
 impl Written {
     fn new(column: &ColumnDescPtr) -> Self {
-        let levels = |most: i16| vec![0; usize::from(level(most)) + 1];
         Self {
             dictionary: Vec::new(),
             pages: TrackedWrite::new(Vec::new()),
@@ -265,15 +257,12 @@ impl Written {
             rows: 0,
             values: 0,
             nulls: 0,
-            bytes: 0,
             bounds: Bounds::new(column.physical_type()),
             last: None,
             ascends: true,
             descends: true,
             columns: ColumnIndexBuilder::new(column.physical_type()),
             offsets: OffsetIndexBuilder::new(),
-            repetitions: levels(column.max_rep_level()),
-            definitions: levels(column.max_def_level()),
         }
     }
 
@@ -284,7 +273,6 @@ impl Written {
         self.rows += page.rows;
         self.values += page.values;
         self.nulls += page.nulls;
-        self.bytes += page.bytes;
         self.bounds.merge(&page.bounds);
         if let Some((least, greatest)) = self.last.as_ref().and_then(|last| page.bounds.compare(last)) {
             self.ascends &= least != Ordering::Less && greatest != Ordering::Less;
@@ -304,15 +292,9 @@ impl Written {
             page.nulls as i64,
             is_double.then_some(0),
         );
-        let repetitions = histogram(&page.repetitions, &mut self.repetitions);
-        let definitions = histogram(&page.definitions, &mut self.definitions);
-        self.columns.append_histograms(&repetitions, &definitions);
         self.offsets.append_row_count(page.rows as i64);
         let bytes = i32::try_from(written.compressed_size)?;
         self.offsets.append_offset_and_size(written.offset as i64, bytes);
-        let is_text = page.bounds.is_text();
-        self.offsets
-            .append_unencoded_byte_array_data_bytes(is_text.then_some(page.bytes as i64));
         Ok(())
     }
 
@@ -336,7 +318,6 @@ impl Written {
         io::Write::flush(&mut self.pages)?;
         let pages = self.pages.inner();
         let encodings: Vec<Encoding> = self.encodings.iter().map(|pages| pages.encoding).collect();
-        let histogram = |counts: Vec<i64>| (counts.len() > 1).then(|| LevelHistogram::from(counts));
         let bytes = self.dictionary.len() + pages.len();
         let metadata = ColumnChunkMetaData::builder(column.clone())
             .set_compression(compression)
@@ -349,9 +330,6 @@ impl Written {
             .set_num_values((self.values + self.nulls) as i64)
             .set_data_page_offset(0)
             .set_statistics(self.bounds.statistics(self.nulls as u64))
-            .set_unencoded_byte_array_data_bytes(self.bounds.is_text().then_some(self.bytes as i64))
-            .set_repetition_level_histogram(histogram(self.repetitions))
-            .set_definition_level_histogram(histogram(self.definitions))
             .build()?;
         self.columns
             .set_boundary_order(match (self.ascends, self.descends) {
@@ -372,20 +350,6 @@ impl Written {
         chunk.extend_from_slice(pages);
         Ok((chunk.into(), close))
     }
-}
-
-/// How often each level occurs, which is added to what it is for `all` pages; none where there is but one.
-fn histogram(levels: &[u8], all: &mut [i64]) -> Option<LevelHistogram> {
-    if all.len() == 1 {
-        return None;
-    }
-    let mut counts = Vec::with_capacity(all.len());
-    for (level, all) in (0..).zip(all) {
-        let count = levels.iter().filter(|other| **other == level).count() as i64;
-        *all += count;
-        counts.push(count);
-    }
-    Some(LevelHistogram::from(counts))
 }
 
 /// A level, which is never negative and never large.
