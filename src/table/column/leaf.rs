@@ -9,7 +9,7 @@ use parquet::basic::{BoundaryOrder, Compression, Encoding, EncodingMask, PageTyp
 use parquet::bloom_filter::Sbbf;
 use parquet::column::page::{CompressedPage, Page, PageWriteSpec, PageWriter};
 use parquet::column::writer::ColumnCloseResult;
-use parquet::errors::Result;
+use parquet::errors::{ParquetError, Result};
 use parquet::file::metadata::{
     ColumnChunkMetaData, ColumnIndexBuilder, OffsetIndexBuilder, PageEncodingStats,
 };
@@ -366,10 +366,11 @@ fn write(output: &mut TrackedWrite<Vec<u8>>, page: Page, uncompressed: usize) ->
 }
 
 fn compressed(compression: Compression, body: &[u8]) -> Result<Bytes> {
-    let Compression::ZSTD(level) = compression else {
-        return Ok(Bytes::copy_from_slice(body));
+    let level = match compression {
+        Compression::ZSTD(level) => level.compression_level(),
+        Compression::UNCOMPRESSED => return Ok(Bytes::copy_from_slice(body)),
+        other => return Err(ParquetError::NYI(format!("pages compressed by {other}"))),
     };
-    let level = level.compression_level();
     COMPRESSOR.with_borrow_mut(|(set, compressor)| {
         if *set != level {
             compressor.set_compression_level(level)?;
