@@ -57,7 +57,9 @@ impl Commit {
     /// # Errors
     /// Where the system refuses; a later [`Commit::finish`] goes on from there.
     pub fn carry_out(&self, table: &Table, spool: &Spool) -> Result<()> {
-        table.sync_staged()?;
+        if !self.partitions.is_empty() {
+            table.sync_staged()?;
+        }
         let intent = path(&table.own_folder());
         let json = serde_json::to_vec(self).map_err(|error| Error::Internal(error.to_string()))?;
         store::write_atomically(&intent, &json)?;

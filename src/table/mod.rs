@@ -305,7 +305,8 @@ impl Table {
     pub(crate) fn sync_staged(&self) -> Result<()> {
         let staging = self.staging_folder();
         if staging.exists() {
-            store::sync_names([&staging, &staging.join(UNNAMED)])?;
+            store::sync_folder(&self.own_folder())?;
+            store::sync_folder(&staging)?;
         }
         Ok(())
     }

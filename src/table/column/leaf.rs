@@ -205,10 +205,8 @@ impl Leaf {
 
     /// Goes on without a dictionary.
     fn end_dictionary(&mut self) -> Result<()> {
-        let r#type = self.column.physical_type();
-        let Values::Dictionary { dictionary, .. } =
-            std::mem::replace(&mut self.values, Values::plain(r#type))
-        else {
+        let plain = Values::Plain(Vec::new());
+        let Values::Dictionary { dictionary, .. } = std::mem::replace(&mut self.values, plain) else {
             return Ok(());
         };
         let data = Page::DictionaryPage {

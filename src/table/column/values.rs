@@ -17,28 +17,41 @@ pub(super) enum Values {
         seen: Vec<u32>,
         page: u32,
     },
-    Plain {
-        has_length: bool,
-        values: Vec<u8>,
-    },
+    Plain(Vec<u8>),
     /// Each a byte, for now.
     Booleans(Vec<u8>),
-    DeltaLength {
-        lengths: Vec<i64>,
-        text: Vec<u8>,
-    },
+    DeltaLength(Texts),
     DeltaText {
-        /// How much of each value begins as the one before it does, and how much does not.
+        /// How much of each value begins as the one before it does; what does not stands beside it.
         prefixes: Vec<i64>,
-        suffixes: Vec<i64>,
-        text: Vec<u8>,
+        suffixes: Texts,
         before: Vec<u8>,
     },
     Delta(Vec<i64>),
 }
 
+/// Texts one behind the other, and how long each is.
+#[derive(Debug, Default)]
+pub(super) struct Texts {
+    lengths: Vec<i64>,
+    text: Vec<u8>,
+}
+
+impl Texts {
+    fn push(&mut self, text: &[u8]) {
+        self.lengths.push(text.len() as i64);
+        self.text.extend_from_slice(text);
+    }
+
+    fn end_page(&mut self, out: &mut Vec<u8>) {
+        delta::encode(&self.lengths, out);
+        self.lengths.clear();
+        out.append(&mut self.text);
+    }
+}
+
 impl Values {
-    /// Values in this encoding, or in the one that suits all of their type.
+    /// Values in this encoding, or in the plain one.
     pub(super) fn new(r#type: Type, has_dictionary: bool, encoding: Option<Encoding>) -> Self {
         match (r#type, encoding) {
             (Type::BOOLEAN, _) => Self::Booleans(Vec::new()),
@@ -46,85 +59,66 @@ impl Values {
                 dictionary: Box::default(),
                 numbers: Vec::new(),
                 seen: Vec::new(),
-                page: 0,
+                page: 1,
             },
             (Type::INT64, Some(Encoding::DELTA_BINARY_PACKED)) => Self::Delta(Vec::new()),
-            (Type::BYTE_ARRAY, Some(Encoding::DELTA_LENGTH_BYTE_ARRAY)) => Self::DeltaLength {
-                lengths: Vec::new(),
-                text: Vec::new(),
-            },
+            (Type::BYTE_ARRAY, Some(Encoding::DELTA_LENGTH_BYTE_ARRAY)) => {
+                Self::DeltaLength(Texts::default())
+            }
             (Type::BYTE_ARRAY, Some(Encoding::DELTA_BYTE_ARRAY)) => Self::DeltaText {
                 prefixes: Vec::new(),
-                suffixes: Vec::new(),
-                text: Vec::new(),
+                suffixes: Texts::default(),
                 before: Vec::new(),
             },
-            _ => Self::plain(r#type),
-        }
-    }
-
-    pub(super) fn plain(r#type: Type) -> Self {
-        Self::Plain {
-            has_length: r#type == Type::BYTE_ARRAY,
-            values: Vec::new(),
+            _ => Self::Plain(Vec::new()),
         }
     }
 
     /// Appends a value; its number where there is a dictionary.
     #[inline]
     pub(super) fn push(&mut self, value: &[u8], guess: u32, has_length: bool, bounds: &mut Bounds) -> u32 {
-        if let Self::Dictionary {
-            dictionary,
-            numbers,
-            seen,
-            page,
-        } = self
-        {
-            let number = dictionary.number(value, guess, has_length);
-            numbers.push(number);
-            if seen.len() <= number as usize {
-                seen.push(*page + 1);
-                bounds.add(value);
-            } else if seen[number as usize] != *page + 1 {
-                seen[number as usize] = *page + 1;
-                bounds.add(value);
-            }
-            return number;
-        }
-        bounds.add(value);
-        self.append(value);
-        NO_GUESS
-    }
-
-    fn append(&mut self, value: &[u8]) {
         match self {
-            Self::Dictionary { .. } => {}
-            Self::Plain { has_length, values } => {
-                if *has_length {
+            Self::Dictionary {
+                dictionary,
+                numbers,
+                seen,
+                page,
+            } => {
+                let number = dictionary.number(value, guess, has_length);
+                numbers.push(number);
+                let place = number as usize;
+                if seen.len() <= place {
+                    seen.push(0);
+                }
+                if seen[place] != *page {
+                    seen[place] = *page;
+                    bounds.add(value);
+                }
+                return number;
+            }
+            Self::Plain(values) => {
+                if has_length {
                     values.extend_from_slice(&length(value));
                 }
                 values.extend_from_slice(value);
             }
             Self::Booleans(values) => values.extend_from_slice(value),
-            Self::DeltaLength { lengths, text } => {
-                lengths.push(value.len() as i64);
-                text.extend_from_slice(value);
-            }
+            Self::DeltaLength(texts) => texts.push(value),
             Self::DeltaText {
                 prefixes,
                 suffixes,
-                text,
                 before,
             } => {
                 let same = before.iter().zip(value).take_while(|(a, b)| a == b).count();
                 prefixes.push(same as i64);
-                suffixes.push((value.len() - same) as i64);
-                text.extend_from_slice(&value[same..]);
+                suffixes.push(&value[same..]);
                 before.truncate(same);
                 before.extend_from_slice(&value[same..]);
             }
             Self::Delta(numbers) => numbers.push(i64::from_le_bytes(value.try_into().unwrap_or_default())),
         }
+        bounds.add(value);
+        NO_GUESS
     }
 
     /// Bytes that the page's values take when they are encoded, about.
@@ -134,10 +128,10 @@ impl Values {
             Self::Dictionary {
                 dictionary, numbers, ..
             } => numbers.len() * number_bits(dictionary) as usize / 8,
-            Self::Plain { values, .. } => values.len(),
+            Self::Plain(values) => values.len(),
             Self::Booleans(values) => values.len() / 8,
-            Self::DeltaLength { lengths, text } => lengths.len() + text.len(),
-            Self::DeltaText { prefixes, text, .. } => 2 * prefixes.len() + text.len(),
+            Self::DeltaLength(texts) => texts.lengths.len() + texts.text.len(),
+            Self::DeltaText { suffixes, .. } => 2 * suffixes.lengths.len() + suffixes.text.len(),
             Self::Delta(numbers) => numbers.len() * size_of::<i64>(),
         }
     }
@@ -158,7 +152,7 @@ impl Values {
                 *page += 1;
                 Encoding::RLE_DICTIONARY
             }
-            Self::Plain { values, .. } => {
+            Self::Plain(values) => {
                 out.append(values);
                 Encoding::PLAIN
             }
@@ -166,23 +160,18 @@ impl Values {
                 bits::pack(values.drain(..).map(u64::from), 1, out);
                 Encoding::PLAIN
             }
-            Self::DeltaLength { lengths, text } => {
-                delta::encode(lengths, out);
-                lengths.clear();
-                out.append(text);
+            Self::DeltaLength(texts) => {
+                texts.end_page(out);
                 Encoding::DELTA_LENGTH_BYTE_ARRAY
             }
             Self::DeltaText {
                 prefixes,
                 suffixes,
-                text,
                 before,
             } => {
-                for lengths in [prefixes, suffixes] {
-                    delta::encode(lengths, out);
-                    lengths.clear();
-                }
-                out.append(text);
+                delta::encode(prefixes, out);
+                prefixes.clear();
+                suffixes.end_page(out);
                 before.clear();
                 Encoding::DELTA_BYTE_ARRAY
             }
