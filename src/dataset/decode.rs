@@ -87,15 +87,16 @@ pub fn decode_as(
     let sent = body;
     let body = page::text(sent)?;
     let new = || (Rows::new(dataset, shape.metadata, body.len()), Vec::new(), 0..);
-    let (cursor, (rows, rejected, _)) = page::read(&body, new, |(rows, rejected, places), walk| {
+    let page = page::read(&body, new, |(rows, rejected, places), walk| {
         let (start, index) = (walk.position(), places.next().unwrap_or(usize::MAX));
         if let Err(reason) = rows.push(walk) {
             let raw = walk.since(start).to_owned();
             rejected.push(Rejected { index, reason, raw });
         }
     })?;
+    let (rows, rejected, _) = page.records;
     let (mut columns, mut observed) = rows.finish();
-    observed.replaced_characters = page::replaced_characters(sent, &body);
+    observed.replaced_characters = page::replaced_bytes(sent, &body) + page.lone_surrogates;
     if let Some(cleaner) = cleaner {
         columns = cleaner.apply(dataset, columns);
         cleaner.seen(&mut observed);
@@ -106,7 +107,7 @@ pub fn decode_as(
         rejected,
         misfits,
         observed,
-        cursor,
+        cursor: page.cursor,
     })
 }
 

@@ -9,8 +9,6 @@ mod walk;
 
 use std::borrow::Cow;
 
-use memchr::memmem;
-
 pub(super) use walk::{Walk, Written};
 
 /// A type of JSON values.
@@ -164,41 +162,22 @@ fn escape(bytes: &[u8]) -> (char, usize) {
 
 /// `\uXXXX`, or two of them where they are a surrogate pair.
 fn code_point(bytes: &[u8]) -> (char, usize) {
-    let first = code_unit(bytes);
-    if let Some(Ok(both)) = char::decode_utf16([first, code_unit(&bytes[6.min(bytes.len())..])]).next() {
+    let first = code_unit(bytes).unwrap_or_default();
+    let second = bytes.get(6..).and_then(code_unit).unwrap_or_default();
+    if let Some(Ok(both)) = char::decode_utf16([first, second]).next() {
         return (both, if both.len_utf16() == 2 { 12 } else { 6 });
     }
     (char::REPLACEMENT_CHARACTER, 6)
 }
 
-/// The code unit of the `\uXXXX` at the start of `bytes`; 0, which pairs with nothing, where there is none.
-fn code_unit(bytes: &[u8]) -> u16 {
-    let digits = bytes.strip_prefix(b"\\u").and_then(|digits| digits.get(..4));
-    let digits = digits.and_then(|digits| std::str::from_utf8(digits).ok());
-    digits
-        .and_then(|digits| u16::from_str_radix(digits, 16).ok())
-        .unwrap_or(0)
-}
-
-/// How many escapes of a JSON text are half of a surrogate pair without its other half.
-pub(super) fn lone_surrogates(text: &str) -> usize {
-    let text = text.as_bytes();
-    let escapes = memmem::Finder::new(br"\u");
-    let (mut lone, mut at) = (0, 0);
-    while let Some(found) = escapes.find(&text[at..]) {
-        at += found;
-        // a backslash that is escaped itself begins nothing
-        let before = text[..at].iter().rev().take_while(|byte| **byte == b'\\').count();
-        if before % 2 == 1 {
-            at += 2;
-            continue;
-        }
-        let (_, length) = code_point(&text[at..]);
-        let is_surrogate = (0xd800..0xe000).contains(&code_unit(&text[at..]));
-        lone += usize::from(is_surrogate && length == 6);
-        at += length.min(text.len() - at);
-    }
-    lone
+/// The code unit of the `\uXXXX` at the start of `bytes`.
+fn code_unit(bytes: &[u8]) -> Option<u16> {
+    let digits: &[u8; 4] = bytes.strip_prefix(b"\\u")?.first_chunk()?;
+    let digit = |digit: &u8| char::from(*digit).to_digit(16);
+    let unit = digits
+        .iter()
+        .try_fold(0, |unit, each| Some(unit << 4 | digit(each)?))?;
+    u16::try_from(unit).ok()
 }
 
 /// The value that a text is to the letter, without space around it; none where it is no JSON.

@@ -130,6 +130,7 @@ impl<'a> Names<'a> {
     }
 
     fn read_other(&mut self, walk: &mut Walk<'a>) -> Option<Name> {
+        let lone_surrogates = walk.lone_surrogates();
         let (key, written) = walk.key_as_written()?;
         let text = key.text();
         let name = match self.places.get(&text) {
@@ -148,7 +149,10 @@ impl<'a> Names<'a> {
                 name
             }
         };
-        self.known[self.before].then = name;
+        // each half of a pair is counted where it comes, so such a key is never passed over as what was expected
+        if walk.lone_surrogates() == lone_surrogates {
+            self.known[self.before].then = name;
+        }
         self.before = name;
         Some(name)
     }

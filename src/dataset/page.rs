@@ -87,26 +87,33 @@ pub(super) fn text(body: &[u8]) -> Result<Cow<'_, str>, PageError> {
     Ok(text)
 }
 
-/// How many characters of a body no text can hold, each of which is U+FFFD in its text: bytes that are not UTF-8, and
-/// escapes that are half of a surrogate pair.
-pub(super) fn replaced_characters(body: &[u8], text: &str) -> u64 {
+/// How many bytes of a body, one after another or alone, are no text, each of which is U+FFFD in its text.
+pub(super) fn replaced_bytes(body: &[u8], text: &str) -> u64 {
     let is_text = body.ends_with(text.as_bytes());
     let no_text = |chunk: &Utf8Chunk<'_>| !chunk.invalid().is_empty();
-    let bytes = if is_text {
+    if is_text {
         0
     } else {
-        body.utf8_chunks().filter(no_text).count()
-    };
-    (bytes + json::lone_surrogates(text)) as u64
+        body.utf8_chunks().filter(no_text).count() as u64
+    }
 }
 
-/// Reads an answer in one pass: where its chain goes on, and what `read` made of its records, one after another,
-/// beginning with `new`. The answer is known to be JSON to its end.
+/// What was read of an answer.
+pub(super) struct Page<T> {
+    /// Where its chain goes on.
+    pub(super) cursor: Next,
+    /// What was made of its records.
+    pub(super) records: T,
+    /// Escapes that are half of a surrogate pair without its other half, each of which is U+FFFD where it is read.
+    pub(super) lone_surrogates: u64,
+}
+
+/// Reads an answer in one pass: `read` makes something of its records, one after another, beginning with `new`. The answer is known to be JSON to its end.
 pub(super) fn read<'a, T>(
     body: &'a str,
     new: impl Fn() -> T,
     mut read: impl FnMut(&mut T, &mut Walk<'a>),
-) -> Result<(Next, T), PageError> {
+) -> Result<Page<T>, PageError> {
     let mut walk = Walk::new(body);
     let is_object = walk.next() == Some(b'{');
     let mut fields = Fields::default();
@@ -160,7 +167,11 @@ pub(super) fn read<'a, T>(
         let message = fields.message();
         return Err(PageError::TellsOfAnError { message });
     }
-    Ok((cursor, records))
+    Ok(Page {
+        cursor,
+        records,
+        lone_surrogates: walk.lone_surrogates(),
+    })
 }
 
 /// What `data` holds.
@@ -269,14 +280,15 @@ mod tests {
 
     /// Where the chain goes on, and how many records there are.
     fn count(body: &str) -> Result<(Next, usize), PageError> {
-        read(
+        let page = read(
             body,
             || 0,
             |count, walk| {
                 walk.value();
                 *count += 1;
             },
-        )
+        )?;
+        Ok((page.cursor, page.records))
     }
 
     /// Why `body` is no page.

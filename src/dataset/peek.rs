@@ -36,12 +36,15 @@ pub struct PeekedRecord {
 pub fn peek(dataset: Dataset, body: &[u8]) -> Result<Peek, PageError> {
     let body = page::text(body)?;
     let mut fields = Fields::new(dataset);
-    let (cursor, records) = page::read(&body, Vec::new, |records: &mut Vec<PeekedRecord>, walk| {
+    let page = page::read(&body, Vec::new, |records: &mut Vec<PeekedRecord>, walk| {
         let start = walk.position();
         let found = fields.find(walk);
         records.push(found.peek(walk.since(start)));
     })?;
-    Ok(Peek { cursor, records })
+    Ok(Peek {
+        cursor: page.cursor,
+        records: page.records,
+    })
 }
 
 impl Decoded {

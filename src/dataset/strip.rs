@@ -2,7 +2,7 @@
 
 use super::column::Kind;
 use super::json::Value;
-use super::page::{self, Next, PageError};
+use super::page::{self, Next};
 use super::{Dataset, PageError as Error};
 
 impl Dataset {
@@ -27,7 +27,7 @@ pub fn strip(
     let field = dataset.columns()[column].field;
     let text = page::text(body)?;
     type Stay<'a> = (Vec<&'a str>, u64);
-    let read: Result<(Next, Stay<'_>), PageError> = page::read(&text, Stay::default, |(stay, gone), walk| {
+    let page = page::read(&text, Stay::default, |(stay, gone), walk| {
         let start = walk.position();
         let mut conversation = Value::Null;
         if walk.next() == Some(b'{') {
@@ -51,8 +51,8 @@ pub fn strip(
         } else {
             stay.push(walk.since(start));
         }
-    });
-    let (cursor, (stay, gone)) = read?;
+    })?;
+    let (cursor, (stay, gone)) = (page.cursor, page.records);
     if gone == 0 {
         return Ok(None);
     }

@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 use serde::de::IgnoredAny;
 
-use super::{Value, Walk, lone_surrogates};
+use super::{Value, Walk};
 
 /// Where the text is not JSON, read as one value.
 fn passed_over(text: &str) -> Option<usize> {
@@ -169,11 +169,12 @@ fn halves_of_surrogate_pairs_are_counted() {
         (r#""\\ud83d""#, 0),
         (r#""\\\ud83d\\ude00""#, 1),
     ] {
-        assert_eq!(lone_surrogates(text), lone, "{text}");
-        let text = Walk::new(text).value();
+        let mut walk = Walk::new(text);
+        let text = walk.value();
+        assert_eq!(walk.lone_surrogates(), lone, "{text:?}");
         if let Value::Text(text) = text {
             let sent = text.inner.matches(r"\ufffd").count() + text.inner.matches('\u{fffd}').count();
-            assert_eq!(text.text().matches('\u{fffd}').count(), sent + lone);
+            assert_eq!(text.text().matches('\u{fffd}').count() as u64, sent as u64 + lone);
         }
     }
 }

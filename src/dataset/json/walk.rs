@@ -4,7 +4,7 @@ mod nested;
 mod plain;
 mod written;
 
-use super::{Quoted, Raw, Type, Value};
+use super::{Quoted, Raw, Type, Value, code_unit};
 use plain::plain;
 pub(in crate::dataset) use written::Written;
 
@@ -17,6 +17,8 @@ pub(in crate::dataset) struct Walk<'a> {
     /// The list or object that the walk is in was opened just now: no comma comes before what is next.
     opened: bool,
     fault: Option<usize>,
+    /// Escapes passed that are half of a surrogate pair without its other half.
+    lone_surrogates: u64,
     /// Of the keys of the objects that are being passed over; kept for its memory.
     prints: Vec<u64>,
 }
@@ -28,6 +30,7 @@ impl<'a> Walk<'a> {
             at: 0,
             opened: false,
             fault: None,
+            lone_surrogates: 0,
             prints: Vec::new(),
         }
     }
@@ -35,6 +38,12 @@ impl<'a> Walk<'a> {
     /// Where the text is not JSON, as far as it was read: the length of the text where it breaks off.
     pub(in crate::dataset) fn fault(&self) -> Option<usize> {
         self.fault
+    }
+
+    /// How many escapes so far were half of a surrogate pair without its other half.
+    #[inline]
+    pub(in crate::dataset) fn lone_surrogates(&self) -> u64 {
+        self.lone_surrogates
     }
 
     /// Takes whatever is left behind the value for a fault.
@@ -258,12 +267,21 @@ impl<'a> Walk<'a> {
         match bytes.get(self.at) {
             Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => self.at += 1,
             Some(b'u') => {
-                self.at += 1;
-                for _ in 0..4 {
-                    match bytes.get(self.at) {
-                        Some(digit) if digit.is_ascii_hexdigit() => self.at += 1,
-                        _ => return self.fail(),
-                    }
+                let escape = &bytes[self.at - 1..];
+                let Some(unit) = code_unit(escape) else {
+                    self.at += 1 + escape[2..]
+                        .iter()
+                        .take(4)
+                        .take_while(|digit| digit.is_ascii_hexdigit())
+                        .count();
+                    return self.fail();
+                };
+                self.at += 5;
+                let other = escape.get(6..).and_then(code_unit);
+                match (unit, other) {
+                    (0xd800..0xdc00, Some(0xdc00..0xe000)) => self.at += 6,
+                    (0xd800..0xe000, _) => self.lone_surrogates += 1,
+                    _ => {}
                 }
             }
             _ => self.fail(),
@@ -282,18 +300,20 @@ impl<'a> Walk<'a> {
     /// Steps over a number, `true`, `false` or `null`.
     fn pass_bare(&mut self) {
         match self.next() {
-            Some(b't') => self.pass_word("true"),
-            Some(b'f') => self.pass_word("false"),
-            Some(b'n') => self.pass_word("null"),
+            Some(b't') => self.pass_word(b"true"),
+            Some(b'f') => self.pass_word(b"false"),
+            Some(b'n') => self.pass_word(b"null"),
             _ => self.pass_number(),
         }
     }
 
-    fn pass_word(&mut self, word: &str) {
+    #[inline]
+    fn pass_word<const LENGTH: usize>(&mut self, word: &[u8; LENGTH]) {
         let rest = &self.text.as_bytes()[self.at..];
-        let common = rest.iter().zip(word.as_bytes()).take_while(|(a, b)| a == b);
-        self.at += common.count();
-        if !rest.starts_with(word.as_bytes()) {
+        if rest.first_chunk() == Some(word) {
+            self.at += LENGTH;
+        } else {
+            self.at += rest.iter().zip(word).take_while(|(a, b)| a == b).count();
             self.fail();
         }
     }
