@@ -224,8 +224,10 @@ impl Ledger {
     /// Where it cannot be written; the old one is then still there.
     pub fn save(&self, export_folder: &Path) -> Result<()> {
         let json = serde_json::to_vec_pretty(self).map_err(|error| Error::Internal(error.to_string()))?;
-        store::write_atomically(&Self::path(export_folder), &json)?;
-        store::write_atomically(&Self::copy_path(export_folder), &json)
+        let [ledger, copy] = [Self::path(export_folder), Self::copy_path(export_folder)];
+        store::write_unnamed(&ledger, &json)?;
+        store::write_unnamed(&copy, &json)?;
+        store::sync_names([&ledger, &copy])
     }
 
     /// Where the ledger of a table stands.
