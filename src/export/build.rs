@@ -31,8 +31,9 @@ use slices::Begun;
 /// Records in memory at a time: a group of partitions holds no more, and a partition that does is built in slices.
 const GROUP_RECORDS: u64 = 20_000;
 
-/// So many are built as soon as there is nothing else to do, so that little is left for the end.
-const IDLE_RECORDS: u64 = 5_000;
+/// So many are built as soon as there is nothing else to do, or as they are the next of a partition that has more, so
+/// that little is left for the end.
+const FEW_RECORDS: u64 = 5_000;
 
 /// A kept page that the table does not hold whole yet.
 #[derive(Debug)]
@@ -241,7 +242,7 @@ impl<'a> Build<'a> {
 
     /// Whether enough partitions wait that will hardly get more pages: less is enough while nothing else is to be done.
     pub(super) fn is_worth_building(&self, idle: bool) -> bool {
-        let enough = if idle { IDLE_RECORDS } else { GROUP_RECORDS };
+        let enough = if idle { FEW_RECORDS } else { GROUP_RECORDS };
         self.ready().map(|(_, records)| records).sum::<u64>() >= enough || self.growing().is_some()
     }
 
@@ -275,7 +276,10 @@ impl<'a> Build<'a> {
             let mut records = 0;
             let fits = |period: &&Period| {
                 let before = records;
-                records += self.weight(**period, ledger);
+                records += match self.is_begun(**period) {
+                    true => GROUP_RECORDS,
+                    false => self.weight(**period, ledger),
+                };
                 before == 0 || records <= GROUP_RECORDS
             };
             let (group, later) = rest.split_at(rest.iter().take_while(fits).count());
@@ -294,7 +298,9 @@ impl<'a> Build<'a> {
     }
 
     fn build_group(&mut self, periods: &[Period], ledger: &mut Ledger) -> Result<()> {
-        let large = matches!(periods, [period] if self.weight(*period, ledger) > GROUP_RECORDS);
+        let is_large =
+            |period: &Period| self.is_begun(*period) || self.weight(*period, ledger) > GROUP_RECORDS;
+        let large = matches!(periods, [period] if is_large(period));
         let mut waiting = BTreeMap::new();
         for period in periods {
             waiting.extend(self.waiting.remove(period).map(|pages| (*period, pages)));

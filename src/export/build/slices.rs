@@ -10,7 +10,7 @@ use arrow::compute::take_record_batch;
 use arrow::datatypes::TimestampMicrosecondType;
 use rayon::prelude::*;
 
-use super::{Build, DecodedPage, GROUP_RECORDS, Met, PeriodPages};
+use super::{Build, DecodedPage, FEW_RECORDS, GROUP_RECORDS, Met, PeriodPages};
 use crate::dataset::Rejected;
 use crate::error::{Error, Result};
 use crate::export::arrived::{QUARTER, Span};
@@ -86,7 +86,7 @@ impl<'a> Build<'a> {
             Some(begun) if !begun.fits => return None,
             Some(begun) => (begun.period, begun.end),
             None => {
-                let is_large = |(_, pages): &(&Period, &PeriodPages)| pages.records > 2 * GROUP_RECORDS;
+                let is_large = |(_, pages): &(&Period, &PeriodPages)| pages.records > 2 * FEW_RECORDS;
                 (*self.waiting.iter().find(is_large)?.0, i64::MIN)
             }
         };
@@ -97,11 +97,16 @@ impl<'a> Build<'a> {
         let until = missing
             .iter()
             .next()
-            .map_or(window.end, |Window { start, .. }| *start)
+            .map_or(window.end, |Window { start, .. }| *start - 1)
             * SECOND;
         let quarters = end.div_euclid(QUARTER)..until.div_euclid(QUARTER).max(end.div_euclid(QUARTER));
         let records: u64 = waiting.quarters.range(quarters).map(|(_, count)| count).sum();
-        (records >= GROUP_RECORDS).then_some((period, until))
+        (records >= FEW_RECORDS).then_some((period, until))
+    }
+
+    /// Whether a part of a partition's next version is made already.
+    pub(super) fn is_begun(&self, period: Period) -> bool {
+        self.begun.as_ref().is_some_and(|begun| begun.period == period)
     }
 
     /// Goes on with a large partition as far as it is read.
