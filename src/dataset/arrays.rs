@@ -5,15 +5,14 @@
 
 use std::sync::Arc;
 
-use arrow::array::{
-    ArrayBuilder, BooleanBufferBuilder, ListArray, MapArray, StringArray, StringBuilder, StructArray,
-};
+use arrow::array::{ArrayBuilder, ListArray, MapArray, StringArray, StringBuilder};
 use arrow::buffer::{NullBuffer, OffsetBuffer, ScalarBuffer};
 
-use super::column::{list_element, map_entry, map_fields};
+use super::column::list_element;
 use super::compact::Writer;
 use super::json::{self, Raw, Type};
 use super::names::{Entry, Name, Names};
+use super::texts::{Packed, by_number, map, validity};
 
 /// Where the values of an array end, and which of them are null.
 #[derive(Debug)]
@@ -49,12 +48,7 @@ impl Ends {
     }
 
     fn finish(self) -> (OffsetBuffer<i32>, Option<NullBuffer>) {
-        let nulls = (!self.nulls.is_empty()).then(|| {
-            let mut valid = BooleanBufferBuilder::new(self.len());
-            valid.append_n(self.len(), true);
-            self.nulls.iter().for_each(|null| valid.set_bit(*null, false));
-            NullBuffer::new(valid.finish())
-        });
+        let nulls = validity(self.len(), &self.nulls);
         (OffsetBuffer::new(ScalarBuffer::from(self.offsets)), nulls)
     }
 }
@@ -68,14 +62,6 @@ pub(super) struct Strings {
 }
 
 impl Strings {
-    /// With room for so many bytes of text.
-    pub(super) fn with_room(bytes: usize) -> Self {
-        Self {
-            builder: StringBuilder::with_capacity(1024, bytes),
-            written: String::new(),
-        }
-    }
-
     /// The value's text, or null for null.
     #[inline]
     pub(super) fn push(&mut self, value: Raw<'_>, writer: &mut Writer) {
@@ -129,19 +115,13 @@ impl Lists {
 #[derive(Debug, Default)]
 pub(super) struct Maps {
     keys: Vec<Name>,
-    values: Strings,
+    values: Packed,
     ends: Ends,
+    /// What has to be written before it can be appended.
+    written: String,
 }
 
 impl Maps {
-    /// With room for so many bytes of values.
-    pub(super) fn with_room(bytes: usize) -> Self {
-        Self {
-            values: Strings::with_room(bytes),
-            ..Self::default()
-        }
-    }
-
     pub(super) fn push_null(&mut self) {
         self.ends.push(self.keys.len(), false);
     }
@@ -149,24 +129,29 @@ impl Maps {
     /// One map of these entries.
     pub(super) fn push(&mut self, entries: &[Entry<'_>], writer: &mut Writer) {
         for (name, value) in entries {
-            if let Some(name) = name {
-                self.keys.push(*name);
-                self.values.push(*value, writer);
+            let Some(name) = name else {
+                continue;
+            };
+            self.keys.push(*name);
+            if value.r#type == Type::Null {
+                self.values.push_null();
+            } else if value.plain {
+                self.values.push(value.text);
+            } else {
+                self.written.clear();
+                writer.push(value.value(), &mut self.written);
+                self.values.push(&self.written);
             }
         }
         self.ends.push(self.keys.len(), true);
     }
 
     pub(super) fn finish(self, names: &Names<'_>) -> MapArray {
-        let (offsets, nulls) = self.ends.finish();
-        let bytes = self.keys.iter().map(|name| names.text(*name).len()).sum();
-        let mut keys = StringBuilder::with_capacity(self.keys.len(), bytes);
-        self.keys
-            .iter()
-            .for_each(|name| keys.append_value(names.text(*name)));
-        let columns = vec![Arc::new(keys.finish()) as _, Arc::new(self.values.finish()) as _];
-        let entries = StructArray::new(map_fields(), columns, None);
-        let entry = Arc::new(map_entry());
-        MapArray::new(entry, offsets, entries, nulls, false)
+        let (ends, nulls) = self.ends.finish();
+        // names are fewer than the bytes of a page
+        let number = |name: &Name| i32::try_from(*name).unwrap_or(i32::MIN);
+        let keys = self.keys.iter().map(number).collect();
+        let keys = by_number(keys, &[], names.texts().collect());
+        map(Arc::new(keys), Arc::new(self.values.finish()), ends, nulls)
     }
 }

@@ -46,7 +46,10 @@ impl Kind {
             Self::Id | Self::Reference | Self::Text | Self::Label | Self::StrictLabel => DataType::Utf8,
             Self::Time => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
             Self::TextList => DataType::List(Arc::new(list_element())),
-            Self::TextMap => DataType::Map(Arc::new(map_entry()), false),
+            Self::TextMap => DataType::Map(
+                Arc::new(map_entry(map_fields(DataType::Utf8, DataType::Utf8))),
+                false,
+            ),
         }
     }
 }
@@ -82,14 +85,14 @@ pub(super) fn list_element() -> Field {
 }
 
 /// An entry of a map, by the name that Parquet gives it.
-pub(super) fn map_entry() -> Field {
-    Field::new("key_value", DataType::Struct(map_fields()), false)
+pub(super) fn map_entry(fields: Fields) -> Field {
+    Field::new("key_value", DataType::Struct(fields), false)
 }
 
 /// The fields of a map's entry.
-pub(super) fn map_fields() -> Fields {
+pub(super) fn map_fields(key: DataType, value: DataType) -> Fields {
     Fields::from(vec![
-        Field::new("key", DataType::Utf8, false),
-        Field::new("value", DataType::Utf8, true),
+        Field::new("key", key, false),
+        Field::new("value", value, true),
     ])
 }

@@ -86,7 +86,7 @@ pub fn decode_as(
 ) -> Result<Decoded, PageError> {
     let sent = body;
     let body = page::text(sent)?;
-    let new = || (Rows::new(dataset, shape.metadata, body.len()), Vec::new(), 0..);
+    let new = || (Rows::new(dataset, shape.metadata), Vec::new(), 0..);
     let page = page::read(&body, new, |(rows, rejected, places), walk| {
         let (start, index) = (walk.position(), places.next().unwrap_or(usize::MAX));
         if let Err(reason) = rows.push(walk) {
@@ -150,15 +150,13 @@ enum Array {
 }
 
 impl<'a> Rows<'a> {
-    fn new(dataset: Dataset, metadata: MetadataMode, bytes: usize) -> Self {
+    fn new(dataset: Dataset, metadata: MetadataMode) -> Self {
         let columns = dataset.columns().iter();
         let beside = dataset
             .metadata_column()
             .filter(|_| metadata == MetadataMode::Both);
         Self {
-            columns: columns
-                .map(|column| Growing::new(column, metadata, bytes))
-                .collect(),
+            columns: columns.map(|column| Growing::new(column, metadata)).collect(),
             fields: Names::default(),
             column_of: Meanings::default(),
             others: Vec::new(),
@@ -261,7 +259,7 @@ impl<'a> Rows<'a> {
 }
 
 impl<'a> Growing<'a> {
-    fn new(column: &'static Column, metadata: MetadataMode, bytes: usize) -> Self {
+    fn new(column: &'static Column, metadata: MetadataMode) -> Self {
         let array = match column.kind {
             Kind::TextMap if metadata == MetadataMode::Json => Array::Objects(Strings::default()),
             Kind::Id | Kind::Reference | Kind::Text | Kind::Label | Kind::StrictLabel => {
@@ -269,7 +267,7 @@ impl<'a> Growing<'a> {
             }
             Kind::Time => Array::Times(TimestampMicrosecondBuilder::new().with_timezone("UTC")),
             Kind::TextList => Array::Lists(Lists::default()),
-            Kind::TextMap => Array::Maps(Maps::with_room(bytes / 2)),
+            Kind::TextMap => Array::Maps(Maps::default()),
         };
         Self {
             column,

@@ -30,6 +30,7 @@ mod promote;
 mod promoted;
 mod shape;
 mod strip;
+mod texts;
 mod time;
 
 use std::fmt;
@@ -52,6 +53,7 @@ pub use promoted::{Promoted, PromotedType, ShapeError};
 pub(crate) use shape::metadata_map;
 pub use shape::{MetadataMode, Shape};
 pub use strip::strip;
+pub(crate) use texts::{Texts, in_memory, packed, same};
 
 /// A kind of record that the API exports.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize, Deserialize)]
@@ -102,7 +104,7 @@ impl Dataset {
         self.definition().columns
     }
 
-    /// The schema of every record batch of the dataset, in the form that a table has by default; see [`Shape`].
+    /// The schema of every file of the dataset, in the form that a table has by default; see [`Shape`].
     pub fn schema(self) -> SchemaRef {
         static SCHEMAS: [OnceLock<SchemaRef>; Dataset::ALL.len()] =
             [const { OnceLock::new() }; Dataset::ALL.len()];

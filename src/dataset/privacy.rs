@@ -11,17 +11,18 @@ mod pattern;
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, ListArray, MapArray, StringArray, StringBuilder, StructArray};
+use arrow::array::{Array, ArrayRef, AsArray, ListArray, MapArray, StringArray, StringBuilder};
 use arrow::buffer::OffsetBuffer;
 use arrow::datatypes::DataType;
 use hmac::{Hmac, KeyInit, Mac};
 use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 
-use super::column::{list_element, map_entry, map_fields};
+use super::column::list_element;
 use super::compact::push_text;
 use super::json::{Value, whole};
 use super::observed::{METADATA, Observed};
+use super::texts::{self, Packed, Texts};
 use crate::words::hex;
 use pattern::Path;
 pub use pattern::{Pattern, PatternError};
@@ -268,16 +269,13 @@ impl Cleaner {
     }
 
     fn map(&self, map: &MapArray) -> MapArray {
-        let (keys, values) = (map.keys().as_string::<i32>(), map.values().as_string::<i32>());
-        let (mut kept, mut cleaned) = (StringBuilder::new(), StringBuilder::new());
+        let [keys, values] = Texts::of_maps(map);
+        let (mut kept, mut cleaned) = (Packed::default(), Packed::default());
         let mut lengths = Vec::with_capacity(map.len());
         for ends in map.offsets().windows(2) {
             let mut length = 0;
             for place in (ends[0]..ends[1]).filter_map(|place| usize::try_from(place).ok()) {
-                let (key, value) = (
-                    keys.value(place),
-                    values.is_valid(place).then(|| values.value(place)),
-                );
+                let (key, value) = (keys.value(place), values.get(place));
                 let mut path = Path::default();
                 let inside = path.enter(key);
                 let value = match (self.fate(&path), value) {
@@ -287,20 +285,18 @@ impl Cleaner {
                     (Fate::Stays, Some(value)) => Some(self.text(&mut path, value)),
                 };
                 path.leave(inside);
-                kept.append_value(key);
-                cleaned.append_option(value);
+                kept.push(key);
+                match value {
+                    Some(value) => cleaned.push(&value),
+                    None => cleaned.push_null(),
+                }
                 length += 1;
             }
             lengths.push(length);
         }
-        let columns: Vec<ArrayRef> = vec![Arc::new(kept.finish()), Arc::new(cleaned.finish())];
-        MapArray::new(
-            Arc::new(map_entry()),
-            OffsetBuffer::from_lengths(lengths),
-            StructArray::new(map_fields(), columns, None),
-            map.nulls().cloned(),
-            false,
-        )
+        let (keys, values) = (Arc::new(kept.finish()), Arc::new(cleaned.finish()));
+        let ends = OffsetBuffer::from_lengths(lengths);
+        texts::map(keys, values, ends, map.nulls().cloned())
     }
 
     /// A text of the value at this path.

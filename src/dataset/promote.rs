@@ -23,6 +23,7 @@ use super::compact::Writer;
 use super::decimal::Decimal;
 use super::json::{self, Value};
 use super::promoted::{Promoted, PromotedType};
+use super::texts::Texts;
 use super::time;
 
 /// A value that does not fit its promoted column, which has null in its place; the metadata still has it.
@@ -104,12 +105,10 @@ fn read<'a>(metadata: &'a ArrayRef, row: usize, entries: &mut Vec<Entry<'a>>) {
         let of_json = json::entries(texts.value(row));
         entries.extend(of_json.map(|(key, value)| (key.text(), Piece::Json(value))));
     } else if let Some(maps) = metadata.as_map_opt() {
-        let [keys, values] = [maps.keys(), maps.values()].map(|texts| texts.as_string::<i32>());
+        let [keys, values] = Texts::of_maps(maps);
         let [begin, end] = [row, row + 1].map(|row| maps.value_offsets()[row].unsigned_abs() as usize);
-        entries.extend((begin..end).map(|entry| {
-            let value = values.is_valid(entry).then(|| values.value(entry));
-            (Cow::Borrowed(keys.value(entry)), Piece::Text(value))
-        }));
+        let entry = |entry| (Cow::Borrowed(keys.value(entry)), Piece::Text(values.get(entry)));
+        entries.extend((begin..end).map(entry));
     }
 }
 

@@ -23,6 +23,7 @@ use super::json::Walk;
 use super::names::Names;
 use super::promote::{self, Misfit};
 use super::promoted::{Promoted, ShapeError};
+use super::texts::in_memory;
 use super::{Cleaner, Dataset};
 
 /// The column that holds metadata as JSON text beside the map.
@@ -109,7 +110,8 @@ impl Shape {
         }
     }
 
-    /// The schema of every record batch and file of a dataset.
+    /// The schema of every file of a dataset, and of every record batch but for the texts of maps, which stand there by number
+    /// (as dictionaries).
     pub fn schema(&self, dataset: Dataset) -> SchemaRef {
         let Some(metadata) = dataset.metadata_column().filter(|_| *self != Self::default()) else {
             return dataset.schema();
@@ -178,7 +180,7 @@ impl Shape {
             clippy::expect_used,
             reason = "schema and arrays are made from the same columns"
         )]
-        let batch = RecordBatch::try_new(self.schema(dataset), columns)
+        let batch = RecordBatch::try_new(in_memory(&self.schema(dataset)), columns)
             .expect("arrays of the schema's types and one length");
         (batch, misfits)
     }

@@ -1,10 +1,11 @@
 //! Counts the keys of maps, a batch of rows at a time, in memory that has a bound.
 
-use arrow::array::{Array, AsArray, MapArray};
+use arrow::array::{Array, MapArray};
 use hashbrown::HashMap;
 use jiff::civil::Date;
 
 use super::look::Look;
+use crate::dataset::Texts;
 
 /// Keys that are told apart, and the bytes of their names; a customer's flow may make a new key for each conversation.
 const KEYS: usize = 10_000;
@@ -94,7 +95,7 @@ impl Tally {
         days: &[Option<Option<Date>>],
         with_examples: bool,
     ) {
-        let (keys, values) = (maps.keys().as_string::<i32>(), maps.values().as_string::<i32>());
+        let [keys, values] = Texts::of_maps(maps);
         // a row mostly has the keys of the row before it, in the same order
         let mut expected: Vec<usize> = Vec::new();
         for (row, day) in days.iter().enumerate() {
@@ -116,7 +117,7 @@ impl Tally {
                     Some(expected) => *expected = place,
                     None => expected.push(place),
                 }
-                let value = values.is_valid(entry).then(|| values.value(entry));
+                let value = values.get(entry);
                 let look = looks.and_then(|looks| looks.get(entry).copied());
                 let look = look.unwrap_or_else(|| Look::of(value));
                 self.seen[place].add(value, look, *day, with_examples);

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use super::bins::Count;
 use super::counts::Counts;
 use super::{Dimension, Question};
-use crate::dataset::{Dataset, metadata_map};
+use crate::dataset::{Dataset, Texts, metadata_map};
 use crate::error::Result;
 use crate::keys::Tally;
 use crate::table::{Part, Zone, times_in};
@@ -235,17 +235,18 @@ fn text(texts: Option<&StringArray>, row: usize) -> Option<&str> {
 
 /// Looks one key up in maps.
 struct Lookup<'a> {
-    keys: &'a StringArray,
-    values: &'a StringArray,
+    keys: Texts<'a>,
+    values: Texts<'a>,
     maps: &'a MapArray,
     key: &'static str,
 }
 
 impl<'a> Lookup<'a> {
     fn new(maps: &'a MapArray, key: &'static str) -> Self {
+        let [keys, values] = Texts::of_maps(maps);
         Self {
-            keys: maps.keys().as_string(),
-            values: maps.values().as_string(),
+            keys,
+            values,
             maps,
             key,
         }
@@ -258,7 +259,7 @@ impl<'a> Lookup<'a> {
         }
         let [begin, end] = [row, row + 1].map(|row| self.maps.value_offsets()[row].unsigned_abs() as usize);
         let entry = (begin..end).find(|entry| self.keys.value(*entry) == self.key)?;
-        self.values.is_valid(entry).then(|| self.values.value(entry))
+        self.values.get(entry)
     }
 }
 

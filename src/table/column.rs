@@ -24,17 +24,15 @@ use parquet::column::writer::ColumnCloseResult;
 use parquet::errors::{ParquetError, Result};
 use parquet::file::properties::WriterProperties;
 use parquet::schema::types::ColumnDescPtr;
+use rayon::prelude::*;
 
-use dictionary::NO_GUESS;
+use crate::dataset::{Texts, packed};
 use leaf::Leaf;
 
 /// A column: one leaf, or one for keys and one for values.
 pub(super) struct Column {
     leaf: Leaf,
     values: Option<Leaf>,
-    /// By the value before, and by the key.
-    next: Guesses,
-    at_key: Guesses,
 }
 
 impl Column {
@@ -45,8 +43,6 @@ impl Column {
         Ok(Self {
             leaf,
             values: leaves.next(),
-            next: Guesses::default(),
-            at_key: Guesses::default(),
         })
     }
 
@@ -56,8 +52,21 @@ impl Column {
             return Ok(());
         };
         match first.data_type() {
-            DataType::Utf8 => self.text(&each(arrays, |array| array.as_string_opt())?, places),
-            DataType::List(_) => self.lists(&each(arrays, |array| array.as_list_opt())?, places),
+            DataType::Utf8 => {
+                let texts = each(arrays, |array| {
+                    let texts: &StringArray = array.as_string_opt()?;
+                    Some(Rows::new(texts, None, Texts::of(texts)?))
+                });
+                self.leaf.texts(&texts?, places)
+            }
+            DataType::List(_) => {
+                let lists = each(arrays, |array| {
+                    let lists: &ListArray = array.as_list_opt()?;
+                    let ends = Some(lists.value_offsets());
+                    Some(Rows::new(lists, ends, Texts::of(lists.values())?))
+                });
+                self.leaf.texts(&lists?, places)
+            }
             DataType::Map(..) => self.maps(&each(arrays, |array| array.as_map_opt())?, places),
             DataType::Boolean => self.booleans(&each(arrays, |array| array.as_boolean_opt())?, places),
             DataType::Int64 => self.numbers::<Int64Type>(arrays, places, i64::to_le_bytes),
@@ -71,27 +80,34 @@ impl Column {
 
     /// The chunks, ready to be put into a row group.
     pub(super) fn close(self) -> Result<Vec<(Bytes, ColumnCloseResult)>> {
-        let leaves = std::iter::once(self.leaf).chain(self.values);
-        leaves.map(Leaf::close).collect()
+        let leaves: Vec<Leaf> = std::iter::once(self.leaf).chain(self.values).collect();
+        leaves.into_par_iter().map(Leaf::close).collect()
     }
 
-    fn text(&mut self, arrays: &[&StringArray], places: &[(usize, usize)]) -> Result<()> {
-        let mut last = NO_GUESS;
-        for (array, row) in at(arrays, places) {
-            match array.is_valid(row) {
-                true => last = self.leaf.value(0, array.value(row).as_bytes(), last),
-                false => self.leaf.null_value(0),
-            }
-            self.leaf.end_row()?;
-        }
-        Ok(())
+    fn maps(&mut self, maps: &[&MapArray], places: &[(usize, usize)]) -> Result<()> {
+        let keys_leaf = &mut self.leaf;
+        let values_leaf = self.values.as_mut().ok_or_else(|| wrong("a map has no values"))?;
+        // those of files are not yet
+        let maps: Vec<MapArray> = maps.par_iter().map(|maps| packed(maps)).collect();
+        let texts = |part: usize| {
+            let rows = maps.iter().map(|maps| {
+                let ends = Some(maps.value_offsets());
+                Rows::new(maps, ends, Texts::of_maps(maps)[part])
+            });
+            rows.collect::<Vec<_>>()
+        };
+        let (keys, values) = rayon::join(
+            || keys_leaf.texts(&texts(0), places),
+            || values_leaf.texts(&texts(1), places),
+        );
+        keys.and(values)
     }
 
     fn booleans(&mut self, arrays: &[&BooleanArray], places: &[(usize, usize)]) -> Result<()> {
         for (array, row) in at(arrays, places) {
             match array.is_valid(row) {
-                true => _ = self.leaf.value(0, &[u8::from(array.value(row))], NO_GUESS),
-                false => self.leaf.null_value(0),
+                true => self.leaf.value(&[u8::from(array.value(row))]),
+                false => self.leaf.null(),
             }
             self.leaf.end_row()?;
         }
@@ -107,101 +123,48 @@ impl Column {
         let arrays: Vec<&PrimitiveArray<T>> = each(arrays, |array| array.as_primitive_opt())?;
         for (array, row) in at(&arrays, places) {
             match array.is_valid(row) {
-                true => _ = self.leaf.value(0, &bytes(array.value(row)), NO_GUESS),
-                false => self.leaf.null_value(0),
+                true => self.leaf.value(&bytes(array.value(row))),
+                false => self.leaf.null(),
             }
             self.leaf.end_row()?;
-        }
-        Ok(())
-    }
-
-    fn lists(&mut self, arrays: &[&ListArray], places: &[(usize, usize)]) -> Result<()> {
-        let elements = each(arrays, |list| list.values().as_string_opt::<i32>())?;
-        for &(array, row) in places {
-            let (list, elements) = (arrays[array], elements[array]);
-            let range = entries(list, list.value_offsets(), row);
-            if range.is_empty() {
-                self.leaf.nothing(list.is_valid(row));
-            }
-            let mut before = NO_GUESS;
-            for element in range.clone() {
-                let repetition = u8::from(element > range.start);
-                let value = elements.is_valid(element).then(|| elements.value(element));
-                before = self.next.value(&mut self.leaf, repetition, value, before);
-            }
-            self.leaf.end_row()?;
-        }
-        Ok(())
-    }
-
-    fn maps(&mut self, arrays: &[&MapArray], places: &[(usize, usize)]) -> Result<()> {
-        let keys = each(arrays, |map| map.keys().as_string_opt::<i32>())?;
-        let values = each(arrays, |map| map.values().as_string_opt::<i32>())?;
-        let values_leaf = self.values.as_mut().ok_or_else(|| wrong("a map has no values"))?;
-        for &(array, row) in places {
-            let (map, keys, values) = (arrays[array], keys[array], values[array]);
-            let range = entries(map, map.value_offsets(), row);
-            if range.is_empty() {
-                self.leaf.nothing(map.is_valid(row));
-                values_leaf.nothing(map.is_valid(row));
-            }
-            let mut key = NO_GUESS;
-            for entry in range.clone() {
-                let repetition = u8::from(entry > range.start);
-                key = self
-                    .next
-                    .value(&mut self.leaf, repetition, Some(keys.value(entry)), key);
-                let value = values.is_valid(entry).then(|| values.value(entry));
-                self.at_key.value(values_leaf, repetition, value, key);
-            }
-            self.leaf.end_row()?;
-            values_leaf.end_row()?;
         }
         Ok(())
     }
 }
 
-/// Which value came last where another one, or a key, was before it: likely the same comes again.
-#[derive(Default)]
-struct Guesses(Vec<u32>);
+/// Rows with one text each, or with those of a list, or with one half of a map's.
+struct Rows<'a> {
+    array: &'a dyn Array,
+    /// Where the texts of each row end, where it has any number.
+    ends: Option<&'a [i32]>,
+    texts: Texts<'a>,
+}
 
-impl Guesses {
-    /// Appends a value, or null; answers the value's number.
+impl<'a> Rows<'a> {
+    fn new(array: &'a dyn Array, ends: Option<&'a [i32]>, texts: Texts<'a>) -> Self {
+        Self { array, ends, texts }
+    }
+
+    /// Where a row's texts are.
     #[inline]
-    fn value(&mut self, leaf: &mut Leaf, repetition: u8, value: Option<&str>, before: u32) -> u32 {
-        let Some(value) = value else {
-            leaf.null_value(repetition);
-            return NO_GUESS;
-        };
-        let guess = self.0.get(before as usize).copied().unwrap_or(NO_GUESS);
-        let number = leaf.value(repetition, value.as_bytes(), guess);
-        if number != guess && before != NO_GUESS {
-            if self.0.len() <= before as usize {
-                self.0.resize(before as usize + 1, NO_GUESS);
-            }
-            self.0[before as usize] = number;
+    fn places(&self, row: usize) -> Range<usize> {
+        let place = |end: i32| end.unsigned_abs() as usize;
+        match self.ends {
+            None => row..row + 1,
+            Some(ends) if self.array.is_valid(row) => place(ends[row])..place(ends[row + 1]),
+            Some(_) => 0..0,
         }
-        number
     }
 }
 
 /// All arrays as what they are.
-fn each<'a, T: ?Sized, A>(arrays: &[&'a T], is: impl Fn(&'a T) -> Option<&'a A>) -> Result<Vec<&'a A>> {
-    let typed: Option<Vec<&A>> = arrays.iter().map(|array| is(array)).collect();
+fn each<'a, A>(arrays: &[&'a dyn Array], is: impl Fn(&'a dyn Array) -> Option<A>) -> Result<Vec<A>> {
+    let typed: Option<Vec<A>> = arrays.iter().map(|array| is(*array)).collect();
     typed.ok_or_else(|| wrong("the batches of a column are of several types"))
 }
 
 fn at<'a, A>(arrays: &'a [&'a A], places: &'a [(usize, usize)]) -> impl Iterator<Item = (&'a A, usize)> {
     places.iter().map(|(array, row)| (arrays[*array], *row))
-}
-
-/// The places of the entries of a row of lists or maps.
-fn entries(array: &dyn Array, offsets: &[i32], row: usize) -> Range<usize> {
-    let place = |offset: i32| offset.unsigned_abs() as usize;
-    match array.is_valid(row) {
-        true => place(offsets[row])..place(offsets[row + 1]),
-        false => 0..0,
-    }
 }
 
 fn wrong(what: &str) -> ParquetError {

@@ -232,7 +232,7 @@ impl Table {
                 what: format!("{} has other columns than it says", path.display()),
             });
         }
-        footer.batches(None)
+        footer.in_memory()?.batches(None)
     }
 
     /// All rows that a partition holds.

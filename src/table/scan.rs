@@ -8,13 +8,15 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 use arrow::datatypes::{Field, Schema};
 use parquet::arrow::ProjectionMask;
-use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use parquet::arrow::arrow_reader::{
+    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder,
+};
 use sha2::{Digest, Sha256};
 
 use super::encoder::file_schema;
 use super::file::{self, Hashing};
 use super::partition::PartitionKey;
-use crate::dataset::Shape;
+use crate::dataset::{Shape, in_memory};
 use crate::error::{Error, Result};
 use crate::words::hex;
 
@@ -60,12 +62,11 @@ impl Scan {
     /// # Errors
     /// Where it cannot be read as Parquet.
     pub(crate) fn footer(self) -> Result<Footer> {
-        let builder = ParquetRecordBatchReaderBuilder::try_new(self.file)
-            .map_err(Error::parquet("read", &self.path))?
-            .with_batch_size(BATCH_ROWS);
+        let metadata = ArrowReaderMetadata::load(&self.file, ArrowReaderOptions::new());
         Ok(Footer {
+            metadata: metadata.map_err(Error::parquet("read", &self.path))?,
             path: self.path,
-            builder,
+            file: self.file,
         })
     }
 }
@@ -73,7 +74,8 @@ impl Scan {
 /// What a file's footer says, and the way to its rows.
 pub(crate) struct Footer {
     path: PathBuf,
-    builder: ParquetRecordBatchReaderBuilder<File>,
+    file: File,
+    metadata: ArrowReaderMetadata,
 }
 
 impl Footer {
@@ -94,17 +96,13 @@ impl Footer {
 
     /// The number of rows that it tells.
     pub(crate) fn rows(&self) -> u64 {
-        self.builder
-            .metadata()
-            .file_metadata()
-            .num_rows()
-            .try_into()
-            .unwrap_or(0)
+        let rows = self.metadata.metadata().file_metadata().num_rows();
+        rows.try_into().unwrap_or(0)
     }
 
     /// Whether the columns have these names and types.
     pub(super) fn has_columns(&self, schema: &Schema) -> bool {
-        let (found, expected) = (self.builder.schema().fields(), schema.fields());
+        let (found, expected) = (self.metadata.schema().fields(), schema.fields());
         let same =
             |(a, b): (&Arc<Field>, &Arc<Field>)| a.name() == b.name() && a.data_type() == b.data_type();
         found.len() == expected.len() && found.iter().zip(expected).all(same)
@@ -113,14 +111,14 @@ impl Footer {
     /// Whether the columns are exactly the dataset's in a table of this form, as Arrow and as Parquet.
     pub(crate) fn has_schema_of(&self, key: &PartitionKey, shape: &Shape) -> bool {
         file_schema(&shape.schema(key.dataset)).is_ok_and(|(schema, parquet)| {
-            let found = self.builder.parquet_schema().root_schema().get_fields();
-            parquet.root_schema().get_fields() == found && self.builder.schema().fields() == schema.fields()
+            let found = self.metadata.parquet_schema().root_schema().get_fields();
+            parquet.root_schema().get_fields() == found && self.metadata.schema().fields() == schema.fields()
         })
     }
 
     /// A sentence for each thing that the file says of itself and that does not fit its partition.
     pub(crate) fn differing_labels(&self, key: &PartitionKey, shape: &Shape) -> Vec<String> {
-        let labels = self.builder.metadata().file_metadata().key_value_metadata();
+        let labels = self.metadata.metadata().file_metadata().key_value_metadata();
         let value = |name: &str| labels?.iter().find(|label| label.key == name)?.value.as_deref();
         file::labels(key, shape)
             .into_iter()
@@ -132,6 +130,17 @@ impl Footer {
             .collect()
     }
 
+    /// The same, with rows as they are in memory.
+    ///
+    /// # Errors
+    /// Where they cannot be read like that.
+    pub(super) fn in_memory(mut self) -> Result<Self> {
+        let options = ArrowReaderOptions::new().with_schema(in_memory(self.metadata.schema()));
+        let metadata = ArrowReaderMetadata::try_new(Arc::clone(self.metadata.metadata()), options);
+        self.metadata = metadata.map_err(Error::parquet("read", &self.path))?;
+        Ok(self)
+    }
+
     /// Its rows in order, of these columns, or of all.
     ///
     /// # Errors
@@ -140,12 +149,14 @@ impl Footer {
         self,
         columns: Option<&[usize]>,
     ) -> Result<impl Iterator<Item = Result<RecordBatch>> + use<>> {
-        let Self { path, builder } = self;
+        let Self { path, file, metadata } = self;
+        let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(file, metadata);
         let mask = match columns {
             Some(columns) => ProjectionMask::roots(builder.parquet_schema(), columns.iter().copied()),
             None => ProjectionMask::all(),
         };
         let reader = builder
+            .with_batch_size(BATCH_ROWS)
             .with_projection(mask)
             .build()
             .map_err(Error::parquet("read", &path))?;

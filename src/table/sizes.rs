@@ -3,6 +3,8 @@
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::DataType;
 
+use crate::dataset::Texts;
+
 /// Tells what each row of a batch takes, but for which of its values are null: the same for the same row in any batch.
 pub(super) struct Sizes<'a>(Vec<Size<'a>>);
 
@@ -14,7 +16,7 @@ enum Size<'a> {
     Fixed(usize),
     Text(&'a [i32]),
     List(&'a [i32], &'a [i32]),
-    Map(&'a [i32], &'a [i32], &'a [i32]),
+    Map(&'a [i32], [Texts<'a>; 2]),
 }
 
 impl<'a> Sizes<'a> {
@@ -40,8 +42,7 @@ impl<'a> Size<'a> {
             }
             DataType::Map(..) => {
                 let map = array.as_map();
-                let [keys, values] = [map.keys(), map.values()].map(|part| text(part).unwrap_or_default());
-                Self::Map(map.value_offsets(), keys, values)
+                Self::Map(map.value_offsets(), Texts::of_maps(map))
             }
             other => Self::Fixed(other.primitive_width().unwrap_or(1)),
         }
@@ -53,7 +54,16 @@ impl<'a> Size<'a> {
             Self::Fixed(width) => *width,
             Self::Text(ends) => END + between(ends, row, row + 1),
             Self::List(ends, elements) => END + part(ends, elements, row),
-            Self::Map(ends, keys, values) => END + part(ends, keys, row) + part(ends, values, row),
+            Self::Map(ends, parts) => {
+                let entries = place(ends[row])..place(ends[row + 1]);
+                let sizes = parts.iter().map(|part| {
+                    let sizes = entries
+                        .clone()
+                        .map(|entry| END + part.get(entry).map_or(0, str::len));
+                    sizes.sum::<usize>()
+                });
+                END + sizes.sum::<usize>()
+            }
         }
     }
 }

@@ -1,34 +1,55 @@
 //! The next version of a partition that is too large for memory: made of one slice of its time after another.
 
 use std::fs::File;
-use std::hash::{BuildHasher, RandomState};
+use std::hash::BuildHasher;
 use std::io::BufWriter;
 use std::path::Path;
 
 use arrow::array::{AsArray, RecordBatch};
 use arrow::datatypes::TimestampMicrosecondType;
-use hashbrown::HashSet;
+use hashbrown::{DefaultHashBuilder, HashSet};
 use jiff::Timestamp;
 
 use super::file::{self, Writer};
-use super::merge::{self, RowRef};
+use super::merge::{self, Merged, RowRef};
 use super::{Effect, PartitionKey, Staged, Table};
+use crate::dataset::Dataset;
 use crate::error::Result;
 
 /// A partition's next version while it is made, from its earliest rows to its latest.
 pub(crate) struct Slices<'a> {
     table: &'a Table,
     key: PartitionKey,
+    /// Apart, so that a slice is written while the next one is merged.
+    pub(crate) merging: Merging,
+    pub(crate) writing: Writing,
+}
+
+/// What of a partition is told apart already.
+pub(crate) struct Merging {
+    dataset: Dataset,
     held: Option<Held>,
-    writer: Writer<BufWriter<File>>,
     /// Ids so far, as hashes: two that agree by accident only make the partition be built as a whole.
     ids: HashSet<u64>,
-    hasher: RandomState,
+    hasher: DefaultHashBuilder,
+}
+
+/// What of a partition is written already.
+pub(crate) struct Writing {
+    dataset: Dataset,
+    writer: Writer<BufWriter<File>>,
     effect: Effect,
     changed: bool,
     rows: u64,
     first: Option<Timestamp>,
     last: Option<Timestamp>,
+}
+
+/// The rows of a part of a partition's time, in order.
+pub(crate) struct Slice {
+    batches: Vec<RecordBatch>,
+    merged: Merged,
+    held: usize,
 }
 
 impl Table {
@@ -49,62 +70,98 @@ impl Table {
     /// Where the present rows cannot be read or a file cannot be made.
     pub(crate) fn slices(&self, key: &PartitionKey) -> Result<Slices<'_>> {
         let held = self.data_file(key)?.map(|path| Held::open(self, &path, key));
+        let dataset = key.dataset;
         Ok(Slices {
             table: self,
             key: key.clone(),
-            held: held.transpose()?,
-            writer: Writer::create(&self.begin_staging(key)?, key, &self.settings)?,
-            ids: HashSet::new(),
-            hasher: RandomState::new(),
-            effect: Effect::default(),
-            changed: false,
-            rows: 0,
-            first: None,
-            last: None,
+            merging: Merging {
+                dataset,
+                held: held.transpose()?,
+                ids: HashSet::new(),
+                hasher: DefaultHashBuilder::default(),
+            },
+            writing: Writing {
+                dataset,
+                writer: Writer::create(&self.begin_staging(key)?, key, &self.settings)?,
+                effect: Effect::default(),
+                changed: false,
+                rows: 0,
+                first: None,
+                last: None,
+            },
         })
     }
 }
 
-impl Slices<'_> {
-    /// Adds all rows before `end` (microseconds) that no earlier slice had: those that the partition holds, and
-    /// new ones in the order in which they were fetched. Answers false where an id was in an earlier slice
-    /// already: its record has changed its time, and the partition can only be built as a whole.
-    pub(crate) fn add(&mut self, end: i64, new: &[RecordBatch], rows: &[RowRef]) -> Result<bool> {
+impl Merging {
+    /// All rows before `end` (microseconds) that no earlier slice had: those that the partition holds, and new ones in
+    /// the order in which they were fetched. `None` where an id was in an earlier slice already: its record has changed
+    /// its time, and the partition can only be built as a whole.
+    pub(crate) fn slice(&mut self, end: i64, new: &[RecordBatch], rows: &[RowRef]) -> Result<Option<Slice>> {
         let mut batches = match &mut self.held {
             Some(held) => held.before(end)?,
             None => Vec::new(),
         };
         let (all, held) = merge::together(&mut batches, new, rows)?;
-        let merged = merge::merge(self.key.dataset, &batches, &all, held)?;
+        let merged = merge::merge(self.dataset, &batches, &all, held)?;
+        let ids = batches.iter().map(|batch| batch.column(0).as_string::<i32>());
+        let ids: Vec<_> = ids.collect();
         for at in &merged.rows {
-            let ids = batches[at.batch as usize].column(0).as_string::<i32>();
-            if !self.ids.insert(self.hasher.hash_one(ids.value(at.row as usize))) {
-                return Ok(false);
+            let id = ids[at.batch as usize].value(at.row as usize);
+            if !self.ids.insert(self.hasher.hash_one(id)) {
+                return Ok(None);
             }
         }
-        self.writer.rows(&batches, &merged.rows)?;
-        self.effect += merged.effect(held);
+        Ok(Some(Slice {
+            batches,
+            merged,
+            held,
+        }))
+    }
+}
+
+impl Writing {
+    /// Writes the slice behind those before it.
+    pub(crate) fn write(&mut self, slice: &Slice) -> Result<()> {
+        let Slice {
+            batches,
+            merged,
+            held,
+        } = slice;
+        self.writer.rows(batches, &merged.rows)?;
+        self.effect += merged.effect(*held);
         self.changed |= merged.changed;
         self.rows += merged.rows.len() as u64;
-        let (first, last) = merge::time_bounds(self.key.dataset, &batches, &merged.rows);
+        let (first, last) = merge::time_bounds(self.dataset, batches, &merged.rows);
         self.first = self.first.or(first);
         self.last = last.or(self.last);
-        Ok(true)
+        Ok(())
+    }
+}
+
+impl Slices<'_> {
+    /// Adds a slice, see [`Merging::slice`]; answers false where the partition can only be built as a whole.
+    pub(crate) fn add(&mut self, end: i64, new: &[RecordBatch], rows: &[RowRef]) -> Result<bool> {
+        let slice = self.merging.slice(end, new, rows)?;
+        slice.map_or(Ok(false), |slice| self.writing.write(&slice).map(|()| true))
     }
 
     /// Ends the version; seen by nobody until [`Table::publish`], see [`Table::stage`].
     pub(crate) fn finish(self) -> Result<Staged> {
         let known = self.table.entry(&self.key)?;
-        let written = self.writer.close()?;
-        match known.filter(|_| !self.changed) {
-            Some(entry) => self.table.unchanged(&self.key, entry, self.effect),
-            None => self.table.staged(
-                &self.key,
-                written,
-                self.effect,
-                self.rows,
-                (self.first, self.last),
-            ),
+        let Writing {
+            writer,
+            effect,
+            changed,
+            rows,
+            first,
+            last,
+            ..
+        } = self.writing;
+        let written = writer.close()?;
+        match known.filter(|_| !changed) {
+            Some(entry) => self.table.unchanged(&self.key, entry, effect),
+            None => self.table.staged(&self.key, written, effect, rows, (first, last)),
         }
     }
 }
@@ -151,7 +208,7 @@ impl Held {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dataset::{Dataset, decode};
+    use crate::dataset::decode;
     use crate::table::{PartitionBy, Period, Settings};
 
     /// So many rows of the one partition, the given number apart in time, the first one so many seconds into the partition.

@@ -40,10 +40,12 @@ fn clean(dataset: Dataset, record: &str, rules: Rules) -> RecordBatch {
 
 /// The entries of the first row's map.
 fn entries(batch: &RecordBatch, column: &str) -> Vec<(String, Option<String>)> {
-    let map = batch.column_by_name(column).unwrap().as_map().value(0);
-    let (keys, values) = (map.column(0).as_string::<i32>(), map.column(1).as_string::<i32>());
-    let values = values.iter().map(|value| value.map(str::to_owned));
-    keys.iter().flatten().map(str::to_owned).zip(values).collect()
+    let maps = batch.column_by_name(column).unwrap().as_map();
+    let [keys, values] = Texts::of_maps(maps);
+    let entry = |place| (keys.value(place).to_owned(), values.get(place).map(str::to_owned));
+    (0..maps.value_length(0).unsigned_abs() as usize)
+        .map(entry)
+        .collect()
 }
 
 fn text(batch: &RecordBatch, column: &str) -> String {

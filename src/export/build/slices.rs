@@ -169,8 +169,7 @@ impl<'a> Build<'a> {
         let begins = std::iter::once(begun.end).chain(ends.iter().copied());
         let parts: Vec<Range<i64>> = begins.zip(&ends).map(|(begin, end)| begin..*end).collect();
         let period = begun.period;
-        let decode = |part: Option<&Range<i64>>| {
-            let part = part.cloned().unwrap_or(0..0);
+        let decode = |part: &Range<i64>| {
             let met = spans
                 .par_iter()
                 .filter(|(_, span)| span.meets(part.start, part.end));
@@ -187,31 +186,36 @@ impl<'a> Build<'a> {
             })
             .collect::<Result<Vec<Piece>>>()
         };
-        let slices = begun.slices.get_mut().unwrap_or_else(PoisonError::into_inner);
-        let mut next = decode(parts.first())?;
-        for (number, part) in parts.iter().enumerate() {
+        let Slices { merging, writing, .. } = begun.slices.get_mut().unwrap_or_else(PoisonError::into_inner);
+        let (counted, met, rejected) = (&mut begun.counted, &mut begun.met, &mut begun.rejected);
+        let mut merge = |part: Option<&Range<i64>>| {
+            let Some(part) = part else {
+                return Ok(None);
+            };
             let (mut batches, mut rows) = (Vec::new(), Vec::new());
-            for (batch, piece) in (0..).zip(next) {
+            for (batch, piece) in (0..).zip(decode(part)?) {
                 // a page may be part of several slices
-                if begun.counted.insert(piece.page) {
-                    begun.met += piece.met;
-                    begun.rejected.extend(piece.rejected);
+                if counted.insert(piece.page) {
+                    *met += piece.met;
+                    rejected.extend(piece.rejected);
                 }
                 batches.push(piece.batch);
                 rows.extend((0..piece.count).map(|row| RowRef { batch, row }));
             }
-            // one core writes while the others decode
-            let (added, decoded) = rayon::join(
-                || slices.add(part.end, &batches, &rows),
-                || decode(parts.get(number + 1)),
-            );
-            begun.end = part.end;
-            next = decoded?;
-            begun.fits = added?;
-            self.forget_written(&spans, part);
-            if !begun.fits {
+            merging.slice(part.end, &batches, &rows)
+        };
+        let mut next = merge(parts.first())?;
+        for (number, part) in parts.iter().enumerate() {
+            let Some(slice) = next else {
+                begun.fits = false;
                 break;
-            }
+            };
+            // one core writes while others make the next slice
+            let (written, made) = rayon::join(|| writing.write(&slice), || merge(parts.get(number + 1)));
+            written?;
+            begun.end = part.end;
+            next = made?;
+            self.forget_written(&spans, part);
         }
         Ok(())
     }

@@ -1,84 +1,87 @@
 //! Values that are told by numbers, in the order in which each came first.
 
-use hashbrown::{DefaultHashBuilder, HashTable};
 use std::hash::BuildHasher;
+use std::ops::Range;
+
+use hashbrown::{DefaultHashBuilder, HashTable};
+
+use crate::dataset::same;
 
 /// The values of a dictionary page.
 #[derive(Debug, Default)]
 pub(super) struct Dictionary {
     /// The page: the values in Parquet's PLAIN encoding.
     plain: Vec<u8>,
-    entries: Vec<Entry>,
-    numbers: HashTable<u32>,
+    /// Where each value ends in it.
+    ends: Vec<usize>,
+    /// Part of each value's hash, so that the table grows without looking at the values again, and its number.
+    numbers: HashTable<(u32, u32)>,
     hasher: DefaultHashBuilder,
+    /// Whether values are written with their length before them.
+    has_lengths: bool,
 }
 
-#[derive(Debug)]
-struct Entry {
-    start: usize,
-    end: usize,
-    hash: u64,
-}
-
-/// Where there is no guess which value comes.
-pub(super) const NO_GUESS: u32 = u32::MAX;
+/// What no value has for a number.
+pub(super) const NO_NUMBER: u32 = u32::MAX;
 
 impl Dictionary {
-    /// The number of a value, which is written with its length where values have many. A right guess is quicker.
-    #[inline]
-    pub(super) fn number(&mut self, value: &[u8], guess: u32, has_length: bool) -> u32 {
-        if let Some(entry) = self.entries.get(guess as usize)
-            && self.plain[entry.start..entry.end] == *value
-        {
-            return guess;
+    /// One without values, which are written with their lengths where they have many.
+    pub(super) fn new(has_lengths: bool) -> Self {
+        Self {
+            has_lengths,
+            ..Self::default()
         }
-        self.look_up(value, has_length)
     }
 
-    fn look_up(&mut self, value: &[u8], has_length: bool) -> u32 {
+    /// The number of a value.
+    pub(super) fn number(&mut self, value: &[u8]) -> u32 {
         let hash = self.hasher.hash_one(value);
-        let is = |number: &u32| {
-            let entry = &self.entries[*number as usize];
-            entry.hash == hash && self.plain[entry.start..entry.end] == *value
-        };
-        if let Some(number) = self.numbers.find(hash, is) {
+        let part = (hash >> u32::BITS) as u32;
+        let is =
+            |(other, number): &(u32, u32)| *other == part && same(&self.plain[self.place(*number)], value);
+        if let Some((_, number)) = self.numbers.find(spread(part), is) {
             return *number;
         }
-        let number = self.append(value, hash, has_length);
-        let entries = &self.entries;
+        let number = self.add(value);
         self.numbers
-            .insert_unique(hash, number, |number| entries[*number as usize].hash);
+            .insert_unique(spread(part), (part, number), |(part, _)| spread(*part));
         number
     }
 
     /// Adds a value that is known to be new, or counts as new, and is not looked for later.
-    pub(super) fn add(&mut self, value: &[u8], has_length: bool) {
-        self.append(value, 0, has_length);
-    }
-
-    fn append(&mut self, value: &[u8], hash: u64, has_length: bool) -> u32 {
+    pub(super) fn add(&mut self, value: &[u8]) -> u32 {
         // a page is told to be full long before
-        let number = u32::try_from(self.entries.len()).unwrap_or(NO_GUESS);
-        if has_length {
+        let number = u32::try_from(self.ends.len()).unwrap_or(NO_NUMBER);
+        if self.has_lengths {
             self.plain.extend_from_slice(&length(value));
         }
-        let start = self.plain.len();
         self.plain.extend_from_slice(value);
-        let end = self.plain.len();
-        self.entries.push(Entry { start, end, hash });
+        self.ends.push(self.plain.len());
         number
+    }
+
+    /// The value of a number, where there is one.
+    #[inline]
+    pub(super) fn get(&self, number: u32) -> Option<&[u8]> {
+        ((number as usize) < self.len()).then(|| &self.plain[self.place(number)])
+    }
+
+    #[inline]
+    fn place(&self, number: u32) -> Range<usize> {
+        let number = number as usize;
+        let before = number.checked_sub(1).map_or(0, |before| self.ends[before]);
+        let length = if self.has_lengths { LENGTH } else { 0 };
+        before + length..self.ends[number]
     }
 
     /// How many values it holds.
     pub(super) fn len(&self) -> usize {
-        self.entries.len()
+        self.ends.len()
     }
 
     /// Its values in the order in which they came.
     pub(super) fn values(&self) -> impl Iterator<Item = &[u8]> {
-        self.entries
-            .iter()
-            .map(|entry| &self.plain[entry.start..entry.end])
+        (0..NO_NUMBER).map_while(|number| self.get(number))
     }
 
     /// The page.
@@ -87,8 +90,17 @@ impl Dictionary {
     }
 }
 
+/// A hash of part of a hash, as tables want it: they look at the highest bits and at the lowest ones.
+#[inline]
+fn spread(part: u32) -> u64 {
+    u64::from(part).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+}
+
+/// Bytes of a length.
+const LENGTH: usize = 4;
+
 /// A value's length as it stands before it.
-pub(super) fn length(value: &[u8]) -> [u8; 4] {
+pub(super) fn length(value: &[u8]) -> [u8; LENGTH] {
     // no value is as long as 2 GiB
     u32::try_from(value.len()).unwrap_or_default().to_le_bytes()
 }

@@ -20,8 +20,8 @@ use zstd::bulk::Compressor;
 
 use super::bounds::Bounds;
 use super::dictionary::Dictionary;
-use super::values::Values;
-use super::{bits, hybrid};
+use super::values::{Known, Values};
+use super::{Rows, bits, hybrid};
 
 // making one anew takes as long as compressing a small page
 thread_local! {
@@ -108,50 +108,104 @@ impl Leaf {
             },
             values: Values::new(r#type, has_dictionary, properties.encoding(path)),
             written: Written::new(&column),
-            filtered: (filter.is_some() && !has_dictionary).then(Dictionary::default),
+            filtered: (filter.is_some() && !has_dictionary)
+                .then(|| Dictionary::new(r#type == Type::BYTE_ARRAY)),
             column,
         }
     }
 
-    /// Appends a value of a row. Answers the value's number, which is a good guess for one that is likely the same.
-    #[inline]
-    pub(super) fn value(&mut self, repetition: u8, value: &[u8], guess: u32) -> u32 {
-        self.levels(repetition, self.definition);
-        self.page.values += 1;
-        if let Some(filtered) = &mut self.filtered {
-            filtered.add(value, self.is_text);
+    /// Appends the texts of rows at these places, each an array and a place in it.
+    pub(super) fn texts(&mut self, arrays: &[Rows<'_>], places: &[(usize, usize)]) -> Result<()> {
+        // of texts that arrays tell by number, which arrays of one file have in common, and of the last one of all others
+        let (mut known, mut of_array) = (Vec::new(), Vec::new());
+        for (number, rows) in arrays.iter().enumerate() {
+            let before = number.checked_sub(1).map(|before| &arrays[before].texts);
+            if !before.is_some_and(|before| before.shares_numbers_with(&rows.texts)) {
+                known.push(vec![Known::default(); rows.texts.numbers()]);
+            }
+            of_array.push(known.len() - 1);
         }
-        self.values
-            .push(value, guess, self.is_text, &mut self.page.bounds)
+        let mut last = Known::default();
+        for &(array, row) in places {
+            let rows = &arrays[array];
+            let places = rows.places(row);
+            if places.is_empty() {
+                self.nothing(rows.array.is_valid(row));
+            }
+            let first = self.all_there(places.len());
+            for (entry, place) in places.enumerate() {
+                if !rows.texts.is_valid(place) {
+                    self.not_there(first + entry);
+                    continue;
+                }
+                let value = rows.texts.value(place).as_bytes();
+                let known = match rows.texts.number(place) {
+                    Some(number) => &mut known[of_array[array]][number],
+                    None => {
+                        self.values.check(&mut last, value);
+                        &mut last
+                    }
+                };
+                self.push(value, known);
+            }
+            self.end_row()?;
+        }
+        Ok(())
     }
 
-    /// Appends a null of a row, or of a list or map in it.
+    /// Appends a value of a row.
     #[inline]
-    pub(super) fn null_value(&mut self, repetition: u8) {
-        self.null(repetition, self.definition.saturating_sub(1));
+    pub(super) fn value(&mut self, value: &[u8]) {
+        self.all_there(1);
+        self.push(value, &mut Known::default());
+    }
+
+    /// Appends a null of a row.
+    #[inline]
+    pub(super) fn null(&mut self) {
+        let place = self.all_there(1);
+        self.not_there(place);
+    }
+
+    #[inline]
+    fn push(&mut self, value: &[u8], known: &mut Known) {
+        if let Some(filtered) = &mut self.filtered {
+            filtered.add(value);
+        }
+        self.values
+            .push(value, known, self.is_text, &mut self.page.bounds);
     }
 
     /// Appends that the list or map of a row is null, or that it is there and has no entries.
-    #[inline]
-    pub(super) fn nothing(&mut self, is_there: bool) {
+    fn nothing(&mut self, is_there: bool) {
+        let place = self.all_there(1);
+        self.not_there(place);
         let entry = self.definition - u8::from(self.column.self_type().is_optional());
-        self.null(0, if is_there { entry.saturating_sub(1) } else { 0 });
+        self.page.definitions[place] = if is_there { entry.saturating_sub(1) } else { 0 };
     }
 
+    /// Appends the levels of a row of so many values, if none of them is null. Answers the place of the first.
     #[inline]
-    fn null(&mut self, repetition: u8, definition: u8) {
-        self.levels(repetition, definition);
-        self.page.nulls += 1;
-    }
-
-    #[inline]
-    fn levels(&mut self, repetition: u8, definition: u8) {
-        if self.is_repeated {
-            self.page.repetitions.push(repetition);
-        }
+    fn all_there(&mut self, count: usize) -> usize {
+        let page = &mut self.page;
+        let first = page.definitions.len();
         if self.definition > 0 {
-            self.page.definitions.push(definition);
+            page.definitions.resize(first + count, self.definition);
         }
+        if self.is_repeated && count > 0 {
+            page.repetitions.push(0);
+            page.repetitions.resize(first + count, 1);
+        }
+        page.values += count;
+        first
+    }
+
+    /// Makes the value whose level is at this place a null.
+    #[inline]
+    fn not_there(&mut self, place: usize) {
+        self.page.definitions[place] = self.definition.saturating_sub(1);
+        self.page.nulls += 1;
+        self.page.values -= 1;
     }
 
     /// Ends a row.

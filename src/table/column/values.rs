@@ -3,7 +3,7 @@
 use parquet::basic::{Encoding, Type};
 
 use super::bounds::Bounds;
-use super::dictionary::{Dictionary, NO_GUESS, length};
+use super::dictionary::{Dictionary, NO_NUMBER, length};
 use super::{bits, delta, hybrid};
 
 /// Values, each given in its PLAIN encoding without length.
@@ -13,8 +13,7 @@ pub(super) enum Values {
     Dictionary {
         dictionary: Box<Dictionary>,
         numbers: Vec<u32>,
-        /// The page that each number was last in: bounds need to be looked at but once.
-        seen: Vec<u32>,
+        /// Which page it is, counted from 1.
         page: u32,
     },
     Plain(Vec<u8>),
@@ -28,6 +27,24 @@ pub(super) enum Values {
         before: Vec<u8>,
     },
     Delta(Vec<i64>),
+}
+
+/// What is known of a value; all of it, once the value was appended.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Known {
+    /// Its number in the dictionary.
+    number: u32,
+    /// The last page that it is in.
+    page: u32,
+}
+
+impl Default for Known {
+    fn default() -> Self {
+        Self {
+            number: NO_NUMBER,
+            page: 0,
+        }
+    }
 }
 
 /// Texts one behind the other, and how long each is.
@@ -56,9 +73,8 @@ impl Values {
         match (r#type, encoding) {
             (Type::BOOLEAN, _) => Self::Booleans(Vec::new()),
             _ if has_dictionary => Self::Dictionary {
-                dictionary: Box::default(),
+                dictionary: Box::new(Dictionary::new(r#type == Type::BYTE_ARRAY)),
                 numbers: Vec::new(),
-                seen: Vec::new(),
                 page: 1,
             },
             (Type::INT64, Some(Encoding::DELTA_BINARY_PACKED)) => Self::Delta(Vec::new()),
@@ -74,27 +90,37 @@ impl Values {
         }
     }
 
-    /// Appends a value; its number where there is a dictionary.
+    /// Forgets what is known of another value than this one.
     #[inline]
-    pub(super) fn push(&mut self, value: &[u8], guess: u32, has_length: bool, bounds: &mut Bounds) -> u32 {
+    pub(super) fn check(&self, known: &mut Known, value: &[u8]) {
+        let dictionary = self.dictionary();
+        if dictionary
+            .and_then(|values| values.get(known.number))
+            .is_none_or(|known| known != value)
+        {
+            *known = Known::default();
+        }
+    }
+
+    /// Appends a value of which so much is known.
+    #[inline]
+    pub(super) fn push(&mut self, value: &[u8], known: &mut Known, has_length: bool, bounds: &mut Bounds) {
         match self {
             Self::Dictionary {
                 dictionary,
                 numbers,
-                seen,
                 page,
             } => {
-                let number = dictionary.number(value, guess, has_length);
-                numbers.push(number);
-                let place = number as usize;
-                if seen.len() <= place {
-                    seen.push(0);
+                if known.number == NO_NUMBER {
+                    known.number = dictionary.number(value);
                 }
-                if seen[place] != *page {
-                    seen[place] = *page;
+                numbers.push(known.number);
+                // bounds need to look at it but once
+                if known.page != *page {
+                    known.page = *page;
                     bounds.add(value);
                 }
-                return number;
+                return;
             }
             Self::Plain(values) => {
                 if has_length {
@@ -118,7 +144,6 @@ impl Values {
             Self::Delta(numbers) => numbers.push(i64::from_le_bytes(value.try_into().unwrap_or_default())),
         }
         bounds.add(value);
-        NO_GUESS
     }
 
     /// Bytes that the page's values take when they are encoded, about.
