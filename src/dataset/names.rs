@@ -18,6 +18,10 @@ pub(super) type Entry<'a> = (Option<Name>, Raw<'a>);
 #[derive(Debug)]
 pub(super) struct Names<'a> {
     known: Vec<Known<'a>>,
+    /// What was seen of each key.
+    sights: Vec<Sight>,
+    /// Lists and objects that were read at each key.
+    nested: Vec<Nested<'a>>,
     places: HashMap<Cow<'a, str>, Name>,
     /// Objects begun so far.
     objects: usize,
@@ -36,7 +40,13 @@ struct Known<'a> {
     then: Name,
     /// The last object that it was seen in, and its place among the entries there.
     seen: (usize, usize),
-    sight: Sight,
+}
+
+/// The last lists and objects that were read at a key, and the place of the next.
+#[derive(Clone, Copy, Debug, Default)]
+struct Nested<'a> {
+    recent: [Raw<'a>; 4],
+    next: usize,
 }
 
 /// Comes before every object's first key.
@@ -50,10 +60,11 @@ impl Default for Names<'_> {
             compact: true,
             then: BEGIN,
             seen: (0, 0),
-            sight: Sight::default(),
         };
         Self {
             known: vec![begin],
+            sights: vec![Sight::default()],
+            nested: vec![Nested::default()],
             places: HashMap::new(),
             objects: 0,
             before: BEGIN,
@@ -98,7 +109,10 @@ impl<'a> Names<'a> {
         // comma behind each entry but the last
         let (mut compact, mut length) = (true, 1);
         while let Some(name) = self.read(walk) {
-            let value = walk.raw();
+            let value = match walk.next() {
+                Some(b'{' | b'[') => self.nested(name, walk),
+                _ => walk.raw(),
+            };
             let known = &self.known[name];
             compact &= known.compact & (known.seen.0 != self.objects) & value.plain;
             length += known.written.text.len() + value.length() + 1;
@@ -110,6 +124,21 @@ impl<'a> Names<'a> {
             plain: compact && length.max(2) == text.len(),
             text,
         }
+    }
+
+    /// Reads a list or an object. Many are what others at the same key are, and a look tells what reading would.
+    fn nested(&mut self, name: Name, walk: &mut Walk<'a>) -> Raw<'a> {
+        let nested = &mut self.nested[name];
+        if let Some(known) = nested.recent.iter().find(|known| walk.passes(known.text)) {
+            return *known;
+        }
+        let lone_surrogates = walk.lone_surrogates();
+        let value = walk.raw();
+        if walk.lone_surrogates() == lone_surrogates {
+            nested.recent[nested.next] = value;
+            nested.next = (nested.next + 1) % nested.recent.len();
+        }
+        value
     }
 
     /// Before the keys of an object are read.
@@ -143,8 +172,9 @@ impl<'a> Names<'a> {
                     compact: key.as_written().is_some_and(|key| key.len() + 3 == written.len()),
                     then: BEGIN,
                     seen: (0, 0),
-                    sight: Sight::default(),
                 });
+                self.sights.push(Sight::default());
+                self.nested.push(Nested::default());
                 self.places.insert(text, name);
                 name
             }
@@ -185,7 +215,7 @@ impl<'a> Names<'a> {
     pub(super) fn see(&mut self, entries: &[Entry<'a>]) {
         for (name, value) in entries {
             if let Some(name) = name {
-                self.known[*name].sight += Sight {
+                self.sights[*name] += Sight {
                     records: 1,
                     types: JsonTypes::of(*value),
                 };
@@ -195,10 +225,11 @@ impl<'a> Names<'a> {
 
     /// What was noted of the keys, each behind `prefix`, as far as there is room.
     pub(super) fn sights(&self, prefix: &str, keys: &mut BTreeMap<String, Sight>) {
-        let noted = self.known.iter().filter(|known| known.sight.records > 0);
-        for known in noted.take(KEYS) {
+        let known = self.known.iter().zip(&self.sights);
+        let noted = known.filter(|(_, sight)| sight.records > 0);
+        for (known, sight) in noted.take(KEYS) {
             let name: String = known.text.chars().take(NAME_CHARS).collect();
-            *keys.entry(format!("{prefix}{name}")).or_default() += known.sight;
+            *keys.entry(format!("{prefix}{name}")).or_default() += *sight;
         }
     }
 }

@@ -89,7 +89,7 @@ pub(super) struct Packed {
     nulls: Vec<usize>,
     texts: StringBuilder,
     /// The number of the text that came last, of all that [`slot`] gives the same place.
-    recent: Vec<usize>,
+    recent: Vec<i32>,
 }
 
 const SLOTS: usize = 1 << SLOT_BITS;
@@ -104,21 +104,25 @@ impl Packed {
     #[inline]
     pub(super) fn push(&mut self, text: &str) {
         if self.recent.is_empty() {
-            self.recent.resize(SLOTS, usize::MAX);
+            self.recent.resize(SLOTS, i32::MAX);
         }
-        let recent = &mut self.recent[slot(text.as_bytes())];
-        let known = recent.checked_add(1).and_then(|after| {
-            let ends = self.texts.offsets_slice();
-            let [start, end] =
-                [*recent, after].map(|place| ends.get(place).map(|end| end.unsigned_abs() as usize));
-            self.texts.values_slice().get(start?..end?)
-        });
-        if !known.is_some_and(|known| same(known, text.as_bytes())) {
-            *recent = self.texts.len();
+        let slot = slot(text.as_bytes());
+        let mut number = self.recent[slot];
+        if !self.get(number).is_some_and(|known| same(known, text.as_bytes())) {
+            // texts are as many as the bytes of a page at most, which are fewer than 2 GiB
+            number = i32::try_from(self.texts.len()).unwrap_or(i32::MIN);
             self.texts.append_value(text);
+            self.recent[slot] = number;
         }
-        // texts are as many as the bytes of a page at most, which are fewer than 2 GiB
-        self.numbers.push(i32::try_from(*recent).unwrap_or(i32::MIN));
+        self.numbers.push(number);
+    }
+
+    #[inline]
+    fn get(&self, number: i32) -> Option<&[u8]> {
+        let ends = self.texts.offsets_slice().get(number.unsigned_abs() as usize..)?;
+        let (start, end) = (ends.first()?, ends.get(1)?);
+        let texts = self.texts.values_slice();
+        texts.get(start.unsigned_abs() as usize..end.unsigned_abs() as usize)
     }
 
     pub(super) fn finish(mut self) -> DictionaryArray<Int32Type> {

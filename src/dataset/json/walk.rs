@@ -129,6 +129,17 @@ impl<'a> Walk<'a> {
         is_it
     }
 
+    /// Steps over a list or an object where it is written just so, as one that was read before.
+    #[inline]
+    pub(in crate::dataset) fn passes(&mut self, nested: &str) -> bool {
+        let rest = self.text.as_bytes().get(self.at..).unwrap_or_default();
+        let is_it = !nested.is_empty() && rest.starts_with(nested.as_bytes());
+        if is_it {
+            self.at += nested.len();
+        }
+        is_it
+    }
+
     #[inline]
     fn more_before(&mut self, end: u8) -> bool {
         let opened = std::mem::take(&mut self.opened);
