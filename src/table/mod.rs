@@ -297,18 +297,18 @@ impl Table {
     fn begin_staging(&self, key: &PartitionKey) -> Result<PathBuf> {
         let folder = self.staging(key);
         store::remove_folder(&folder)?;
-        std::fs::create_dir_all(&folder).map_err(Error::io("create the folder", &folder))?;
+        store::create_folder(&self.staging_folder())?;
+        std::fs::create_dir(&folder).map_err(Error::io("create the folder", &folder))?;
         Ok(folder.join(UNNAMED))
     }
 
     /// Makes the names of all staged versions durable; what is in them is already.
     pub(crate) fn sync_staged(&self) -> Result<()> {
         let staging = self.staging_folder();
-        if staging.exists() {
-            store::sync_folder(&self.own_folder())?;
-            store::sync_folder(&staging)?;
+        match staging.exists() {
+            true => store::sync_folder(&staging),
+            false => Ok(()),
         }
-        Ok(())
     }
 
     /// Names the file of a partition's next version, so that it can be published.
