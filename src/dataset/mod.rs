@@ -53,7 +53,7 @@ pub use promoted::{Promoted, PromotedType, ShapeError};
 pub(crate) use shape::metadata_map;
 pub use shape::{MetadataMode, Shape};
 pub use strip::strip;
-pub(crate) use texts::{Texts, in_memory, packed, same};
+pub(crate) use texts::{Texts, in_memory, numbered, same, take_rows};
 
 /// A kind of record that the API exports.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize, Deserialize)]

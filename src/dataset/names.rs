@@ -36,6 +36,9 @@ struct Known<'a> {
     written: Written<'a>,
     /// Whether that is its compact form.
     compact: bool,
+    /// Whether nothing in it is half of a surrogate pair: each half is counted where it is read, so such a key is never
+    /// passed over as what was expected.
+    is_whole: bool,
     /// What came behind it when it was seen last.
     then: Name,
     /// The last object that it was seen in, and its place among the entries there.
@@ -58,6 +61,7 @@ impl Default for Names<'_> {
             text: Cow::Borrowed(""),
             written: Written::new(""),
             compact: true,
+            is_whole: true,
             then: BEGIN,
             seen: (0, 0),
         };
@@ -169,6 +173,7 @@ impl<'a> Names<'a> {
                 self.known.push(Known {
                     text: text.clone(),
                     written: Written::new(written),
+                    is_whole: walk.lone_surrogates() == lone_surrogates,
                     compact: key.as_written().is_some_and(|key| key.len() + 3 == written.len()),
                     then: BEGIN,
                     seen: (0, 0),
@@ -179,8 +184,7 @@ impl<'a> Names<'a> {
                 name
             }
         };
-        // each half of a pair is counted where it comes, so such a key is never passed over as what was expected
-        if walk.lone_surrogates() == lone_surrogates {
+        if self.known[name].is_whole {
             self.known[self.before].then = name;
         }
         self.before = name;

@@ -168,6 +168,20 @@ mod tests {
     }
 
     #[test]
+    fn halves_of_surrogate_pairs_in_keys_are_counted_each_time() {
+        let record = |key: &str| format!(r#"{{"_id":1,"metadata":{{"{key}":{{"\udc00":1}}}}}}"#);
+        for (keys, expected) in [
+            ([r"\ud800", "\u{fffd}", r"\ud800"], 5),
+            (["\u{fffd}", r"\ud800", "\u{fffd}"], 4),
+            ([r"\ud800", r"\ud800", r"\ud800"], 6),
+        ] {
+            let page = format!(r#"{{"data":[{}],"cursor":null}}"#, keys.map(record).join(","));
+            let decoded = decode_as(Dataset::Conversations, &Shape::default(), None, page.as_bytes());
+            assert_eq!(decoded.unwrap().observed.replaced_characters, expected, "{page}");
+        }
+    }
+
+    #[test]
     fn keys_that_are_new_in_each_record_have_a_bound() {
         let records: Vec<String> = (0..3_000)
             .map(|id| format!(r#"{{"_id":"{id}","metadata":{{"k{id}":1,"same":2}}}}"#))

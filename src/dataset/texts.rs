@@ -5,10 +5,12 @@ use std::sync::Arc;
 
 use arrow::array::{
     Array, ArrayBuilder, ArrayRef, AsArray, BooleanBufferBuilder, DictionaryArray, Int32Array, MapArray,
-    StringArray, StringBuilder, StructArray,
+    RecordBatch, StringArray, StringBuilder, StructArray, UInt32Array,
 };
 use arrow::buffer::{NullBuffer, OffsetBuffer};
+use arrow::compute::take_record_batch;
 use arrow::datatypes::{DataType, Field, Int32Type, Schema, SchemaRef};
+use arrow::error::ArrowError;
 
 use super::column::{map_entry, map_fields};
 
@@ -177,23 +179,41 @@ pub(crate) fn in_memory(schema: &Schema) -> SchemaRef {
     Arc::new(Schema::new_with_metadata(fields, schema.metadata().clone()))
 }
 
-/// Maps of texts with keys and values by number, as they are in memory.
-pub(crate) fn packed(maps: &MapArray) -> MapArray {
-    let pack = |array: &ArrayRef| match (array.data_type(), Texts::of(array)) {
-        (DataType::Utf8, Some(texts)) => {
-            let mut packed = Packed::default();
-            for place in 0..array.len() {
-                match texts.get(place) {
-                    Some(text) => packed.push(text),
-                    None => packed.push_null(),
-                }
+/// Maps with keys and values by number, as they are in memory, and with no texts but their own.
+fn packed(maps: &MapArray) -> MapArray {
+    let [keys, values] = Texts::of_maps(maps).map(|texts| -> ArrayRef {
+        let mut packed = Packed::default();
+        for place in 0..maps.entries().len() {
+            match texts.get(place) {
+                Some(text) => packed.push(text),
+                None => packed.push_null(),
             }
-            Arc::new(packed.finish()) as ArrayRef
         }
-        _ => Arc::clone(array),
-    };
-    let (keys, values) = (pack(maps.keys()), pack(maps.values()));
+        Arc::new(packed.finish())
+    });
     map(keys, values, maps.offsets().clone(), maps.nulls().cloned())
+}
+
+/// The same, where they are not by number already.
+pub(crate) fn numbered(maps: &MapArray) -> MapArray {
+    let is_plain = |array: &ArrayRef| *array.data_type() == DataType::Utf8;
+    match is_plain(maps.keys()) || is_plain(maps.values()) {
+        true => packed(maps),
+        false => maps.clone(),
+    }
+}
+
+/// Some rows of a batch, and no text of the others: those of maps would be kept as long as any of them is.
+///
+/// # Errors
+/// Where the batch has no such rows.
+pub(crate) fn take_rows(batch: &RecordBatch, rows: &UInt32Array) -> Result<RecordBatch, ArrowError> {
+    let taken = take_record_batch(batch, rows)?;
+    let columns = taken.columns().iter().map(|column| match column.as_map_opt() {
+        Some(maps) => Arc::new(packed(maps)) as ArrayRef,
+        None => Arc::clone(column),
+    });
+    RecordBatch::try_new(taken.schema(), columns.collect())
 }
 
 /// A place for a text, by how long it is, how it begins and how it ends: quicker than a hash of all of it.
@@ -226,6 +246,7 @@ pub(crate) fn same(a: &[u8], b: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::dataset::{Dataset, decode};
 
     #[test]
     fn texts_come_back_as_they_were_and_hardly_one_is_kept_twice() {
@@ -259,6 +280,21 @@ mod tests {
             assert_eq!(Texts::of(&plain).unwrap().get(place), text.as_deref());
         }
         assert!(Texts::of(&Int32Array::from(vec![1])).is_none());
+    }
+
+    #[test]
+    fn invariant_6_rows_that_are_taken_hold_no_text_of_others() {
+        let record =
+            |number| format!(r#"{{"_id":{number},"metadata":{{"k{number}":"v{number}","same":null}}}}"#);
+        let records: Vec<String> = (0..100).map(record).collect();
+        let page = format!(r#"{{"data":[{}],"cursor":null}}"#, records.join(","));
+        let batch = decode(Dataset::Conversations, page.as_bytes()).unwrap().batch;
+        let taken = take_rows(&batch, &UInt32Array::from(vec![7, 3])).unwrap();
+        for (row, from) in [7, 3].into_iter().enumerate() {
+            assert_eq!(taken.slice(row, 1), batch.slice(from, 1));
+        }
+        let maps = taken.column_by_name("metadata").unwrap().as_map();
+        assert_eq!(Texts::of_maps(maps).map(|texts| texts.numbers()), [3, 2]);
     }
 
     #[test]

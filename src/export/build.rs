@@ -275,14 +275,12 @@ impl<'a> Build<'a> {
         while !rest.is_empty() {
             let mut records = 0;
             let fits = |period: &&Period| {
-                let before = records;
-                records += match self.is_begun(**period) {
-                    true => GROUP_RECORDS,
-                    false => self.weight(**period, ledger),
-                };
-                before == 0 || records <= GROUP_RECORDS
+                records += self.weight(**period, ledger);
+                records <= GROUP_RECORDS && !self.is_large(**period, ledger)
             };
-            let (group, later) = rest.split_at(rest.iter().take_while(fits).count());
+            // a large one is alone
+            let count = rest.iter().take_while(fits).count().max(1);
+            let (group, later) = rest.split_at(count);
             self.build_group(group, ledger)?;
             rest = later;
         }
@@ -297,10 +295,13 @@ impl<'a> Build<'a> {
         held.map_or(0, |held| held.rows) + waiting.map_or(0, |waiting| waiting.records)
     }
 
+    /// Whether a partition is built in slices.
+    fn is_large(&self, period: Period, ledger: &Ledger) -> bool {
+        self.is_begun(period) || self.weight(period, ledger) > GROUP_RECORDS
+    }
+
     fn build_group(&mut self, periods: &[Period], ledger: &mut Ledger) -> Result<()> {
-        let is_large =
-            |period: &Period| self.is_begun(*period) || self.weight(*period, ledger) > GROUP_RECORDS;
-        let large = matches!(periods, [period] if is_large(period));
+        let large = matches!(periods, [period] if self.is_large(*period, ledger));
         let mut waiting = BTreeMap::new();
         for period in periods {
             waiting.extend(self.waiting.remove(period).map(|pages| (*period, pages)));

@@ -26,7 +26,7 @@ use parquet::file::properties::WriterProperties;
 use parquet::schema::types::ColumnDescPtr;
 use rayon::prelude::*;
 
-use crate::dataset::{Texts, packed};
+use crate::dataset::{Texts, numbered};
 use leaf::Leaf;
 
 /// A column: one leaf, or one for keys and one for values.
@@ -87,8 +87,8 @@ impl Column {
     fn maps(&mut self, maps: &[&MapArray], places: &[(usize, usize)]) -> Result<()> {
         let keys_leaf = &mut self.leaf;
         let values_leaf = self.values.as_mut().ok_or_else(|| wrong("a map has no values"))?;
-        // those of files are not yet
-        let maps: Vec<MapArray> = maps.par_iter().map(|maps| packed(maps)).collect();
+        // whoever has a batch measured may have plain ones
+        let maps: Vec<MapArray> = maps.par_iter().map(|maps| numbered(maps)).collect();
         let texts = |part: usize| {
             let rows = maps.iter().map(|maps| {
                 let ends = Some(maps.value_offsets());

@@ -11,6 +11,7 @@ use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder,
 };
+use parquet::errors::ParquetError;
 use sha2::{Digest, Sha256};
 
 use super::encoder::file_schema;
@@ -150,16 +151,80 @@ impl Footer {
         columns: Option<&[usize]>,
     ) -> Result<impl Iterator<Item = Result<RecordBatch>> + use<>> {
         let Self { path, file, metadata } = self;
-        let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(file, metadata);
         let mask = match columns {
-            Some(columns) => ProjectionMask::roots(builder.parquet_schema(), columns.iter().copied()),
+            Some(columns) => ProjectionMask::roots(metadata.parquet_schema(), columns.iter().copied()),
             None => ProjectionMask::all(),
         };
-        let reader = builder
-            .with_batch_size(BATCH_ROWS)
-            .with_projection(mask)
-            .build()
-            .map_err(Error::parquet("read", &path))?;
-        Ok(reader.map(move |batch| batch.map_err(|error| Error::parquet("read", &path)(error.into()))))
+        let failed = move |error: ParquetError| Error::parquet("read", &path)(error);
+        // where a batch is of two row groups, the reader gives all nulls of its numbered texts a text each
+        let readers = (0..metadata.metadata().num_row_groups()).map(move |group| {
+            let builder =
+                ParquetRecordBatchReaderBuilder::new_with_metadata(file.try_clone()?, metadata.clone());
+            let builder = builder.with_batch_size(BATCH_ROWS).with_projection(mask.clone());
+            builder.with_row_groups(vec![group]).build()
+        });
+        let batches = readers.flat_map(|reader| {
+            let (reader, error) = match reader {
+                Ok(reader) => (Some(reader), None),
+                Err(error) => (None, Some(Err(error))),
+            };
+            reader.into_iter().flatten().map(|batch| Ok(batch?)).chain(error)
+        });
+        Ok(batches.map(move |batch| batch.map_err(&failed)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::AsArray;
+
+    use super::*;
+    use crate::dataset::{Dataset, Texts, decode};
+    use crate::table::merge::RowRef;
+    use crate::table::{PartitionBy, Period, RowGroups, Settings, Table};
+
+    #[test]
+    fn invariant_6_rows_of_several_row_groups_are_read_as_they_were_and_hold_each_text_once() {
+        let long = format!(r#""{}""#, "x".repeat(10_000));
+        let record = |id: usize| {
+            let value = ["null", &long, r#""short""#][id % 3];
+            format!(
+                r#"{{"_id":"c{id:03}","startTime":1696118400,"metadata":{{"a":{value},"b":null,"n":{id}}}}}"#
+            )
+        };
+        let records: Vec<String> = (0..100).map(record).collect();
+        let page = format!(r#"{{"data":[{}],"cursor":null}}"#, records.join(","));
+        let batch = decode(Dataset::Conversations, page.as_bytes()).unwrap().batch;
+        let rows: Vec<RowRef> = (0..100).map(|row| RowRef { batch: 0, row }).collect();
+        let mut settings = Settings::new("https://api.example.com", "UTC");
+        settings.row_groups = RowGroups {
+            rows: 7,
+            ..RowGroups::default()
+        };
+        let folder = tempfile::tempdir().unwrap();
+        let table = Table::open(folder.path(), settings).unwrap();
+        let key = PartitionKey {
+            dataset: Dataset::Conversations,
+            bot: "r3".into(),
+            period: Period::of(PartitionBy::Day, jiff::civil::date(2023, 10, 1)),
+        };
+        let staged = table.stage(&key, std::slice::from_ref(&batch), &rows).unwrap();
+        table.publish(&key, &staged.entry).unwrap();
+
+        let mut row = 0;
+        for read in table.rows(&key).unwrap() {
+            assert_eq!(read.columns(), batch.slice(row, read.num_rows()).columns());
+            row += read.num_rows();
+            let [_, values] = Texts::of_maps(read.column_by_name("metadata").unwrap().as_map());
+            assert!(values.numbers() <= 7 + 2, "{}", values.numbers());
+        }
+        assert_eq!(row, 100);
+        let plain = Footer::open(&folder.path().join(&staged.entry.path)).unwrap();
+        let rows: usize = plain
+            .batches(None)
+            .unwrap()
+            .map(|batch| batch.unwrap().num_rows())
+            .sum();
+        assert_eq!(rows, 100);
     }
 }

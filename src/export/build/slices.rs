@@ -6,12 +6,11 @@ use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 
 use arrow::array::{AsArray, RecordBatch, UInt32Array};
-use arrow::compute::take_record_batch;
 use arrow::datatypes::TimestampMicrosecondType;
 use rayon::prelude::*;
 
 use super::{Build, DecodedPage, FEW_RECORDS, GROUP_RECORDS, Met, PeriodPages};
-use crate::dataset::Rejected;
+use crate::dataset::{Rejected, take_rows};
 use crate::error::{Error, Result};
 use crate::export::arrived::{QUARTER, Span};
 use crate::fetch::Field;
@@ -128,8 +127,9 @@ impl<'a> Build<'a> {
     /// What is made of a partition so far.
     fn begun(&mut self, period: Period) -> Result<Begun<'a>> {
         let filter = self.reach.learnt.filter;
-        let usable = |begun: &Begun<'_>| begun.period == period && begun.filter == filter;
-        if let Some(begun) = self.begun.take_if(|begun| usable(begun)) {
+        // one that was made by another filter is of no use any more
+        let begun = self.begun.take_if(|begun| begun.period == period);
+        if let Some(begun) = begun.filter(|begun| begun.filter == filter) {
             return Ok(begun);
         }
         let key = self.key(period);
@@ -242,7 +242,7 @@ impl<'a> Build<'a> {
         if places.len() == page.batch.num_rows() {
             return Ok((page.batch.clone(), count));
         }
-        Ok((take_record_batch(&page.batch, &places)?, count))
+        Ok((take_rows(&page.batch, &places)?, count))
     }
 }
 

@@ -117,11 +117,11 @@ impl Leaf {
     /// Appends the texts of rows at these places, each an array and a place in it.
     pub(super) fn texts(&mut self, arrays: &[Rows<'_>], places: &[(usize, usize)]) -> Result<()> {
         // of texts that arrays tell by number, which arrays of one file have in common, and of the last one of all others
-        let (mut known, mut of_array) = (Vec::new(), Vec::new());
+        let (mut known, mut of_array) = (Vec::<Vec<Known>>::new(), Vec::new());
         for (number, rows) in arrays.iter().enumerate() {
             let before = number.checked_sub(1).map(|before| &arrays[before].texts);
             if !before.is_some_and(|before| before.shares_numbers_with(&rows.texts)) {
-                known.push(vec![Known::default(); rows.texts.numbers()]);
+                known.push(Vec::new());
             }
             of_array.push(known.len() - 1);
         }
@@ -140,7 +140,13 @@ impl Leaf {
                 }
                 let value = rows.texts.value(place).as_bytes();
                 let known = match rows.texts.number(place) {
-                    Some(number) => &mut known[of_array[array]][number],
+                    Some(number) => {
+                        let known = &mut known[of_array[array]];
+                        if known.is_empty() {
+                            known.resize(rows.texts.numbers(), Known::default());
+                        }
+                        &mut known[number]
+                    }
                     None => {
                         self.values.check(&mut last, value);
                         &mut last
