@@ -53,6 +53,20 @@ impl Ends {
     }
 }
 
+/// A value's text, or none for null; where it has to be written first, that is done in `written`.
+#[inline]
+fn text<'t>(value: Raw<'t>, writer: &mut Writer, written: &'t mut String) -> Option<&'t str> {
+    if value.r#type == Type::Null {
+        return None;
+    }
+    if value.plain {
+        return Some(value.text);
+    }
+    written.clear();
+    writer.push(value.value(), written);
+    Some(written)
+}
+
 /// A growing [`StringArray`]. Arrow's own builder knows that its text is UTF-8 and need not look again.
 #[derive(Debug, Default)]
 pub(super) struct Strings {
@@ -65,14 +79,9 @@ impl Strings {
     /// The value's text, or null for null.
     #[inline]
     pub(super) fn push(&mut self, value: Raw<'_>, writer: &mut Writer) {
-        if value.r#type == Type::Null {
-            self.builder.append_null();
-        } else if value.plain {
-            self.builder.append_value(value.text);
-        } else {
-            self.written.clear();
-            writer.push(value.value(), &mut self.written);
-            self.builder.append_value(&self.written);
+        match text(value, writer, &mut self.written) {
+            Some(text) => self.builder.append_value(text),
+            None => self.builder.append_null(),
         }
     }
 
@@ -133,15 +142,7 @@ impl Maps {
                 continue;
             };
             self.keys.push(*name);
-            if value.r#type == Type::Null {
-                self.values.push_null();
-            } else if value.plain {
-                self.values.push(value.text);
-            } else {
-                self.written.clear();
-                writer.push(value.value(), &mut self.written);
-                self.values.push(&self.written);
-            }
+            self.values.push(text(*value, writer, &mut self.written));
         }
         self.ends.push(self.keys.len(), true);
     }

@@ -285,11 +285,8 @@ impl Cleaner {
                     (Fate::Stays, Some(value)) => Some(self.text(&mut path, value)),
                 };
                 path.leave(inside);
-                kept.push(key);
-                match value {
-                    Some(value) => cleaned.push(&value),
-                    None => cleaned.push_null(),
-                }
+                kept.push(Some(key));
+                cleaned.push(value.as_deref());
                 length += 1;
             }
             lengths.push(length);

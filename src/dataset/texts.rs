@@ -98,13 +98,14 @@ const SLOTS: usize = 1 << SLOT_BITS;
 const SLOT_BITS: u32 = 12;
 
 impl Packed {
-    pub(super) fn push_null(&mut self) {
-        self.nulls.push(self.numbers.len());
-        self.numbers.push(0);
-    }
-
+    /// Appends a text, or null.
     #[inline]
-    pub(super) fn push(&mut self, text: &str) {
+    pub(super) fn push(&mut self, text: Option<&str>) {
+        let Some(text) = text else {
+            self.nulls.push(self.numbers.len());
+            self.numbers.push(0);
+            return;
+        };
         if self.recent.is_empty() {
             self.recent.resize(SLOTS, i32::MAX);
         }
@@ -184,10 +185,7 @@ fn packed(maps: &MapArray) -> MapArray {
     let [keys, values] = Texts::of_maps(maps).map(|texts| -> ArrayRef {
         let mut packed = Packed::default();
         for place in 0..maps.entries().len() {
-            match texts.get(place) {
-                Some(text) => packed.push(text),
-                None => packed.push_null(),
-            }
+            packed.push(texts.get(place));
         }
         Arc::new(packed.finish())
     });
@@ -259,12 +257,7 @@ mod tests {
         };
         let all: Vec<Option<String>> = (0..20_000).map(of).collect();
         let mut packed = Packed::default();
-        for text in &all {
-            match text {
-                Some(text) => packed.push(text),
-                None => packed.push_null(),
-            }
-        }
+        all.iter().for_each(|text| packed.push(text.as_deref()));
         let array = packed.finish();
         assert_eq!(array.len(), all.len());
         let texts = Texts::of(&array).unwrap();
@@ -303,7 +296,7 @@ mod tests {
             .map(|number| format!("begins alike, {number} ends alike"))
             .collect();
         let mut packed = Packed::default();
-        all.iter().chain(&all).for_each(|text| packed.push(text));
+        all.iter().chain(&all).for_each(|text| packed.push(Some(text)));
         let array = packed.finish();
         let texts = Texts::of(&array).unwrap();
         for (place, text) in all.iter().chain(&all).enumerate() {
