@@ -154,23 +154,31 @@ fn escape(bytes: &[u8]) -> (char, usize) {
         Some(b'n') => ('\n', 2),
         Some(b'r') => ('\r', 2),
         Some(b't') => ('\t', 2),
-        Some(b'u') => code_point(bytes),
+        Some(b'u') => {
+            let (character, length) = code_point(bytes).unwrap_or((None, CODE_UNIT));
+            (character.unwrap_or(char::REPLACEMENT_CHARACTER), length)
+        }
         Some(&itself) => (char::from(itself), 2),
         None => (char::REPLACEMENT_CHARACTER, 1),
     }
 }
 
-/// `\uXXXX`, or two of them where they are a surrogate pair.
-fn code_point(bytes: &[u8]) -> (char, usize) {
-    let first = code_unit(bytes).unwrap_or_default();
-    let second = bytes.get(6..).and_then(code_unit).unwrap_or_default();
-    if let Some(Ok(both)) = char::decode_utf16([first, second]).next() {
-        return (both, if both.len_utf16() == 2 { 12 } else { 6 });
+/// The character that the escape of a code unit at the start of `bytes` means, or both escapes of a surrogate pair, and their
+/// length. No character for half of a pair; nothing where there is no such escape.
+fn code_point(bytes: &[u8]) -> Option<(Option<char>, usize)> {
+    let first = code_unit(bytes)?;
+    if let Some(character) = char::from_u32(first.into()) {
+        return Some((Some(character), CODE_UNIT));
     }
-    (char::REPLACEMENT_CHARACTER, 6)
+    let second = bytes.get(CODE_UNIT..).and_then(code_unit);
+    let pair = second.and_then(|second| char::decode_utf16([first, second]).next()?.ok());
+    Some((pair, if pair.is_some() { 2 * CODE_UNIT } else { CODE_UNIT }))
 }
 
-/// The code unit of the `\uXXXX` at the start of `bytes`.
+/// Bytes of the escape of a code unit: `\u` and four hexadecimal digits.
+const CODE_UNIT: usize = 6;
+
+/// The code unit whose escape is at the start of `bytes`.
 fn code_unit(bytes: &[u8]) -> Option<u16> {
     let digits: &[u8; 4] = bytes.strip_prefix(b"\\u")?.first_chunk()?;
     let digit = |digit: &u8| char::from(*digit).to_digit(16);

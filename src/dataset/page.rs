@@ -108,7 +108,8 @@ pub(super) struct Page<T> {
     pub(super) lone_surrogates: u64,
 }
 
-/// Reads an answer in one pass: `read` makes something of its records, one after another, beginning with `new`. The answer is known to be JSON to its end.
+/// Reads an answer in one pass: `read` makes something of its records, one after another, beginning with `new`. The
+/// answer is known to be JSON to its end.
 pub(super) fn read<'a, T>(
     body: &'a str,
     new: impl Fn() -> T,

@@ -64,7 +64,8 @@ impl<'a> Texts<'a> {
         self.is_valid(place).then(|| self.value(place))
     }
 
-    /// The number that tells the text at a place, where there are numbers. Texts of one number are the same, those of two may be.
+    /// The number that tells the text at a place, where there are numbers. Texts of one number are the same, those of two
+    /// may be.
     #[inline]
     pub(crate) fn number(&self, place: usize) -> Option<usize> {
         self.numbers.map(|numbers| numbers[place].unsigned_abs() as usize)

@@ -276,7 +276,7 @@ impl<'a> Build<'a> {
             let mut records = 0;
             let fits = |period: &&Period| {
                 records += self.weight(**period, ledger);
-                records <= GROUP_RECORDS && !self.is_large(**period, ledger)
+                records <= GROUP_RECORDS && !self.is_begun(**period)
             };
             // a large one is alone
             let count = rest.iter().take_while(fits).count().max(1);
@@ -295,13 +295,10 @@ impl<'a> Build<'a> {
         held.map_or(0, |held| held.rows) + waiting.map_or(0, |waiting| waiting.records)
     }
 
-    /// Whether a partition is built in slices.
-    fn is_large(&self, period: Period, ledger: &Ledger) -> bool {
-        self.is_begun(period) || self.weight(period, ledger) > GROUP_RECORDS
-    }
-
     fn build_group(&mut self, periods: &[Period], ledger: &mut Ledger) -> Result<()> {
-        let large = matches!(periods, [period] if self.is_large(*period, ledger));
+        let is_large =
+            |period: &Period| self.is_begun(*period) || self.weight(*period, ledger) > GROUP_RECORDS;
+        let large = matches!(periods, [period] if is_large(period));
         let mut waiting = BTreeMap::new();
         for period in periods {
             waiting.extend(self.waiting.remove(period).map(|pages| (*period, pages)));

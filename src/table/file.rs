@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 
 use arrow::array::{AsArray, RecordBatch, StringArray};
 use arrow::datatypes::TimestampMicrosecondType;
-use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::file::metadata::{KeyValue, SortingColumn};
@@ -18,6 +17,7 @@ use super::Entry;
 use super::encoder::Encoder;
 use super::merge::{RowRef, time_bounds};
 use super::partition::PartitionKey;
+use super::scan::Footer;
 use super::settings::{RowGroups, SCHEMA_VERSION, Settings};
 use crate::dataset::{Kind, Promoted, PromotedType, Shape};
 use crate::error::{Error, Result};
@@ -141,12 +141,8 @@ impl<W: Write + Send> Writer<W> {
 
 /// Tells each value of a column that holds times, but nulls.
 pub(crate) fn each_time(path: &Path, column: usize, mut told: impl FnMut(i64)) -> Result<()> {
-    let file = File::open(path).map_err(Error::io("open", path))?;
-    let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(Error::parquet("read", path))?;
-    let only = ProjectionMask::roots(builder.parquet_schema(), [column]);
-    let reader = builder.with_projection(only).build();
-    for batch in reader.map_err(Error::parquet("read", path))? {
-        let batch = batch.map_err(|error| Error::parquet("read", path)(error.into()))?;
+    for batch in Footer::open(path)?.batches(Some(&[column]))? {
+        let batch = batch?;
         let times = batch.column(0).as_primitive::<TimestampMicrosecondType>();
         times.iter().flatten().for_each(&mut told);
     }
@@ -158,17 +154,7 @@ pub(crate) fn each_time(path: &Path, column: usize, mut told: impl FnMut(i64)) -
 /// # Errors
 /// Where it cannot be read as Parquet.
 pub fn read(path: &Path) -> Result<Vec<RecordBatch>> {
-    batches(path)?.collect()
-}
-
-/// The rows of a file, a batch at a time.
-pub(crate) fn batches(path: &Path) -> Result<impl Iterator<Item = Result<RecordBatch>> + use<>> {
-    let file = File::open(path).map_err(Error::io("open", path))?;
-    let reader = ParquetRecordBatchReaderBuilder::try_new(file)
-        .and_then(|builder| builder.with_batch_size(8192).build())
-        .map_err(Error::parquet("read", path))?;
-    let path = path.to_owned();
-    Ok(reader.map(move |batch| batch.map_err(|error| Error::parquet("read", &path)(error.into()))))
+    Footer::open(path)?.batches(None)?.collect()
 }
 
 /// The SHA-256 of a file, in hex.
@@ -214,7 +200,7 @@ pub(crate) fn describe(
         }
         let mut ids = Sha256::new();
         let (mut rows, mut first, mut last) = (0, None, None);
-        for batch in batches(path)? {
+        for batch in Footer::open(path)?.batches(None)? {
             let batch = batch?;
             let places = (0..batch.num_rows()).map(|row| u32::try_from(row).unwrap_or(u32::MAX));
             let places: Vec<RowRef> = places.map(|row| RowRef { batch: 0, row }).collect();

@@ -201,18 +201,17 @@ fn same_value(a: &ArrayRef, a_row: usize, b: &ArrayRef, b_row: usize) -> bool {
         DataType::List(_) => {
             let range = |list: &ListArray, row| span(list.value_offsets(), row);
             let (a, b) = (a.as_list::<i32>(), b.as_list::<i32>());
-            same_texts(a.values(), range(a, a_row), b.values(), range(b, b_row))
+            let texts = Texts::of(a.values()).zip(Texts::of(b.values()));
+            texts.is_some_and(|(a_texts, b_texts)| {
+                same_texts(a_texts, range(a, a_row), b_texts, range(b, b_row))
+            })
         }
         DataType::Map(..) => {
             let range = |map: &MapArray, row| span(map.value_offsets(), row);
             let (a, b) = (a.as_map(), b.as_map());
             let (a_range, b_range) = (range(a, a_row), range(b, b_row));
-            let parts = Texts::of_maps(a).into_iter().zip(Texts::of_maps(b));
-            a_range.len() == b_range.len()
-                && parts.into_iter().all(|(a, b)| {
-                    let mut places = a_range.clone().zip(b_range.clone());
-                    places.all(|(i, j)| a.get(i) == b.get(j))
-                })
+            let mut parts = Texts::of_maps(a).into_iter().zip(Texts::of_maps(b));
+            parts.all(|(a, b)| same_texts(a, a_range.clone(), b, b_range.clone()))
         }
         // no column has another type; comparing the slow way is right for any
         _ => a.slice(a_row, 1).to_data() == b.slice(b_row, 1).to_data(),
@@ -224,8 +223,8 @@ fn span(offsets: &[i32], row: usize) -> Range<usize> {
     offsets[row] as usize..offsets[row + 1] as usize
 }
 
-fn same_texts(a: &ArrayRef, a_range: Range<usize>, b: &ArrayRef, b_range: Range<usize>) -> bool {
-    a_range.len() == b_range.len() && a_range.zip(b_range).all(|(i, j)| same_value(a, i, b, j))
+fn same_texts(a: Texts<'_>, a_range: Range<usize>, b: Texts<'_>, b_range: Range<usize>) -> bool {
+    a_range.len() == b_range.len() && a_range.zip(b_range).all(|(i, j)| a.get(i) == b.get(j))
 }
 
 #[cfg(test)]

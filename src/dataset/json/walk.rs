@@ -4,7 +4,7 @@ mod nested;
 mod plain;
 mod written;
 
-use super::{Quoted, Raw, Type, Value, code_unit};
+use super::{Quoted, Raw, Type, Value, code_point};
 use plain::plain;
 pub(in crate::dataset) use written::Written;
 
@@ -279,7 +279,7 @@ impl<'a> Walk<'a> {
             Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => self.at += 1,
             Some(b'u') => {
                 let escape = &bytes[self.at - 1..];
-                let Some(unit) = code_unit(escape) else {
+                let Some((character, length)) = code_point(escape) else {
                     self.at += 1 + escape[2..]
                         .iter()
                         .take(4)
@@ -287,13 +287,8 @@ impl<'a> Walk<'a> {
                         .count();
                     return self.fail();
                 };
-                self.at += 5;
-                let other = escape.get(6..).and_then(code_unit);
-                match (unit, other) {
-                    (0xd800..0xdc00, Some(0xdc00..0xe000)) => self.at += 6,
-                    (0xd800..0xe000, _) => self.lone_surrogates += 1,
-                    _ => {}
-                }
+                self.at += length - 1;
+                self.lone_surrogates += u64::from(character.is_none());
             }
             _ => self.fail(),
         }
