@@ -208,6 +208,10 @@ impl Error {
                 source: AskError::GaveUp { .. },
                 ..
             } => Severity::Incomplete,
+            Self::Fetch {
+                source: AskError::PageTooHeavy { failure },
+                ..
+            } if failure.may_heal() => Severity::Incomplete,
             Self::Interrupted => Severity::Interrupted,
             _ => Severity::Failed,
         }
@@ -226,6 +230,7 @@ impl Error {
                 AskError::Failed { failure }
                 | AskError::GaveUp { failure, .. }
                 | AskError::CursorDied { failure }
+                | AskError::PageTooHeavy { failure }
                 | AskError::Lost { failure } => failure.hint().into(),
             },
             Self::Connection(failure) => failure.hint().into(),

@@ -45,6 +45,7 @@ pub(crate) async fn chain(client: &Client, dataset: Dataset, window: Window, mut
         per_page: 1000,
         cursor: None,
         conversation: None,
+        may_shrink: false,
     };
     let (budget, tally) = (Budget::new(0.0), Tally::default());
     loop {

@@ -96,6 +96,42 @@ impl Failure {
         ) && !self.may_heal()
     }
 
+    /// Whether this answer to the first page of a range may mean that the range is too long. Key, rights, bot and rate
+    /// limit have statuses of their own, which are not among these.
+    #[must_use]
+    pub fn may_be_a_refused_range(&self) -> bool {
+        matches!(
+            self,
+            Self::Status {
+                status: 400 | 413 | 414 | 416 | 422,
+                ..
+            }
+        )
+    }
+
+    /// Whether the answer is larger than the client takes, or than the server can make. Another attempt of the same
+    /// size cannot help.
+    #[must_use]
+    pub fn is_a_heavy_page(&self) -> bool {
+        matches!(self, Self::Status { status: 413, .. } | Self::TooLarge { .. })
+    }
+
+    /// Whether a page with fewer records might succeed where this one failed. 520 and 524 are what Cloudflare answers
+    /// in place of 502 and 504.
+    #[must_use]
+    pub fn may_be_a_heavy_page(&self) -> bool {
+        self.is_a_heavy_page()
+            || matches!(
+                self,
+                Self::Timeout
+                    | Self::Broken(_)
+                    | Self::Status {
+                        status: 500 | 502 | 504 | 520 | 524,
+                        ..
+                    }
+            )
+    }
+
     /// Whether the server says that the fault is its own.
     #[must_use]
     pub fn is_a_servers(&self) -> bool {
@@ -238,6 +274,39 @@ mod tests {
         assert_eq!(doubted, expected);
         assert!(!Failure::Timeout.may_be_a_dead_cursor());
         assert!(!Failure::BadPage("no".into()).may_be_a_dead_cursor());
+    }
+
+    #[test]
+    fn a_refused_range_is_no_refused_key_bot_or_rate() {
+        let ranges: Vec<u16> = (100..600)
+            .filter(|code| status(*code).may_be_a_refused_range())
+            .collect();
+        assert_eq!(ranges, [400, 413, 414, 416, 422]);
+        for other in [
+            Failure::Timeout,
+            Failure::Broken("reset".into()),
+            Failure::BadPage("no".into()),
+            Failure::TooLarge { limit: 1 },
+        ] {
+            assert!(!other.may_be_a_refused_range(), "{other}");
+        }
+    }
+
+    #[test]
+    fn what_a_smaller_page_may_heal_is_listed() {
+        let heavy: Vec<u16> = (100..600)
+            .filter(|code| status(*code).may_be_a_heavy_page())
+            .collect();
+        assert_eq!(heavy, [413, 500, 502, 504, 520, 524]);
+        for failure in [Failure::Timeout, Failure::Broken("reset".into())] {
+            assert!(
+                failure.may_be_a_heavy_page() && !failure.is_a_heavy_page(),
+                "{failure}"
+            );
+        }
+        assert!(Failure::TooLarge { limit: 1 }.is_a_heavy_page());
+        assert!(!Failure::Connect("refused".into()).may_be_a_heavy_page());
+        assert!(!Failure::BadPage("no".into()).may_be_a_heavy_page());
     }
 
     #[test]

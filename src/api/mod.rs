@@ -39,6 +39,8 @@ pub struct Ask {
     pub cursor: Option<String>,
     /// Only the messages of this conversation.
     pub conversation: Option<String>,
+    /// Whether the caller can make the request with a smaller `per_page`: see [`AskError::PageTooHeavy`].
+    pub may_shrink: bool,
 }
 
 /// How a page could not be had.
@@ -63,6 +65,15 @@ pub enum AskError {
     #[error("the cursor is no longer valid: {failure}")]
     CursorDied {
         /// What the server answered.
+        failure: Failure,
+    },
+    /// The server cannot make, or the client cannot take, a page of this size. Only where [`Ask::may_shrink`] is true:
+    /// at once after status 413 and [`Failure::TooLarge`]; after three attempts in a row that failed as
+    /// [`Failure::may_be_a_heavy_page`] describes. With a cursor it can also be a dead cursor, which some servers
+    /// answer with status 500.
+    #[error("the server cannot make a page of this size: {failure}")]
+    PageTooHeavy {
+        /// The last failure.
         failure: Failure,
     },
     /// An attempt failed that may not be repeated in place, since the server moves this cursor by itself.

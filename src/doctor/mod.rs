@@ -135,6 +135,7 @@ impl Examination<'_> {
             per_page: MOST_PER_PAGE,
             cursor,
             conversation: None,
+            may_shrink: false,
         }
     }
 

@@ -37,6 +37,7 @@ pub async fn preview(
         per_page: records,
         cursor: None,
         conversation: None,
+        may_shrink: false,
     };
     let budget = Budget::new(0.0);
     let sent = budget.permit().await.spend();

@@ -133,6 +133,7 @@ async fn look(job: &Job, endpoint: &Endpoint, window: Window) -> Result<(Vec<u8>
         per_page: job.per_page,
         cursor: None,
         conversation: None,
+        may_shrink: false,
     };
     let (answer, page) = endpoint.look(job.dataset, &ask, &job.tally).await?;
     Ok((answer.body, page))

@@ -293,6 +293,7 @@ impl Fetch {
             per_page: self.job.per_page,
             cursor: request.cursor,
             conversation: self.job.conversation.clone(),
+            may_shrink: false,
         };
         let header = PageHeader {
             sequence: 0,

@@ -65,6 +65,7 @@ impl Desk<'_> {
             per_page: self.per_page,
             cursor: None,
             conversation: None,
+            may_shrink: false,
         };
         let mut answered = Answered::default();
         let (mut moves, mut quiet) = (true, 0);
