@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::dataset::{Dataset, Observed};
 use crate::drift::Drift;
 use crate::error::{Error, Result};
-use crate::fetch::Knowledge;
+use crate::plan::Knowledge;
 use crate::store;
 use crate::table::{Entry, Period};
 use crate::window::Windows;

@@ -16,6 +16,7 @@ pub mod export;
 pub mod fetch;
 pub mod keys;
 pub mod ledger;
+pub mod plan;
 pub mod rebuild;
 pub mod rejected;
 pub mod report;

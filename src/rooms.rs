@@ -10,6 +10,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("simulator", &[]),
     ("dataset", &["words"]),
     ("api", &["window"]),
+    ("plan", &["window"]),
     ("error", &["api", "dataset"]),
     ("store", &["error"]),
     ("spool", &["error", "store", "window"]),
@@ -18,7 +19,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("drift", &["dataset"]),
     (
         "ledger",
-        &["dataset", "drift", "error", "fetch", "store", "table", "window"],
+        &["dataset", "drift", "error", "plan", "store", "table", "window"],
     ),
     ("changes", &["dataset", "error", "ledger", "store", "table"]),
     ("commit", &["error", "ledger", "spool", "store", "table"]),
@@ -41,11 +42,13 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ),
     (
         "fetch",
-        &["api", "dataset", "error", "spool", "tombstones", "window"],
+        &[
+            "api", "dataset", "error", "plan", "spool", "table", "tombstones", "window",
+        ],
     ),
     (
         "doctor",
-        &["api", "dataset", "error", "fetch", "ledger", "table", "window"],
+        &["api", "dataset", "error", "fetch", "ledger", "plan", "table", "window"],
     ),
     (
         "rebuild",
@@ -65,6 +68,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
             "error",
             "fetch",
             "ledger",
+            "plan",
             "rebuild",
             "tombstones",
             "rejected",
@@ -79,7 +83,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     (
         "status",
         &[
-            "commit", "drift", "error", "fetch", "ledger", "rejected", "spool", "table", "window",
+            "commit", "drift", "error", "ledger", "plan", "rejected", "spool", "table", "window",
         ],
     ),
     (
@@ -118,6 +122,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
             "fetch",
             "keys",
             "ledger",
+            "plan",
             "rebuild",
             "report",
             "schema",

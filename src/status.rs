@@ -8,7 +8,7 @@ use serde::Serialize;
 use crate::commit::Commit;
 use crate::drift::Drift;
 use crate::error::Result;
-use crate::fetch::Knowledge;
+use crate::plan::Knowledge;
 use crate::ledger::{Account, LastRun, Ledger};
 use crate::rejected::Kept;
 use crate::spool::Spool;

@@ -10,7 +10,7 @@ use super::{export, told};
 use crate::dataset::Dataset;
 use crate::doctor::{Bounds, Cursors, DeadCursor, Options, PageLimit, Refusal, Report, examine, remember};
 use crate::error::{Error, Result};
-use crate::fetch::{Direction, Field, Order};
+use crate::plan::{Direction, Field, Order};
 use crate::table::Zone;
 
 const EXAMPLES: &str = "\

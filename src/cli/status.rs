@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use super::args::{TABLE, Told, duration};
 use super::told;
 use crate::error::{Error, Result};
-use crate::fetch::{Field, scheduler::Direction};
+use crate::plan::{Direction, Field};
 use crate::status::{Holding, Range, Status, status};
 use crate::table::{Table, Zone};
 

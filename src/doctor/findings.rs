@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 
 use crate::dataset::Dataset;
-use crate::fetch::{Field, Order};
+use crate::plan::{Field, Order};
 use crate::window::Window;
 
 /// What was found out about one dataset's endpoint.

@@ -18,7 +18,7 @@ pub use findings::{Bounds, Cursors, DeadCursor, PageLimit, Refusal, Report};
 use crate::api::{Answer, Ask, Budget, Client, Connection, Failure, Tally};
 use crate::dataset::{self, Dataset, Next, Peek, PeekedRecord};
 use crate::error::{Error, Result};
-use crate::fetch::{Field, Knowledge, Order};
+use crate::plan::{Field, Knowledge, Order};
 use crate::ledger::Ledger;
 use crate::table::{Lock, OWN_FOLDER, Settings};
 use crate::window::Window;
@@ -342,7 +342,7 @@ fn telling(pages: &[Peek]) -> Option<PeekedRecord> {
 
 /// The order of pages that follow each other, on the field that windows filter where that is known.
 fn order(pages: &[Peek], filter: Option<Field>) -> Option<Order> {
-    use crate::fetch::Direction;
+    use crate::plan::Direction;
     let fields = [Field::Time, Field::LastAction];
     let directed = |field: Field| {
         let time = |record: &PeekedRecord| match field {
@@ -383,6 +383,7 @@ impl Report {
             filter: self.bounds.filter,
             includes_first_second: self.bounds.includes_start == Some(true),
             in_flight: (in_flight > 0).then_some(in_flight),
+            ..Knowledge::default()
         }
     }
 }

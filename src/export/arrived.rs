@@ -3,9 +3,12 @@
 use std::collections::BTreeMap;
 
 use crate::dataset::PeekedRecord;
+use crate::plan::Field;
 use crate::spool::PageHeader;
 use crate::table::{Period, Zone};
 
+/// Microseconds of a second.
+const SECOND: i64 = 1_000_000;
 /// Microseconds of a quarter of an hour.
 pub(super) const QUARTER: i64 = 900_000_000;
 
@@ -29,6 +32,8 @@ pub(super) struct PeriodShare {
     pub(super) span: Option<Span>,
     /// How many records each quarter of an hour has, by its number since 1970.
     pub(super) quarters: BTreeMap<i64, u64>,
+    /// Whether some record lies outside the requested range by a time that windows may filter.
+    pub(super) may_be_outside: bool,
 }
 
 /// From the first to the last of some times, in microseconds.
@@ -39,13 +44,29 @@ pub(super) struct Span {
 }
 
 impl Arrived {
-    pub(super) fn new(header: PageHeader, records: &[PeekedRecord], zone: &Zone, looks_back: bool) -> Self {
+    /// `filters` are the times that windows may filter.
+    pub(super) fn new(
+        header: PageHeader,
+        records: &[PeekedRecord],
+        zone: &Zone,
+        looks_back: bool,
+        filters: &[Field],
+    ) -> Self {
+        let is_outside = |record: &PeekedRecord| {
+            let times = filters.iter().filter_map(|field| match field {
+                Field::Time => record.time,
+                Field::LastAction => record.last_action,
+            });
+            times.map(|time| time.div_euclid(SECOND)).any(|second| !header.range.contains(second))
+        };
         let mut periods = zone.periods();
         let mut shares: BTreeMap<Period, PeriodShare> = BTreeMap::new();
         let mut places = Vec::new();
         for record in records.iter().filter(|record| !record.rejected) {
             let period = periods.of(record.time);
-            shares.entry(period).or_default().add(record.time);
+            let share = shares.entry(period).or_default();
+            share.add(record.time);
+            share.may_be_outside |= is_outside(record);
             if looks_back {
                 places.push((record.id, period));
             }

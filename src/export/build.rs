@@ -18,8 +18,9 @@ use crate::changes::Changed;
 use crate::dataset::Dataset;
 use crate::drift::Drift;
 use crate::error::{Error, Result};
-use crate::fetch::{AtHand, Field, Job, Reach};
+use crate::fetch::{AtHand, FetchProgress, Job};
 use crate::ledger::{Account, LastRun, Ledger};
+use crate::plan::Field;
 use crate::rejected::RejectedRecords;
 use crate::spool::Spool;
 use crate::table::{Effect, PartitionKey, Period, RowRef, Staged, Table, Zone};
@@ -63,11 +64,15 @@ pub(super) struct Build<'a> {
     /// What asking has cost, and the requests of it that the ledger knows of.
     asked: Arc<api::Tally>,
     booked: u64,
-    reach: Reach,
+    progress: FetchProgress,
+    /// The field that rows outside the requested range are left out by, once all pages of the job have settled it.
+    leaves_out: Option<Field>,
     /// Time that had not settled yet when a page of it was asked for.
     young: Windows,
     pending: BTreeMap<u64, Pending>,
     waiting: BTreeMap<Period, PeriodPages>,
+    /// Pages with rows that may lie outside the requested range: only the whole job shows whether they do.
+    deferred: BTreeMap<Period, PeriodPages>,
     /// The large partition that is built while its rest is fetched.
     begun: Option<Begun<'a>>,
     /// Whether partitions are begun early: no longer once a record came that an early part of one lacked.
@@ -86,6 +91,24 @@ struct PeriodPages {
     records: u64,
     /// How many of them each quarter of an hour has.
     quarters: BTreeMap<i64, u64>,
+}
+
+impl PeriodPages {
+    fn add(&mut self, page: u64, share: PeriodShare) {
+        self.pages.insert(page, share.span);
+        self.records += share.records;
+        for (quarter, records) in share.quarters {
+            *self.quarters.entry(quarter).or_default() += records;
+        }
+    }
+
+    fn extend(&mut self, other: Self) {
+        self.pages.extend(other.pages);
+        self.records += other.records;
+        for (quarter, records) in other.quarters {
+            *self.quarters.entry(quarter).or_default() += records;
+        }
+    }
 }
 
 /// What building has done so far.
@@ -123,10 +146,12 @@ impl<'a> Build<'a> {
             ranges: job.missing.clone(),
             asked: Arc::clone(&job.tally),
             booked: 0,
-            reach: Reach::default(),
+            progress: FetchProgress::default(),
+            leaves_out: None,
             young: Windows::new(),
             pending: BTreeMap::new(),
             waiting: BTreeMap::new(),
+            deferred: BTreeMap::new(),
             begun: None,
             grows: true,
             rejected: RejectedRecords::open(
@@ -183,18 +208,10 @@ impl<'a> Build<'a> {
             periods: periods.keys().copied().collect(),
         };
         for (period, share) in periods {
-            let is_late = |begun: &mut Begun<'_>| {
-                begun.period == period && share.span.is_some_and(|span| span.first < begun.end)
-            };
-            if self.begun.take_if(is_late).is_some() {
-                tracing::debug!(%period, "a record came late, the partition is begun anew");
-                self.grows = false;
-            }
-            let waiting = self.waiting.entry(period).or_default();
-            waiting.pages.insert(header.sequence, share.span);
-            waiting.records += share.records;
-            for (quarter, records) in share.quarters {
-                *waiting.quarters.entry(quarter).or_default() += records;
+            if share.may_be_outside {
+                self.deferred.entry(period).or_default().add(header.sequence, share);
+            } else {
+                self.wait(period, header.sequence, share);
             }
         }
         if pending.periods.is_empty() {
@@ -203,29 +220,52 @@ impl<'a> Build<'a> {
         self.pending.insert(header.sequence, pending);
     }
 
-    /// Takes note of how far fetching has come.
+    /// Adds a page to those that a partition is built from.
+    fn wait(&mut self, period: Period, page: u64, share: PeriodShare) {
+        let is_late = |begun: &mut Begun<'_>| {
+            begun.period == period && share.span.is_some_and(|span| span.first < begun.end)
+        };
+        if self.begun.take_if(is_late).is_some() {
+            tracing::debug!(%period, "a record came late, the partition is started again");
+            self.grows = false;
+        }
+        self.waiting.entry(period).or_default().add(page, share);
+    }
+
+    /// Takes note of how far fetching is.
     ///
     /// # Errors
-    /// Where the ledger cannot be told that it called complete what is not.
-    pub(super) fn reached(&mut self, reach: Reach, ledger: &mut Ledger) -> Result<()> {
-        let before = std::mem::replace(&mut self.reach, reach).covered;
-        if before.iter().all(|window| self.reach.covered.covers(*window)) {
+    /// Where the ledger cannot be corrected that called complete what is not.
+    pub(super) fn advance(&mut self, progress: FetchProgress, ledger: &mut Ledger) -> Result<()> {
+        let before = std::mem::replace(&mut self.progress, progress).covered;
+        if before.iter().all(|window| self.progress.covered.covers(*window)) {
             return Ok(());
         }
-        // what was proven by an order that fell is proven no longer
+        // a window that was complete turned out to have a false end
         self.commit(&[], ledger, false)
+    }
+
+    /// All pages of the job are there: rows outside the requested range are left out where the filter is settled.
+    fn settle_filter(&mut self) {
+        self.leaves_out = self.progress.settled_filter;
+        for (period, pages) in std::mem::take(&mut self.deferred) {
+            if self.is_begun(period) {
+                self.begun = None;
+            }
+            self.waiting.entry(period).or_default().extend(pages);
+        }
     }
 
     /// Whether everything that was missing is fetched.
     pub(super) fn has_all(&self) -> bool {
         let mut missing = self.ranges.clone();
-        missing.subtract_all(&self.reach.covered);
+        missing.subtract_all(&self.progress.covered);
         missing.is_empty()
     }
 
     /// The field that the API is proven to filter by.
     pub(super) fn filter(&self) -> Option<Field> {
-        self.reach.learnt.filter
+        self.progress.learned.filter
     }
 
     /// Ranges asked for that are not called complete.
@@ -249,7 +289,7 @@ impl<'a> Build<'a> {
     /// Partitions that seem to be read whole. A partition that gets rows later is merged again, which costs but loses nothing.
     fn ready(&self) -> impl Iterator<Item = (Period, u64)> {
         // most conversations end within a day of their start
-        let late = match self.reach.learnt.filter {
+        let late = match self.progress.learned.filter {
             Some(Field::LastAction) => 86_400,
             _ => 0,
         };
@@ -257,7 +297,7 @@ impl<'a> Build<'a> {
             let day_itself = self.zone.window(*period)?;
             let window = Window::new(day_itself.start, day_itself.end + late);
             let mut missing = self.ranges.intersect(window);
-            missing.subtract_all(&self.reach.read);
+            missing.subtract_all(&self.progress.read);
             missing.is_empty().then_some((*period, waiting.records))
         })
     }
@@ -400,6 +440,7 @@ impl<'a> Build<'a> {
             return Ok(());
         }
         if whole {
+            self.settle_filter();
             let periods: Vec<_> = self.waiting.keys().copied().collect();
             self.build(&periods, ledger)?;
             self.mend_moved(ledger)?;

@@ -10,6 +10,7 @@ use super::mend::Damage;
 use crate::dataset::Dataset;
 use crate::error::{Error, Result};
 use crate::fetch::AtHand;
+use crate::plan::Field;
 use crate::spool::{PageHeader, Spool};
 use crate::store;
 use crate::table::{OWN_FOLDER, Table, Zone};
@@ -34,7 +35,7 @@ pub(super) fn kept_pages(
                     let page = at_hand.hold(sequence, page);
                     Ok(Ok((
                         dataset,
-                        Arrived::new(header, &page.records, zone, looks_back),
+                        Arrived::new(header, &page.records, zone, looks_back, &[Field::Time, Field::LastAction]),
                     )))
                 }
                 Ok(Err(_)) | Err(Error::Damaged { .. }) => Ok(Err(path)),

@@ -16,7 +16,7 @@ use super::{Options, reopen};
 use crate::commit::Commit;
 use crate::dataset::Dataset;
 use crate::error::{Error, Result};
-use crate::fetch::Field;
+use crate::plan::Field;
 use crate::ledger::{Account, Held, Ledger};
 use crate::spool::Spool;
 use crate::table::{Look, OWN_FOLDER, PartitionKey, Period, Staged, Table, Wrong, Zone};

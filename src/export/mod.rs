@@ -37,8 +37,9 @@ use crate::changes;
 use crate::dataset::Dataset;
 use crate::erase;
 use crate::error::{Error, Result};
-use crate::fetch::{self, AtHand, Endpoint, Event, Field, Job, Reach, Stop};
+use crate::fetch::{self, AtHand, Endpoint, Event, FetchProgress, Job, Stop};
 use crate::ledger::Ledger;
+use crate::plan::Field;
 use crate::rebuild;
 use crate::spool::Spool;
 use crate::table::{Lock, Table, Zone};
@@ -69,10 +70,10 @@ pub struct Failure {
     pub error: Error,
 }
 
-/// What the building thread hears of a job.
-enum News {
-    Page(Arrived),
-    Reached(Reach),
+/// What the building thread gets of a job: how far it is, and the page that brought it there.
+struct News {
+    page: Option<Arrived>,
+    progress: FetchProgress,
 }
 
 /// News of all jobs on their way to the building thread, each with the number of its job.
@@ -92,7 +93,8 @@ pub async fn export(options: &Options, progress: Arc<dyn Progress>, stop: Stop) 
     options.check()?;
     let table = options.table()?;
     let client = Arc::new(Client::new(options.connection.clone()).map_err(Error::Connection)?);
-    let lock = Lock::take(table.out(), &table.own_folder())?;
+    // whatever still writes keeps the table locked, even where this future is dropped
+    let lock = Arc::new(Lock::take(table.out(), &table.own_folder())?);
     rebuild::finish(&options.out)?;
     // until now its settings might have become others
     let table = options.table()?.with_secret(options.privacy.secret.clone())?;
@@ -104,6 +106,7 @@ pub async fn export(options: &Options, progress: Arc<dyn Progress>, stop: Stop) 
     let shared = Shared {
         erased,
         at_hand: rows_at_hand(&table),
+        lock: Some(Arc::clone(&lock)),
     };
     let looks_back = looks_back(options, &ledger);
     let (kept, damaged_pages) = left::kept_pages((&spool, &shared.at_hand), &zone, looks_back)?;
@@ -132,7 +135,10 @@ pub async fn export(options: &Options, progress: Arc<dyn Progress>, stop: Stop) 
             progress: Arc::clone(&progress),
         };
         let jobs = jobs.clone();
-        tokio::task::spawn_blocking(move || site.build(&jobs, kept, ledger, received))
+        tokio::task::spawn_blocking(move || {
+            let _lock = lock;
+            site.build(&jobs, kept, ledger, received)
+        })
     };
     let fetched = fetch_all(jobs.clone(), &endpoints, &zone, &news, &progress, &stop).await;
     drop(news);
@@ -141,7 +147,6 @@ pub async fn export(options: &Options, progress: Arc<dyn Progress>, stop: Stop) 
         progress.ends(job.dataset, &job.bot);
     }
     let built = built.map_err(|error| Error::Internal(format!("building ended: {error}")))?;
-    drop(lock);
     let built = match built {
         Ok(built) => built,
         Err(error) => return Err(first_cause(fetched, error)),
@@ -200,6 +205,7 @@ fn reopen(options: &Options, ledger: &mut Ledger, spool: &Spool) {
 struct Shared {
     erased: Option<Arc<Tombstones>>,
     at_hand: Arc<AtHand>,
+    lock: Option<Arc<Lock>>,
 }
 
 /// Makes rows of pages when they come, as the table wants them.
@@ -219,7 +225,8 @@ fn endpoints(
         let endpoint = Endpoint::new(client, spool, options.requests_per_second, options.concurrency);
         let endpoint = endpoint
             .without(shared.erased.clone())
-            .with_rows(Arc::clone(&shared.at_hand));
+            .with_rows(Arc::clone(&shared.at_hand))
+            .locked(shared.lock.clone());
         (*dataset, Arc::new(endpoint))
     };
     options.datasets.iter().map(endpoint).collect()
@@ -245,18 +252,23 @@ async fn fetch_all(
         }
         let (mut received, looks_back) = (0, !job.reread.is_empty());
         let fetched = fetch::fetch(job, endpoint, stop.clone(), async |event| {
-            let told = match event {
-                Event::Reached(reach) => {
-                    let standing = Standing::of(&missing, &reach, received, &tally, endpoint);
-                    progress.reached(dataset, &bot, &standing);
-                    News::Reached(reach)
-                }
-                Event::Kept(header, records) => {
+            let event = match event {
+                Event::Progress(progress) => News {
+                    page: None,
+                    progress,
+                },
+                Event::Page(header, records, progress) => {
                     received += records.len() as u64;
-                    News::Page(Arrived::new(header, &records, zone, looks_back))
+                    let filters = &progress.possible_filters;
+                    News {
+                        page: Some(Arrived::new(header, &records, zone, looks_back, filters)),
+                        progress,
+                    }
                 }
             };
-            news.send((number, told)).await.is_ok()
+            let standing = Standing::of(&missing, &event.progress, received, &tally, endpoint);
+            progress.reached(dataset, &bot, &standing);
+            news.send((number, event)).await.is_ok()
         })
         .await;
         (fetched, Instant::now())
@@ -311,15 +323,13 @@ impl Site {
         for page in kept.into_values().flatten() {
             self.at_hand.forget(page.header.sequence);
         }
-        while let Some((number, told)) = news.blocking_recv() {
+        while let Some((number, News { page, progress })) = news.blocking_recv() {
             let build = &mut builds[number];
-            match told {
-                News::Page(page) => {
-                    self.table.establish()?;
-                    build.page(page, &ledger);
-                }
-                News::Reached(reach) => build.reached(reach, &mut ledger)?,
+            if let Some(page) = page {
+                self.table.establish()?;
+                build.page(page, &ledger);
             }
+            build.advance(progress, &mut ledger)?;
             if build.is_worth_building(news.is_empty()) {
                 self.commit(&jobs[number], build, |build| build.build_ready(&mut ledger))?;
             }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::api::{Failure, Tally};
 use crate::dataset::Dataset;
-use crate::fetch::{Endpoint, Reach};
+use crate::fetch::{Endpoint, FetchProgress};
 use crate::window::{Window, Windows};
 
 /// How far a dataset of a bot is.
@@ -32,22 +32,22 @@ pub struct Standing {
 impl Standing {
     pub(super) fn of(
         missing: &Windows,
-        reach: &Reach,
+        progress: &FetchProgress,
         records: u64,
         tally: &Tally,
         endpoint: &Endpoint,
     ) -> Self {
         let mut left = missing.clone();
-        left.subtract_all(&reach.read);
+        left.subtract_all(&progress.read);
         Self {
             covered_seconds: missing.seconds() - left.seconds(),
             records,
-            pages: reach.pages,
-            pages_left: reach.pages_left,
+            pages: progress.pages,
+            pages_left: progress.pages_left,
             requests: tally.requests.load(Ordering::Relaxed),
             retries: tally.retries.load(Ordering::Relaxed),
             allowed_per_second: endpoint.allowed_per_second(),
-            awaited: reach.awaited.clone(),
+            awaited: progress.awaited.clone(),
         }
     }
 }

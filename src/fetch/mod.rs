@@ -1,11 +1,10 @@
-//! Fetches what is missing of one dataset of one bot: asks for pages as the scheduler decides and the budget
-//! allows, and gives each to the spool before anything else happens with it.
+//! Fetches what is missing of one dataset of one bot: requests pages as the planner decides and the rate limit
+//! allows, and spools each before anything else happens with it.
 
 mod at_hand;
 mod keep;
-mod reach;
+mod progress;
 mod resume;
-pub mod scheduler;
 mod stop;
 
 use std::sync::Arc;
@@ -17,17 +16,17 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
 
 pub use at_hand::AtHand;
-pub use reach::Reach;
-pub use scheduler::{Direction, Field, Knowledge, Order};
+pub use progress::FetchProgress;
 pub use stop::{Stop, Stopper};
 
 use crate::api::{Answer, Ask, AskError, Budget, Client, Sent, Tally};
 use crate::dataset::{self, Dataset, Peek, PeekedRecord};
 use crate::error::{Error, Result};
+use crate::plan::{Knowledge, MAX_IN_FLIGHT, PageRequest, PlanError, Planner};
 use crate::spool::{PageHeader, Spool};
+use crate::table::Lock;
 use crate::tombstones::Tombstones;
 use crate::window::{Window, Windows};
-use scheduler::{ChainId, MAX_IN_FLIGHT, Request, Scheduler};
 
 /// So long an answer is still awaited after the run was told to stop.
 const LAST_ANSWERS: Duration = Duration::from_millis(1500);
@@ -45,6 +44,8 @@ pub struct Endpoint {
     /// What was erased is not even kept.
     erased: Option<Arc<Tombstones>>,
     at_hand: Arc<AtHand>,
+    /// The table stays locked as long as a page may still be spooled.
+    lock: Option<Arc<Lock>>,
 }
 
 impl Endpoint {
@@ -72,7 +73,14 @@ impl Endpoint {
             broken: AtomicBool::new(false),
             erased: None,
             at_hand: Arc::default(),
+            lock: None,
         }
+    }
+
+    /// The same, which keeps the table locked until its last page is spooled.
+    #[must_use]
+    pub fn locked(self, lock: Option<Arc<Lock>>) -> Self {
+        Self { lock, ..self }
     }
 
     /// The same, which keeps nothing of what was erased.
@@ -137,29 +145,29 @@ impl Job {
 /// What happened during a fetch.
 #[derive(Debug)]
 pub enum Event {
-    /// A page is kept.
-    Kept(PageHeader, Vec<PeekedRecord>),
-    /// So far the job has come.
-    Reached(Reach),
+    /// A page is spooled; the progress includes what was learned from it.
+    Page(PageHeader, Vec<PeekedRecord>, FetchProgress),
+    /// The job is so far.
+    Progress(FetchProgress),
 }
 
-/// Fetches what a job is missing; every page is in the spool before `told` hears of it. Where `told` answers
-/// false, nobody wants more.
+/// Fetches what a job is missing; every page is in the spool before `report` gets it. Where `report` returns false,
+/// the fetch stops.
 ///
 /// # Errors
-/// The first thing that keeps the job from being whole. What was answered is in the spool then.
+/// The first thing that keeps the job from being complete. What was answered is in the spool then.
 pub async fn fetch(
     job: Job,
     endpoint: &Arc<Endpoint>,
     mut stop: Stop,
-    mut told: impl AsyncFnMut(Event) -> bool,
+    mut report: impl AsyncFnMut(Event) -> bool,
 ) -> Result<()> {
     let mut fetch = Fetch::begin(job, endpoint).await?;
-    told(fetch.reached()).await;
+    report(fetch.progress()).await;
     loop {
         while fetch.is_wanted(&stop) {
             let fetched = tokio::select! {
-                request = fetch.endpoint.next(&mut fetch.scheduler), if fetch.scheduler.wants() => {
+                request = fetch.endpoint.next(&mut fetch.planner), if fetch.planner.wants() => {
                     if let Some((request, sent)) = request? {
                         fetch.ask(request, sent);
                     }
@@ -168,13 +176,13 @@ pub async fn fetch(
                 Some(fetched) = fetch.flying.join_next() => fetched,
                 () = stop.told() => break,
             };
-            fetch.take(fetched, &mut told).await;
+            fetch.take(fetched, &mut report).await;
         }
-        if stop.is_told() || !fetch.is_undone(&mut told).await {
+        if stop.is_told() || !fetch.is_undone(&mut report).await {
             break;
         }
     }
-    fetch.finish(&stop, &mut told).await
+    fetch.finish(&stop, &mut report).await
 }
 
 impl Endpoint {
@@ -200,12 +208,12 @@ impl Endpoint {
         })
     }
 
-    /// Waits until a request may go, then takes the scheduler's word on which.
-    async fn next(&self, scheduler: &mut Scheduler) -> Result<Option<(Request, Sent)>> {
+    /// Waits until a request may go, then lets the planner choose it.
+    async fn next(&self, planner: &mut Planner) -> Result<Option<(PageRequest, Sent)>> {
         let closed = |_: AcquireError| Error::Internal("the endpoint was closed".into());
         let slot = self.in_flight.acquire().await.map_err(closed)?;
         let permit = self.budget.permit().await;
-        Ok(scheduler.next().map(|request| {
+        Ok(planner.next().map(|request| {
             slot.forget();
             (request, permit.spend())
         }))
@@ -218,7 +226,7 @@ struct Page {
     peek: Peek,
 }
 
-type Fetched = (ChainId, Result<Page, NoPage>);
+type Fetched = (PageRequest, Result<Page, NoPage>);
 
 /// Why there is no page.
 enum NoPage {
@@ -234,7 +242,7 @@ enum NoPage {
 struct Fetch {
     job: Job,
     endpoint: Arc<Endpoint>,
-    scheduler: Scheduler,
+    planner: Planner,
     /// Chains of earlier runs keep the names that their pages carry.
     names: Vec<(String, u32)>,
     flying: JoinSet<Fetched>,
@@ -248,16 +256,16 @@ impl Fetch {
     async fn begin(job: Job, endpoint: &Arc<Endpoint>) -> Result<Self> {
         let answerer = Arc::clone(endpoint);
         let begun = tokio::task::spawn_blocking(move || {
-            let (scheduler, names) = answerer.resume(&job)?;
-            Ok((job, scheduler, names))
+            let (planner, names) = answerer.resume(&job)?;
+            Ok((job, planner, names))
         });
-        let (job, scheduler, names) = begun
+        let (job, planner, names) = begun
             .await
             .unwrap_or_else(|error| Err(Error::Internal(format!("the schedule ended: {error}"))))?;
         Ok(Self {
             job,
             endpoint: Arc::clone(endpoint),
-            scheduler,
+            planner,
             names,
             flying: JoinSet::new(),
             enough: Stopper::new(),
@@ -271,16 +279,16 @@ impl Fetch {
             && !self.unwanted
             && !stop.is_told()
             && !self.endpoint.broken.load(Ordering::Relaxed)
-            && !self.scheduler.is_done()
-            && (self.scheduler.wants() || !self.flying.is_empty())
+            && !self.planner.is_done()
+            && (self.planner.wants() || !self.flying.is_empty())
     }
 
-    fn reached(&self) -> Event {
-        Event::Reached(Reach::of(&self.scheduler))
+    fn progress(&self) -> Event {
+        Event::Progress(FetchProgress::of(&self.planner))
     }
 
     /// Sends a request on its way.
-    fn ask(&mut self, request: Request, sent: Sent) {
+    fn ask(&mut self, request: PageRequest, sent: Sent) {
         let number = request.chain.number();
         let resumed = usize::try_from(number)
             .ok()
@@ -290,10 +298,10 @@ impl Fetch {
             endpoint: self.job.dataset.endpoint(),
             bot: self.job.bot.clone(),
             window: request.asked,
-            per_page: self.job.per_page,
-            cursor: request.cursor,
+            per_page: request.per_page,
+            cursor: request.cursor.clone(),
             conversation: self.job.conversation.clone(),
-            may_shrink: false,
+            may_shrink: request.may_shrink,
         };
         let header = PageHeader {
             sequence: 0,
@@ -305,14 +313,14 @@ impl Fetch {
             covers: request.covers,
             asked: request.asked,
             range: self.job.range,
-            per_page: self.job.per_page,
+            per_page: request.per_page,
             cursor: ask.cursor.clone(),
             conversation: self.job.conversation.clone(),
             erased: 0,
             asked_at: jiff::Timestamp::UNIX_EPOCH,
         };
         let endpoint = Arc::clone(&self.endpoint);
-        let (dataset, id, retryable) = (self.job.dataset, request.chain, request.retryable);
+        let (dataset, retryable) = (self.job.dataset, request.retryable);
         let tally = Arc::clone(&self.job.tally);
         let mut enough = self.enough.1.clone();
         self.flying.spawn(async move {
@@ -325,7 +333,7 @@ impl Fetch {
                 () = enough.told() => Err(NoPage::Unneeded),
             };
             endpoint.in_flight.add_permits(1);
-            (id, page)
+            (request, page)
         });
     }
 
@@ -333,55 +341,87 @@ impl Fetch {
     async fn take(
         &mut self,
         fetched: Result<Fetched, tokio::task::JoinError>,
-        told: &mut impl AsyncFnMut(Event) -> bool,
+        report: &mut impl AsyncFnMut(Event) -> bool,
     ) {
-        let mut said = String::new();
-        let next = match fetched {
-            Ok((chain, Ok(page))) => {
-                let facts = resume::facts(&page.peek);
-                if !told(Event::Kept(page.header, page.peek.records)).await {
-                    self.unwanted = true;
-                }
-                self.scheduler.answered(chain, &facts)
-            }
-            Ok((chain, Err(NoPage::Ask(_, AskError::CursorDied { failure })))) => {
-                tracing::info!("{failure}; the window starts again");
-                said = format!("; at last {failure}");
-                self.scheduler.cursor_died(chain)
-            }
-            Ok((chain, Err(NoPage::Ask(_, AskError::Lost { failure })))) => {
-                tracing::info!("{failure}; the window starts again");
-                said = format!("; at last {failure}");
-                self.scheduler.lost(chain)
-            }
-            Ok((_, Err(NoPage::Ask(window, source)))) => {
-                let (dataset, bot) = (self.job.dataset.name(), self.job.bot.clone());
-                self.fail(Error::Fetch {
-                    dataset,
-                    bot,
-                    window: window.to_string(),
-                    source,
-                });
-                return;
-            }
-            Ok((_, Err(NoPage::Keep(error)))) => {
-                self.endpoint.broken.store(true, Ordering::Relaxed);
-                self.fail(error);
-                return;
-            }
-            Ok((chain, Err(NoPage::Unneeded))) => self.scheduler.withdrawn(chain),
-            Err(error) => {
-                self.fail(Error::Internal(format!("a request ended: {error}")));
-                return;
-            }
+        let (request, fetched) = match fetched {
+            Ok(fetched) => fetched,
+            Err(error) => return self.fail(Error::Internal(format!("a request ended: {error}"))),
         };
-        match next {
-            Ok(()) => {
-                if !told(self.reached()).await {
-                    self.unwanted = true;
-                }
+        let mut page = None;
+        let mut cause = String::new();
+        let planned = match fetched {
+            Ok(answered) => {
+                let facts = resume::facts(&answered.peek);
+                page = Some(answered);
+                self.planner.answered(&request, &facts)
             }
-            Err(error) => self.fail(chain_error(&self.job, format!("{error}{said}"))),
+            Err(NoPage::Unneeded) => self.planner.withdrawn(&request),
+            Err(NoPage::Keep(error)) => {
+                self.endpoint.broken.store(true, Ordering::Relaxed);
+                return self.fail(error);
+            }
+            Err(NoPage::Ask(window, error)) => match self.adapt(&request, error, &mut cause) {
+                Ok(planned) => planned,
+                Err(source) => {
+                    return self.fail(Error::Fetch {
+                        dataset: self.job.dataset.name(),
+                        bot: self.job.bot.clone(),
+                        window: window.to_string(),
+                        source,
+                    });
+                }
+            },
+        };
+        let progress = FetchProgress::of(&self.planner);
+        let event = match page {
+            Some(page) => Event::Page(page.header, page.peek.records, progress),
+            None => Event::Progress(progress),
+        };
+        if !report(event).await {
+            self.unwanted = true;
+        }
+        if let Err(error) = planned {
+            self.fail(chain_error(&self.job, format!("{error}{cause}")));
+        }
+    }
+
+    /// Lets the planner adapt to a request that failed.
+    ///
+    /// # Errors
+    /// The failure itself, where no other request can take its place.
+    fn adapt(
+        &mut self,
+        request: &PageRequest,
+        error: AskError,
+        cause: &mut String,
+    ) -> Result<Result<(), PlanError>, AskError> {
+        match error {
+            AskError::CursorDied { failure } => {
+                tracing::info!("{failure}; the window starts again");
+                *cause = format!("; at last {failure}");
+                Ok(self.planner.cursor_died(request))
+            }
+            AskError::Lost { failure } => {
+                tracing::info!("{failure}; the window starts again");
+                *cause = format!("; at last {failure}");
+                Ok(self.planner.lost(request))
+            }
+            AskError::PageTooHeavy { failure } => {
+                self.planner.page_too_heavy(request);
+                match self.planner.limits().largest_page {
+                    Some(size) => tracing::warn!("{failure}; continuing with pages of {size} records"),
+                    None => tracing::info!("{failure}; requesting the page again"),
+                }
+                Ok(Ok(()))
+            }
+            AskError::Failed { failure } if failure.may_be_a_refused_range() => {
+                if !self.planner.range_refused(request) {
+                    return Err(AskError::Failed { failure });
+                }
+                tracing::info!(window = %request.asked, "{failure}; requesting shorter ranges");
+                Ok(Ok(()))
+            }
+            error => Err(error),
         }
     }
 
@@ -390,41 +430,41 @@ impl Fetch {
         self.failed.get_or_insert(error);
     }
 
-    /// Takes in what is answered already of a job that seems done. Answers whether it is not, after all: an answer
-    /// may have shown that what was believed of the API is wrong.
-    async fn is_undone(&mut self, told: &mut impl AsyncFnMut(Event) -> bool) -> bool {
-        if !self.scheduler.is_done() {
+    /// Takes in what is answered already of a job that seems done. Returns whether it is not, after all: an answer
+    /// may show that a window ended too early.
+    async fn is_undone(&mut self, report: &mut impl AsyncFnMut(Event) -> bool) -> bool {
+        if !self.planner.is_done() {
             return false;
         }
         self.enough.0.stop();
         while let Some(fetched) = self.flying.join_next().await {
-            self.take(fetched, told).await;
+            self.take(fetched, report).await;
         }
         self.enough = Stopper::new();
-        !self.scheduler.is_done() && self.failed.is_none()
+        !self.planner.is_done() && self.failed.is_none()
     }
 
-    /// Waits for what is still in flight, as far as it is of use, and tells how it all ended.
-    async fn finish(mut self, stop: &Stop, told: &mut impl AsyncFnMut(Event) -> bool) -> Result<()> {
-        if !self.scheduler.is_done() {
+    /// Waits for what is still in flight, as far as it is of use, and returns how the job ended.
+    async fn finish(mut self, stop: &Stop, report: &mut impl AsyncFnMut(Event) -> bool) -> Result<()> {
+        if !self.planner.is_done() {
             let deadline = Instant::now() + LAST_ANSWERS;
             while let Ok(Some(fetched)) = timeout_at(deadline, self.flying.join_next()).await {
-                self.take(fetched, told).await;
+                self.take(fetched, report).await;
             }
         }
         self.enough.0.stop();
         while let Some(fetched) = self.flying.join_next().await {
-            self.take(fetched, told).await;
+            self.take(fetched, report).await;
         }
         match self.failed {
             // that the API cannot be trusted counts, however late it shows
             Some(error @ Error::Chain { .. }) => Err(error),
-            _ if self.scheduler.is_done() => Ok(()),
+            _ if self.planner.is_done() => Ok(()),
             Some(error) => Err(error),
             None if stop.is_told() => Err(Error::Interrupted),
             None if self.unwanted || self.endpoint.broken.load(Ordering::Relaxed) => Err(Error::Interrupted),
             None => Err(Error::Internal(
-                "the scheduler has no more requests and is not done".into(),
+                "the planner has no more requests and is not done".into(),
             )),
         }
     }

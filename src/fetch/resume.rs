@@ -1,13 +1,13 @@
-//! Kept pages as the scheduler takes them: chains of an earlier run, to go on from.
+//! Spooled pages as the planner takes them: chains of an earlier run, to continue from.
 
 use std::collections::BTreeMap;
 
 use rayon::prelude::*;
 
-use super::scheduler::{KeptChain, Next, Options, PageFacts, RecordFacts, Scheduler};
 use super::{Endpoint, Job, chain_error};
 use crate::dataset::{self, Peek};
 use crate::error::{Error, Result};
+use crate::plan::{Next, Options, PageFacts, Planner, RecordFacts, SpooledChain};
 use crate::spool::PageHeader;
 use crate::window::Windows;
 
@@ -15,25 +15,22 @@ use crate::window::Windows;
 const AT_A_TIME: usize = 32;
 
 impl Endpoint {
-    /// A scheduler that goes on where the kept pages of a job end, and the names that its first chains carry in the
+    /// A planner that continues where the spooled pages of a job end, and the names that its first chains carry in the
     /// headers of pages: their run, and their number in it.
     ///
     /// # Errors
-    /// Where a page cannot be read, or what it would have met in [`Scheduler::answered`].
-    pub(super) fn resume(&self, job: &Job) -> Result<(Scheduler, Vec<(String, u32)>)> {
+    /// Where a page cannot be read, or what it would have met in [`Planner::answered`].
+    pub(super) fn resume(&self, job: &Job) -> Result<(Planner, Vec<(String, u32)>)> {
         let options = Options {
             per_page: job.per_page,
-            // one conversation is a page, as a rule: nothing is to be guessed before it has come
-            max_in_flight: if job.conversation.is_some() {
-                1
-            } else {
-                self.most_in_flight
-            },
+            max_in_flight: self.most_in_flight,
+            // one conversation is mostly a page
+            splits: job.conversation.is_none(),
             knowledge: job.knowledge,
             density: job.density.clone(),
         };
         let pages = job.kept.iter().filter(|page| job.regards(page));
-        let kept = Kept::of(pages.clone(), job.per_page, &job.missing);
+        let kept = Kept::of(pages.clone(), &job.missing);
         let going_on: Vec<(usize, u64)> = kept
             .chain_of
             .iter()
@@ -51,12 +48,12 @@ impl Endpoint {
             })
             .flatten();
         let ranges = job.missing.iter().copied().collect();
-        let scheduler = Scheduler::resume(ranges, options, &kept.chains, facts);
+        let planner = Planner::resume(ranges, options, &kept.chains, facts);
         if let Some(error) = unreadable {
             return Err(error);
         }
-        let scheduler = scheduler.map_err(|error| chain_error(job, error.to_string()))?;
-        Ok((scheduler, kept.names))
+        let planner = planner.map_err(|error| chain_error(job, error.to_string()))?;
+        Ok((planner, kept.names))
     }
 
     fn look_at_kept(&self, job: &Job, page: u64) -> Result<Peek> {
@@ -73,24 +70,28 @@ struct Kept {
     /// The names that the chains' pages carry.
     names: Vec<(String, u32)>,
     /// The chains in the order in which they began.
-    chains: Vec<KeptChain>,
+    chains: Vec<SpooledChain>,
     /// The chain of each page, by its index; none where no chain can go on with the page.
     chain_of: Vec<Option<usize>>,
 }
 
 impl Kept {
     /// Sorts pages, which come in the order in which they were answered. Chains that cover nothing of what is
-    /// missing, or that were asked in other portions than now, cannot be gone on with.
-    fn of<'a>(pages: impl Iterator<Item = &'a PageHeader> + Clone, per_page: u32, missing: &Windows) -> Self {
+    /// missing are of no use.
+    fn of<'a>(pages: impl Iterator<Item = &'a PageHeader> + Clone, missing: &Windows) -> Self {
         let name = |page: &PageHeader| (page.run.clone(), page.chain);
-        let of_use =
-            |page: &&PageHeader| page.per_page == per_page && !missing.intersect(page.covers).is_empty();
+        let of_use = |page: &&PageHeader| !missing.intersect(page.covers).is_empty();
         let chains: BTreeMap<_, _> = pages
             .clone()
             .filter(of_use)
             .map(|page| {
-                let (covers, asked) = (page.covers, page.asked);
-                (name(page), KeptChain { covers, asked })
+                let (covers, asked, per_page) = (page.covers, page.asked, page.per_page);
+                let chain = SpooledChain {
+                    covers,
+                    asked,
+                    per_page,
+                };
+                (name(page), chain)
             })
             .collect();
         let (names, chains): (Vec<_>, Vec<_>) = chains.into_iter().unzip();
@@ -112,7 +113,7 @@ impl Kept {
     }
 }
 
-/// A page as far as the scheduler cares.
+/// A page, as far as the planner needs it.
 pub(super) fn facts(peek: &Peek) -> PageFacts {
     let record = |record: &dataset::PeekedRecord| RecordFacts {
         id: record.id,

@@ -16,7 +16,7 @@ use super::{Verified, choice};
 use crate::api::{Budget, Client, Connection, Tally};
 use crate::dataset::{Dataset, id_hash};
 use crate::error::{Error, Result};
-use crate::fetch::Field;
+use crate::plan::Field;
 use crate::table::{Entry, Footer, PartitionKey, bot_folder};
 use crate::tombstones::Tombstones;
 use crate::window::Window;

@@ -9,7 +9,7 @@ use arrow::datatypes::TimestampMicrosecondType;
 use super::Build;
 use crate::dataset::{Dataset, Decoded, Misfits, Observed, Rejected, take_rows};
 use crate::error::{Error, Result};
-use crate::fetch::Field;
+use crate::plan::Field;
 use crate::table::Period;
 use crate::window::Window;
 
@@ -72,7 +72,7 @@ impl Build<'_> {
         let range = self.pending.get(&sequence).map_or(ever, |page| page.range);
         for ((row, period), is_outside) in (0..).zip(self.zone.periods().of_column(times)).zip(is_outside(
             self.dataset,
-            self.reach.learnt.filter,
+            self.leaves_out,
             range,
             &batch,
         )) {

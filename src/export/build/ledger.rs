@@ -54,7 +54,7 @@ impl Build<'_> {
     /// Takes into the ledger what is answered and part of the table, and says what pages are not needed for any more:
     /// what is complete, but for what is read anew and not answered yet.
     pub(super) fn answered(&self, ledger: &mut Ledger) -> Windows {
-        let mut complete = self.reach.covered.clone();
+        let mut complete = self.progress.covered.clone();
         complete.subtract_all(&self.young);
         for page in self.pending.values().filter(|page| !page.periods.is_empty()) {
             complete.subtract(page.asked);
@@ -78,7 +78,7 @@ impl Build<'_> {
         account.requests += requests - self.booked;
         self.booked = requests;
         if self.job.conversation.is_none() {
-            account.learnt = self.reach.learnt;
+            account.learnt = self.progress.learned;
         }
     }
 }

@@ -13,7 +13,7 @@ use super::{Build, DecodedPage, FEW_RECORDS, GROUP_RECORDS, Met, PeriodPages};
 use crate::dataset::{Rejected, take_rows};
 use crate::error::{Error, Result};
 use crate::export::arrived::{QUARTER, Span};
-use crate::fetch::Field;
+use crate::plan::Field;
 use crate::table::{Period, RowRef, Slices, Staged};
 use crate::window::Window;
 
@@ -41,8 +41,6 @@ pub(super) struct Begun<'a> {
     pub(super) end: i64,
     /// How many rows the partition holds in each quarter of an hour.
     held: BTreeMap<i64, u64>,
-    /// What told which rows lie outside.
-    filter: Option<Field>,
     /// Pages of which `rejected` and `met` know.
     counted: BTreeSet<u64>,
     rejected: Vec<Rejected>,
@@ -78,7 +76,7 @@ impl<'a> Build<'a> {
     /// A large partition, and the moment (microseconds) up to which enough of it is read to go on with building it.
     pub(super) fn growing(&self) -> Option<(Period, i64)> {
         // an earlier record may come with each later window of last actions
-        if !self.grows || self.reach.learnt.filter == Some(Field::LastAction) {
+        if !self.grows || self.progress.learned.filter == Some(Field::LastAction) {
             return None;
         }
         let (period, end) = match &self.begun {
@@ -92,7 +90,7 @@ impl<'a> Build<'a> {
         let waiting = self.waiting.get(&period)?;
         let window = self.zone.window(period)?;
         let mut missing = self.ranges.intersect(window);
-        missing.subtract_all(&self.reach.read);
+        missing.subtract_all(&self.progress.read);
         let until = missing
             .iter()
             .next()
@@ -126,10 +124,7 @@ impl<'a> Build<'a> {
 
     /// What is made of a partition so far.
     fn begun(&mut self, period: Period) -> Result<Begun<'a>> {
-        let filter = self.reach.learnt.filter;
-        // one that was made by another filter is of no use any more
-        let begun = self.begun.take_if(|begun| begun.period == period);
-        if let Some(begun) = begun.filter(|begun| begun.filter == filter) {
+        if let Some(begun) = self.begun.take_if(|begun| begun.period == period) {
             return Ok(begun);
         }
         let key = self.key(period);
@@ -142,7 +137,6 @@ impl<'a> Build<'a> {
             slices: Mutex::new(self.table.slices(&key)?),
             end: i64::MIN,
             held,
-            filter,
             counted: BTreeSet::new(),
             rejected: Vec::new(),
             met: Met::default(),

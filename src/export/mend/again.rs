@@ -9,7 +9,7 @@ use rayon::prelude::*;
 use crate::dataset::{Dataset, peek};
 use crate::error::{Error, Result};
 use crate::export::build::is_outside;
-use crate::fetch::Field;
+use crate::plan::Field;
 use crate::spool::{PageHeader, Spool};
 use crate::table::{PartitionKey, Period, RowRef, Staged, Table, Zone};
 use crate::window::Windows;

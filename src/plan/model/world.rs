@@ -4,7 +4,7 @@
 use super::archive::{DAY, Random, Traffic, records};
 use super::server::{Cursors, Rule, Server, Sorting};
 use super::{Latency, Line, export};
-use crate::fetch::scheduler::{FetchError, Field, Options};
+use crate::plan::{PlanError, Field, Options};
 use crate::window::Window;
 
 const EXPORTS: u64 = 10_000;
@@ -59,7 +59,7 @@ fn ranges(random: &mut Random, start: i64, days: i64) -> Vec<Window> {
     }
 }
 
-fn one(seed: u64) -> Result<(), FetchError> {
+fn one(seed: u64) -> Result<(), PlanError> {
     let mut random = Random::new(seed);
     let rule = rule(&mut random);
     let traffic = random.pick(&[
@@ -106,7 +106,7 @@ fn ten_thousand_exports_miss_nothing() {
             Ok(Ok(())) => continue,
             // an API that leaves the cursor out at the end, met first on a page that is just full: an error is
             // right, since a renamed field would look the same
-            Ok(Err(FetchError::CursorMissing { .. })) if rule(&mut Random::new(seed)).absent_end => continue,
+            Ok(Err(PlanError::CursorMissing { .. })) if rule(&mut Random::new(seed)).absent_end => continue,
             Ok(Err(error)) => println!("seed {seed}: {error}"),
             Err(_) => {}
         }

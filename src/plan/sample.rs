@@ -86,6 +86,13 @@ impl Sample {
         as_f64(below(window.end) - below(window.start)).max(0.1)
     }
 
+    /// The second behind the first so many points of `window`; its end where it has fewer.
+    pub(super) fn second_of_point(&self, window: Window, points: usize) -> i64 {
+        let first = self.points.partition_point(|point| *point < window.start);
+        let end = self.points.get(first + points).map_or(window.end, |point| point + 1);
+        end.clamp(window.start + 1, window.end)
+    }
+
     /// How many records `window` may hold.
     pub(super) fn records(&self, window: Window) -> f64 {
         self.points(window) * self.scale

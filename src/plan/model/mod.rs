@@ -1,4 +1,4 @@
-//! The scheduler against simulated servers, in virtual time.
+//! The planner against simulated servers, in virtual time.
 
 mod archive;
 mod server;
@@ -8,7 +8,7 @@ mod world;
 use archive::Random;
 use server::{Answer, Server};
 
-use super::{FetchError, Options, Request, Scheduler};
+use super::{Options, PageRequest, PlanError, Planner};
 use crate::window::{Window, Windows};
 
 /// Seconds between a request and its answer.
@@ -56,11 +56,14 @@ struct Outcome {
     wall: f64,
     chains: usize,
     most_in_flight: usize,
+    abandoned: usize,
+    listings: usize,
+    reread: usize,
 }
 
 struct Flight {
     lands: f64,
-    request: Request,
+    request: PageRequest,
     answer: Answer,
 }
 
@@ -71,18 +74,18 @@ fn export(
     options: Options,
     line: Line,
     random: &mut Random,
-) -> Result<Outcome, FetchError> {
-    let scheduler = Scheduler::new(ranges.to_vec(), options);
-    run(server, scheduler, ranges, line, random)
+) -> Result<Outcome, PlanError> {
+    let planner = Planner::new(ranges.to_vec(), options);
+    run(server, planner, ranges, line, random)
 }
 
 fn run(
     server: &mut Server,
-    mut scheduler: Scheduler,
+    mut planner: Planner,
     ranges: &[Window],
     line: Line,
     random: &mut Random,
-) -> Result<Outcome, FetchError> {
+) -> Result<Outcome, PlanError> {
     // The budget stays a little below its limit.
     let interval = if line.rate > 0.0 { 1.025 / line.rate } else { 0.0 };
     let ranges: Windows = ranges.iter().copied().collect();
@@ -90,19 +93,18 @@ fn run(
     let mut flights: Vec<Flight> = Vec::new();
     let mut outcome = Outcome::default();
     let mut covered = Windows::new();
-    while !scheduler.is_done() {
+    while !planner.is_done() {
         let landing = (0..flights.len()).min_by(|a, b| flights[*a].lands.total_cmp(&flights[*b].lands));
         let lands = landing.map_or(f64::INFINITY, |at| flights[at].lands);
-        if lands > slot.max(now) && scheduler.wants() {
+        if lands > slot.max(now) && planner.wants() {
             now = now.max(slot);
             slot = now + interval;
-            let request = scheduler.next().expect("it wants to");
+            let request = planner.next().expect("it wants to");
             send(&mut flights, server, request, now, line, random, &mut outcome);
             continue;
         }
         let flight = flights.swap_remove(landing.expect("something is in flight while it is not done"));
         now = now.max(flight.lands);
-        let chain = flight.request.chain;
         match flight.answer {
             _ if random.chance(line.loses) && flight.request.retryable => {
                 now = now.max(slot);
@@ -117,17 +119,18 @@ fn run(
                     &mut outcome,
                 );
             }
-            _ if random.chance(line.loses) && !flight.request.retryable => scheduler.lost(chain)?,
-            Answer::Dead => scheduler.cursor_died(chain)?,
+            _ if random.chance(line.loses) && !flight.request.retryable => planner.lost(&flight.request)?,
+            Answer::Dead => planner.cursor_died(&flight.request)?,
             Answer::Page(page) => {
+                if std::env::var("TRACE2").is_ok() { println!("     {now:.2} {:?} page {} {:?} doubts {:?}", flight.request.chain, page.records.len(), page.next, planner.doubts); }
                 server.receive(&page);
-                scheduler.answered(chain, &page)?;
+                planner.answered(&flight.request, &page)?;
             }
         }
         if line.strict {
-            let grown = scheduler.covered();
+            let grown = planner.covered();
             assert!(
-                scheduler.order_fell || covered.iter().all(|window| grown.covers(*window)),
+                covered.iter().all(|window| grown.covers(*window)),
                 "what is covered shrank"
             );
             if grown != covered {
@@ -137,25 +140,37 @@ fn run(
         }
     }
     assert!(
-        ranges.iter().all(|range| scheduler.covered().covers(*range)),
+        ranges.iter().all(|range| planner.covered().covers(*range)),
         "done, and yet not covered"
     );
     server.assert_received(&ranges);
     outcome.wall = now;
-    outcome.chains = scheduler.progress().chains;
+    if std::env::var("TRACE").is_ok() {
+        for (at, c) in planner.chains.iter().enumerate() {
+            println!("{at:3} {:>10} +{:>8} {:?} pages {}", c.covers.start - ranges.hull().unwrap().start, c.covers.seconds(), c.state, c.pages);
+        }
+        println!("wall {now:.2} requests {}", outcome.requests);
+    }
+    outcome.chains = planner.progress().chains;
+    outcome.abandoned = planner.chains.iter().filter(|c| c.state == super::chain::State::Abandoned).map(|c| c.pages as usize).sum();
+    outcome.listings = planner.listings.len();
+    let mut seen = Windows::new();
+    for l in &planner.listings { if !seen.intersect(l.covers).is_empty() { outcome.reread += 1; } seen.insert(l.covers); }
     Ok(outcome)
 }
 
 fn send(
     flights: &mut Vec<Flight>,
     server: &mut Server,
-    request: Request,
+    request: PageRequest,
     now: f64,
     line: Line,
     random: &mut Random,
     outcome: &mut Outcome,
 ) {
     outcome.requests += 1;
+    if std::env::var("TRACE2").is_ok() { println!("{now:.2} {:?} {} {:?}", request.chain, request.index, request.covers); }
+    assert!(outcome.requests < 100_000, "the planner does not end");
     let answer = server.answer(request.asked, request.cursor.as_deref());
     flights.push(Flight {
         lands: now + line.latency.draw(random),

@@ -1,0 +1,244 @@
+//! The choice of the next request.
+
+use super::density::as_f64;
+use super::listing::{Doubt, Kind};
+use super::t;
+use super::{CursorStyle, Direction, Planner};
+use crate::window::{Window, Windows};
+
+/// Until the first answer the range is requested as a whole, and some of so many equal parts of it.
+const PARTS: i64 = 16;
+const GUESSES: [i64; 4] = [8, 2, 12, 5];
+/// A part has at least so many seconds: a shorter one is hardly more than a page.
+const SHORTEST_PART: i64 = 900;
+/// Windows hold at most so many pages, and at least so many where there is a choice. Many servers end a listing
+/// after 10,000 records.
+const MOST: f64 = 9.0;
+const LEAST: f64 = 3.0;
+/// And this share of the records after which this server is known to end a listing.
+const SHARE_OF_CAP: f64 = 0.6;
+/// What is left beyond a window is added to it where it is no more than this share.
+const REMAINDER: f64 = 0.3;
+/// Bounds are set to whole days, hours or minutes where that makes a window shorter or longer by no more than
+/// this share.
+const ALIGNMENT_DOWN: f64 = 0.35;
+const ALIGNMENT_UP: f64 = 0.1;
+
+/// A request is overdue once so many more were answered than were in flight with it.
+const SLACK: usize = 2;
+/// Where so many were overdue, the last few in flight are requested a second time at the end, as nothing else
+/// would show that one of them is.
+const OFTEN: usize = 3;
+const LAST: usize = 4;
+
+/// What to do next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Step {
+    /// The chain's next page.
+    Continue(usize),
+    /// A new chain.
+    Start(Window),
+    /// The chain's next page once more: its request is overdue.
+    Repeat(usize),
+}
+
+impl Planner {
+    pub(super) fn choose(&self) -> Option<Step> {
+        if self.in_flight >= self.options.max_in_flight.max(1) || self.is_done() {
+            return None;
+        }
+        if let Some(index) = self.most_urgent() {
+            return Some(Step::Continue(index));
+        }
+        self.unlisted_window()
+            .or_else(|| self.doubtful_window())
+            .map(Step::Start)
+            .or_else(|| self.overdue_chain().map(Step::Repeat))
+    }
+
+    /// The chain with the most left to read: the run would wait for it.
+    fn most_urgent(&self) -> Option<usize> {
+        (0..self.chains.len())
+            .filter(|at| self.chains[*at].is_ready())
+            .max_by(|a, b| self.chain_left(*a).total_cmp(&self.chain_left(*b)))
+    }
+
+    /// A window that no chain has listed.
+    fn unlisted_window(&self) -> Option<Window> {
+        if self.is_guessing() {
+            return self.guess();
+        }
+        let window = *self.unclaimed(&self.unlisted).iter().next()?;
+        Some(self.cut(window, i64::MAX))
+    }
+
+    /// A window that reads a doubtful part again. Doubts that more answers may clear up wait for them.
+    fn doubtful_window(&self) -> Option<Window> {
+        let open = self.chains.iter().any(super::Chain::is_open);
+        // the latest doubts are those of the smallest windows
+        self.doubts.iter().rev().find_map(|doubt| {
+            let waits = doubt.kind == Kind::Stretch && open;
+            let is_indivisible = doubt.kind != Kind::Stretch && doubt.part.seconds() <= 1;
+            if waits || is_indivisible {
+                return None;
+            }
+            let mut part = self.ranges.intersect(doubt.part);
+            part.subtract_all(&self.complete);
+            let window = *self.unclaimed(&part).iter().next()?;
+            let meets = |other: &&Doubt| !other.part.intersect(window).is_empty();
+            let longest = self.doubts.iter().filter(meets).map(|other| other.longest).min();
+            Some(self.cut(window, longest.unwrap_or(doubt.longest)))
+        })
+    }
+
+    /// The start of a window that is large enough and not too large.
+    fn cut(&self, window: Window, longest: i64) -> Window {
+        if !self.options.splits && longest == i64::MAX {
+            return window;
+        }
+        let share = (self.pages_left() / (t("SHARES", 1.0) * as_f64(self.width))).max(t("LEAST", LEAST)).min(self.most_pages());
+        // a range is requested with a second more at each end
+        let range = self.limits.longest_range.map_or(i64::MAX, |range| (range - 2).max(1));
+        let longest = longest.min(range);
+        let pages = self.pages_in(window);
+        let end = if let Some(end) = self.density.end_of_trial(window) {
+            end
+        } else if pages <= (1.0 + t("REM", REMAINDER)) * share && pages <= self.most_pages() {
+            window.end
+        } else {
+            let records = share * as_f64(self.page_size);
+            self.density.second_after(window, records).max(window.start + 1)
+        };
+        let most = window.start.saturating_add(longest).min(window.end);
+        let mut end = match end >= most {
+            true => most,
+            false => align(window.start, end, most),
+        };
+        // a window that was too long is not requested again as it was
+        while end - window.start > 1 && self.was_too_long(Window::new(window.start, end)) {
+            end = window.start + (end - window.start) / 2;
+        }
+        Window::new(window.start, end)
+    }
+
+    fn was_too_long(&self, window: Window) -> bool {
+        let mut abandoned = self.too_long.range(window.start..=window.start);
+        abandoned.any(|(_, end)| *end <= window.end)
+    }
+
+    /// The most pages of a window.
+    pub(super) fn most_pages(&self) -> f64 {
+        let cap = self.shown.cap.map_or(f64::INFINITY, |cap| SHARE_OF_CAP * as_f64(cap));
+        t("MOST", MOST).min(self.window_pages).min(cap / as_f64(self.page_size))
+    }
+
+    /// A chain whose request is overdue and may be repeated.
+    fn overdue_chain(&self) -> Option<usize> {
+        let often = self.overdue >= OFTEN && self.in_flight <= LAST;
+        (0..self.chains.len()).find(|at| {
+            let chain = &self.chains[*at];
+            let repeatable = chain.cursor.is_none() || self.cursors == CursorStyle::Changes;
+            let in_flight = chain.is_open() && chain.requests == 1 && chain.flight.is_some();
+            in_flight && repeatable && (often || self.is_overdue(*at))
+        })
+    }
+
+    /// Whether requests in flight with a chain's request have been answered, and more, but not that.
+    pub(super) fn is_overdue(&self, at: usize) -> bool {
+        let chain = &self.chains[at];
+        chain.is_open()
+            && chain
+                .flight
+                .is_some_and(|flight| self.landed - flight.landed > flight.others + SLACK)
+    }
+
+    /// Whether nothing is known yet but the range.
+    fn is_guessing(&self) -> bool {
+        self.pages == 0 && self.options.density.is_empty() && self.options.splits
+    }
+
+    /// The whole range, then parts of it here and there.
+    fn guess(&self) -> Option<Window> {
+        let range = self.ranges.iter().copied().max_by_key(Window::seconds)?;
+        let longest = self.limits.longest_range.map_or(i64::MAX, |range| (range - 2).max(1));
+        let Some(number) = self.chains.len().checked_sub(1) else {
+            return Some(range.split_at(range.start.saturating_add(longest)).0);
+        };
+        let part = (range.seconds() / t("PARTS", PARTS as f64) as i64).max(SHORTEST_PART);
+        let start = range.start + GUESSES.iter().take(t("GUESSES", 4.0) as usize).nth(number)? * range.seconds() / 16;
+        let start = align(range.start, start, range.end);
+        let end = align(start, start + part.min(longest), start.saturating_add(longest));
+        let part = Window::new(start, end).intersect(range);
+        (!part.is_empty()).then_some(part)
+    }
+
+    /// How many pages a chain has still to read.
+    pub(super) fn chain_left(&self, at: usize) -> f64 {
+        let chain = &self.chains[at];
+        if !chain.is_open() {
+            return 0.0;
+        }
+        let read = as_f64(chain.records.len()) / as_f64(self.page_size);
+        let field = self.observations.likely_filter();
+        let Some((field, unread)) = field.and_then(|field| Some((field, chain.unread(field)?))) else {
+            return (self.pages_in(chain.covers) - read).max(0.5);
+        };
+        let latest = chain.latest(field);
+        self.density.records_like(unread, latest, chain.planned) / as_f64(self.page_size)
+    }
+
+    /// Which way the records of a chain run; `None` where they come in no order.
+    pub(super) fn direction(&self, at: usize) -> Option<Direction> {
+        self.chains[at].direction(self.observations.likely_filter()?)
+    }
+
+    pub(super) fn pages_in(&self, window: Window) -> f64 {
+        self.density.records(window) / as_f64(self.page_size)
+    }
+
+    /// How many pages are left in all.
+    pub(super) fn pages_left(&self) -> f64 {
+        let chains: f64 = (0..self.chains.len()).map(|at| self.chain_left(at)).sum();
+        let unclaimed = self.unclaimed(&self.unlisted);
+        chains + unclaimed.iter().map(|window| self.pages_in(*window)).sum::<f64>()
+    }
+
+    /// What of a set no open chain reads.
+    fn unclaimed(&self, set: &Windows) -> Windows {
+        let mut unclaimed = set.clone();
+        for chain in self.chains.iter().filter(|chain| chain.is_open()) {
+            unclaimed.subtract(chain.covers);
+        }
+        unclaimed
+    }
+}
+
+/// A bound near `end` on a whole day, hour or minute, where that is near enough, after `start` and at most `most`.
+/// A server that rounds bounds then loses nothing between two windows, and a busy day has windows of its own.
+fn align(start: i64, end: i64, most: i64) -> i64 {
+    let seconds = as_f64(end - start);
+    [86_400, 3_600, 60]
+        .into_iter()
+        .flat_map(|unit| {
+            let before = end.div_euclid(unit) * unit;
+            [(before, t("DOWN", ALIGNMENT_DOWN)), (before + unit, t("UP", ALIGNMENT_UP))]
+        })
+        .find(|(at, tolerance)| {
+            start < *at && *at <= most && as_f64(at.abs_diff(end)) <= tolerance * seconds
+        })
+        .map_or(end, |(at, _)| at)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::align;
+
+    #[test]
+    fn bounds_are_whole_units_where_that_is_near() {
+        assert_eq!(align(0, 10 * 86_400 + 9_000, i64::MAX), 10 * 86_400);
+        assert_eq!(align(0, 50_000, i64::MAX), 14 * 3_600);
+        assert_eq!(align(0, 1_830, i64::MAX), 1_860);
+        assert_eq!(align(0, 1_830, 1_850), 1_830);
+        assert_eq!(align(0, 100, i64::MAX), 100);
+    }
+}

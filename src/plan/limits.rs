@@ -1,0 +1,99 @@
+//! What the server cannot do, and how requests adapt to it.
+
+use super::{Limits, PageRequest, PlanError, Planner};
+
+const DAY: i64 = 86_400;
+/// Ranges to try where a longer one was refused, in seconds.
+const RANGES: [i64; 5] = [93 * DAY, 31 * DAY, 7 * DAY, DAY, 3_600];
+/// Page sizes to try where a larger one failed.
+const PAGES: [u32; 9] = [500, 250, 100, 50, 25, 10, 5, 2, 1];
+/// So often may one window be started again because its cursor was invalid.
+const MAX_RESTARTS: u32 = 16;
+/// So many windows, and two for each page, may be started again before the cursors count as useless.
+const FREE_RESTARTS: usize = 32;
+
+impl Planner {
+    /// Records to request in a page.
+    pub(super) fn per_page(&self) -> u32 {
+        let largest = self.limits.largest_page.unwrap_or(u32::MAX);
+        self.options.per_page.min(largest).max(1)
+    }
+
+    /// The server refused the first page of a window, perhaps because its range is too long. Returns whether
+    /// shorter windows are requested in its place: they are, down to an hour.
+    pub fn range_refused(&mut self, request: &PageRequest) -> bool {
+        let seconds = request.asked.seconds();
+        let Some(index) = self.land(request) else {
+            return true;
+        };
+        let shorter = RANGES.into_iter().find(|range| *range < seconds);
+        let (None, Some(shorter)) = (&request.cursor, shorter) else {
+            return false;
+        };
+        let known = self.limits.longest_range.unwrap_or(i64::MAX);
+        self.limits.longest_range = Some(known.min(shorter));
+        self.chains[index].abandon();
+        self.settle();
+        true
+    }
+
+    /// The server failed to make a page several times, perhaps because it is too large. Smaller pages are
+    /// requested, unless pages of this size were seen: then the same page is requested again, and no longer
+    /// [may shrink](PageRequest::may_shrink).
+    pub fn page_too_heavy(&mut self, request: &PageRequest) {
+        let Some(index) = self.land(request) else { return };
+        let smaller = PAGES.into_iter().find(|size| *size < request.per_page);
+        let is_served = self.largest_page * 2 > request.per_page as usize;
+        match smaller.filter(|_| !is_served) {
+            None => self.chains[index].is_patient = true,
+            Some(smaller) => {
+                let known = self.limits.largest_page.unwrap_or(u32::MAX);
+                self.limits.largest_page = Some(known.min(smaller));
+                self.page_size = self.page_size.min(self.per_page() as usize);
+                self.abandon(index);
+            }
+        }
+        self.settle();
+    }
+
+    /// Starts a chain again whose cursor is of no use any more.
+    pub(super) fn restart(&mut self, at: usize, is_expired: bool) -> Result<(), PlanError> {
+        self.restarted += 1;
+        let chain = &mut self.chains[at];
+        let died = PlanError::CursorDies {
+            window: chain.asked,
+            times: chain.restarts + 1,
+        };
+        if self.restarted > FREE_RESTARTS + 2 * self.records / self.page_size.max(1) {
+            return Err(died);
+        }
+        let restarts = chain.restarts + 1;
+        if restarts > MAX_RESTARTS {
+            return Err(died);
+        }
+        if chain.cursor.is_none() {
+            chain.restarts = restarts;
+            return Ok(());
+        }
+        let (covers, pages) = (chain.covers, f64::from(chain.pages));
+        if is_expired {
+            self.window_pages = self.window_pages.min(pages.max(1.0));
+        }
+        self.abandon(at);
+        let (first, second) = covers.split_at(covers.start + covers.seconds() / 2);
+        // its cursors may not live long enough for so many pages
+        if restarts > 1 && !first.is_empty() {
+            self.start(first, restarts);
+            self.start(second, restarts);
+        } else {
+            self.start(covers, restarts);
+        }
+        Ok(())
+    }
+
+    /// What the server cannot do, as far as is known.
+    #[must_use]
+    pub fn limits(&self) -> Limits {
+        self.limits
+    }
+}

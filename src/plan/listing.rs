@@ -1,0 +1,245 @@
+//! A listing: a chain that was read to its null cursor. It makes its window complete, unless its end is in doubt.
+//!
+//! An API can end a listing too early: at a number of records, at a range of so many days, after a full page, or
+//! because a cursor has expired. None of them reports it. Ends that look like one of these are not believed: the
+//! doubtful part of the window is requested again, by other windows.
+
+use std::collections::HashSet;
+
+use super::chain::Chain;
+use super::observed::Field;
+use crate::window::Window;
+
+/// A full page is an unlikely end where pages are at least this large.
+const LARGE_PAGE: usize = 100;
+/// Listings of equal length are no accident from this length on.
+const TELLING_LENGTH: usize = 20;
+/// Lengths from this one on can be round.
+const ROUND_FROM: usize = 100;
+/// An end is doubtful where a range may have been shortened and so many records would be expected in the rest.
+const EXPECTED_BEYOND_RANGE: f64 = 3.0;
+/// An end is doubtful where so many records would be expected in the rest, and the rest is longer than every
+/// gap seen elsewhere by this factor.
+const EXPECTED_IN_GAP: f64 = 20.0;
+const LONGER_THAN_GAPS: i64 = 2;
+/// A window without records is checked in parts where it is longer than this share of all, and this many seconds.
+const EMPTY_SHARE: i64 = 4;
+const EMPTY_SECONDS: i64 = 86_400;
+/// Windows read again because records repeated are to hold so much of a page: then no page follows another.
+const PART_OF_PAGE: f64 = 0.6;
+
+/// A chain that met the null cursor.
+#[derive(Debug, Clone)]
+pub(super) struct Listing {
+    pub(super) covers: Window,
+    pub(super) asked: Window,
+    /// Distinct records.
+    pub(super) records: usize,
+    /// How many of them lie within the window that it covers, and the seconds of the first and the last of these.
+    inside: usize,
+    span: Option<(i64, i64)>,
+    /// The longest time between two of its records.
+    pub(super) gap: i64,
+    page_size: usize,
+    ends_full: bool,
+    repeats: bool,
+    /// Records known from other chains are missing in it.
+    pub(super) misses: bool,
+    /// It ended with a page without a cursor field.
+    pub(super) is_bare: bool,
+    /// Its records, as long as its end is in doubt and it is compared with others.
+    pub(super) ids: HashSet<u64>,
+    /// Records of its window that other chains listed later and it did not.
+    pub(super) unlisted: usize,
+    /// Its window was read again, and there was nothing new.
+    pub(super) is_checked: bool,
+}
+
+/// Why, and for which part of its window, a listing is not believed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Doubt {
+    pub(super) kind: Kind,
+    pub(super) part: Window,
+    /// Windows that read the part again are no longer than this, in seconds.
+    pub(super) longest: i64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// It may be cut off at a number of records.
+    Length,
+    /// It lacks records that are known, or has some twice.
+    Content,
+    /// The range may have been shortened, or the listing broken off: no record is near one end.
+    Stretch,
+}
+
+/// What all chains have shown together.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Shown {
+    /// Listings end at this many records.
+    pub(super) cap: Option<usize>,
+    /// The most records of a chain, and how many listings have exactly so many.
+    pub(super) longest: usize,
+    pub(super) as_long: usize,
+    /// A listing of so many records was checked and is right.
+    pub(super) checked: usize,
+    /// The longest way from the start of a window to a record in it, and from a record to the end.
+    pub(super) reach: [i64; 2],
+    /// Ranges are refused or shortened beyond this many seconds.
+    pub(super) longest_range: Option<i64>,
+    /// The longest time without a record.
+    pub(super) gap: i64,
+    /// Records per second of all listings.
+    pub(super) rate: f64,
+    /// Seconds from the start of all that was requested to its end.
+    pub(super) seconds: i64,
+}
+
+impl Listing {
+    /// What a chain that has ended amounts to, its records placed by `field`.
+    pub(super) fn new(chain: &mut Chain, field: Option<Field>, page_size: usize, is_bare: bool) -> Self {
+        let covers = chain.covers;
+        let mut seconds = field.map(|field| chain.seconds(field)).unwrap_or_default();
+        seconds.retain(|second| covers.contains(*second));
+        let gaps = seconds.windows(2).map(|pair| pair[1] - pair[0]);
+        Self {
+            covers,
+            asked: chain.asked,
+            records: chain.records.len(),
+            inside: if field.is_some() { seconds.len() } else { chain.records.len() },
+            gap: gaps.max().unwrap_or(0),
+            span: seconds.first().copied().zip(seconds.last().copied()),
+            page_size,
+            ends_full: chain.last_page >= page_size.min(chain.per_page as usize),
+            repeats: chain.repeats > 0 && chain.pages > 1,
+            misses: false,
+            is_bare,
+            ids: chain.records.keys().copied().collect(),
+            unlisted: 0,
+            is_checked: false,
+        }
+    }
+
+    /// Whether, and where, its end is in doubt.
+    pub(super) fn doubt(&self, shown: &Shown) -> Option<Doubt> {
+        let whole = |kind, longest: i64| Doubt {
+            kind,
+            part: self.covers,
+            longest: longest.max(1),
+        };
+        let half = self.covers.seconds() / 2;
+        if self.may_be_cut(shown) {
+            return Some(whole(Kind::Length, half));
+        }
+        if self.is_checked {
+            return None;
+        }
+        if self.repeats {
+            let pages = self.records as f64 / (PART_OF_PAGE * self.page_size as f64);
+            return Some(whole(Kind::Content, super::density::whole(half as f64 * 2.0 / pages.max(2.0))));
+        }
+        if self.misses {
+            return Some(whole(Kind::Content, half));
+        }
+        match self.inside {
+            0 => self.empty(shown),
+            _ => self.stretch(shown),
+        }
+    }
+
+    /// Whether it may have been cut off at a number of records.
+    fn may_be_cut(&self, shown: &Shown) -> bool {
+        if shown.cap.is_some_and(|cap| self.records >= cap) {
+            return true;
+        }
+        if self.is_checked || self.records == 0 {
+            return false;
+        }
+        let is_longest = self.records >= shown.longest && self.records > shown.checked;
+        let is_full = self.ends_full && (self.page_size >= LARGE_PAGE || is_longest);
+        let has_equals = self.records >= TELLING_LENGTH && shown.as_long > 1;
+        is_full || (is_longest && (is_round(self.records) || has_equals))
+    }
+
+    /// The part behind the last or before the first record, where it is unlikely to be empty.
+    fn stretch(&self, shown: &Shown) -> Option<Doubt> {
+        let (first, last) = self.span?;
+        let Window { start, end } = self.covers;
+        let records = self.inside as f64;
+        // behind the last record, and the same mirrored
+        let behind = (last - start, end - last, Window::new(last + 1, end));
+        let before = (end - first, first - start, Window::new(start, first));
+        [(behind, shown.reach[0]), (before, shown.reach[1])]
+            .into_iter()
+            .find_map(|((filled, rest, part), reach)| {
+                let rate = records / (filled + 1) as f64;
+                let beyond = self.covers.seconds() - reach.max(filled);
+                let may_be_shortened = rate * beyond as f64 >= EXPECTED_BEYOND_RANGE;
+                let breaks_off = records >= EXPECTED_IN_GAP
+                    && rate.min(shown.rate) * rest as f64 >= EXPECTED_IN_GAP
+                    && rest > LONGER_THAN_GAPS * shown.gap;
+                let is_doubtful = (may_be_shortened || breaks_off) && !part.is_empty();
+                is_doubtful.then_some(Doubt {
+                    kind: Kind::Stretch,
+                    part,
+                    longest: part.seconds(),
+                })
+            })
+    }
+
+    /// A long window without any record.
+    fn empty(&self, shown: &Shown) -> Option<Doubt> {
+        let served = shown.reach[0].min(shown.reach[1]);
+        let longest = match shown.longest_range {
+            Some(range) => range,
+            None => served.max(shown.seconds / EMPTY_SHARE).max(EMPTY_SECONDS),
+        };
+        (self.covers.seconds() > longest.max(served)).then_some(Doubt {
+            kind: Kind::Stretch,
+            part: self.covers,
+            longest,
+        })
+    }
+
+    /// Whether its records are still known.
+    pub(super) fn is_comparable(&self) -> bool {
+        !self.ids.is_empty() || self.records == 0
+    }
+
+    /// Takes in what another chain read, sorted by second: records of this window that this listing does not have.
+    pub(super) fn compare(&mut self, records: &[(i64, u64)]) {
+        // bounds are not known to the second
+        let (from, to) = (self.covers.start + 1, self.covers.end - 1);
+        let before = |bound: i64| records.partition_point(|(second, _)| *second < bound);
+        let inner = &records[before(from)..before(to).max(before(from))];
+        self.unlisted += inner.iter().filter(|(_, id)| !self.ids.contains(id)).count();
+    }
+}
+
+/// Whether a number looks like somebody's limit.
+fn is_round(records: usize) -> bool {
+    let near = |step: usize| (records + 1) % step <= 2;
+    match records {
+        0..ROUND_FROM => false,
+        _ if records.is_power_of_two() => true,
+        ROUND_FROM..1_000 => records.is_multiple_of(100),
+        _ => records.is_multiple_of(500) || near(1_000),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn round_lengths_are_those_that_people_choose() {
+        let round: Vec<usize> = (0..1_100).filter(|records| is_round(*records)).collect();
+        assert_eq!(
+            round,
+            [100, 128, 200, 256, 300, 400, 500, 512, 600, 700, 800, 900, 1_000, 1_001, 1_024]
+        );
+        assert!([9_999, 10_000, 10_001, 16_384, 5_000, 7_500].into_iter().all(is_round));
+        assert!(![9_998, 10_002, 8_765, 7_512].into_iter().any(is_round));
+    }
+}

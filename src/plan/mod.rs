@@ -1,0 +1,350 @@
+//! Decides which window and page to request next, and when a window is complete.
+//!
+//! A window is complete only when the API said so: its own chain of pages was read to the null cursor, and
+//! nothing makes that end doubtful ([`listing`]). Nothing is inferred from the order of records.
+//!
+//! A pure state machine: no clock, no randomness, no I/O. [`Planner::next`] gives the next request whenever the
+//! rate limit would let one go; every answer is reported back. How many requests are in flight when it is called
+//! shows the latency.
+//!
+//! - `facts`: what goes in and out
+//! - `observed`: filter, bounds and order, as the pages show them
+//! - `density`, `profile`, `sample`: how many records a window may hold
+//! - `chain`: the pages of one window
+//! - `listing`: a chain that ended, and whether its end is believed
+//! - `choose`: the next request
+//! - `settle`: what an answer changes
+//! - `limits`: what the server cannot do: long ranges, large pages, long-lived cursors
+//! - `progress`: how far it is, and what it has learned
+
+mod chain;
+mod choose;
+mod density;
+mod facts;
+mod limits;
+mod listing;
+#[cfg(test)]
+mod model;
+mod observed;
+mod profile;
+mod progress;
+mod sample;
+mod settle;
+
+use std::collections::BTreeMap;
+
+use crate::window::{Window, Windows};
+use chain::{Chain, Flight};
+use density::Density;
+use listing::{Doubt, Listing, Shown};
+use observed::Observations;
+
+pub use facts::{
+    ChainId, Knowledge, Limits, Next, PageFacts, PageRequest, PlanError, RecordFacts, SpooledChain,
+};
+pub use observed::{Direction, Field, Order};
+pub use progress::Progress;
+
+/// The most requests in flight where the user sets no other number.
+pub const MAX_IN_FLIGHT: usize = 64;
+/// While nothing is known, a range is estimated to hold so many pages.
+const GUESSED_PAGES: f64 = 64.0;
+
+/// How to plan.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Records of a full page, as requested; at least 1.
+    pub per_page: u32,
+    /// The most requests in flight at a time; at least 1. See [`MAX_IN_FLIGHT`].
+    pub max_in_flight: usize,
+    /// Whether windows are split to read them side by side. One conversation is not worth it.
+    pub splits: bool,
+    /// What earlier runs learned.
+    pub knowledge: Knowledge,
+    /// Records over time, as far as an earlier run saw them; parts may be missing.
+    pub density: Vec<(Window, u64)>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            per_page: 1_000,
+            max_in_flight: MAX_IN_FLIGHT,
+            splits: true,
+            knowledge: Knowledge::default(),
+            density: Vec::new(),
+        }
+    }
+}
+
+/// How cursors behave, which decides whether a lost answer may be requested again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum CursorStyle {
+    Unknown,
+    /// A page's cursor names the page: the same request gives the same page again.
+    Changes,
+    /// The server moves it by itself: the same request would skip a page.
+    Stays,
+}
+
+/// See the [module](self).
+#[derive(Debug, Clone)]
+pub struct Planner {
+    ranges: Windows,
+    options: Options,
+    observations: Observations,
+    chains: Vec<Chain>,
+    listings: Vec<Listing>,
+    /// Records of abandoned chains, by second and id: a listing of their time has to have them. The value counts
+    /// listings that did not: a record may have been deleted.
+    witnesses: BTreeMap<(i64, u64), u32>,
+    density: Density,
+    cursors: CursorStyle,
+    /// Some page had a cursor field, even if it was `null`.
+    cursor_field_seen: bool,
+    shown: Shown,
+    limits: Limits,
+    /// Windows are no larger than so many pages: cursors expire, or pages lose records between them.
+    window_pages: f64,
+
+    // derived from the listings by `derive`
+    complete: Windows,
+    doubts: Vec<Doubt>,
+    /// What no chain has listed yet.
+    unlisted: Windows,
+
+    in_flight: usize,
+    /// Requests answered.
+    landed: usize,
+    /// Requests that were answered long after those in flight with them.
+    overdue: usize,
+    /// The most requests in flight so far: so many chains fill the rate limit.
+    width: usize,
+    /// Records of a full page, as the API gives them.
+    page_size: usize,
+    /// Records of the largest page.
+    largest_page: usize,
+    pages: u64,
+    records: usize,
+    /// Windows of chains that were abandoned because they were too long: the shortest, by their starts.
+    too_long: BTreeMap<i64, i64>,
+    abandoned: usize,
+    /// Chains started again because of their cursors.
+    restarted: usize,
+}
+
+impl Planner {
+    /// A planner for `ranges`: any windows, in any order; what overlaps is read once.
+    #[must_use]
+    pub fn new(ranges: Vec<Window>, options: Options) -> Self {
+        let ranges: Windows = ranges.into_iter().collect();
+        let hull = ranges.hull().unwrap_or(Window::new(0, 0));
+        let per_page = options.per_page.max(1);
+        let density = Density::new(hull, GUESSED_PAGES * f64::from(per_page), &options.density);
+        let knowledge = options.knowledge;
+        let mut planner = Self {
+            observations: Observations::new(knowledge),
+            chains: Vec::new(),
+            listings: Vec::new(),
+            witnesses: BTreeMap::new(),
+            density,
+            cursors: CursorStyle::Unknown,
+            cursor_field_seen: false,
+            shown: Shown {
+                cap: knowledge.limits.listing_cap,
+                longest: knowledge.longest_listing,
+                reach: knowledge.longest_reach,
+                longest_range: knowledge.limits.longest_range,
+                seconds: hull.seconds(),
+                ..Shown::default()
+            },
+            limits: knowledge.limits,
+            window_pages: f64::INFINITY,
+            complete: Windows::new(),
+            doubts: Vec::new(),
+            unlisted: ranges.clone(),
+            in_flight: 0,
+            landed: 0,
+            overdue: 0,
+            width: knowledge
+                .in_flight
+                .unwrap_or(1)
+                .clamp(1, options.max_in_flight.max(1)),
+            page_size: 1,
+            largest_page: 0,
+            pages: 0,
+            records: 0,
+            too_long: BTreeMap::new(),
+            abandoned: 0,
+            restarted: 0,
+            ranges,
+            options,
+        };
+        planner.page_size = planner.per_page() as usize;
+        planner
+    }
+
+    /// A planner that continues where an earlier run stopped. Chains come in the order in which they began, and
+    /// `spooled[i]` becomes the chain that [`ChainId`] numbers `i`; pages come in the order in which they were
+    /// answered, each with the index of its chain. Chains whose cursors may no longer be valid start again.
+    ///
+    /// # Errors
+    /// What the spooled pages would have met in [`answered`](Self::answered).
+    pub fn resume(
+        ranges: Vec<Window>,
+        options: Options,
+        spooled: &[SpooledChain],
+        pages: impl IntoIterator<Item = (usize, PageFacts)>,
+    ) -> Result<Self, PlanError> {
+        let mut planner = Self::new(ranges, options);
+        let chains = spooled.iter();
+        planner.chains = chains
+            .map(|chain| Chain::new(chain.covers, chain.asked, chain.per_page, 0))
+            .collect();
+        for (index, page) in pages {
+            if planner.chains[index].is_open() {
+                planner.absorb(index, &page)?;
+            }
+        }
+        planner.abandon_the_replaced();
+        planner.settle();
+        if planner.cursors != CursorStyle::Changes {
+            for index in 0..spooled.len() {
+                if planner.chains[index].is_ready() && planner.chains[index].pages > 0 {
+                    planner.restart(index, false)?;
+                }
+            }
+            planner.settle();
+        }
+        Ok(planner)
+    }
+
+    /// The next request, to be sent now; `None` where there is nothing to send until something in flight is
+    /// answered, or where everything [is done](Self::is_done).
+    #[expect(
+        clippy::should_implement_trait,
+        reason = "it is no iterator: `None` is not the end"
+    )]
+    pub fn next(&mut self) -> Option<PageRequest> {
+        let index = match self.choose()? {
+            choose::Step::Continue(index) | choose::Step::Repeat(index) => index,
+            choose::Step::Start(covers) => self.start(covers, 0),
+        };
+        let overdue = (0..self.chains.len()).filter(|at| self.is_overdue(*at)).count();
+        let others = self.in_flight.saturating_sub(overdue);
+        self.in_flight += 1;
+        self.width = self.width.max(others + 1);
+        let landed = self.landed;
+        let repeatable = self.cursors == CursorStyle::Changes;
+        let chain = &mut self.chains[index];
+        chain.requests += 1;
+        chain.flight = Some(Flight { others, landed });
+        Some(PageRequest {
+            chain: ChainId(u32::try_from(index).unwrap_or(u32::MAX)),
+            covers: chain.covers,
+            asked: chain.asked,
+            per_page: chain.per_page,
+            cursor: chain.cursor.clone(),
+            index: chain.pages,
+            retryable: chain.cursor.is_none() || repeatable,
+            may_shrink: chain.per_page > 1 && !chain.is_patient,
+        })
+    }
+
+    /// Whether [`next`](Self::next) would give a request.
+    #[must_use]
+    pub fn wants(&self) -> bool {
+        self.choose().is_some()
+    }
+
+    /// Takes in the page that answers a request.
+    ///
+    /// # Errors
+    /// Where the page shows that the window can never be read completely.
+    pub fn answered(&mut self, request: &PageRequest, page: &PageFacts) -> Result<(), PlanError> {
+        if let Some(index) = self.land(request) {
+            self.absorb(index, page)?;
+            self.settle();
+        }
+        self.check_end()
+    }
+
+    /// The API no longer knows the cursor of a request.
+    ///
+    /// # Errors
+    /// Where that has happened to the same window too often.
+    pub fn cursor_died(&mut self, request: &PageRequest) -> Result<(), PlanError> {
+        if let Some(index) = self.land(request) {
+            self.restart(index, true)?;
+            self.settle();
+        }
+        self.check_end()
+    }
+
+    /// The answer to a request that is not [retryable](PageRequest::retryable) was lost.
+    ///
+    /// # Errors
+    /// As [`cursor_died`](Self::cursor_died).
+    pub fn lost(&mut self, request: &PageRequest) -> Result<(), PlanError> {
+        if let Some(index) = self.land(request) {
+            self.restart(index, false)?;
+            self.settle();
+        }
+        self.check_end()
+    }
+
+    /// A request was given up before it was answered.
+    ///
+    /// # Errors
+    /// As [`cursor_died`](Self::cursor_died).
+    pub fn withdrawn(&mut self, request: &PageRequest) -> Result<(), PlanError> {
+        if let Some(index) = self.land(request)
+            && !request.retryable
+        {
+            self.restart(index, false)?;
+        }
+        Ok(())
+    }
+
+    /// Begins a chain.
+    fn start(&mut self, covers: Window, restarts: u32) -> usize {
+        let before = i64::from(!self.observations.includes_first_second());
+        // A server that rounds its times counts the end of the last second to the next one: where no other window
+        // follows, one second more is requested at the end too.
+        let beyond = i64::from(self.ranges.iter().any(|range| range.end == covers.end));
+        // there is no second before 1970 to request
+        let asked = Window::new(
+            (covers.start - before).max(covers.start.min(0)),
+            covers.end + beyond,
+        );
+        let mut chain = Chain::new(covers, asked, self.per_page(), restarts);
+        if self.pages > 0 {
+            chain.planned = self.density.records(covers) / self.density.profile.weight(covers).max(1.0);
+        }
+        self.chains.push(chain);
+        self.chains.len() - 1
+    }
+
+    /// The index of the chain whose next page a request was for; `None` where the page came already or is of no
+    /// use any more.
+    fn land(&mut self, request: &PageRequest) -> Option<usize> {
+        let index = usize::try_from(request.chain.0).ok()?;
+        let is_overdue = index < self.chains.len() && self.is_overdue(index);
+        let chain = self.chains.get_mut(index)?;
+        self.in_flight = self.in_flight.saturating_sub(1);
+        self.landed += 1;
+        let is_current = request.index == chain.pages && chain.requests > 0;
+        chain.requests = chain.requests.saturating_sub(1);
+        if !is_current || !chain.is_open() {
+            return None;
+        }
+        self.overdue += usize::from(is_overdue);
+        chain.flight = None;
+        Some(index)
+    }
+}
+
+#[cfg(test)]
+fn t(name: &str, default: f64) -> f64 { std::env::var(name).ok().and_then(|v| v.parse().ok()).unwrap_or(default) }
+#[cfg(not(test))]
+fn t(_name: &str, default: f64) -> f64 { default }
