@@ -104,7 +104,8 @@ impl Examination<'_> {
         let mut report = Report::new(self.dataset, self.options.range);
         let now = Timestamp::now();
         let (answer, first) = self.page(self.ask(self.options.range, None)).await?;
-        let ahead = answer.asked_at.duration_since(now).as_secs_f64();
+        let server = answer.server_time.unwrap_or(now);
+        let ahead = server.duration_since(now).as_secs_f64();
         report.clock_ahead_seconds = ahead;
         report.records = first.records.len();
         look::fields(self.dataset, &answer.body, &mut report);
