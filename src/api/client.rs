@@ -141,15 +141,23 @@ impl Client {
             if ask.may_shrink && (failure.is_a_heavy_page() || heavy >= HEAVY_ATTEMPTS) {
                 return Err(AskError::PageTooHeavy { failure });
             }
+            let limit = self.connection.patience.limit;
+            let beyond = failure
+                .retry_after()
+                .filter(|wait| *wait > limit && failure.may_heal());
+            if let Some(wait) = beyond {
+                budget.close(wait, failure.clone());
+            }
             if failure.is_refusal() {
                 tally.rate_limited.fetch_add(1, Ordering::Relaxed);
-                // nobody waits longer than this run goes on
-                let patience = self.connection.patience.limit;
-                budget.refused(&sent, failure.retry_after().filter(|asked| *asked <= patience));
+                budget.refused(&sent, failure.retry_after());
             } else if ask.cursor.is_some() && failure.may_be_a_dead_cursor() {
                 return Err(AskError::CursorDied { failure });
             } else if !repeatable && failure.may_heal() {
                 return Err(AskError::Lost { failure });
+            }
+            if beyond.is_some() {
+                return Err(AskError::MustWait { failure });
             }
             let attempt = Attempt {
                 number,
@@ -160,7 +168,10 @@ impl Client {
                 Decision::Wait(wait) => {
                     tracing::info!(window = %ask.window, attempt = number, ?wait, "{failure}; asking again");
                     tally.waits.tell(&failure, wait);
-                    tokio::time::sleep(wait).await;
+                    tokio::select! {
+                        () = tokio::time::sleep(wait) => {}
+                        error = budget.is_closed() => return Err(error),
+                    }
                 }
                 // some servers break over a cursor that they no longer know: the window, asked anew, tells
                 Decision::GiveUp if ask.cursor.is_some() && failure.is_a_servers() => {
@@ -179,14 +190,14 @@ impl Client {
                 Decision::Fail => return Err(AskError::Failed { failure }),
             }
             // others may be refused meanwhile, and each refusal pauses everybody
-            let left = self.connection.patience.limit.saturating_sub(begin.elapsed());
+            let left = limit.saturating_sub(begin.elapsed());
             let Ok(permit) = timeout(left, budget.permit()).await else {
                 return Err(AskError::GaveUp {
                     failure,
                     attempts: number,
                 });
             };
-            sent = permit.spend();
+            sent = permit?.spend();
             number += 1;
             tally.retries.fetch_add(1, Ordering::Relaxed);
         }

@@ -159,9 +159,11 @@ pub async fn fetch(
     loop {
         while fetch.is_wanted(&stop) {
             let fetched = tokio::select! {
-                request = fetch.endpoint.next(&mut fetch.scheduler), if fetch.scheduler.wants() => {
-                    if let Some((request, sent)) = request? {
-                        fetch.ask(request, sent);
+                request = fetch.endpoint.next(&fetch.job, &mut fetch.scheduler), if fetch.scheduler.wants() => {
+                    match request {
+                        Ok(Some((request, sent))) => fetch.ask(request, sent),
+                        Ok(None) => {}
+                        Err(error) => fetch.fail(error),
                     }
                     continue;
                 }
@@ -189,22 +191,28 @@ impl Endpoint {
     /// # Errors
     /// Where the API does not give it.
     pub async fn look(&self, dataset: Dataset, ask: &Ask, tally: &Tally) -> Result<(Answer, Peek)> {
-        let sent = self.budget.permit().await.spend();
-        let read = |body: &[u8]| dataset::peek(dataset, body).map_err(|error| error.to_string());
-        let page = self.client.page(ask, true, &self.budget, sent, tally, read).await;
-        page.map_err(|source| Error::Fetch {
+        let not_fetched = |source| Error::Fetch {
             dataset: dataset.name(),
             bot: ask.bot.clone(),
             window: ask.window.to_string(),
             source,
-        })
+        };
+        let sent = self.budget.permit().await.map_err(not_fetched)?.spend();
+        let read = |body: &[u8]| dataset::peek(dataset, body).map_err(|error| error.to_string());
+        let page = self.client.page(ask, true, &self.budget, sent, tally, read).await;
+        page.map_err(not_fetched)
     }
 
     /// Waits until a request may go, then takes the scheduler's word on which.
-    async fn next(&self, scheduler: &mut Scheduler) -> Result<Option<(Request, Sent)>> {
+    async fn next(&self, job: &Job, scheduler: &mut Scheduler) -> Result<Option<(Request, Sent)>> {
         let closed = |_: AcquireError| Error::Internal("the endpoint was closed".into());
         let slot = self.in_flight.acquire().await.map_err(closed)?;
-        let permit = self.budget.permit().await;
+        let permit = self.budget.permit().await.map_err(|source| Error::Fetch {
+            dataset: job.dataset.name(),
+            bot: job.bot.clone(),
+            window: job.range.to_string(),
+            source,
+        })?;
         Ok(scheduler.next().map(|request| {
             slot.forget();
             (request, permit.spend())
