@@ -9,7 +9,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("words", &[]),
     ("simulator", &[]),
     ("dataset", &["words"]),
-    ("api", &["window"]),
+    ("api", &["window", "words"]),
     ("error", &["api", "dataset"]),
     ("store", &["error"]),
     ("spool", &["error", "store", "window"]),

@@ -6,6 +6,7 @@ use std::borrow::Cow;
 use std::str::Utf8Chunk;
 
 use super::json::{Value, Walk};
+use crate::words;
 use envelope::Envelope;
 
 /// Where the chain goes on behind a page.
@@ -224,9 +225,10 @@ fn next(cursor: Option<Value<'_>>) -> Result<Next, PageError> {
 
 /// The beginning of `text`, safe to print: at most [`EXCERPT`] characters, control characters escaped.
 fn excerpt(text: &str) -> String {
-    let safe = |character: char| match character.is_control() {
-        true => character.escape_default().to_string(),
-        false => character.to_string(),
+    let safe = |character: char| match character {
+        control if control.is_control() => control.escape_default().to_string(),
+        unsafe_one if words::is_unsafe(unsafe_one) => unsafe_one.escape_unicode().to_string(),
+        other => other.to_string(),
     };
     let mut excerpt = String::new();
     let mut room = EXCERPT;
