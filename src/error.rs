@@ -205,7 +205,7 @@ impl Error {
             Self::Usage { .. } | Self::OtherSettings { .. } => Severity::Usage,
             Self::Locked { .. }
             | Self::Fetch {
-                source: AskError::GaveUp { .. },
+                source: AskError::GaveUp { .. } | AskError::MustWait { .. },
                 ..
             } => Severity::Incomplete,
             Self::Fetch {
@@ -227,6 +227,9 @@ impl Error {
             }
             Self::Locked { .. } => "wait for it to end, or give another --out".into(),
             Self::Fetch { source, .. } => match source {
+                AskError::MustWait { .. } => {
+                    "run the same command again after that time: what was fetched is kept. Another job may be using the same key".into()
+                }
                 AskError::Failed { failure }
                 | AskError::GaveUp { failure, .. }
                 | AskError::CursorDied { failure }

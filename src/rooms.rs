@@ -9,7 +9,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("words", &[]),
     ("simulator", &[]),
     ("dataset", &["words"]),
-    ("api", &["window"]),
+    ("api", &["window", "words"]),
     ("plan", &["window"]),
     ("error", &["api", "dataset"]),
     ("store", &["error"]),

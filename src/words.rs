@@ -1,5 +1,6 @@
 //! Numbers, and text from elsewhere, as they stand in front of people.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 
 /// A number with its thousands set apart.
@@ -27,5 +28,114 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
 
 /// Whether a character has power over what stands beside it: it controls a terminal, or turns the direction of text.
 pub(crate) fn has_power(c: char) -> bool {
-    c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    c.is_control()
+        || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// Whether a character must not reach a terminal or a log: it has power over what is beside it, or can't be seen, so that
+/// two different texts look the same.
+pub(crate) fn is_unsafe(c: char) -> bool {
+    has_power(c)
+        || matches!(
+            c,
+            '\u{ad}'
+                | '\u{34f}'
+                | '\u{115f}'
+                | '\u{1160}'
+                | '\u{180b}'..='\u{180f}'
+                | '\u{200b}'..='\u{200d}'
+                | '\u{2028}'
+                | '\u{2029}'
+                | '\u{2060}'..='\u{206f}'
+                | '\u{3164}'
+                | '\u{feff}'
+                | '\u{ffa0}'
+                | '\u{fff9}'..='\u{fffb}'
+                | '\u{e0000}'..='\u{e0fff}'
+        )
+}
+
+/// Text from elsewhere as it may be printed: on one line, and what is unsafe as `\u{202e}`.
+pub(crate) fn safe(text: &str) -> Cow<'_, str> {
+    if !text.contains(is_unsafe) {
+        return text.into();
+    }
+    let mut line = String::with_capacity(text.len() + 8);
+    for character in text.chars() {
+        match character {
+            '\n' | '\r' | '\t' => line.push(' '),
+            unsafe_one if is_unsafe(unsafe_one) => line.extend(unsafe_one.escape_unicode()),
+            other => line.push(other),
+        }
+    }
+    line.into()
+}
+
+/// The same for text of several lines.
+pub(crate) fn safe_lines(text: &str) -> Cow<'_, str> {
+    if !text.contains(|c| c != '\n' && is_unsafe(c)) {
+        return text.into();
+    }
+    let lines: Vec<_> = text.split('\n').map(safe).collect();
+    lines.join("\n").into()
+}
+
+/// JSON as it may be printed: what is unsafe in its strings is escaped, as JSON does it, so that its values stay the same.
+pub(crate) fn safe_json(json: &str) -> Cow<'_, str> {
+    // control characters of ASCII are either escaped already or the white space between values
+    let must_be_escaped = |c: char| c >= '\u{7f}' && is_unsafe(c);
+    if !json.contains(must_be_escaped) {
+        return json.into();
+    }
+    let mut escaped = String::with_capacity(json.len() + 8);
+    for character in json.chars() {
+        if must_be_escaped(character) {
+            for unit in character.encode_utf16(&mut [0; 2]) {
+                let _ = write!(escaped, "\\u{unit:04x}");
+            }
+        } else {
+            escaped.push(character);
+        }
+    }
+    escaped.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_from_elsewhere_has_no_power_over_a_terminal() {
+        for unsafe_one in [
+            '\u{1b}',
+            '\u{7}',
+            '\u{7f}',
+            '\u{9b}',
+            '\u{61c}',
+            '\u{200b}',
+            '\u{200d}',
+            '\u{200e}',
+            '\u{200f}',
+            '\u{202a}',
+            '\u{202e}',
+            '\u{2060}',
+            '\u{2066}',
+            '\u{2069}',
+            '\u{feff}',
+            '\u{e0041}',
+        ] {
+            let text = format!("bot{unsafe_one}x");
+            let code = u32::from(unsafe_one);
+            assert_eq!(safe(&text), format!("bot\\u{{{code:x}}}x"));
+            let lines = format!("{text}\n{text}");
+            assert_eq!(safe_lines(&lines), format!("{0}\n{0}", safe(&text)));
+            let json = serde_json::to_string(&text).unwrap();
+            let printed = safe_json(&json);
+            assert!(!printed.contains(is_unsafe), "{printed}");
+            assert_eq!(serde_json::from_str::<String>(&printed).unwrap(), text);
+        }
+        assert_eq!(safe("a\r\nb\tc"), "a  b c");
+        assert!(matches!(safe("Zürich – “日本”"), Cow::Borrowed(_)));
+        assert!(matches!(safe_json("{\n  \"a\": 1\n}"), Cow::Borrowed(_)));
+    }
 }

@@ -49,7 +49,7 @@ pub(crate) async fn chain(client: &Client, dataset: Dataset, window: Window, mut
     };
     let (budget, tally) = (Budget::new(0.0), Tally::default());
     loop {
-        let sent = budget.permit().await.spend();
+        let sent = budget.permit().await.unwrap().spend();
         let read = |body: &[u8]| Ok(cursor(body));
         let page = client.page(&ask, true, &budget, sent, &tally, read).await;
         let (answer, next) = page.unwrap();

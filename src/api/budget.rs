@@ -3,9 +3,11 @@
 use std::sync::Mutex;
 use std::time::Duration;
 
+use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
 use super::pace::{Pace, SILENT_PAUSE, Sent};
+use super::{AskError, Failure};
 
 /// Requests allowed on one endpoint with one key. Whoever asks the endpoint takes a [`Permit`] first.
 #[derive(Debug)]
@@ -13,6 +15,16 @@ pub struct Budget {
     pace: Mutex<Pace>,
     /// Who waits stands in line here, so that permits are given in the order in which they were asked for.
     line: tokio::sync::Mutex<()>,
+    closed: Mutex<Option<Closed>>,
+    /// Wakes what waits for a request when the budget is closed.
+    closing: Notify,
+}
+
+/// A pause that nothing waits for.
+#[derive(Debug)]
+struct Closed {
+    until: Option<Instant>,
+    failure: Failure,
 }
 
 impl Budget {
@@ -22,11 +34,24 @@ impl Budget {
         Self {
             pace: Mutex::new(Pace::new(per_second)),
             line: tokio::sync::Mutex::new(()),
+            closed: Mutex::default(),
+            closing: Notify::new(),
         }
     }
 
     /// Waits until a request may go. The permit counts only once it is spent.
-    pub async fn permit(&self) -> Permit<'_> {
+    ///
+    /// # Errors
+    /// [`AskError::MustWait`] after [`Budget::close`], at once.
+    pub async fn permit(&self) -> Result<Permit<'_>, AskError> {
+        tokio::select! {
+            biased;
+            error = self.is_closed() => Err(error),
+            permit = self.turn() => Ok(permit),
+        }
+    }
+
+    async fn turn(&self) -> Permit<'_> {
         let turn = self.line.lock().await;
         loop {
             let now = Instant::now();
@@ -39,6 +64,39 @@ impl Budget {
             }
             sleep_until(slot).await;
         }
+    }
+
+    /// Stops all requests for as long as the server asks to wait: nothing that shares the budget waits for the end of
+    /// that time.
+    pub fn close(&self, wait: Duration, failure: Failure) {
+        let until = Instant::now().checked_add(wait);
+        *self.closed() = Some(Closed { until, failure });
+        self.closing.notify_waiters();
+    }
+
+    /// Waits until the budget is closed.
+    pub(super) async fn is_closed(&self) -> AskError {
+        loop {
+            let closing = self.closing.notified();
+            tokio::pin!(closing);
+            // from here on no change is missed
+            closing.as_mut().enable();
+            let now = Instant::now();
+            if let Some(closed) = &*self.closed()
+                && closed.until.is_none_or(|until| until > now)
+            {
+                return AskError::MustWait {
+                    failure: closed.failure.clone(),
+                };
+            }
+            closing.await;
+        }
+    }
+
+    fn closed(&self) -> std::sync::MutexGuard<'_, Option<Closed>> {
+        self.closed
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
     /// Tells that a request was refused for coming too soon: all that share the budget wait as long as the
@@ -92,7 +150,7 @@ mod tests {
             let budget = Budget::new(rate);
             let mut sent = Vec::new();
             for round in 0..200_u64 {
-                let permit = budget.permit().await;
+                let permit = budget.permit().await.unwrap();
                 if round % 7 == 3 {
                     // the task got its turn late, as on a busy machine
                     tokio::time::sleep(Duration::from_millis(round % 90)).await;
@@ -128,7 +186,7 @@ mod tests {
             let begin = Instant::now();
             let mut many = 0.0;
             for round in 1..=1000_u64 {
-                let permit = budget.permit().await;
+                let permit = budget.permit().await.unwrap();
                 let stalled = if round % 53 == 0 { stall } else { 0 };
                 tokio::time::sleep(Duration::from_millis(round * 7 % (late + 1) + stalled)).await;
                 let _ = permit.spend();
@@ -144,7 +202,7 @@ mod tests {
         let budget = Budget::new(3.0);
         drop(budget.permit().await);
         let begin = Instant::now();
-        let _ = budget.permit().await.spend();
+        let _ = budget.permit().await.unwrap().spend();
         assert_eq!(begin.elapsed(), Duration::ZERO);
     }
 
@@ -152,18 +210,49 @@ mod tests {
     async fn a_refusal_pauses_everybody_as_long_as_the_server_says() {
         for rate in [0.0, 1000.0] {
             let budget = Budget::new(rate);
-            let sent = budget.permit().await.spend();
+            let sent = budget.permit().await.unwrap().spend();
             budget.refused(&sent, Some(Duration::from_secs(4)));
             let begin = Instant::now();
-            let _ = budget.permit().await.spend();
+            let _ = budget.permit().await.unwrap().spend();
             assert_eq!(begin.elapsed().as_secs(), 4);
         }
     }
 
     #[tokio::test(start_paused = true)]
+    async fn a_closed_budget_gives_no_permit_and_nothing_waits_for_one() {
+        let refusal = |wait| Failure::Status {
+            status: 429,
+            retry_after: Some(wait),
+            excerpt: String::new(),
+        };
+        let hour = Duration::from_secs(3600);
+        let budget = Budget::new(0.5);
+        let _ = budget.permit().await.unwrap().spend();
+        let begin = Instant::now();
+        // one waits for its time, one behind it
+        let (first, second, ()) = tokio::join!(budget.permit(), budget.permit(), async {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+            budget.close(hour, refusal(hour));
+        });
+        for permit in [first, second, budget.permit().await] {
+            let error = permit.unwrap_err();
+            assert_eq!(
+                error.to_string(),
+                "the server asks to wait 1h before the next request"
+            );
+        }
+        assert_eq!(begin.elapsed(), Duration::from_millis(10));
+        tokio::time::sleep(Duration::from_secs(3600)).await;
+        assert!(budget.permit().await.is_ok());
+        budget.close(Duration::MAX, refusal(Duration::MAX));
+        let error = budget.permit().await.unwrap_err();
+        assert!(error.to_string().contains("longer than a year"), "{error}");
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn no_pause_is_too_long_for_the_clock() {
         let budget = Budget::new(3.0);
-        let sent = budget.permit().await.spend();
+        let sent = budget.permit().await.unwrap().spend();
         let year = Duration::from_secs(366 * 24 * 3600);
         for secs in [i64::MAX as u64, 18_000_000_000_000_000_000, u64::MAX] {
             budget.refused(&sent, Some(Duration::from_secs(secs)));
@@ -177,7 +266,7 @@ mod tests {
         let full = budget.per_second();
         let mut sent = Vec::new();
         for _ in 0..25 {
-            sent.push(budget.permit().await.spend());
+            sent.push(budget.permit().await.unwrap().spend());
         }
         for sent in &sent[20..] {
             budget.refused(sent, None);
@@ -186,7 +275,7 @@ mod tests {
         assert!((full / eased - 1.5).abs() < 0.02, "{full} {eased}");
         let begin = Instant::now();
         while budget.per_second() < full {
-            let _ = budget.permit().await.spend();
+            let _ = budget.permit().await.unwrap().spend();
         }
         let taken = begin.elapsed();
         assert!(taken < Duration::from_secs(60), "{taken:?}");

@@ -29,8 +29,11 @@ const HEAVY_ATTEMPTS: u32 = 3;
 pub struct Answer {
     /// The body, decompressed. It counts among the bytes held at a time until the answer is dropped.
     pub body: Vec<u8>,
-    /// When the page was asked for, by the server's own clock where it tells, by ours otherwise.
+    /// When the page was requested: by the server's clock or by this machine's, whichever shows the earlier time. A clock
+    /// that runs ahead can't make young time seem old, whichever of the two it is.
     pub asked_at: Timestamp,
+    /// When the page was requested by the server's clock alone; `None` where the answer has no date.
+    pub server_time: Option<Timestamp>,
     _held: Held,
 }
 
@@ -138,15 +141,23 @@ impl Client {
             if ask.may_shrink && (failure.is_a_heavy_page() || heavy >= HEAVY_ATTEMPTS) {
                 return Err(AskError::PageTooHeavy { failure });
             }
+            let limit = self.connection.patience.limit;
+            let beyond = failure
+                .retry_after()
+                .filter(|wait| *wait > limit && failure.may_heal());
+            if let Some(wait) = beyond {
+                budget.close(wait, failure.clone());
+            }
             if failure.is_refusal() {
                 tally.rate_limited.fetch_add(1, Ordering::Relaxed);
-                // nobody waits longer than this run goes on
-                let patience = self.connection.patience.limit;
-                budget.refused(&sent, failure.retry_after().filter(|asked| *asked <= patience));
+                budget.refused(&sent, failure.retry_after());
             } else if ask.cursor.is_some() && failure.may_be_a_dead_cursor() {
                 return Err(AskError::CursorDied { failure });
             } else if !repeatable && failure.may_heal() {
                 return Err(AskError::Lost { failure });
+            }
+            if beyond.is_some() {
+                return Err(AskError::MustWait { failure });
             }
             let attempt = Attempt {
                 number,
@@ -157,7 +168,10 @@ impl Client {
                 Decision::Wait(wait) => {
                     tracing::info!(window = %ask.window, attempt = number, ?wait, "{failure}; asking again");
                     tally.waits.tell(&failure, wait);
-                    tokio::time::sleep(wait).await;
+                    tokio::select! {
+                        () = tokio::time::sleep(wait) => {}
+                        error = budget.is_closed() => return Err(error),
+                    }
                 }
                 // some servers break over a cursor that they no longer know: the window, asked anew, tells
                 Decision::GiveUp if ask.cursor.is_some() && failure.is_a_servers() => {
@@ -176,14 +190,14 @@ impl Client {
                 Decision::Fail => return Err(AskError::Failed { failure }),
             }
             // others may be refused meanwhile, and each refusal pauses everybody
-            let left = self.connection.patience.limit.saturating_sub(begin.elapsed());
+            let left = limit.saturating_sub(begin.elapsed());
             let Ok(permit) = timeout(left, budget.permit()).await else {
                 return Err(AskError::GaveUp {
                     failure,
                     attempts: number,
                 });
             };
-            sent = permit.spend();
+            sent = permit?.spend();
             number += 1;
             tally.retries.fetch_add(1, Ordering::Relaxed);
         }
@@ -194,17 +208,18 @@ impl Client {
     /// # Errors
     /// What went wrong with the attempt.
     pub async fn attempt(&self, ask: &Ask, tally: &Tally) -> Result<Answer, Failure> {
-        let asked = Instant::now();
+        let (asked, asked_here) = (Instant::now(), Timestamp::now());
         let request = self
             .http
             .get(self.url(ask))
             .header("x-api-key", self.connection.key.header())
             .header(ACCEPT, "application/json");
         let response = self.heard(self.connection.silence, request.send()).await?;
-        let now = self.clock.read(response.headers()).unwrap_or_else(Timestamp::now);
-        // the server's clock told the time when its answer came
+        let shown = self.clock.read(response.headers());
+        // the date is of the moment when the answer came
         let since = SignedDuration::try_from(asked.elapsed()).unwrap_or_default();
-        let asked_at = now.checked_sub(since).unwrap_or(now);
+        let server_time = shown.map(|shown| shown.checked_sub(since).unwrap_or(shown));
+        let asked_at = server_time.map_or(asked_here, |server| server.min(asked_here));
         let (status, headers) = (response.status(), response.headers().clone());
         if let Some(failure) = self.redirect(&response) {
             return Err(failure);
@@ -225,13 +240,17 @@ impl Client {
         if !status.is_success() {
             return Err(Failure::Status {
                 status: status.as_u16(),
-                retry_after: retry_after(&headers, now),
+                retry_after: retry_after(&headers, shown.unwrap_or_else(Timestamp::now)),
                 excerpt: shortened(&self.connection.key.hidden_in(&message(&body))),
             });
+        }
+        if let Some(why) = no_page(status.as_u16()) {
+            return Err(Failure::BadPage(why));
         }
         Ok(Answer {
             body,
             asked_at,
+            server_time,
             _held: held,
         })
     }
@@ -318,6 +337,21 @@ impl Client {
         }
         url
     }
+}
+
+/// Why an answer with a status of success is not a page. Only 200 is the whole answer of the API itself: 202 is an answer
+/// that is not made yet, 203 one that a proxy changed, 206 a part of one. 204 and 205 have no body: whether the window is
+/// empty, or something on the way dropped the answer, cannot be known, so they never end a listing.
+fn no_page(status: u16) -> Option<String> {
+    let what = match status {
+        200 => return None,
+        202 => "the server has not finished the answer",
+        203 => "a proxy changed the answer",
+        204 | 205 => "it has no body, which does not prove that there are no records",
+        206 => "it is only a part of the answer",
+        _ => "only status 200 is a page",
+    };
+    Some(format!("status {status}: {what}"))
 }
 
 /// Whether a body begins as a page does and has no end. The connection can end such a body in a regular way, where a

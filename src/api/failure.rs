@@ -158,10 +158,16 @@ impl Failure {
     pub fn hint(&self) -> &'static str {
         match self {
             Self::Status { status: 401, .. } => {
-                "check the key in CONVERSE_EXPORT_API_KEY: only a site admin can see it, in the dashboard's settings"
+                "check the API key: only a site admin can see it, in the dashboard's settings"
+            }
+            // what an AWS gateway answers where it has no such path
+            Self::Status {
+                status: 403, excerpt, ..
+            } if excerpt.contains("Missing Authentication Token") => {
+                "check the base URL, its path too: a gateway answers so for an address that it does not know; then check the API key"
             }
             Self::Status { status: 403, .. } => {
-                "the key is known but may not export: ask a site admin, and check that the plan includes the Export API"
+                "check the API key; if it is right, ask a site admin whether it may export, and whether the plan includes the Export API"
             }
             Self::Status { status: 404, .. } => {
                 "check --bot (the bot's name or id, such as r3-218210) and --base-url"
@@ -219,7 +225,7 @@ impl fmt::Display for Failure {
                 let meaning = match status {
                     400 | 422 => "the API did not accept the request",
                     401 => "the API refused the key",
-                    403 => "the key may not export this",
+                    403 => "the API refused access: the key is wrong, or may not export this",
                     404 => "the API does not know this bot or address",
                     407 => "the proxy wants to know who asks",
                     408 => "the API timed out",

@@ -1,5 +1,7 @@
 //! The API key: kept out of every log, error, file and URL.
 
+mod echo;
+
 use std::fmt;
 
 use reqwest::header::HeaderValue;
@@ -8,7 +10,7 @@ use reqwest::header::HeaderValue;
 #[derive(Clone)]
 pub struct ApiKey(HeaderValue);
 
-/// The key cannot be sent.
+/// The key cannot be sent. No text of these shows a part of it.
 #[derive(Debug, thiserror::Error)]
 pub enum KeyError {
     /// Nothing, or only white space.
@@ -17,35 +19,87 @@ pub enum KeyError {
     /// A line break or another character that no header can carry.
     #[error("the API key contains characters that cannot be sent in a header")]
     Unsendable,
+    /// A character that is not ASCII: a typographic quotation mark, an invisible space, text in UTF-16.
+    #[error("the API key contains a character that is not ASCII, such as a typographic quotation mark")]
+    NotAscii,
+    /// A quotation mark on one side only.
+    #[error("the API key begins or ends with a quotation mark that has no partner")]
+    Quote,
+    /// A line such as `KEY=value` or `x-api-key: value`.
+    #[error("the API key is written with its name: only the value is the key")]
+    Named,
 }
 
 impl ApiKey {
-    /// Takes a key as it was given; white space around it (the line end of a key file) is not part of it.
+    /// Takes a key as it was given. White space and line ends around it, a byte order mark before it, and one pair of
+    /// quotation marks around it are not part of it.
     ///
     /// # Errors
-    /// Where nothing is left, or where a character cannot be sent.
+    /// Where nothing is left, where it is more than a key, or where a character cannot be sent.
     pub fn new(text: &str) -> Result<Self, KeyError> {
-        let text = text.trim();
+        let text = unquoted(text.trim_start_matches('\u{feff}').trim())?.trim();
         if text.is_empty() {
             return Err(KeyError::Empty);
+        }
+        if !text.is_ascii() {
+            return Err(KeyError::NotAscii);
+        }
+        if text.lines().any(is_named) {
+            return Err(KeyError::Named);
         }
         let mut value = HeaderValue::from_str(text).map_err(|_| KeyError::Unsendable)?;
         value.set_sensitive(true);
         Ok(Self(value))
     }
 
-    /// A text of the server's without the key, should it repeat it.
+    /// The same for the bytes of a file or a variable, which may not be text.
+    ///
+    /// # Errors
+    /// As [`ApiKey::new`].
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, KeyError> {
+        Self::new(std::str::from_utf8(bytes).map_err(|_| KeyError::NotAscii)?)
+    }
+
+    /// A text of the server's without the key, in whichever form it repeats it.
     pub(super) fn hidden_in(&self, text: &str) -> String {
-        let key = self.0.to_str().unwrap_or_default();
-        if key.is_empty() {
-            return text.to_owned();
-        }
-        text.replace(key, "***")
+        echo::hidden(text, self.0.as_bytes())
     }
 
     pub(super) fn header(&self) -> HeaderValue {
         self.0.clone()
     }
+}
+
+/// The text within a pair of quotation marks, where there is one.
+fn unquoted(text: &str) -> Result<&str, KeyError> {
+    for quote in ['"', '\'', '`'] {
+        match (text.strip_prefix(quote), text.strip_suffix(quote)) {
+            (Some(rest), Some(_)) => return rest.strip_suffix(quote).ok_or(KeyError::Quote),
+            (None, None) => {}
+            _ => return Err(KeyError::Quote),
+        }
+    }
+    Ok(text)
+}
+
+/// Whether a line names what it sets, as files of variables and headers do. A key can end with `=`.
+fn is_named(line: &str) -> bool {
+    let line = line.trim().strip_prefix("export ").unwrap_or(line).trim();
+    let is_name = |name: &str| {
+        let mut characters = name.chars();
+        characters
+            .next()
+            .is_some_and(|first| first.is_ascii_alphabetic() || first == '_')
+            && characters.all(|character| character.is_ascii_alphanumeric() || "_-.".contains(character))
+    };
+    if let Some((name, value)) = line.split_once('=')
+        && !value.trim_matches('=').trim().is_empty()
+        && is_name(name.trim())
+    {
+        return true;
+    }
+    line.split_once(':')
+        .is_some_and(|(name, value)| value.starts_with(' ') && is_name(name))
 }
 
 impl fmt::Debug for ApiKey {
@@ -65,8 +119,59 @@ mod tests {
     }
 
     #[test]
+    fn what_surrounds_a_key_is_removed() {
+        for text in [
+            "secret-key",
+            " secret-key\r\n",
+            "\u{feff}secret-key\n",
+            "\"secret-key\"\n",
+            "'secret-key'",
+            "\u{feff}\" secret-key \"\r\n",
+        ] {
+            assert_eq!(ApiKey::new(text).unwrap().header(), "secret-key", "{text:?}");
+        }
+        // base64 ends so
+        assert_eq!(ApiKey::new("c2VjcmV0==").unwrap().header(), "c2VjcmV0==");
+        assert_eq!(ApiKey::from_bytes(b"\xef\xbb\xbfabc\n").unwrap().header(), "abc");
+    }
+
+    #[test]
     fn a_key_that_cannot_be_sent_is_refused() {
-        assert!(matches!(ApiKey::new(" \n"), Err(KeyError::Empty)));
-        assert!(matches!(ApiKey::new("two\nlines"), Err(KeyError::Unsendable)));
+        type Is = fn(&KeyError) -> bool;
+        let empty: Is = |error| matches!(error, KeyError::Empty);
+        let unsendable: Is = |error| matches!(error, KeyError::Unsendable);
+        let not_ascii: Is = |error| matches!(error, KeyError::NotAscii);
+        let quote: Is = |error| matches!(error, KeyError::Quote);
+        let named: Is = |error| matches!(error, KeyError::Named);
+        for (text, expected) in [
+            (" \n", empty),
+            ("\u{feff}", empty),
+            ("\"\"", empty),
+            ("secret\nlines", unsendable),
+            ("secret\0key", unsendable),
+            ("\u{201c}secret\u{201d}", not_ascii),
+            ("\u{2018}secret\u{2019}", not_ascii),
+            ("secret\u{200b}key", not_ascii),
+            ("secr\u{e9}t", not_ascii),
+            ("\"secret", quote),
+            ("secret'", quote),
+            ("\"", quote),
+            ("CONVERSE_EXPORT_API_KEY=secret", named),
+            ("export KEY=\"secret", named),
+            ("export KEY=secret", named),
+            ("key = secret", named),
+            ("# a comment\nKEY=secret\n", named),
+            ("x-api-key: secret", named),
+        ] {
+            let error = ApiKey::new(text).unwrap_err();
+            assert!(expected(&error), "{text:?}: {error:?}");
+            assert!(!format!("{error} {error:?}").contains("secret"), "{error}");
+        }
+        // as Windows writes it
+        let utf16: Vec<u8> = "\u{feff}secret"
+            .encode_utf16()
+            .flat_map(u16::to_le_bytes)
+            .collect();
+        assert!(matches!(ApiKey::from_bytes(&utf16), Err(KeyError::NotAscii)));
     }
 }

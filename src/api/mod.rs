@@ -22,6 +22,10 @@ pub use pace::Sent;
 pub use retry::{Attempt, Decision, Patience, decide};
 pub use transport::Unsafe;
 
+use std::time::Duration;
+
+use jiff::SignedDuration;
+
 use crate::window::Window;
 
 /// What one request asks for. A cursor is only ever sent with exactly the parameters it was made with.
@@ -61,6 +65,14 @@ pub enum AskError {
         /// Attempts made.
         attempts: u32,
     },
+    /// The server asks to wait longer than the retry limit. Until then nothing is sent by anything that shares the rate
+    /// limiter.
+    #[error("the server asks to wait {} before the next request", shown(.failure.retry_after().unwrap_or_default()))]
+    MustWait {
+        /// The failure that says how long, from then on.
+        #[source]
+        failure: Failure,
+    },
     /// The cursor of a chain is no longer known to the server: its window has to start again.
     #[error("the cursor is no longer valid: {failure}")]
     CursorDied {
@@ -82,4 +94,15 @@ pub enum AskError {
         /// The last failure.
         failure: Failure,
     },
+}
+
+/// A wait for people: `1h 30m`.
+fn shown(wait: Duration) -> String {
+    match SignedDuration::try_from(wait) {
+        Ok(wait) if wait < SignedDuration::from_hours(24 * 365) => {
+            // fractions of a second are of no use here
+            format!("{:#}", SignedDuration::from_secs(wait.as_secs().max(1)))
+        }
+        _ => "longer than a year".to_owned(),
+    }
 }

@@ -128,7 +128,7 @@ async fn export(rule: Rule, asked: f64, pages: u32) -> Measured {
     let worker = async |number: u64| {
         while let Some(rest) = left.get().checked_sub(1) {
             left.set(rest);
-            let mut sent = budget.permit().await.spend();
+            let mut sent = budget.permit().await.unwrap().spend();
             let begin = Instant::now();
             for attempt in 1.. {
                 requests.set(requests.get() + 1.0);
@@ -154,7 +154,7 @@ async fn export(rule: Rule, asked: f64, pages: u32) -> Measured {
                     Decision::Wait(wait) => sleep(wait).await,
                     other => panic!("{other:?}"),
                 }
-                let permit = budget.permit().await;
+                let permit = budget.permit().await.unwrap();
                 // the task got its turn late, as on a busy machine
                 sleep(Duration::from_millis(number % 3)).await;
                 sent = permit.spend();

@@ -8,6 +8,8 @@ use jiff::{SignedDuration, Timestamp};
 use reqwest::header::{DATE, HeaderMap, RETRY_AFTER};
 use tokio::time::Instant;
 
+use crate::words;
+
 /// The server's clock, as the dates of its answers show it. A date names a whole second only; many of them
 /// together tell the time more finely.
 #[derive(Debug)]
@@ -77,14 +79,15 @@ pub(super) fn message(body: &[u8]) -> String {
     told.unwrap_or_else(|| String::from_utf8_lossy(body).into_owned())
 }
 
-/// One line of at most 200 characters.
+/// One line of at most 200 characters, safe to print.
 pub(super) fn shortened(text: &str) -> String {
-    let mut line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let mut line = words::safe(&line).into_owned();
     if let Some((cut, _)) = line.char_indices().nth(200) {
         line.truncate(cut);
         line.push('…');
     }
-    line.replace(char::is_control, " ")
+    line
 }
 
 #[cfg(test)]
@@ -140,6 +143,10 @@ mod tests {
         );
         assert_eq!(shortened(&message(br#"{"message":"no\nkey"}"#)), "no key");
         assert_eq!(shortened(&message(b"<html>\n<p>Bad")), "<html> <p>Bad");
+        assert_eq!(
+            shortened("a\u{1b}[2J\u{202e}b\u{200b}"),
+            r"a\u{1b}[2J\u{202e}b\u{200b}"
+        );
         assert_eq!(shortened(&"ä".repeat(500)).chars().count(), 201);
     }
 }

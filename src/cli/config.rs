@@ -184,9 +184,8 @@ fn texts(value: &Value) -> Option<Vec<String>> {
 
 /// A path in the file is meant from the file's own folder on.
 fn beside(file: &Path, path: String) -> String {
-    let is_no_path = path == "-" || path.contains("://");
     match file.parent() {
-        Some(folder) if !is_no_path => folder.join(&path).to_string_lossy().into_owned(),
+        Some(folder) if !args::is_no_path(&path) => folder.join(&path).to_string_lossy().into_owned(),
         _ => path,
     }
 }

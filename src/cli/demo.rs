@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::Args;
 use url::Url;
 
-use super::args::Told;
+use super::args::{Told, local};
 use super::{bar, export, grid, told};
 use crate::api::{ApiKey, Connection};
 use crate::dataset::{Dataset, RulesAsked};
@@ -29,7 +29,7 @@ Examples:
 #[command(after_long_help = EXAMPLES, next_help_heading = "Demo")]
 pub(super) struct DemoArgs {
     /// The folder for its table
-    #[arg(long, value_name = "PATH", default_value = "demo-lake")]
+    #[arg(long, value_name = "PATH", value_parser = local(), default_value = "demo-lake")]
     pub(super) out: PathBuf,
     /// Conversations in the simulated week
     #[arg(long, value_name = "N", default_value_t = 5_000)]
@@ -128,9 +128,9 @@ fn show(out: &Path) -> Result<()> {
                 .and_then(Path::file_name)
                 .unwrap_or_default()
                 .display();
-            told::data(&format!("\n{dataset}, the first rows of {day}"))?;
+            told::text(&format!("\n{dataset}, the first rows of {day}"))?;
             let rows = batch.slice(0, batch.num_rows().min(PREVIEW_ROWS));
-            told::data(&grid::rows(&rows, told::width())?)?;
+            told::text(&grid::rows(&rows, told::width())?)?;
         }
     }
     let out = out.display();

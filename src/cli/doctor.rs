@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use jiff::{SignedDuration, Timestamp};
 
-use super::args::{ApiArgs, Moment, TABLE, Told, dataset};
+use super::args::{ApiArgs, Moment, TABLE, Told, dataset, local};
 use super::{export, told};
 use crate::dataset::Dataset;
 use crate::doctor::{Bounds, Cursors, DeadCursor, Options, PageLimit, Refusal, Report, examine, remember};
@@ -29,17 +29,17 @@ pub(super) struct DoctorArgs {
     pub(super) bot: String,
     /// Look for records from here [default: 30 days ago]
     ///
-    /// Or 30 days before --end. YYYY-MM-DD (midnight in UTC), RFC 3339 or Unix seconds.
-    #[arg(long, value_name = "TIME")]
+    /// Or 30 days before --end. In the forms of `export --start`; a day begins at midnight in UTC.
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true, aliases = ["since", "from"])]
     pub(super) start: Option<Moment>,
     /// Look for records up to here [default: now]
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true, aliases = ["until", "to"])]
     pub(super) end: Option<Moment>,
     /// conversations or messages [default: both]
     #[arg(long, value_name = "NAME", value_parser = dataset(), hide_possible_values = true)]
     pub(super) dataset: Vec<Dataset>,
     /// Keep what was learnt in this table: exports begin with it
-    #[arg(long, value_name = "PATH", help_heading = TABLE)]
+    #[arg(long, value_name = "PATH", value_parser = local(), help_heading = TABLE)]
     pub(super) out: Option<PathBuf>,
     #[command(flatten, next_help_heading = "API")]
     pub(super) api: ApiArgs,
@@ -54,7 +54,7 @@ pub(super) async fn run(args: &DoctorArgs, told: &Told) -> Result<u8> {
     for dataset in export::datasets(&args.dataset) {
         let report = examine(&options, dataset).await?;
         if !told.json {
-            told::data(&text(&report))?;
+            told::text(&text(&report))?;
         }
         reports.push(report);
     }
@@ -64,7 +64,7 @@ pub(super) async fn run(args: &DoctorArgs, told: &Told) -> Result<u8> {
     if told.json {
         told::json(&reports)?;
     } else if let Some(out) = &args.out {
-        told::data(&format!("exports into {} begin with this", out.display()))?;
+        told::text(&format!("exports into {} begin with this", out.display()))?;
     }
     Ok(0)
 }

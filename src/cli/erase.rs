@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::args::{TABLE, Told};
+use super::args::{TABLE, Told, local};
 use super::told;
 use crate::erase::{Erased, erase};
 use crate::error::{Error, Result};
@@ -26,7 +26,7 @@ export, sync or erase ends it. What another conversation's records say of one th
 #[command(after_long_help = EXAMPLES, next_help_heading = TABLE)]
 pub(super) struct EraseArgs {
     /// The folder that holds the table
-    #[arg(long, value_name = "PATH")]
+    #[arg(long, value_name = "PATH", value_parser = local())]
     out: PathBuf,
     /// A conversation's id; may be given several times
     #[arg(long, value_name = "ID")]

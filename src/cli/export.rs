@@ -6,9 +6,12 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
+use jiff::Timestamp;
 use url::Url;
 
-use super::args::{ApiArgs, Moment, PrivacyArgs, ShapeArgs, TABLE, Told, dataset, duration, partition_by};
+use super::args::{
+    ApiArgs, Moment, PrivacyArgs, ShapeArgs, TABLE, Told, dataset, duration, local, partition_by,
+};
 use super::meant::closest;
 use super::{bar, exit_code, summary, told};
 use crate::api::{ApiKey, Connection, Patience};
@@ -39,15 +42,16 @@ pub(super) struct ExportArgs {
     /// The bot's name or id; may be given several times
     #[arg(long, value_name = "NAME", required = true)]
     pub(super) bot: Vec<String>,
-    /// First moment: YYYY-MM-DD, RFC 3339 or Unix seconds
+    /// First moment: YYYY-MM-DD, yesterday, -7d, RFC 3339 and more
     ///
-    /// A day begins at midnight in --timezone.
-    #[arg(long, value_name = "TIME")]
+    /// Also YYYY-MM, YYYY-MM-DDTHH:MM, today, now, and Unix seconds of 10 digits. -7d is seven days before now. Where no
+    /// offset is given, days and times are those of --timezone. Also called --since or --from.
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true, aliases = ["since", "from"])]
     pub(super) start: Moment,
     /// The moment after the last one, in the same forms
     ///
-    /// It is not part of the range: --start 2023-10-01 --end 2023-10-06 is five days.
-    #[arg(long, value_name = "TIME")]
+    /// It is not part of the range: --start 2023-10-01 --end 2023-10-06 is five days. Also called --until or --to.
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true, aliases = ["until", "to"])]
     pub(super) end: Moment,
     /// conversations or messages [default: both]
     #[arg(long, value_name = "NAME", value_parser = dataset(), hide_possible_values = true)]
@@ -71,7 +75,7 @@ pub(super) struct ExportArgs {
     #[arg(long, hide_short_help = true)]
     pub(super) dry_run: bool,
     /// The table's folder, made where it is not there
-    #[arg(long, value_name = "PATH", help_heading = TABLE)]
+    #[arg(long, value_name = "PATH", value_parser = local(), help_heading = TABLE)]
     pub(super) out: PathBuf,
     /// Zone of the days, e.g. Europe/Berlin
     ///
@@ -183,10 +187,11 @@ pub(super) fn options(args: &ExportArgs) -> Result<Options> {
             bots.push(bot.clone());
         }
     }
+    let range = Window::new(seconds(args.start, &zone)?, seconds(args.end, &zone)?);
     let options = Options {
         bots,
         datasets: datasets(&args.dataset),
-        range: Window::new(seconds(args.start, &zone)?, seconds(args.end, &zone)?),
+        range,
         out: args.out.clone(),
         connection: connection(&args.api)?,
         requests_per_second: args.api.requests_per_second,
@@ -206,7 +211,21 @@ pub(super) fn options(args: &ExportArgs) -> Result<Options> {
         keep_pages: args.keep_pages,
     };
     options.check()?;
+    warn_of_the_future(range);
     Ok(options)
+}
+
+/// A part of the future that a range may have without a warning, such as the rest of today in any time zone.
+const NEAR: i64 = 86_400;
+
+/// Warns where a range has time that is still to come: a mistyped year, mostly.
+fn warn_of_the_future(range: Window) {
+    let now = Timestamp::now().as_second();
+    if range.start > now {
+        tracing::warn!("the whole range is in the future: there are no records yet");
+    } else if range.end > now + NEAR {
+        tracing::warn!("the range ends in the future: what is still to come cannot be exported yet");
+    }
 }
 
 /// The datasets that were asked for; all where none was.
@@ -230,6 +249,7 @@ pub(super) fn looked_at(start: i64, end: i64) -> Result<Window> {
             hint: "give an --end after --start, both after 1970".into(),
         });
     }
+    warn_of_the_future(range);
     Ok(range)
 }
 
@@ -270,14 +290,14 @@ fn key(file: Option<&Path>) -> Result<ApiKey> {
     };
     let (text, place) = match file {
         Some(path) if path == Path::new("-") => {
-            let mut text = String::new();
+            let mut text = Vec::new();
             std::io::stdin()
-                .read_to_string(&mut text)
+                .read_to_end(&mut text)
                 .map_err(Error::io("read", Path::new("standard input")))?;
             (text, "on standard input".to_owned())
         }
         Some(path) => {
-            let text = std::fs::read_to_string(path).map_err(|error| {
+            let text = std::fs::read(path).map_err(|error| {
                 usage(format!(
                     "--api-key-file {} cannot be read: {error}",
                     path.display()
@@ -285,10 +305,10 @@ fn key(file: Option<&Path>) -> Result<ApiKey> {
             })?;
             (text, format!("in {}", path.display()))
         }
-        None => match std::env::var(KEY_VARIABLE) {
-            Ok(text) => (text, format!("in {KEY_VARIABLE}")),
-            Err(_) => return Err(usage("there is no API key".into())),
+        None => match std::env::var_os(KEY_VARIABLE) {
+            Some(text) => (text.into_encoded_bytes(), format!("in {KEY_VARIABLE}")),
+            None => return Err(usage("there is no API key".into())),
         },
     };
-    ApiKey::new(&text).map_err(|error| usage(format!("{error} ({place})")))
+    ApiKey::from_bytes(&text).map_err(|error| usage(format!("{error} ({place})")))
 }

@@ -6,13 +6,14 @@ use std::path::PathBuf;
 use clap::Args;
 use comfy_table::{CellAlignment, Table as Grid};
 
-use super::args::{PartArgs, Told};
+use super::args::{PartArgs, Told, local};
 use super::grid::framed;
 use super::{export, told};
 use crate::dataset::Dataset;
 use crate::error::{Error, Result};
 use crate::keys::{Catalogue, Key, OfColumn, Question, catalogue};
 use crate::table::Table;
+use crate::words;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -27,7 +28,7 @@ Examples:
 #[command(after_long_help = EXAMPLES)]
 pub(super) struct KeysArgs {
     /// The folder that holds the table
-    #[arg(long, value_name = "PATH")]
+    #[arg(long, value_name = "PATH", value_parser = local())]
     pub(super) out: PathBuf,
     /// Only these maps, e.g. metadata or extra; may be given several times [default: all]
     #[arg(long, value_name = "NAME")]
@@ -52,7 +53,7 @@ pub(super) async fn run(args: &KeysArgs, told: &Told) -> Result<u8> {
     if told.json {
         told::json(&catalogue)?;
     } else {
-        told::data(&text(&catalogue, !args.no_examples))?;
+        told::text(&text(&catalogue, !args.no_examples))?;
     }
     Ok(0)
 }
@@ -125,7 +126,7 @@ fn grid(column: &OfColumn, with_examples: bool) -> Grid {
 
 /// Text as it is; as JSON writes it where it could not be seen for what it is.
 fn plain(text: &str) -> Cow<'_, str> {
-    if text.trim().len() < text.len() || text.is_empty() || text.contains(char::is_control) {
+    if text.trim().len() < text.len() || text.is_empty() || text.contains(words::is_unsafe) {
         return serde_json::Value::from(text).to_string().into();
     }
     text.into()

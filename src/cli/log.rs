@@ -16,6 +16,7 @@ use tracing_subscriber::registry::LookupSpan;
 use super::args::{LogFormat, Told};
 use super::bar;
 use super::terminal::{Colour, Side, bold};
+use crate::words;
 
 /// Whether every line on standard error is a JSON object. Known before anything is told.
 static JSON: AtomicBool = AtomicBool::new(false);
@@ -57,7 +58,7 @@ pub(super) fn object(level: &str, message: &str, fields: Map<String, Value>) -> 
     line.insert("level".into(), level.into());
     line.insert("message".into(), message.into());
     line.extend(fields);
-    Value::Object(line).to_string()
+    words::safe_json(&Value::Object(line).to_string()).into_owned()
 }
 
 struct Lines;
@@ -84,10 +85,14 @@ where
         if is_json() {
             return writeln!(writer, "{}", object(level, &parts.message, parts.fields));
         }
-        let mut line = format!("{} {}", bold(word, colour, Side::Told), parts.message);
+        let mut line = format!(
+            "{} {}",
+            bold(word, colour, Side::Told),
+            words::safe(&parts.message)
+        );
         for (name, value) in &parts.fields {
             match value {
-                Value::String(text) => write!(line, " {name}={text}")?,
+                Value::String(text) => write!(line, " {name}={}", words::safe(text))?,
                 other => write!(line, " {name}={other}")?,
             }
         }

@@ -25,7 +25,7 @@ pub(super) async fn run(args: &ExportArgs, told: &Told) -> Result<u8> {
     if told.json {
         told::json(&forecast)?;
     } else {
-        told::data(&text(&forecast, &options))?;
+        told::text(&text(&forecast, &options))?;
     }
     told::failures(&failures);
     Ok(export::code(&failures, 0, options.bots.len()))

@@ -24,13 +24,13 @@ pub(super) struct PreviewArgs {
     /// The bot's name or id
     #[arg(long, value_name = "NAME")]
     bot: String,
-    /// First moment: YYYY-MM-DD, RFC 3339 or Unix seconds
+    /// First moment: YYYY-MM-DD, yesterday, -7d, RFC 3339 and more
     ///
-    /// A day begins at midnight in UTC.
-    #[arg(long, value_name = "TIME")]
+    /// In the forms of `export --start`. A day begins at midnight in UTC.
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true, aliases = ["since", "from"])]
     start: Moment,
     /// The moment after the last one, in the same forms
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true, aliases = ["until", "to"])]
     end: Moment,
     /// conversations or messages
     #[arg(long, value_name = "NAME", value_parser = dataset(), hide_possible_values = true, default_value = "conversations")]
@@ -51,7 +51,7 @@ pub(super) async fn run(args: &PreviewArgs, told: &Told) -> Result<u8> {
     let connection = export::checked_connection(&args.api)?;
     let seen = preview(&connection, args.dataset, &args.bot, range, args.records).await?;
     if told.json {
-        told::data(data(&seen.page)?.get())?;
+        told::raw_json(data(&seen.page)?.get())?;
         return Ok(0);
     }
     if seen.rows.num_rows() == 0 {
@@ -59,7 +59,7 @@ pub(super) async fn run(args: &PreviewArgs, told: &Told) -> Result<u8> {
         told::hint("check --bot, --start and --end");
         return Ok(0);
     }
-    told::data(&grid::rows(&seen.rows, told::width())?)?;
+    told::text(&grid::rows(&seen.rows, told::width())?)?;
     if seen.rejected > 0 {
         told::line(&format!("{} records could not become rows", seen.rejected));
     }

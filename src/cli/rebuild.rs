@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::args::{PrivacyArgs, ShapeArgs, TABLE, Told, partition_by};
+use super::args::{PrivacyArgs, ShapeArgs, TABLE, Told, local, partition_by};
 use super::{export, summary, told};
 use crate::error::{Error, Result};
 use crate::fetch::Stop;
@@ -36,7 +36,7 @@ Examples:
 #[command(mut_arg("promote", |arg| arg.hide_short_help(false)), mut_arg("metadata", |arg| arg.hide_short_help(false)))]
 pub(super) struct RebuildArgs {
     /// The folder that holds the table
-    #[arg(long, value_name = "PATH")]
+    #[arg(long, value_name = "PATH", value_parser = local())]
     pub(super) out: PathBuf,
     /// IANA zone of the days from now on [default: as it is]
     #[arg(long, value_name = "ZONE")]

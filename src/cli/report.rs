@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use jiff::Timestamp;
 
-use super::args::{PartArgs, Told};
+use super::args::{PartArgs, Told, local};
 use super::told;
 use crate::error::{Error, Result};
 use crate::report::{Question, Report, Tags, html, report, write};
@@ -26,10 +26,10 @@ names of metadata keys. It says how each number is computed.";
 #[command(after_long_help = EXAMPLES)]
 pub(super) struct ReportArgs {
     /// The folder that holds the table
-    #[arg(long, value_name = "PATH")]
+    #[arg(long, value_name = "PATH", value_parser = local())]
     pub(super) out: PathBuf,
     /// The file of the page, replaced as one; - writes it to standard output
-    #[arg(long, value_name = "FILE", default_value = "report.html")]
+    #[arg(long, value_name = "FILE", value_parser = local(), default_value = "report.html")]
     pub(super) to: PathBuf,
     #[command(flatten)]
     pub(super) part: PartArgs,

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use comfy_table::Table as Grid;
 
-use super::args::Told;
+use super::args::{Told, local};
 use super::grid::framed;
 use super::{export, told};
 use crate::dataset::Dataset;
@@ -29,7 +29,7 @@ Examples:
 #[command(after_long_help = EXAMPLES)]
 pub(super) struct SchemaArgs {
     /// The folder that holds a table, to be told what it is [default: what any table will be]
-    #[arg(long, value_name = "PATH")]
+    #[arg(long, value_name = "PATH", value_parser = local())]
     pub(super) out: Option<PathBuf>,
     /// Conversations or messages; may be given twice [default: both]
     #[arg(long, value_name = "DATASET")]
@@ -50,7 +50,7 @@ pub(super) fn run(args: &SchemaArgs, told: &Told) -> Result<u8> {
     } else if let Some(engine) = args.engine {
         told::data(&snippets(&description, engine))?;
     } else {
-        told::data(&text(&description)?)?;
+        told::text(&text(&description)?)?;
         if !told.quiet {
             told::line(&format!(
                 "how it is read: --for {}",

@@ -57,7 +57,7 @@ pub(super) fn run(args: &ConfigArgs, told: &Told, config: Option<&Config>) -> Re
     if told.json {
         told::json(&settings)?;
     } else {
-        told::data(&grid(&settings))?;
+        told::text(&grid(&settings))?;
     }
     Ok(0)
 }

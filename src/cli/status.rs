@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::Args;
 use jiff::Timestamp;
 
-use super::args::{TABLE, Told, duration};
+use super::args::{TABLE, Told, duration, local};
 use super::told;
 use crate::error::{Error, Result};
 use crate::plan::{Direction, Field};
@@ -28,7 +28,7 @@ Examples:
 #[command(after_long_help = EXAMPLES, next_help_heading = TABLE)]
 pub(super) struct StatusArgs {
     /// The folder that holds the table
-    #[arg(long, value_name = "PATH")]
+    #[arg(long, value_name = "PATH", value_parser = local())]
     pub(super) out: PathBuf,
     /// Exit with 1 where something is not complete up to so long ago, e.g. 26h
     ///
@@ -46,7 +46,7 @@ pub(super) fn run(args: &StatusArgs, told: &Told) -> Result<u8> {
     if told.json {
         told::json(&status)?;
     } else {
-        told::data(&text(&status, &table.zone()?))?;
+        told::text(&text(&status, &table.zone()?))?;
     }
     match args.max_age {
         Some(max_age) => age(&status, max_age, Timestamp::now()),

@@ -6,7 +6,9 @@ use std::time::Duration;
 use clap::Args;
 use jiff::Timestamp;
 
-use super::args::{ApiArgs, Moment, PrivacyArgs, ShapeArgs, TABLE, Told, dataset, duration, partition_by};
+use super::args::{
+    ApiArgs, Moment, PrivacyArgs, ShapeArgs, TABLE, Told, dataset, duration, local, partition_by,
+};
 use super::bar;
 use super::export::{self, ExportArgs};
 use crate::dataset::Dataset;
@@ -35,15 +37,16 @@ pub(super) struct SyncArgs {
     /// The bot's name or id; may be given several times
     #[arg(long, value_name = "NAME", required = true)]
     bot: Vec<String>,
-    /// First moment: YYYY-MM-DD, RFC 3339, Unix seconds
+    /// First moment: YYYY-MM-DD, RFC 3339 and more
     ///
-    /// Always the same, run after run. A day begins at midnight in --timezone.
-    #[arg(long, value_name = "TIME")]
+    /// Always the same, run after run. Also YYYY-MM, YYYY-MM-DDTHH:MM and Unix seconds of 10 digits. Where no offset is given, days
+    /// and times are those of --timezone. Also called --start or --from.
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true, aliases = ["start", "from"])]
     since: Moment,
     /// Bring the table up to this moment [default: now minus --settle]
     ///
-    /// In the same forms as --since.
-    #[arg(long, value_name = "TIME", hide_short_help = true)]
+    /// In the same forms as --since. Also called --until or --to.
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true, aliases = ["until", "to"], hide_short_help = true)]
     end: Option<Moment>,
     /// conversations or messages [default: both]
     #[arg(long, value_name = "NAME", value_parser = dataset(), hide_possible_values = true)]
@@ -59,7 +62,7 @@ pub(super) struct SyncArgs {
     #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "15m", hide_short_help = true)]
     settle: Duration,
     /// The table's folder, made where it is not there
-    #[arg(long, value_name = "PATH", help_heading = TABLE)]
+    #[arg(long, value_name = "PATH", value_parser = local(), help_heading = TABLE)]
     out: PathBuf,
     /// Zone of the days, e.g. Europe/Berlin
     ///

@@ -39,7 +39,7 @@ pub(super) fn hint(text: &str) {
 }
 
 fn told(word: &str, colour: Colour, text: &str) {
-    let text = hanging(word, text, Side::Told.width());
+    let text = hanging(word, &words::safe(text), Side::Told.width());
     let word = bold(word, colour, Side::Told);
     bar::suspended(|| write_told(&format!("{word} {text}")));
 }
@@ -69,14 +69,24 @@ pub(super) fn line_with(text: &str, fields: Map<String, Value>) {
     if log::is_json() {
         bar::suspended(|| write_told(&log::object("info", text, fields)));
     } else {
-        bar::suspended(|| write_told(text));
+        bar::suspended(|| write_told(&words::safe_lines(text)));
     }
 }
 
 /// Prints data as JSON.
 pub(super) fn json(value: &impl Serialize) -> Result<()> {
     let json = serde_json::to_string_pretty(value);
-    data(&json.map_err(|error| Error::Internal(error.to_string()))?)
+    raw_json(&json.map_err(|error| Error::Internal(error.to_string()))?)
+}
+
+/// Prints data that is JSON already.
+pub(super) fn raw_json(json: &str) -> Result<()> {
+    data(&words::safe_json(json))
+}
+
+/// Prints data for people, which may have text from elsewhere in it.
+pub(super) fn text(text: &str) -> Result<()> {
+    data(&words::safe_lines(text))
 }
 
 /// Prints data.
@@ -119,7 +129,7 @@ pub(super) fn width() -> usize {
 
 /// One line of at most `wide` characters.
 pub(super) fn shortened(cell: &str, wide: usize) -> String {
-    cut(&cell.replace(words::has_power, " "), wide)
+    cut(&words::safe(cell), wide)
 }
 
 /// At most so many characters.

@@ -11,6 +11,7 @@ use super::told::{cut, grouped};
 use crate::api::Failure;
 use crate::export::Standing;
 use crate::window::Window;
+use crate::words;
 
 /// The pace is that of so long.
 const RECENTLY: Duration = Duration::from_secs(15);
@@ -114,7 +115,7 @@ impl Track {
     /// What stands before the bar.
     pub(super) fn name(&self, with_bot: bool) -> String {
         if with_bot {
-            format!("{} {}", self.dataset, self.bot)
+            format!("{} {}", self.dataset, words::safe(&self.bot))
         } else {
             self.dataset.to_owned()
         }
@@ -219,7 +220,12 @@ impl Track {
             parts.push(format!("{} retries", grouped(self.standing.retries)));
         }
         parts.extend(self.trouble(now));
-        format!("{} of {}: {}", self.dataset, self.bot, parts.join(", "))
+        format!(
+            "{} of {}: {}",
+            self.dataset,
+            words::safe(&self.bot),
+            parts.join(", ")
+        )
     }
 
     /// The same for machines.

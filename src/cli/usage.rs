@@ -117,6 +117,10 @@ fn unreadable(error: &clap::Error, typed: &Typed<'_>) -> (String, Option<String>
         return (what, None);
     };
     let told = why.to_string();
+    if let Some((why, hint)) = args::why_and_hint(&told) {
+        let what = format!("cannot use {flag} {value}{}: {why}", typed.origin(&flag));
+        return (what, Some(hint.to_owned()));
+    }
     let hint = if told.starts_with("give ") {
         // our own say at once what to give
         told

@@ -6,7 +6,7 @@ use clap::Args;
 use comfy_table::{CellAlignment, Table as Grid};
 use url::Url;
 
-use super::args::{ApiArgs, Told};
+use super::args::{ApiArgs, Told, local};
 use super::grid::framed;
 use super::{bar, exit_code, export, told};
 use crate::error::{Error, Result};
@@ -29,7 +29,7 @@ Exit codes: 0 nothing is wrong · 1 something is wrong · 2 usage · 3 the API d
 #[command(after_long_help = EXAMPLES, next_help_heading = "What to prove")]
 pub(super) struct VerifyArgs {
     /// The folder that holds the table
-    #[arg(long, value_name = "PATH")]
+    #[arg(long, value_name = "PATH", value_parser = local())]
     pub(super) out: PathBuf,
     /// Ask the API again for so many windows
     ///
@@ -133,7 +133,7 @@ fn report(report: &Report, told: &Told) -> Result<u8> {
     if told.json {
         told::json(&report)?;
     } else {
-        told::data(&text(report))?;
+        told::text(&text(report))?;
     }
     if let Some(hint) = report.hint() {
         told::hint(hint);

@@ -1,9 +1,13 @@
 //! A page: the envelope around the records of one answer.
 
+mod envelope;
+
 use std::borrow::Cow;
 use std::str::Utf8Chunk;
 
-use super::json::{self, Quoted, Value, Walk};
+use super::json::{Value, Walk};
+use crate::words;
+use envelope::Envelope;
 
 /// Where the chain goes on behind a page.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -33,14 +37,15 @@ pub enum PageError {
         /// Whether it ended too early.
         cut_off: bool,
     },
-    /// The body is JSON, but holds no `data`, or null.
+    /// The body is JSON, but has no `data`; or `data` is null, and the answer does not also say with `"cursor": null`,
+    /// and without a message, that it is the last page. `{"data": null, "cursor": null}` is an empty last page.
     #[error("the answer holds no `data`{}", message.as_ref().map(|text| format!(": {text}")).unwrap_or_default())]
     NoData {
         /// What the body says instead, where it says something: as an excerpt.
         message: Option<String>,
     },
-    /// The body tells of an error, and its records do not lead on: taken as a page it would end a window that
-    /// was not read.
+    /// A field beside `data` shows an error, a timeout or a partial result: taken as a page, the answer could end a window
+    /// too early.
     #[error("the answer tells that something failed{}", message.as_ref().map(|text| format!(": {text}")).unwrap_or_default())]
     TellsOfAnError {
         /// What it says of it: as an excerpt.
@@ -117,8 +122,8 @@ pub(super) fn read<'a, T>(
 ) -> Result<Page<T>, PageError> {
     let mut walk = Walk::new(body);
     let is_object = walk.next() == Some(b'{');
-    let mut fields = Fields::default();
-    let mut data = Data::Other(Value::Null);
+    let mut fields = Envelope::default();
+    let (mut data, mut has_data) = (Data::Other(Value::Null), false);
     if is_object {
         walk.open();
         while let Some(key) = walk.key() {
@@ -133,6 +138,7 @@ pub(super) fn read<'a, T>(
                 }
                 data = Data::List(records, count);
             } else {
+                has_data = true;
                 // of two fields with one name the last counts
                 data = Data::Other(walk.value());
             }
@@ -151,8 +157,17 @@ pub(super) fn read<'a, T>(
         };
         return Err(PageError::NotJson { excerpt, cut_off });
     }
+    let cursor = fields.last("cursor");
     let (records, count) = match data {
         Data::List(records, count) => (records, count),
+        // how a list without elements is written where the server's language has no empty one
+        Data::Other(Value::Null)
+            if has_data
+                && cursor == Some(Value::Null)
+                && fields.message().is_none_or(|text| envelope::is_good(&text)) =>
+        {
+            (new(), 0)
+        }
         Data::Other(Value::Null) => {
             let message = fields.message();
             return Err(PageError::NoData { message });
@@ -162,10 +177,17 @@ pub(super) fn read<'a, T>(
             return Err(PageError::DataNotAList { found });
         }
     };
-    let cursor = next(fields.last("cursor"))?;
-    let leads_on = matches!(cursor, Next::Cursor(_)) && count > 0;
-    if !leads_on && fields.tell_of_an_error() {
-        let message = fields.message();
+    let cursor = next(cursor)?;
+    let about = envelope::Page {
+        ends: !matches!(cursor, Next::Cursor(_)),
+        is_empty: count == 0,
+    };
+    if let Some(sign) = fields.sign_of_an_error(about) {
+        let message = match fields.message() {
+            Some(message) if sign.contains(&message) => Some(message),
+            Some(message) => Some(format!("{sign}: {message}")),
+            None => Some(sign),
+        };
         return Err(PageError::TellsOfAnError { message });
     }
     Ok(Page {
@@ -180,57 +202,6 @@ enum Data<'a, T> {
     /// A list, with what was made of its records and their number.
     List(T, usize),
     Other(Value<'a>),
-}
-
-/// The fields of an answer beside `data`, as they stand there.
-#[derive(Default)]
-struct Fields<'a>(Vec<(Quoted<'a>, Value<'a>)>);
-
-impl<'a> Fields<'a> {
-    /// The value of a field; of several with one name, the last.
-    fn last(&self, name: &str) -> Option<Value<'a>> {
-        let mut backwards = self.0.iter().rev();
-        backwards
-            .find(|(key, _)| key.text() == name)
-            .map(|(_, value)| *value)
-    }
-
-    /// Whether `error` or `errors` holds something, or `success` is false.
-    fn tell_of_an_error(&self) -> bool {
-        let holds_something = |value| match value {
-            Value::Null | Value::Bool("false") => false,
-            Value::Bool(_) | Value::Number(_) => true,
-            Value::Text(text) => !text.text().trim().is_empty(),
-            Value::List(list) => json::elements(list).next().is_some(),
-            Value::Object(object) => json::entries(object).next().is_some(),
-        };
-        self.last("success") == Some(Value::Bool("false"))
-            || ["error", "errors"]
-                .into_iter()
-                .filter_map(|name| self.last(name))
-                .any(holds_something)
-    }
-
-    /// What the server says in place of a page: the text of `error`, of the first of `errors` or of either's `message`,
-    /// the JSON that stands there where it is none of these, else `message`.
-    fn message(&self) -> Option<String> {
-        ["error", "errors", "message"].into_iter().find_map(|name| {
-            let mut value = self.last(name)?;
-            if let Value::List(list) = value {
-                value = json::elements(list).next()?.value();
-            }
-            if let Value::Object(object) = value {
-                let messages = json::entries(object).filter(|(key, _)| key.text() == "message");
-                value = messages.last().map_or(value, |(_, message)| message);
-            }
-            let text = match value {
-                Value::Text(text) => text.text(),
-                Value::Null | Value::Bool(_) | Value::Object("{}") => return None,
-                Value::Number(raw) | Value::List(raw) | Value::Object(raw) => Cow::Borrowed(raw),
-            };
-            Some(excerpt(&text)).filter(|text| !text.is_empty())
-        })
-    }
 }
 
 fn next(cursor: Option<Value<'_>>) -> Result<Next, PageError> {
@@ -254,9 +225,10 @@ fn next(cursor: Option<Value<'_>>) -> Result<Next, PageError> {
 
 /// The beginning of `text`, safe to print: at most [`EXCERPT`] characters, control characters escaped.
 fn excerpt(text: &str) -> String {
-    let safe = |character: char| match character.is_control() {
-        true => character.escape_default().to_string(),
-        false => character.to_string(),
+    let safe = |character: char| match character {
+        control if control.is_control() => control.escape_default().to_string(),
+        unsafe_one if words::is_unsafe(unsafe_one) => unsafe_one.escape_unicode().to_string(),
+        other => other.to_string(),
     };
     let mut excerpt = String::new();
     let mut room = EXCERPT;
@@ -304,7 +276,6 @@ mod tests {
     #[test]
     fn invariant_5_an_error_with_success_does_not_end_a_window() {
         for (body, words) in [
-            (r#"{"data":null,"cursor":null}"#, ""),
             (r#"{"data":null}"#, ""),
             (r#"{"data":null,"cursor":"c2"}"#, ""),
             (
@@ -333,7 +304,22 @@ mod tests {
                 r#"{"data":[{"_id":"1"}],"error":"stopped early","cursor":null}"#,
                 "stopped early",
             ),
-            (r#"{"data":[{"_id":"1"}],"success":false}"#, ""),
+            (r#"{"data":[{"_id":"1"}],"success":false}"#, "`success` is false"),
+            (
+                r#"{"data":[{"_id":"1"}],"cursor":"c2","timed_out":true}"#,
+                "`timed_out` is true",
+            ),
+            (r#"{"status":"error","data":[]}"#, "`status` is error"),
+            (
+                r#"{"data":[{"_id":"1"}],"cursor":"c2","errors":["shard 3"]}"#,
+                "shard 3",
+            ),
+            (r#"{"cursor":null}"#, ""),
+            (
+                r#"{"data":null,"cursor":null,"status":"error"}"#,
+                "`status` is error",
+            ),
+            (r#"{"data":null,"cursor":""}"#, ""),
         ] {
             let said = refused(body);
             assert!(said.ends_with(words), "{body}: {said}");
@@ -344,7 +330,9 @@ mod tests {
             r#"{"data":[],"cursor":null,"error":null,"errors":[],"success":true}"#,
             r#"{"data":[],"cursor":"c2","error":"","errors":{}}"#,
             r#"{"data":[],"cursor":null,"error":false,"message":"nothing in this range"}"#,
-            r#"{"data":[{"_id":"1"}],"cursor":"c2","errors":["shown to nobody"]}"#,
+            r#"{"data":null,"cursor":null}"#,
+            r#"{"data":null,"cursor":null,"total":0,"error":null,"message":"OK"}"#,
+            r#"{"data":[{"_id":"1"}],"cursor":"c2","errors":[]}"#,
         ] {
             assert!(count(body).is_ok(), "{body}");
         }

@@ -15,7 +15,7 @@ use tokio::time::{Instant, sleep};
 
 pub use findings::{Bounds, Cursors, DeadCursor, PageLimit, Refusal, Report};
 
-use crate::api::{Answer, Ask, Budget, Client, Connection, Failure, Tally};
+use crate::api::{Answer, Ask, AskError, Budget, Client, Connection, Failure, Tally};
 use crate::dataset::{self, Dataset, Next, Peek, PeekedRecord};
 use crate::error::{Error, Result};
 use crate::plan::{Field, Knowledge, Order};
@@ -104,7 +104,8 @@ impl Examination<'_> {
         let mut report = Report::new(self.dataset, self.options.range);
         let now = Timestamp::now();
         let (answer, first) = self.page(self.ask(self.options.range, None)).await?;
-        let ahead = answer.asked_at.duration_since(now).as_secs_f64();
+        let server = answer.server_time.unwrap_or(now);
+        let ahead = server.duration_since(now).as_secs_f64();
         report.clock_ahead_seconds = ahead;
         report.records = first.records.len();
         look::fields(self.dataset, &answer.body, &mut report);
@@ -141,14 +142,18 @@ impl Examination<'_> {
 
     /// A page that must be had.
     async fn page(&mut self, ask: Ask) -> Result<(Answer, Peek)> {
-        let sent = self.budget.permit().await.spend();
         let begin = Instant::now();
         let dataset = self.dataset;
         let read = |body: &[u8]| dataset::peek(dataset, body).map_err(|error| error.to_string());
-        let page = self
-            .client
-            .page(&ask, true, &self.budget, sent, &self.tally, read)
-            .await;
+        let page = match self.budget.permit().await {
+            Ok(permit) => {
+                let sent = permit.spend();
+                self.client
+                    .page(&ask, true, &self.budget, sent, &self.tally, read)
+                    .await
+            }
+            Err(error) => Err(error),
+        };
         self.latencies.push(begin.elapsed());
         page.map_err(|source| Error::Fetch {
             dataset: dataset.name(),
@@ -160,7 +165,11 @@ impl Examination<'_> {
 
     /// One attempt, whatever comes of it.
     async fn attempt(&self, ask: &Ask) -> std::result::Result<Peek, Failure> {
-        let _ = self.budget.permit().await.spend();
+        match self.budget.permit().await {
+            Ok(permit) => _ = permit.spend(),
+            Err(AskError::MustWait { failure }) => return Err(failure),
+            Err(error) => return Err(Failure::Broken(error.to_string())),
+        }
         self.tally
             .requests
             .fetch_add(1, std::sync::atomic::Ordering::Relaxed);

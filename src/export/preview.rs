@@ -40,17 +40,18 @@ pub async fn preview(
         may_shrink: false,
     };
     let budget = Budget::new(0.0);
-    let sent = budget.permit().await.spend();
-    let read = |body: &[u8]| decode(dataset, body).map_err(|error| error.to_string());
-    let page = client
-        .page(&ask, true, &budget, sent, &Tally::default(), read)
-        .await;
-    let (answer, decoded) = page.map_err(|source| Error::Fetch {
+    let not_fetched = |source| Error::Fetch {
         dataset: dataset.name(),
         bot: bot.to_owned(),
         window: range.to_string(),
         source,
-    })?;
+    };
+    let sent = budget.permit().await.map_err(not_fetched)?.spend();
+    let read = |body: &[u8]| decode(dataset, body).map_err(|error| error.to_string());
+    let page = client
+        .page(&ask, true, &budget, sent, &Tally::default(), read)
+        .await;
+    let (answer, decoded) = page.map_err(not_fetched)?;
     Ok(Preview {
         rows: decoded.batch,
         rejected: decoded.rejected.len(),

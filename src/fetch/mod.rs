@@ -167,9 +167,11 @@ pub async fn fetch(
     loop {
         while fetch.is_wanted(&stop) {
             let fetched = tokio::select! {
-                request = fetch.endpoint.next(&mut fetch.planner), if fetch.planner.wants() => {
-                    if let Some((request, sent)) = request? {
-                        fetch.ask(request, sent);
+                request = fetch.endpoint.next(&fetch.job, &mut fetch.planner), if fetch.planner.wants() => {
+                    match request {
+                        Ok(Some((request, sent))) => fetch.ask(request, sent),
+                        Ok(None) => {}
+                        Err(error) => fetch.fail(error),
                     }
                     continue;
                 }
@@ -197,22 +199,28 @@ impl Endpoint {
     /// # Errors
     /// Where the API does not give it.
     pub async fn look(&self, dataset: Dataset, ask: &Ask, tally: &Tally) -> Result<(Answer, Peek)> {
-        let sent = self.budget.permit().await.spend();
-        let read = |body: &[u8]| dataset::peek(dataset, body).map_err(|error| error.to_string());
-        let page = self.client.page(ask, true, &self.budget, sent, tally, read).await;
-        page.map_err(|source| Error::Fetch {
+        let not_fetched = |source| Error::Fetch {
             dataset: dataset.name(),
             bot: ask.bot.clone(),
             window: ask.window.to_string(),
             source,
-        })
+        };
+        let sent = self.budget.permit().await.map_err(not_fetched)?.spend();
+        let read = |body: &[u8]| dataset::peek(dataset, body).map_err(|error| error.to_string());
+        let page = self.client.page(ask, true, &self.budget, sent, tally, read).await;
+        page.map_err(not_fetched)
     }
 
     /// Waits until a request may go, then lets the planner choose it.
-    async fn next(&self, planner: &mut Planner) -> Result<Option<(PageRequest, Sent)>> {
+    async fn next(&self, job: &Job, planner: &mut Planner) -> Result<Option<(PageRequest, Sent)>> {
         let closed = |_: AcquireError| Error::Internal("the endpoint was closed".into());
         let slot = self.in_flight.acquire().await.map_err(closed)?;
-        let permit = self.budget.permit().await;
+        let permit = self.budget.permit().await.map_err(|source| Error::Fetch {
+            dataset: job.dataset.name(),
+            bot: job.bot.clone(),
+            window: job.range.to_string(),
+            source,
+        })?;
         Ok(planner.next().map(|request| {
             slot.forget();
             (request, permit.spend())

@@ -70,22 +70,21 @@ impl Desk<'_> {
         let mut answered = Answered::default();
         let (mut moves, mut quiet) = (true, 0);
         loop {
-            let (budget, sent) = {
-                let budget = &self.budgets[&chosen.dataset];
-                (budget, budget.permit().await.spend())
+            let not_fetched = |source| Error::Fetch {
+                dataset: chosen.dataset.name(),
+                bot: chosen.bot.clone(),
+                window: window.to_string(),
+                source,
             };
+            let budget = &self.budgets[&chosen.dataset];
+            let sent = budget.permit().await.map_err(not_fetched)?.spend();
             let read = |body: &[u8]| peek(chosen.dataset, body).map_err(|error| error.to_string());
             // where the cursor stays the same, the server moves on at each request
             let page = self
                 .client
                 .page(&ask, moves, budget, sent, &self.tally, read)
                 .await;
-            let (answer, page) = page.map_err(|source| Error::Fetch {
-                dataset: chosen.dataset.name(),
-                bot: chosen.bot.clone(),
-                window: window.to_string(),
-                source,
-            })?;
+            let (answer, page) = page.map_err(not_fetched)?;
             let before = answered.ids.len();
             match self.stripped(chosen.dataset, &answer.body)? {
                 Some((body, rest)) => self.take(chosen, &rest.records, &body, &mut answered)?,

@@ -3,6 +3,7 @@
 //! Tests of an invariant of the architecture carry its number.
 #![allow(clippy::expect_used, clippy::print_stdout, clippy::unwrap_used, missing_docs)]
 
+mod answers;
 mod attempts;
 mod begun;
 mod chance;
@@ -50,5 +51,6 @@ mod status;
 mod synced;
 mod terminal;
 mod tls;
+mod typed;
 mod whole;
 mod world;

@@ -33,7 +33,7 @@ fn keys_and_bots_that_are_refused() {
         &world,
         key("viewer-key"),
         1,
-        "the key may not export this (status 403",
+        "the API refused access: the key is wrong, or may not export this (status 403",
     );
     told(
         &world,
@@ -70,7 +70,7 @@ fn flags_that_make_no_sense() {
     told(&world, with(&["--per-page", "1001"]), 2, "--per-page 1001");
     told(&world, with(&["--timezone", "Mars/Olympus"]), 2, "Mars/Olympus");
     told(&world, with(&["--settle", "28"]), 2, "number with its unit");
-    told(&world, with(&["--start", "yesterday"]), 2, "YYYY-MM-DD");
+    told(&world, with(&["--start", "tomorrow"]), 2, "YYYY-MM-DD");
     told(&world, world.export().of("nowhere").run(), 2, "--base-url");
     told(
         &world,

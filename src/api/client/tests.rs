@@ -80,7 +80,7 @@ async fn ended(ask: Ask, answers: Vec<String>) -> (Result<(), AskError>, u64) {
     connection.patience.longest_wait = Duration::from_millis(20);
     let client = Client::new(connection).unwrap();
     let (budget, tally) = (Budget::new(0.0), Tally::default());
-    let sent = budget.permit().await.spend();
+    let sent = budget.permit().await.unwrap().spend();
     let read = |body: &[u8]| match body.ends_with(b"}") {
         true => Ok(()),
         false => Err("it breaks off".to_owned()),
@@ -175,7 +175,7 @@ async fn invariant_6_bodies_in_flight_are_bounded_by_their_bytes() {
     let (budget, tally) = (Budget::new(0.0), Tally::default());
     let fetch = async |_| {
         for _ in 0..3 {
-            let sent = budget.permit().await.spend();
+            let sent = budget.permit().await.unwrap().spend();
             let page = client.page(&ask, true, &budget, sent, &tally, |_| Ok(())).await;
             let (answer, ()) = page.unwrap();
             assert_eq!(answer.body.len() as u64, 4 * MIB);

@@ -5,6 +5,7 @@
 //! [`Command`] and in `main`. Arguments need no word on the environment: [`command`] gives each its variable.
 
 mod api;
+mod folder;
 mod moment;
 mod part;
 mod privacy;
@@ -18,6 +19,7 @@ use clap::builder::styling::{AnsiColor, Styles};
 use clap::{Arg, ArgAction, Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
 pub(super) use api::ApiArgs;
+pub(super) use folder::{is_no_path, local};
 pub(super) use moment::{Moment, duration};
 pub(super) use part::PartArgs;
 pub(super) use privacy::PrivacyArgs;
@@ -223,6 +225,19 @@ fn version() -> String {
 
 /// The file that flags may stand in.
 pub(super) const CONFIG_FILE: &str = "converse-export.toml";
+
+/// Between the reason of an error and its hint.
+const HINT: &str = "\nhint: ";
+
+/// Why a value cannot be used, and what to give in its place.
+pub(super) fn wrong(why: &str, hint: &str) -> String {
+    format!("{why}{HINT}{hint}")
+}
+
+/// The two parts of what [`wrong`] made.
+pub(super) fn why_and_hint(text: &str) -> Option<(&str, &str)> {
+    text.split_once(HINT)
+}
 
 /// Headings that several commands have.
 pub(super) const TABLE: &str = "Table";

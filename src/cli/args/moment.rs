@@ -2,24 +2,46 @@
 
 use std::time::Duration;
 
-use jiff::civil::{Date, Time};
-use jiff::{SpanRelativeTo, Timestamp};
+use jiff::civil::{Date, DateTime, Time};
+use jiff::{SignedDuration, Span, SpanRelativeTo, Timestamp};
 
+use super::wrong;
 use crate::table::Zone;
 
-/// A moment as it is typed; what it is depends on the zone where only a date is given.
+/// A moment as it is typed; what it is depends on the zone where no offset is given, and on the clock where it is relative.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::cli) enum Moment {
+    /// The first moment of a day.
     Day(Date),
+    /// A date and a time of day without an offset.
+    Local(DateTime),
     Instant(Timestamp),
+    /// The first moment of the day so many days ago.
+    DaysAgo(i64),
+    /// So long before now.
+    Ago(SignedDuration),
 }
+
+/// The forms of a moment, for errors.
+const FORMS: &str = "give YYYY-MM-DD, YYYY-MM, YYYY-MM-DDTHH:MM, RFC 3339 (2023-10-01T08:00:00Z), today, yesterday, -7d, \
+     or Unix seconds of 10 digits";
 
 impl Moment {
     /// Unix seconds of the first whole second that is not before the moment.
     pub(in crate::cli) fn seconds(self, zone: &Zone) -> Result<i64, jiff::Error> {
+        self.seconds_at(zone, Timestamp::now())
+    }
+
+    fn seconds_at(self, zone: &Zone, now: Timestamp) -> Result<i64, jiff::Error> {
         let at = match self {
             Self::Day(date) => zone.begin(date)?,
+            Self::Local(at) => at.in_tz(zone.name())?.timestamp(),
             Self::Instant(at) => at,
+            Self::DaysAgo(days) => {
+                let today = now.in_tz(zone.name())?.date();
+                zone.begin(today.checked_sub(Span::new().try_days(days)?)?)?
+            }
+            Self::Ago(length) => now.checked_sub(length)?,
         };
         Ok(at.as_second() + i64::from(at.subsec_nanosecond() > 0))
     }
@@ -30,20 +52,84 @@ impl std::str::FromStr for Moment {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let text = text.trim();
-        if let Ok(seconds) = text.parse::<i64>() {
-            return Timestamp::from_second(seconds)
-                .map(Self::Instant)
-                .map_err(|error| error.to_string());
+        match text.to_ascii_lowercase().as_str() {
+            "now" => return Ok(Self::Ago(SignedDuration::ZERO)),
+            "today" => return Ok(Self::DaysAgo(0)),
+            "yesterday" => return Ok(Self::DaysAgo(1)),
+            _ => {}
+        }
+        let digits = text.strip_prefix('-').unwrap_or(text);
+        if !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()) {
+            return unix_seconds(text);
+        }
+        if let Some(length) = text.strip_prefix('-') {
+            let length = duration(length).map_err(|_| FORMS.to_owned())?;
+            let length = SignedDuration::try_from(length).map_err(|_| FORMS.to_owned())?;
+            return Ok(Self::Ago(length));
         }
         if let Ok(at) = text.parse::<Timestamp>() {
             return Ok(Self::Instant(at));
         }
+        if let Some(first) = month(text) {
+            return Ok(Self::Day(first));
+        }
         match (text.parse::<Date>(), text.parse::<Time>()) {
             (Ok(date), Err(_)) => Ok(Self::Day(date)),
-            _ => {
-                Err("give YYYY-MM-DD, RFC 3339 with its offset (2023-10-01T08:00:00Z) or Unix seconds".into())
-            }
+            (Ok(_), Ok(_)) => text.parse().map(Self::Local).map_err(|_| FORMS.to_owned()),
+            _ => Err(FORMS.to_owned()),
         }
+    }
+}
+
+/// The first day of a month as it is typed: `2023-10`.
+fn month(text: &str) -> Option<Date> {
+    let (year, month) = text.split_once('-')?;
+    let all_digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    if year.len() != 4 || month.len() != 2 || !all_digits(year) || !all_digits(month) {
+        return None;
+    }
+    Date::new(year.parse().ok()?, month.parse().ok()?, 1).ok()
+}
+
+/// Unix seconds have 10 digits from 2001 to 2286; a number of another length is something else, and what that is can
+/// mostly be seen.
+fn unix_seconds(text: &str) -> Result<Moment, String> {
+    let part = |from: usize, to: usize| text.get(from..to).unwrap_or_default();
+    let date = || format!("{}-{}-{}", part(0, 4), part(4, 6), part(6, 8));
+    let is_date = || date().parse::<Date>().is_ok();
+    let time = || format!("{}T{}:{}", date(), part(8, 10), part(10, 12));
+    let why = "Unix seconds have 10 digits";
+    let fraction = |name: &str, digits: usize| {
+        let seconds = part(0, text.len() - digits);
+        wrong(
+            &format!("it looks like {name}, and {why}"),
+            &format!("give the seconds: {seconds}"),
+        )
+    };
+    match text.len() {
+        10 if !text.starts_with('-') => {
+            let at = text
+                .parse()
+                .ok()
+                .and_then(|seconds| Timestamp::from_second(seconds).ok());
+            at.map(Moment::Instant).ok_or_else(|| FORMS.to_owned())
+        }
+        4 => Err(wrong(
+            why,
+            &format!("for the year's first day, give {text}-01-01"),
+        )),
+        6 if month(&format!("{}-{}", part(0, 4), part(4, 6))).is_some() => Err(wrong(
+            why,
+            &format!("for the month's first day, give {}-{}", part(0, 4), part(4, 6)),
+        )),
+        8 if is_date() => Err(wrong(why, &format!("for that day, give {}", date()))),
+        12 | 14 if is_date() && time().parse::<DateTime>().is_ok() => {
+            Err(wrong(why, &format!("for that time, give {}", time())))
+        }
+        13 => Err(fraction("milliseconds", 3)),
+        16 => Err(fraction("microseconds", 6)),
+        19 => Err(fraction("nanoseconds", 9)),
+        _ => Err(wrong(why, FORMS)),
     }
 }
 
@@ -61,19 +147,73 @@ pub(in crate::cli) fn duration(text: &str) -> Result<Duration, String> {
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_moment_has_three_forms() {
+    fn berlin(text: &str) -> Result<i64, String> {
         let zone = Zone::named("Europe/Berlin").unwrap();
-        let seconds = |text: &str| {
-            text.parse::<Moment>()
-                .map(|moment| moment.seconds(&zone).unwrap())
-        };
-        assert_eq!(seconds("2023-10-01"), Ok(1_696_111_200));
-        assert_eq!(seconds("2023-10-01T00:00:00Z"), Ok(1_696_118_400));
-        assert_eq!(seconds("2023-10-01T00:00:00.25+02:00"), Ok(1_696_111_201));
-        assert_eq!(seconds("1696118400"), Ok(1_696_118_400));
-        for wrong in ["yesterday", "2023-10-01T08:00:00", "2023-13-01", "08:00", ""] {
-            assert!(seconds(wrong).is_err(), "{wrong}");
+        // 23:30 of the day before in UTC
+        let now = "2023-10-05T01:30:00.25+02:00".parse().unwrap();
+        text.parse::<Moment>()
+            .map(|moment| moment.seconds_at(&zone, now).unwrap())
+    }
+
+    #[test]
+    fn a_moment_has_these_forms() {
+        let second = |text: &str| text.parse::<Timestamp>().map(Timestamp::as_second).unwrap();
+        for (text, same) in [
+            ("2023-10-01", "2023-10-01T00:00:00+02:00"),
+            ("2023-10", "2023-10-01T00:00:00+02:00"),
+            ("2023-12", "2023-12-01T00:00:00+01:00"),
+            ("2023-10-01T08:00", "2023-10-01T08:00:00+02:00"),
+            ("2023-10-01 08:00", "2023-10-01T08:00:00+02:00"),
+            ("2023-10-01T08:00:30", "2023-10-01T08:00:30+02:00"),
+            ("2023-10-01T08:00Z", "2023-10-01T08:00:00Z"),
+            ("2023-10-01T00:00:00Z", "2023-10-01T00:00:00Z"),
+            ("2023-10-01T00:00:00.25+02:00", "2023-10-01T00:00:01+02:00"),
+            ("1696118400", "2023-10-01T00:00:00Z"),
+            ("today", "2023-10-05T00:00:00+02:00"),
+            ("Yesterday", "2023-10-04T00:00:00+02:00"),
+            ("now", "2023-10-05T01:30:01+02:00"),
+            ("-7d", "2023-09-28T01:30:01+02:00"),
+            ("-36h", "2023-10-03T13:30:01+02:00"),
+            ("-2w", "2023-09-21T01:30:01+02:00"),
+        ] {
+            assert_eq!(berlin(text), Ok(second(same)), "{text}");
+        }
+        for wrong in [
+            "2023-13-01",
+            "2023-13",
+            "08:00",
+            "",
+            "-",
+            "-7",
+            "tomorrow",
+            "-7x",
+            "2023-1",
+            "7d",
+        ] {
+            assert!(berlin(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_number_that_is_no_unix_seconds_is_refused_with_what_it_may_be() {
+        for (text, hint) in [
+            ("20231001", "give 2023-10-01"),
+            ("202310", "give 2023-10"),
+            ("2023", "give 2023-01-01"),
+            ("202310010830", "give 2023-10-01T08:30"),
+            ("20231001083000", "give 2023-10-01T08:30"),
+            ("1696118400000", "the seconds: 1696118400"),
+            ("1696118400000000", "the seconds: 1696118400"),
+            ("1696118400000000000", "the seconds: 1696118400"),
+            ("0", "10 digits"),
+            ("99999999", "10 digits"),
+            ("-1696118400", "10 digits"),
+            ("-169611840", "10 digits"),
+            ("99999999999999999999999", "10 digits"),
+        ] {
+            let error = berlin(text).unwrap_err();
+            assert!(error.contains("Unix seconds have 10 digits"), "{text}: {error}");
+            assert!(error.contains(hint), "{text}: {error}");
         }
     }
 

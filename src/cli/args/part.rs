@@ -13,11 +13,11 @@ pub(in crate::cli) struct PartArgs {
     /// Only rows of this bot; may be given several times [default: all]
     #[arg(long, value_name = "NAME")]
     pub(in crate::cli) bot: Vec<String>,
-    /// Only rows from this moment on: YYYY-MM-DD (midnight in the table's zone), RFC 3339 or Unix seconds
-    #[arg(long, value_name = "TIME")]
+    /// Only rows from this moment on: YYYY-MM-DD (midnight in the table's zone), or another form of `export --start`
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true, aliases = ["since", "from"])]
     start: Option<Moment>,
     /// Only rows before this moment, in the same forms
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true, alias = "until")]
     end: Option<Moment>,
 }
 

@@ -1,0 +1,147 @@
+//! Folders of this machine as they are typed.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::builder::{PathBufValueParser, TypedValueParser};
+use url::Url;
+
+use super::wrong;
+
+/// Schemes that are known without `//`, too.
+const SCHEMES: [&str; 31] = [
+    "s3", "s3a", "s3n", "gs", "gcs", "az", "azure", "abfs", "abfss", "adl", "wasb", "wasbs", "hdfs",
+    "webhdfs", "viewfs", "dbfs", "oss", "oci", "cos", "obs", "r2", "b2", "minio", "swift", "http", "https",
+    "ftp", "sftp", "ssh", "smb", "nfs",
+];
+
+const LOCAL: &str = "give a folder of this machine, such as ./lake or file:///data/lake";
+
+/// A folder or file of this machine: a path, or `file:///path`.
+pub(in crate::cli) fn local() -> impl TypedValueParser<Value = PathBuf> {
+    PathBufValueParser::new().try_map(|path| match path.to_str() {
+        Some(text) => read(text),
+        // what is no text is no address
+        None => Ok(path),
+    })
+}
+
+/// Whether a value is more or other than a path, so that it cannot be below a folder.
+pub(in crate::cli) fn is_no_path(text: &str) -> bool {
+    text == "-" || scheme(text).is_some() || unexpanded(text)
+}
+
+fn read(text: &str) -> Result<PathBuf, String> {
+    if unexpanded(text) {
+        return Err(wrong(
+            "`~` and `$` are names for a shell, and no shell has replaced them",
+            "give the path in full, or without quotation marks around it",
+        ));
+    }
+    match scheme(text) {
+        None => Ok(PathBuf::from(OsString::from(text))),
+        Some(name) if name == "file" => of_file(text.trim()),
+        Some(name) => Err(wrong(&format!("{name}: is not a folder of this machine"), LOCAL)),
+    }
+}
+
+/// The path of a `file:` address.
+fn of_file(text: &str) -> Result<PathBuf, String> {
+    let relative = || wrong("a file: address needs an absolute path", LOCAL);
+    let rest = text.get(5..).unwrap_or_default();
+    if !rest.starts_with('/') {
+        return Err(relative());
+    }
+    let url = Url::parse(text).map_err(|_| relative())?;
+    if url.query().is_some() || url.fragment().is_some() {
+        return Err(wrong(
+            "a file: address can't have ? or # in it",
+            "write ? as %3F and # as %23, or give the plain path",
+        ));
+    }
+    url.to_file_path().map_err(|()| relative())
+}
+
+/// The scheme that a text begins with, in lower case: any before `:/`, a known one before `:`. A single letter is a drive.
+fn scheme(text: &str) -> Option<String> {
+    let (name, rest) = text.trim_start().split_once(':')?;
+    let mut letters = name.chars();
+    let is_name = letters.next().is_some_and(|first| first.is_ascii_alphabetic())
+        && letters.all(|letter| letter.is_ascii_alphanumeric() || "+-.".contains(letter));
+    let name = name.to_ascii_lowercase();
+    let is_scheme = name == "file" || SCHEMES.contains(&name.as_str()) || rest.starts_with('/');
+    (is_name && name.len() > 1 && is_scheme).then_some(name)
+}
+
+/// Whether a shell would have made something else of a text: `~`, `~/…`, `~name/…`, `$NAME`, `${NAME}`, `$(…)`.
+fn unexpanded(text: &str) -> bool {
+    let is_variable = |part: &str| {
+        part.strip_prefix('$')
+            .and_then(|rest| rest.chars().next())
+            .is_some_and(|first| first.is_ascii_alphabetic() || "_{(".contains(first))
+    };
+    let text = text.trim_start();
+    text.starts_with('~') || text.contains("${") || text.contains("$(") || text.split('/').any(is_variable)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_and_absolute_file_addresses_are_folders() {
+        for (text, path) in [
+            ("lake", "lake"),
+            ("./lake", "./lake"),
+            ("/data/lake", "/data/lake"),
+            ("./s3:/lake", "./s3:/lake"),
+            ("lake:2023", "lake:2023"),
+            ("data/a:/b", "data/a:/b"),
+            ("price$/a$", "price$/a$"),
+            ("file:///data/lake", "/data/lake"),
+            ("FILE:///data/lake", "/data/lake"),
+            ("file:/data/lake", "/data/lake"),
+            ("file://localhost/data/lake", "/data/lake"),
+            ("file:///data/my%20lake", "/data/my lake"),
+        ] {
+            assert_eq!(read(text), Ok(PathBuf::from(path)), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_elsewhere_is_refused() {
+        for (text, why) in [
+            ("s3://bucket/lake", "s3: is not a folder"),
+            ("S3://bucket/lake", "s3: is not a folder"),
+            ("s3:bucket", "s3: is not a folder"),
+            (" s3://bucket", "s3: is not a folder"),
+            ("gs://bucket", "gs: is not a folder"),
+            ("az://container", "az: is not a folder"),
+            (
+                "abfss://c@account.dfs.core.windows.net/x",
+                "abfss: is not a folder",
+            ),
+            ("hdfs:/lake", "hdfs: is not a folder"),
+            ("dbfs:/lake", "dbfs: is not a folder"),
+            ("https://example.com/lake", "https: is not a folder"),
+            ("custom+x://lake", "custom+x: is not a folder"),
+            ("file://lake", "needs an absolute path"),
+            ("file:lake", "needs an absolute path"),
+            ("file://./lake", "needs an absolute path"),
+            ("file:///lake?x=1", "can't have ? or #"),
+            ("file:///lake#1", "can't have ? or #"),
+            ("~", "shell"),
+            ("~/lake", "shell"),
+            ("~me/lake", "shell"),
+            ("$HOME/lake", "shell"),
+            ("${HOME}/lake", "shell"),
+            ("/data/$USER/lake", "shell"),
+            ("/data/lake-${ENV}", "shell"),
+            ("$(pwd)/lake", "shell"),
+        ] {
+            let error = read(text).unwrap_err();
+            assert!(error.contains(why) && error.contains("give"), "{text}: {error}");
+            assert!(is_no_path(text), "{text}");
+        }
+    }
+}
