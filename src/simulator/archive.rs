@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use super::bot::{Bot, View};
-use super::choices::{Endpoint, Growth, TimeFormat};
+use super::choices::{Endpoint, Growth, Order, TimeFormat};
 use super::clock::Clock;
 use super::options::Options;
 use super::render;
@@ -16,6 +16,7 @@ pub struct Archive {
     times: TimeFormat,
     clock: Clock,
     growth: Growth,
+    order: Order,
     /// Pages served, per endpoint.
     served: [AtomicU64; 2],
     all_shown: AtomicBool,
@@ -48,6 +49,7 @@ impl Archive {
             times: options.times,
             clock: options.clock.clone(),
             growth: options.growth,
+            order: options.order,
             served: [AtomicU64::new(0), AtomicU64::new(0)],
             all_shown: AtomicBool::new(false),
         }
@@ -64,7 +66,7 @@ impl Archive {
     }
 
     /// The ids of what a request with these `start_time` and `end_time` selects now, in the order in which
-    /// they are served.
+    /// they are served, as if there were no caps, rounding or false ends.
     #[must_use]
     pub fn selected(&self, bot: &str, endpoint: Endpoint, start: i64, end: i64) -> Vec<String> {
         let window = Window {
@@ -131,7 +133,15 @@ impl Archive {
         } else {
             now_us
         };
-        View { now_us, revealed }
+        let shuffle = match self.order {
+            Order::Unstable | Order::UnstableTies => requests,
+            _ => 0,
+        };
+        View {
+            now_us,
+            revealed,
+            shuffle,
+        }
     }
 
     fn truths(&self, bot: &str, endpoint: Endpoint) -> impl Iterator<Item = Truth> + '_ {
