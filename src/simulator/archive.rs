@@ -33,6 +33,8 @@ pub struct Truth {
     pub time_us: i64,
     /// Of conversations.
     pub last_action_us: Option<i64>,
+    /// The `_id` of a message's conversation; of messages that are not injected.
+    pub conversation: Option<String>,
     /// The time that windows filter.
     pub filter_us: i64,
     /// Whether growth hid the record at first.
@@ -159,6 +161,12 @@ impl Archive {
             id: render::id_text(bot, endpoint, index),
             time_us: self.times.known(times.time),
             last_action_us: times.last_action.map(|us| self.times.known(us)),
+            conversation: match endpoint {
+                Endpoint::Conversations => None,
+                Endpoint::Messages => bot
+                    .conversation_of(index)
+                    .map(|(of, _)| render::id_text(bot, Endpoint::Conversations, of)),
+            },
             filter_us: self.times.known(times.filter),
             late: bot.is_ever_late(endpoint, index),
         }

@@ -22,6 +22,7 @@ mod killed;
 mod lake;
 mod late;
 mod left;
+mod lifecycle;
 mod limits;
 mod mended;
 mod month;

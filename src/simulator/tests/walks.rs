@@ -161,7 +161,12 @@ async fn the_messages_of_one_conversation() {
         .filter(|message| message["conversationId"] == wanted)
         .collect();
     assert!(!expected.is_empty());
-    assert_eq!(answer["data"], Value::Array(expected));
+    assert_eq!(answer["data"].as_array(), Some(&expected));
+    let truths: Vec<Truth> = simulator.archive().messages(BOT).collect();
+    let of_it = truths
+        .iter()
+        .filter(|truth| truth.conversation.as_deref() == Some(wanted));
+    assert_eq!(of_it.count(), expected.len());
 }
 
 #[tokio::test]
