@@ -189,12 +189,18 @@ fn kill(chance: &mut Chance) -> Kill {
     match chance.pick(&[0, 0, 0, 1, 1, 2]) {
         0 => Kill::Never,
         1 => Kill::Step(number(chance), chance.pick(&[1, 1, 2, 3, 5])),
-        _ => Kill::After((chance.next() * 60.0) as u64),
+        _ => Kill::After(below(chance, 60)),
     }
 }
 
 fn number(chance: &mut Chance) -> u64 {
-    (chance.next() * 1e9) as u64
+    below(chance, 1_000_000_000)
+}
+
+/// A number below a bound.
+fn below(chance: &mut Chance, bound: u64) -> u64 {
+    let scaled = u128::from(chance.bits() >> 11) * u128::from(bound);
+    u64::try_from(scaled >> 53).unwrap()
 }
 
 impl Operation {
