@@ -3,7 +3,7 @@
 PYTHON := .venv/bin/python
 CARGO ?= cargo
 
-.PHONY: build demo test lint venv bench ceiling peers readers spark growth instructions soak month properties browser clean
+.PHONY: build demo test lint venv bench ceiling peers readers spark growth instructions soak month lifecycle properties browser clean
 
 build:
 	$(CARGO) build --release --locked
@@ -44,6 +44,11 @@ browser: venv
 # a simulated month synced hourly, with kills and faults, against one export of it: takes minutes
 month: venv
 	$(CARGO) test --locked --test it month -- --ignored --nocapture
+
+# thousands of tables' lives against a model of what they must contain: takes hours
+lifecycle: venv
+	CONVERSE_EXPORT_TEST_LIFE_SEEDS=$${CONVERSE_EXPORT_TEST_LIFE_SEEDS:-10000} \
+		$(CARGO) test --locked --test it lifecycle -- --include-ignored --nocapture
 
 # the hot paths beside their bounds, as ratios; benches/README.md says how to read all of these
 bench:

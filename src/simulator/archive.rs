@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use super::bot::{Bot, View};
-use super::choices::{Endpoint, Growth, TimeFormat};
+use super::choices::{Endpoint, Growth, Order, TimeFormat};
 use super::clock::Clock;
 use super::options::Options;
 use super::render;
@@ -16,6 +16,7 @@ pub struct Archive {
     times: TimeFormat,
     clock: Clock,
     growth: Growth,
+    order: Order,
     /// Pages served, per endpoint.
     served: [AtomicU64; 2],
     all_shown: AtomicBool,
@@ -32,6 +33,8 @@ pub struct Truth {
     pub time_us: i64,
     /// Of conversations.
     pub last_action_us: Option<i64>,
+    /// The `_id` of a message's conversation; of messages that are not injected.
+    pub conversation: Option<String>,
     /// The time that windows filter.
     pub filter_us: i64,
     /// Whether growth hid the record at first.
@@ -48,6 +51,7 @@ impl Archive {
             times: options.times,
             clock: options.clock.clone(),
             growth: options.growth,
+            order: options.order,
             served: [AtomicU64::new(0), AtomicU64::new(0)],
             all_shown: AtomicBool::new(false),
         }
@@ -64,7 +68,7 @@ impl Archive {
     }
 
     /// The ids of what a request with these `start_time` and `end_time` selects now, in the order in which
-    /// they are served.
+    /// they are served, as if there were no caps, rounding or false ends.
     #[must_use]
     pub fn selected(&self, bot: &str, endpoint: Endpoint, start: i64, end: i64) -> Vec<String> {
         let window = Window {
@@ -131,7 +135,15 @@ impl Archive {
         } else {
             now_us
         };
-        View { now_us, revealed }
+        let shuffle = match self.order {
+            Order::Unstable | Order::UnstableTies => requests,
+            _ => 0,
+        };
+        View {
+            now_us,
+            revealed,
+            shuffle,
+        }
     }
 
     fn truths(&self, bot: &str, endpoint: Endpoint) -> impl Iterator<Item = Truth> + '_ {
@@ -149,6 +161,12 @@ impl Archive {
             id: render::id_text(bot, endpoint, index),
             time_us: self.times.known(times.time),
             last_action_us: times.last_action.map(|us| self.times.known(us)),
+            conversation: match endpoint {
+                Endpoint::Conversations => None,
+                Endpoint::Messages => bot
+                    .conversation_of(index)
+                    .map(|(of, _)| render::id_text(bot, Endpoint::Conversations, of)),
+            },
             filter_us: self.times.known(times.filter),
             late: bot.is_ever_late(endpoint, index),
         }

@@ -17,6 +17,8 @@ pub(super) struct View {
     pub(super) now_us: i64,
     /// How many of the late records have appeared, and of the updates have happened.
     pub(super) revealed: u32,
+    /// What the unstable orders depend on; 0 in the others.
+    pub(super) shuffle: u64,
 }
 
 /// The true times of a record, in Unix microseconds.
@@ -39,9 +41,8 @@ pub(super) struct Bot {
     generated: u32,
     conversations: Conversations,
     messages: OnceLock<Messages>,
-    late: Turns,
-    /// Microseconds after the start; 0 where late records appear by requests.
-    late_us: i64,
+    /// Whether late records appear by requests, and not by the clock.
+    late_by_requests: bool,
     updates: Turns,
     deleted: Turns,
     /// Microseconds after the last action.
@@ -62,7 +63,6 @@ impl Bot {
         };
         let extra_conversations: Vec<Injected> = extra(Endpoint::Conversations).collect();
         let Growth {
-            late_records,
             updates,
             deleted,
             late_seconds,
@@ -79,10 +79,9 @@ impl Bot {
             generated,
             conversations: Conversations::new(options, seed, &extra_conversations),
             messages: OnceLock::new(),
-            late: Turns::draw(seed ^ 1, generated, late_records),
-            late_us: micros(late_seconds.into()),
-            updates: Turns::draw(seed ^ 2, generated, updates),
-            deleted: Turns::draw(seed ^ 6, generated, deleted),
+            late_by_requests: late_seconds == 0,
+            updates: Turns::draw(seed ^ 2, 0..generated, updates),
+            deleted: Turns::draw(seed ^ 6, 0..generated, deleted),
             deleted_us: micros(deleted_seconds.into()),
             extra_conversations,
             extra_messages: extra(Endpoint::Messages).collect(),
@@ -106,12 +105,15 @@ impl Bot {
         let at = index as usize;
         match endpoint {
             Endpoint::Conversations => {
-                self.conversation_times(self.conversations.start[at], self.conversations.last[at])
+                self.conversation_times(index, self.conversations.start[at], self.conversations.last[at])
             }
             Endpoint::Messages => {
                 let time = self.messages().time[at];
                 let filter = match (self.message_filter, self.messages().conversation.get(at)) {
                     (MessageFilter::ConversationStart, Some(&of)) => self.conversations.start[of as usize],
+                    (MessageFilter::Inserted, of) => {
+                        self.conversations.message_inserted(index, time, of.copied())
+                    }
                     _ => time,
                 };
                 Times {
@@ -128,16 +130,17 @@ impl Bot {
         let times = self.final_times(endpoint, index);
         match endpoint {
             Endpoint::Conversations if self.is_early(index, view) => {
-                self.conversation_times(times.time, times.time)
+                self.conversation_times(index, times.time, times.time)
             }
             _ => times,
         }
     }
 
-    fn conversation_times(&self, start: i64, last: i64) -> Times {
+    fn conversation_times(&self, index: u32, start: i64, last: i64) -> Times {
         let filter = match self.filter {
             Filter::Start => start,
             Filter::LastAction => last,
+            Filter::Inserted => self.conversations.inserted(index),
         };
         Times {
             time: start,
@@ -152,10 +155,31 @@ impl Bot {
     }
 
     pub(super) fn is_visible(&self, endpoint: Endpoint, index: u32, view: View) -> bool {
-        let late = self.is_late(endpoint, index, view);
-        !late
-            && self.final_times(endpoint, index).time <= view.now_us
-            && !self.is_deleted(endpoint, index, view)
+        !self.is_late(endpoint, index, view) && !self.is_deleted(endpoint, index, view)
+    }
+
+    /// When a record is inserted, in Unix microseconds: never before its own time.
+    pub(super) fn inserted(&self, endpoint: Endpoint, index: u32) -> i64 {
+        match endpoint {
+            Endpoint::Conversations => self.conversations.inserted(index),
+            Endpoint::Messages => {
+                let time = self.messages().time[index as usize];
+                self.conversations
+                    .message_inserted(index, time, self.of(endpoint, index))
+            }
+        }
+    }
+
+    /// Where a record stands in order of insertion: at its insertion, or behind all others if it appears by requests.
+    pub(super) fn inserted_place(&self, endpoint: Endpoint, index: u32) -> i64 {
+        let turn = self
+            .of(endpoint, index)
+            .filter(|_| self.late_by_requests)
+            .and_then(|of| self.conversations.late.turn(of));
+        match turn {
+            Some(turn) => i64::MAX - i64::from(u32::MAX - turn),
+            None => self.inserted(endpoint, index),
+        }
     }
 
     /// Whether a record was there and is not there any more.
@@ -168,16 +192,15 @@ impl Bot {
 
     /// Whether growth hides a record at first.
     pub(super) fn is_ever_late(&self, endpoint: Endpoint, index: u32) -> bool {
-        self.of(endpoint, index).is_some_and(|of| self.late.has(of))
+        self.of(endpoint, index)
+            .is_some_and(|of| self.conversations.late.has(of))
     }
 
-    /// Whether growth still hides a record.
+    /// Whether a record is not inserted yet.
     pub(super) fn is_late(&self, endpoint: Endpoint, index: u32, view: View) -> bool {
-        let appears = |of: u32| self.conversations.start[of as usize].saturating_add(self.late_us);
-        self.of(endpoint, index).is_some_and(|of| match self.late_us {
-            0 => self.late.pending(of, view.revealed),
-            _ => self.late.has(of) && appears(of) > view.now_us,
-        })
+        let pending = |of: u32| self.conversations.late.pending(of, view.revealed);
+        self.inserted(endpoint, index) > view.now_us
+            || (self.late_by_requests && self.of(endpoint, index).is_some_and(pending))
     }
 
     /// The number of a conversation, or of a message's; `None` for an injected message.
@@ -190,7 +213,7 @@ impl Bot {
 
     /// The conversations whose filtered time can differ from the final one in `view`.
     pub(super) fn unsettled(&self, view: View) -> Vec<u32> {
-        if self.filter == Filter::Start {
+        if self.filter != Filter::LastAction {
             return Vec::new();
         }
         let Conversations { last, by_filter, .. } = &self.conversations;
@@ -231,14 +254,10 @@ impl Bot {
     /// The latest time of any conversation: once it is past, the clock changes nothing any more.
     pub(super) fn last_moment_us(&self) -> i64 {
         let extra = self.extra_messages.iter().map(|extra| micros(extra.time_seconds));
-        self.conversations
-            .last
-            .iter()
-            .copied()
-            .chain(extra)
-            .max()
-            .unwrap_or(0)
-            .saturating_add(self.late_us.max(self.deleted_us))
+        let (inserted, arrival) = self.conversations.insertion.latest();
+        let last = self.conversations.last.iter().copied().chain(extra).max();
+        let last = last.unwrap_or(0).saturating_add(self.deleted_us);
+        last.max(inserted.unwrap_or(last)).saturating_add(arrival)
     }
 
     /// Made when the endpoint is used for the first time.
@@ -265,6 +284,7 @@ mod tests {
     const ALL: View = View {
         now_us: i64::MAX,
         revealed: u32::MAX,
+        shuffle: 0,
     };
 
     fn bot(options: Options) -> Bot {

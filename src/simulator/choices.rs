@@ -56,6 +56,13 @@ pub enum Order {
     Unordered,
     /// By `_id`, which begins with the second that the record is of.
     Id,
+    /// In order of insertion: most records at their own time, late and imported ones when they were inserted
+    /// ([`Growth`], [`Import`](super::Import)). Late ones without `late_seconds` come last.
+    Insertion,
+    /// By `startTime`, or a message's `time`; the records of one second in another order at each request.
+    UnstableTies,
+    /// All records in another order at each request.
+    Unstable,
 }
 
 /// The time of a conversation that the window filters.
@@ -65,6 +72,8 @@ pub enum Filter {
     Start,
     /// `lastActionAt`
     LastAction,
+    /// When the conversation was inserted, which no field shows.
+    Inserted,
 }
 
 /// The time of a message that the window filters.
@@ -74,6 +83,8 @@ pub enum MessageFilter {
     Time,
     /// The `startTime` of its conversation.
     ConversationStart,
+    /// When the message was inserted, which no field shows.
+    Inserted,
 }
 
 /// How times are written. Windows compare what is written: digits that a format cuts off do not count.
@@ -212,9 +223,13 @@ pub struct Growth {
     pub after_requests: u64,
     /// How many appear, and how many change, with each further request; 0 = all at once.
     pub per_request: u32,
-    /// Where it is not 0, a late conversation appears so many seconds after its start by the clock, whatever was
-    /// requested.
+    /// Where it is not 0, a late conversation appears (is inserted) so many seconds after its start by the clock,
+    /// whatever was requested.
     pub late_seconds: u32,
+    /// Whether late conversations are from 1 to `late_seconds` seconds late, rather than all `late_seconds`.
+    pub late_spread: bool,
+    /// Only conversations that start on this day (24 hours, counted from 0 at the range's start) are late.
+    pub late_day: Option<u32>,
     /// How many conversations of each bot are deleted, with their messages.
     pub deleted: u32,
     /// How many seconds after their last action they are.

@@ -27,12 +27,14 @@ mod cursor;
 mod fault;
 mod growth;
 mod id;
+mod insertion;
 mod limit;
 mod options;
 mod page;
 mod random;
 mod render;
 mod request;
+mod restriction;
 mod select;
 mod server;
 mod stats;
@@ -58,7 +60,9 @@ pub use choices::{
 };
 pub use clock::Clock;
 pub use fault::{Fault, Faults};
+pub use insertion::Import;
 pub use options::Options;
+pub use restriction::{PageAnswer, PageMeasure, PageRefusal, RangeCap, Rounding};
 pub use stats::{RequestLog, Stats};
 
 /// A running simulator. It has threads of its own, as a server elsewhere would, and stops when it is dropped.

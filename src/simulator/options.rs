@@ -10,6 +10,8 @@ use super::choices::{
 };
 use super::clock::Clock;
 use super::fault::Faults;
+use super::insertion::Import;
+use super::restriction::{self, PageRefusal, RangeCap, Rounding};
 
 /// The settings of a [`Simulator`](super::Simulator).
 #[derive(Clone, Debug)]
@@ -33,6 +35,12 @@ pub struct Options {
     pub busy_day: Option<u32>,
     /// The day without any traffic; ranges of less than four days have none.
     pub empty_day: Option<u32>,
+    /// Where it is set, `lastActionAt` is so many seconds after `startTime` in every record.
+    pub equal_gap: Option<u32>,
+    /// Up to how many seconds after its own time a message is inserted, and visible.
+    pub arrival_seconds: u32,
+    /// Conversations of an earlier time that are inserted together.
+    pub import: Option<Import>,
     /// The order of records.
     pub order: Order,
     /// Whether a record at exactly `start_time` is in the window.
@@ -51,8 +59,23 @@ pub struct Options {
     pub cursor: CursorKind,
     /// How long a cursor lives; `None` = for ever.
     pub cursor_life: Option<CursorLife>,
-    /// The status that a dead cursor answers.
+    /// The status that a dead cursor answers; 200 = an empty page whose cursor is null.
     pub dead_cursor: u16,
+    /// A listing ends, with a null cursor, after so many records in total, whatever is left; 0 = never.
+    pub listing_cap: u32,
+    /// A longer range is silently shortened.
+    pub range_cap: Option<RangeCap>,
+    /// A range of more than so many seconds is refused with 400; 0 = never.
+    pub range_refused_above: u32,
+    /// The bounds of windows are rounded.
+    pub rounding: Option<Rounding>,
+    /// A larger page is refused.
+    pub page_refused_above: Option<PageRefusal>,
+    /// One in so many full pages (`per_page` records) carries null, whatever is left; 1 = all, 0 = none.
+    pub null_behind_full_page: u32,
+    /// One in so many pages that others follow has only a part of its records, and its cursor goes on with
+    /// the rest; 1 = all, 0 = none.
+    pub short_pages: u32,
     /// Before every n-th page with records comes an empty one whose cursor goes on; 0 = never.
     pub empty_every: u32,
     /// Whether a full last page carries null (true), or the cursor of an empty last page (false).
@@ -95,6 +118,9 @@ impl Default for Options {
             traffic: Traffic::Uneven,
             busy_day: Some(2),
             empty_day: Some(3),
+            equal_gap: None,
+            arrival_seconds: 0,
+            import: None,
             order: Order::StartAscending,
             start_inclusive: true,
             end_inclusive: false,
@@ -105,6 +131,13 @@ impl Default for Options {
             cursor: CursorKind::Token,
             cursor_life: None,
             dead_cursor: 400,
+            listing_cap: 0,
+            range_cap: None,
+            range_refused_above: 0,
+            rounding: None,
+            page_refused_above: None,
+            null_behind_full_page: 0,
+            short_pages: 0,
             empty_every: 0,
             exact_end: true,
             requests_per_second: 3.0,
@@ -142,11 +175,10 @@ impl Options {
             "there is no bot"
         } else if !(0.0..=1e6).contains(&self.requests_per_second) {
             "requests_per_second must be between 0 and 1,000,000"
-        } else if !(400..600).contains(&self.dead_cursor) {
-            "dead_cursor is no error status"
         } else if self.per_page_max == 0 || !(1..=self.per_page_max).contains(&self.per_page_default) {
             "per_page_default must be between 1 and per_page_max"
         } else {
+            restriction::check(self)?;
             return self.faults.check();
         };
         Err(io::Error::new(io::ErrorKind::InvalidInput, wrong))

@@ -6,7 +6,9 @@ use axum::http::{HeaderMap, header};
 
 use super::choices::{Compression, CursorKind};
 use super::cursor::{Age, Position, Turn};
+use super::random::Random;
 use super::render;
+use super::restriction::{PageAnswer, effective};
 use super::server::App;
 use super::text::{Text, indented};
 
@@ -15,8 +17,19 @@ pub(super) struct Page {
     pub(super) records: usize,
 }
 
-/// Makes the page of `turn` from the archive as it is now. `repeated` stands in the place of its cursor.
-pub(super) fn make(app: &App, turn: Turn, now: Age, repeated: Option<&str>) -> Page {
+impl Page {
+    /// No records, and a null cursor.
+    pub(super) fn empty() -> Self {
+        Self {
+            body: br#"{"data":[],"cursor":null}"#.to_vec(),
+            records: 0,
+        }
+    }
+}
+
+/// Makes the page of `turn` from the archive as it is now. `repeated` stands in the place of its cursor. An error
+/// where the page is larger than the server can make.
+pub(super) fn make(app: &App, turn: Turn, now: Age, repeated: Option<&str>) -> Result<Page, PageAnswer> {
     let (archive, options) = (&app.archive, &app.options);
     let (asked, position) = (turn.asked, turn.position);
     let view = archive.serve(asked.endpoint);
@@ -24,7 +37,8 @@ pub(super) fn make(app: &App, turn: Turn, now: Age, repeated: Option<&str>) -> P
     let selected = app
         .selections
         .get((asked.bot, asked.endpoint, asked.window, view), || {
-            bot.select(asked.endpoint, &asked.window, view, archive.rule())
+            let window = effective(options, asked.window);
+            bot.select(asked.endpoint, &window, view, archive.rule())
         });
     let key = |index: u32| bot.key(asked.endpoint, index, view);
     let from = match position.after {
@@ -37,14 +51,28 @@ pub(super) fn make(app: &App, turn: Turn, now: Age, repeated: Option<&str>) -> P
     let number = position.skip / u64::from(asked.per_page) + 1;
     let turn_to_rest = options.empty_every > 0 && number % u64::from(options.empty_every) == 0;
     let rests = turn_to_rest && !position.rested && from < selected.len();
+    let left = match u64::from(options.listing_cap) {
+        0 => usize::MAX,
+        cap => usize::try_from(cap.saturating_sub(position.skip)).unwrap_or(usize::MAX),
+    };
     let to = if rests {
         from
     } else {
-        selected.len().min(from + per_page)
+        let to = selected.len().min(from + per_page.min(left));
+        to - left_out(app, turn.position, &selected[from..to], to < selected.len())
     };
     let records = &selected[from..to];
+    let refusal = options.page_refused_above;
+    if let Some(answer) = refusal.and_then(|refusal| refusal.of(asked.per_page, records.len())) {
+        return Err(answer);
+    }
 
-    let goes_on = to < selected.len() || (!options.exact_end && records.len() == per_page);
+    let is_full = records.len() == per_page;
+    let mut random = Random::new(options.seed ^ (13 + asked.endpoint as u64), now.requests);
+    let false_end =
+        is_full && options.null_behind_full_page > 0 && random.one_in(options.null_behind_full_page);
+    let goes_on =
+        records.len() < left && !false_end && (to < selected.len() || (!options.exact_end && is_full));
     let next = goes_on.then(|| {
         let last = records.last().map(|&index| key(index)).or(position.after);
         let after = last.filter(|_| options.cursor != CursorKind::Offset);
@@ -69,10 +97,20 @@ pub(super) fn make(app: &App, turn: Turn, now: Age, repeated: Option<&str>) -> P
     };
     out.raw("}");
     let body = if options.pretty { indented(&out.0) } else { out.0 };
-    Page {
+    Ok(Page {
         body,
         records: records.len(),
+    })
+}
+
+/// How many of a page's records are left for the next one, where pages in mid-chain can be short.
+fn left_out(app: &App, position: Position, records: &[u32], is_followed: bool) -> usize {
+    let options = &app.options;
+    let mut random = Random::new(options.seed ^ 12, position.skip);
+    if options.short_pages == 0 || !is_followed || !random.one_in(options.short_pages) {
+        return 0;
     }
+    random.small(super::tables::count(records.len())) as usize
 }
 
 type Pack = fn(&[u8]) -> io::Result<Vec<u8>>;

@@ -105,6 +105,12 @@ impl Query {
         if start > end {
             return Err(Refusal::invalid("start_time is later than end_time"));
         }
+        let longest = i64::from(options.range_refused_above);
+        if longest > 0 && end.saturating_sub(start) > longest {
+            let message =
+                format!("the range between start_time and end_time must not exceed {longest} seconds");
+            return Err(Refusal::new(400, "range_too_long", message));
+        }
         let most = options.per_page_max;
         let per_page = match self.get("per_page") {
             None => options.per_page_default,

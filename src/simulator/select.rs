@@ -106,6 +106,12 @@ impl Bot {
                 let id = self.id(endpoint, index);
                 (i64::from(id.second), id.rest)
             }
+            Order::Insertion => (self.inserted_place(endpoint, index), tie),
+            Order::UnstableTies => (
+                times.time - times.time.rem_euclid(micros(1)),
+                mix(mix(view.shuffle) ^ tie),
+            ),
+            Order::Unstable => (mix(mix(self.seed ^ view.shuffle) ^ tie).cast_signed(), tie),
         }
     }
 
@@ -171,12 +177,17 @@ mod tests {
             updates: 60,
             ..Growth::default()
         };
-        for filter in [Filter::Start, Filter::LastAction] {
-            for message_filter in [MessageFilter::Time, MessageFilter::ConversationStart] {
+        for filter in [Filter::Start, Filter::LastAction, Filter::Inserted] {
+            for message_filter in [
+                MessageFilter::Time,
+                MessageFilter::ConversationStart,
+                MessageFilter::Inserted,
+            ] {
                 let order = Order::LastActionDescending;
                 let base = Options {
                     conversations: 300,
                     growth,
+                    arrival_seconds: 100,
                     ..Options::default()
                 };
                 let options = Options {
@@ -196,7 +207,11 @@ mod tests {
                             conversation: None,
                         };
                         let now_us = micros(options.range.start + any(432_000) + 43_200);
-                        let view = View { now_us, revealed };
+                        let view = View {
+                            now_us,
+                            revealed,
+                            shuffle: 0,
+                        };
                         for endpoint in [Endpoint::Conversations, Endpoint::Messages] {
                             let selected = bot.select(endpoint, &window, view, Rule::new(&options));
                             assert_eq!(
@@ -227,6 +242,7 @@ mod tests {
         let view = View {
             now_us: i64::MAX,
             revealed: u32::MAX,
+            shuffle: 0,
         };
         assert_eq!(
             bot.select(Endpoint::Conversations, &window, view, Rule::new(&options)),
@@ -242,7 +258,12 @@ mod tests {
             end: 1,
             conversation: None,
         };
-        let asked = |revealed| (0, Endpoint::Messages, window, View { now_us: 0, revealed });
+        let view = |revealed| View {
+            now_us: 0,
+            revealed,
+            shuffle: 0,
+        };
+        let asked = |revealed| (0, Endpoint::Messages, window, view(revealed));
         assert_eq!(*selections.get(asked(0), || vec![1]), [1]);
         assert_eq!(*selections.get(asked(0), || vec![2]), [1]);
         assert_eq!(*selections.get(asked(1), || vec![3]), [3]);

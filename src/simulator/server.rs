@@ -22,6 +22,7 @@ use super::options::Options;
 use super::page::{self, Page};
 use super::random::Random;
 use super::request::{Query, Refusal};
+use super::restriction::PageAnswer;
 use super::select::Selections;
 use super::stats::{Entry, Recorder, Stats};
 
@@ -145,33 +146,38 @@ impl App {
                 Some(with_header(status.into_response(), header::LOCATION, &to))
             }
             fault => match self.page(&call, fault.as_ref()) {
-                Err(refusal) => Some(refusal.into_response()),
+                Err(NoPage::Refused(refusal)) => Some(refusal.into_response()),
+                Err(NoPage::Silence(time)) => {
+                    sleep(time).await;
+                    None
+                }
                 Ok((page, latency)) => self.deliver(call, fault, page, latency).await,
             },
         }
     }
 
     /// Makes the page, and says how long that would have taken.
-    fn page(&self, call: &Call<'_>, fault: Option<&Fault>) -> Result<(Page, Duration), Refusal> {
+    fn page(&self, call: &Call<'_>, fault: Option<&Fault>) -> Result<(Page, Duration), NoPage> {
         let &Call {
             endpoint, nth, query, ..
         } = call;
         let asked = query.asked(endpoint, &self.options, &self.archive)?;
         let ms = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
         let now = Age { requests: nth, ms };
-        let turn = self
-            .cursors
-            .read(asked, query.get("cursor"), now)
-            .map_err(|why| match why {
-                Unusable::Invalid => {
-                    Refusal::new(400, "invalid_cursor", "the cursor is not one of this window")
+        let turn = match self.cursors.read(asked, query.get("cursor"), now) {
+            Ok(turn) => turn,
+            Err(Unusable::Invalid) => {
+                let message = "the cursor is not one of this window";
+                return Err(Refusal::new(400, "invalid_cursor", message).into());
+            }
+            Err(Unusable::Dead) => match self.options.dead_cursor {
+                200 => return Ok((Page::empty(), Duration::ZERO)),
+                status => {
+                    let message = "the cursor is no longer known";
+                    return Err(Refusal::new(status, "expired_cursor", message).into());
                 }
-                Unusable::Dead => Refusal::new(
-                    self.options.dead_cursor,
-                    "expired_cursor",
-                    "the cursor is no longer known",
-                ),
-            })?;
+            },
+        };
         let mut random = Random::new(self.options.seed ^ (9 + endpoint as u64), nth);
         let latency = self
             .options
@@ -180,10 +186,8 @@ impl App {
         let repeated = query
             .get("cursor")
             .filter(|_| fault == Some(&Fault::RepeatedCursor));
-        Ok((
-            tokio::task::block_in_place(|| page::make(self, turn, now, repeated)),
-            latency,
-        ))
+        let page = tokio::task::block_in_place(|| page::make(self, turn, now, repeated))?;
+        Ok((page, latency))
     }
 
     /// Gives the page out, as whole as the fault allows.
@@ -222,6 +226,30 @@ impl App {
             Some(encoding) => with_header(response, header::CONTENT_ENCODING, encoding),
             None => response,
         })
+    }
+}
+
+/// Why there is no page.
+enum NoPage {
+    Refused(Refusal),
+    /// Nothing is sent for so long; then the connection is closed.
+    Silence(Duration),
+}
+
+impl From<Refusal> for NoPage {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
+impl From<PageAnswer> for NoPage {
+    fn from(answer: PageAnswer) -> Self {
+        match answer {
+            PageAnswer::Status(code) => {
+                Refusal::new(code, "page_too_large", "the page is too large to be made").into()
+            }
+            PageAnswer::Silence(time) => Self::Silence(time),
+        }
     }
 }
 

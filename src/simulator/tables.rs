@@ -2,6 +2,8 @@
 
 use super::choices::{Filter, Injected, MessageFilter, Traffic};
 use super::clock::micros;
+use super::growth::Turns;
+use super::insertion::{self, Insertion};
 use super::options::Options;
 use super::random::Random;
 use super::traffic;
@@ -12,32 +14,59 @@ pub(super) struct Conversations {
     pub(super) last: Vec<i64>,
     /// The numbers, by the time that windows filter.
     pub(super) by_filter: Vec<u32>,
+    /// Those that growth hides at first.
+    pub(super) late: Turns,
+    pub(super) insertion: Insertion,
 }
 
 impl Conversations {
     pub(super) fn new(options: &Options, seed: u64, extra: &[Injected]) -> Self {
         let mut start = traffic::starts(options, seed);
         let at_once = options.traffic == Traffic::OneSecond;
-        let end = |(start, index): (&i64, u64)| {
-            if at_once {
-                *start
-            } else {
-                ending(*start, seed, index)
-            }
+        let end = |(start, index): (&i64, u64)| match options.equal_gap {
+            Some(gap) => start + micros(gap.into()),
+            None if at_once => *start,
+            None => ending(*start, seed, index),
         };
         let mut last: Vec<i64> = start.iter().zip(0..).map(end).collect();
+        let candidates = insertion::candidates(options, &start);
+        let late = Turns::draw(seed ^ 1, candidates, options.growth.late_records);
+        let insertion = Insertion::draw(options, seed, &late, &mut start, &mut last);
         let injected = extra.iter().map(|extra| micros(extra.time_seconds));
         start.extend(injected.clone());
         last.extend(injected);
         let by_filter = match options.filter {
             Filter::Start => sorted_by(&start),
             Filter::LastAction => sorted_by(&last),
+            Filter::Inserted => {
+                let inserted = start
+                    .iter()
+                    .zip(0..)
+                    .map(|(&start, index)| insertion.of_conversation(index, start));
+                sorted_by(&inserted.collect::<Vec<_>>())
+            }
         };
         Self {
             start,
             last,
             by_filter,
+            late,
+            insertion,
         }
+    }
+}
+
+impl Conversations {
+    /// When a conversation is inserted.
+    pub(super) fn inserted(&self, index: u32) -> i64 {
+        self.insertion.of_conversation(index, self.start[index as usize])
+    }
+
+    /// When a message of the conversation `of` is inserted; an injected one, which has none, at its own time.
+    pub(super) fn message_inserted(&self, index: u32, time: i64, of: Option<u32>) -> i64 {
+        of.map_or(time, |of| {
+            self.insertion.of_message(index, time, self.inserted(of))
+        })
     }
 }
 
@@ -85,6 +114,14 @@ impl Messages {
                 let starts = conversation.iter().map(|&of| conversations.start[of as usize]);
                 let injected = time[conversation.len()..].iter().copied();
                 sorted_by(&starts.chain(injected).collect::<Vec<_>>())
+            }
+            MessageFilter::Inserted => {
+                let all = time.iter().zip(0..);
+                let inserted = all.map(|(&time, index)| {
+                    let of = conversation.get(index as usize).copied();
+                    conversations.message_inserted(index, time, of)
+                });
+                sorted_by(&inserted.collect::<Vec<_>>())
             }
         };
         Self {

@@ -162,9 +162,15 @@ pub(crate) fn on(lake: &Path, command: &str, args: &[&str]) -> Run {
 
 /// Starts another command, such as `rebuild`, without a key.
 pub(crate) fn start(args: &[&str]) -> Running {
+    start_with(args, &[])
+}
+
+/// The same with variables of the environment.
+pub(crate) fn start_with(args: &[&str], envs: &[(&str, &str)]) -> Running {
     let mut command = Command::new(env!("CARGO_BIN_EXE_converse-export"));
     command
         .env_clear()
+        .envs(envs.iter().copied())
         .args(args)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())

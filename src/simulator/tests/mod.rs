@@ -10,6 +10,7 @@ use super::*;
 
 mod contents;
 mod faults;
+mod limits;
 mod rules;
 mod walks;
 

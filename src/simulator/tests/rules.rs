@@ -207,7 +207,7 @@ async fn settings_that_contradict_themselves_are_told() {
             ..small()
         },
         Options {
-            dead_cursor: 200,
+            dead_cursor: 300,
             ..small()
         },
         Options {

@@ -6,7 +6,9 @@ use super::*;
 
 #[tokio::test]
 async fn every_order_and_cursor_serves_every_record_once() {
-    use Order::{Id, LastActionAscending, LastActionDescending, StartAscending, StartDescending, Unordered};
+    use Order::{
+        Id, Insertion, LastActionAscending, LastActionDescending, StartAscending, StartDescending, Unordered,
+    };
     for order in [
         StartAscending,
         StartDescending,
@@ -14,6 +16,7 @@ async fn every_order_and_cursor_serves_every_record_once() {
         LastActionDescending,
         Unordered,
         Id,
+        Insertion,
     ] {
         for cursor in [CursorKind::Token, CursorKind::Offset, CursorKind::Scroll] {
             for (exact_end, empty_every) in [(true, 0), (false, 3), (true, 1)] {
@@ -158,7 +161,12 @@ async fn the_messages_of_one_conversation() {
         .filter(|message| message["conversationId"] == wanted)
         .collect();
     assert!(!expected.is_empty());
-    assert_eq!(answer["data"], Value::Array(expected));
+    assert_eq!(answer["data"].as_array(), Some(&expected));
+    let truths: Vec<Truth> = simulator.archive().messages(BOT).collect();
+    let of_it = truths
+        .iter()
+        .filter(|truth| truth.conversation.as_deref() == Some(wanted));
+    assert_eq!(of_it.count(), expected.len());
 }
 
 #[tokio::test]
