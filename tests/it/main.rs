@@ -5,6 +5,7 @@
 
 mod attempts;
 mod begun;
+mod beside;
 mod chance;
 mod config;
 mod damage;
@@ -16,6 +17,7 @@ mod erased;
 mod errors;
 mod examples;
 mod help;
+mod incomplete;
 mod keys;
 mod killed;
 mod lake;
