@@ -162,6 +162,9 @@ pub(crate) fn write(table: &Table, ledger: &mut Ledger, command: &str) -> Result
             continue;
         };
         for (bot, account) in bots {
+            if account.is_unanswered() {
+                continue;
+            }
             changes
                 .watermarks
                 .extend(account.watermark().map(|watermark| Watermark {

@@ -4,11 +4,13 @@
 //! an erasure that was interrupted is ended by the next export, sync or erasure, which knows the conversations by
 //! their tombstones alone.
 
+mod look;
 mod partitions;
 mod rest;
 
 use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use serde::Serialize;
 
@@ -21,11 +23,19 @@ use crate::spool::Spool;
 use crate::table::{Lock, OWN_FOLDER, Table};
 use crate::tombstones::Tombstones;
 
-/// What an erasure removed.
+/// What an erasure removed, or would remove.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Erased {
+    /// Whether nothing was changed: this is what an erasure would do.
+    pub dry_run: bool,
     /// Conversations that were asked for.
+    pub asked: u64,
+    /// Those of them that were found: in a row, a page or a rejected record.
     pub conversations: u64,
+    /// Those of them that were not found, and were found by no earlier erasure. They have tombstones, too.
+    pub not_found: Vec<String>,
+    /// Those of them that an earlier erasure removed.
+    pub erased_before: u64,
     /// Rows that went, by dataset.
     pub rows: BTreeMap<&'static str, u64>,
     /// Partitions that were written anew.
@@ -46,24 +56,52 @@ pub struct Erased {
 
 /// Which conversations go.
 struct Goes<'a> {
-    tombstones: &'a Tombstones,
+    tombstones: Option<&'a Tombstones>,
     /// Their ids, where these are known and nothing older has to be ended.
     ids: Option<HashSet<&'a str>>,
+    /// Those of the ids that were found.
+    found: Mutex<HashSet<&'a str>>,
 }
 
-impl Goes<'_> {
+impl<'a> Goes<'a> {
+    fn of_ids(ids: &'a [String]) -> Self {
+        Self {
+            tombstones: None,
+            ids: Some(ids.iter().map(String::as_str).collect()),
+            found: Mutex::default(),
+        }
+    }
+
+    fn of_tombstones(tombstones: &'a Tombstones) -> Self {
+        Self {
+            tombstones: Some(tombstones),
+            ids: None,
+            found: Mutex::default(),
+        }
+    }
+
     /// Whether this is the id of one of them.
     fn has(&self, id: &str) -> bool {
         match &self.ids {
-            Some(ids) => ids.contains(id),
-            None => self.tombstones.has(id),
+            Some(ids) => ids.get(id).is_some_and(|id| self.is_found(id)),
+            None => self.tombstones.is_some_and(|tombstones| tombstones.has(id)),
         }
     }
 
     /// Whether one of the ids stands somewhere in these bytes, as far as ids are known.
     fn is_in(&self, bytes: &[u8]) -> bool {
-        let mut ids = self.ids.iter().flatten();
-        ids.any(|id| memchr::memmem::find(bytes, id.as_bytes()).is_some())
+        let ids = self.ids.iter().flatten();
+        let is_there = |id: &&&'a str| memchr::memmem::find(bytes, id.as_bytes()).is_some();
+        // each of them, and not the first alone
+        ids.filter(is_there).filter(|id| self.is_found(id)).count() > 0
+    }
+
+    fn is_found(&self, id: &'a str) -> bool {
+        self.found
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(id);
+        true
     }
 }
 
@@ -73,12 +111,7 @@ impl Goes<'_> {
 /// Where there is no table, or something of it cannot be read or written: the tombstones stand then, and the next run
 /// goes on.
 pub fn erase(out: &Path, ids: &[String]) -> Result<Erased> {
-    if ids.is_empty() || ids.iter().any(|id| id.trim().is_empty()) {
-        return Err(Error::Usage {
-            what: "no conversation was named".into(),
-            hint: "give --conversation ID, or --from a file with an id in each line".into(),
-        });
-    }
+    check(ids)?;
     Table::standing(out)?;
     let own = out.join(OWN_FOLDER);
     let _lock = Lock::take(out, &own)?;
@@ -94,23 +127,92 @@ pub fn erase(out: &Path, ids: &[String]) -> Result<Erased> {
         None => Tombstones::new(&own)?,
     };
     let had_begun = tombstones.is_unfinished();
-    tombstones.begin(ids.iter())?;
-    let known = (!had_begun).then(|| ids.iter().map(String::as_str).collect());
-    let mut erased = carry_out(&table, &spool, &mut ledger, &tombstones, known)?;
+    let goes = Goes::of_ids(ids);
+    // where something cannot be read, tombstones are written all the same, and nobody can tell what is not there
+    let all_is_read = look::look(&table, &spool, &ledger, &goes).is_ok();
+    let mut found = goes.found.into_inner().unwrap_or_else(PoisonError::into_inner);
+    if !all_is_read {
+        found.extend(ids.iter().map(String::as_str));
+    }
+    let counted = Erased::count(ids, &found, Some(&tombstones));
+    tombstones.begin(ids.iter(), |id| found.contains(id))?;
+    let goes = match had_begun {
+        true => Goes::of_tombstones(&tombstones),
+        false => Goes::of_ids(ids),
+    };
+    let mut erased = carry_out(&table, &spool, &mut ledger, &goes)?;
     if had_begun {
-        let goes = Goes {
-            tombstones: &tombstones,
-            ids: Some(ids.iter().map(String::as_str).collect()),
-        };
-        erased.left = rest::left(&table, &goes)?;
+        erased.left = rest::left(&table, &Goes::of_ids(ids))?;
     }
     tombstones.end()?;
-    erased.conversations = ids.iter().collect::<HashSet<_>>().len() as u64;
-    Ok(erased)
+    Ok(Erased {
+        asked: counted.asked,
+        conversations: counted.conversations,
+        not_found: counted.not_found,
+        erased_before: counted.erased_before,
+        ..erased
+    })
 }
 
-/// Ends an erasure that was interrupted, if one was; answers the tombstones, if there are any. Only for the holder of
-/// the lock, after the last commit was carried through.
+/// What [`erase`] would do with the same ids. Nothing is changed, and no lock is taken.
+///
+/// # Errors
+/// Where there is no table, or something of it cannot be read.
+pub fn dry_run(out: &Path, ids: &[String]) -> Result<Erased> {
+    check(ids)?;
+    Table::read(out, |table| {
+        let own = table.own_folder();
+        let spool = Spool::open(&own.join("pages"))?;
+        let ledger = Ledger::load(&Ledger::path(&own))?;
+        let tombstones = Tombstones::load(&own)?;
+        let goes = Goes::of_ids(ids);
+        let mut erased = look::look(table, &spool, &ledger, &goes)?;
+        erased.left = rest::left(table, &Goes::of_ids(ids))?;
+        let found = goes.found.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let counted = Erased::count(ids, &found, tombstones.as_ref());
+        Ok(Erased {
+            dry_run: true,
+            asked: counted.asked,
+            conversations: counted.conversations,
+            not_found: counted.not_found,
+            erased_before: counted.erased_before,
+            ..erased
+        })
+    })
+}
+
+fn check(ids: &[String]) -> Result<()> {
+    if ids.is_empty() || ids.iter().any(|id| id.trim().is_empty()) {
+        return Err(Error::Usage {
+            what: "no conversation was named".into(),
+            hint: "give --conversation ID, or --from a file with an id in each line".into(),
+        });
+    }
+    Ok(())
+}
+
+impl Erased {
+    /// Counts which ids were found, given the tombstones of before.
+    fn count(ids: &[String], found: &HashSet<&str>, tombstones: Option<&Tombstones>) -> Self {
+        let mut erased = Self::default();
+        let mut counted = HashSet::new();
+        for id in ids.iter().filter(|id| counted.insert(id.as_str())) {
+            erased.asked += 1;
+            if found.contains(id.as_str()) {
+                erased.conversations += 1;
+            } else if tombstones.is_some_and(|tombstones| tombstones.was_found(id)) {
+                erased.erased_before += 1;
+            } else {
+                erased.not_found.push(id.clone());
+            }
+        }
+        erased
+    }
+}
+
+/// Ends an erasure that was interrupted, if one was, and removes what a crash brought back of pages that wait and of
+/// rejected records; answers the tombstones, if there are any. Only for the holder of the lock, after the last commit was
+/// carried through.
 ///
 /// # Errors
 /// Where something cannot be read or written.
@@ -118,29 +220,31 @@ pub(crate) fn finish(table: &Table, spool: &Spool, ledger: &mut Ledger) -> Resul
     let Some(mut tombstones) = Tombstones::load(&table.own_folder())? else {
         return Ok(None);
     };
+    let goes = Goes::of_tombstones(&tombstones);
     if tombstones.is_unfinished() {
         tracing::warn!("an erasure was interrupted: it is ended now");
-        carry_out(table, spool, ledger, &tombstones, None)?;
+        carry_out(table, spool, ledger, &goes)?;
         tombstones.end()?;
+        return Ok(Some(tombstones));
+    }
+    let mut erased = Erased::default();
+    rest::waiting_pages(spool, &goes, &mut erased)?;
+    rest::rejected(table, ledger, &goes, &mut erased)?;
+    let again = erased.records_in_pages + erased.rejected;
+    if again > 0 {
+        tracing::warn!("{again} records of erased conversations were back, and are removed again");
     }
     Ok(Some(tombstones))
 }
 
-fn carry_out(
-    table: &Table,
-    spool: &Spool,
-    ledger: &mut Ledger,
-    tombstones: &Tombstones,
-    ids: Option<HashSet<&str>>,
-) -> Result<Erased> {
-    let goes = Goes { tombstones, ids };
+fn carry_out(table: &Table, spool: &Spool, ledger: &mut Ledger, goes: &Goes<'_>) -> Result<Erased> {
     let mut erased = Erased::default();
     // pages first: what a run builds from them must not bring anything back
-    rest::pages(spool, &goes, &mut erased)?;
-    rest::rejected(table, ledger, &goes, &mut erased)?;
-    partitions::erase(table, spool, ledger, &goes, &mut erased)?;
+    rest::pages(spool, goes, &mut erased)?;
+    rest::rejected(table, ledger, goes, &mut erased)?;
+    partitions::erase(table, spool, ledger, goes, &mut erased)?;
     rest::damaged(table, &mut erased)?;
     erased.changes = changes::write(table, ledger, "erase")?;
-    erased.left = rest::left(table, &goes)?;
+    erased.left = rest::left(table, goes)?;
     Ok(erased)
 }

@@ -174,6 +174,20 @@ impl Error {
         }
     }
 
+    /// Whether the system denied access: the table belongs to another user.
+    pub(crate) fn is_denied(&self) -> bool {
+        self.is_io(io::ErrorKind::PermissionDenied)
+    }
+
+    /// Whether a file or folder was not found: a run may have replaced it meanwhile.
+    pub(crate) fn is_not_found(&self) -> bool {
+        self.is_io(io::ErrorKind::NotFound)
+    }
+
+    fn is_io(&self, kind: io::ErrorKind) -> bool {
+        matches!(self, Self::Io { source, .. } if source.kind() == kind)
+    }
+
     /// The texts of its causes, the nearest first, each said once.
     #[must_use]
     pub fn causes(&self) -> Vec<String> {
@@ -241,6 +255,9 @@ impl Error {
                 "nothing of it is called complete: run the same command again, and tell the vendor if it stays".into()
             }
             Self::Interrupted => "nothing that was fetched is lost: run the same command again".into(),
+            Self::Io { doing: "read", source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
+                "run it as a user who may read it".into()
+            }
             Self::Io { source, .. } => match source.kind() {
                 io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
                     "make room and run the same command again: what was fetched is kept".into()

@@ -14,8 +14,10 @@ use crate::store;
 use crate::table::{Entry, Period};
 use crate::window::Windows;
 
+mod moves;
 mod sync;
 
+pub use moves::{Arrivals, Moves};
 pub use sync::{Anew, Run, Sync};
 
 const VERSION: u32 = 1;
@@ -88,6 +90,9 @@ pub struct Account {
     /// Partitions that have changed since it was told last what has.
     #[serde(skip_serializing_if = "BTreeSet::is_empty")]
     pub changed: BTreeSet<Period>,
+    /// New rows that were not compared yet with those of other partitions.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub moves: Option<Moves>,
     /// What a run was asked to fetch anew, as long as not all of it is.
     pub refetching: Option<Anew>,
     /// How far `sync` has come, where it was ever asked for.
@@ -129,6 +134,24 @@ pub struct LastRun {
 }
 
 impl Account {
+    /// Whether the API has never answered: a bot whose name is mistyped is not recorded.
+    #[must_use]
+    pub fn is_unanswered(&self) -> bool {
+        let counts = [
+            self.pages,
+            self.received,
+            self.rows,
+            self.rejected,
+            self.erased,
+            self.outside,
+        ];
+        counts.iter().all(|count| *count == 0)
+            && self.complete.is_empty()
+            && self.partitions.is_empty()
+            && self.changed.is_empty()
+            && self.under_way.is_empty()
+    }
+
     /// Compares the keys of a run that has ended with those of the runs before it, and knows them from now on.
     pub fn end_observing(&mut self, dataset: Dataset) -> Drift {
         let run = std::mem::take(&mut self.observing);
@@ -215,15 +238,33 @@ impl Ledger {
                 hint: "update converse-export".into(),
             });
         }
-        serde_json::from_slice(&content).map_err(damaged)
+        let mut ledger: Self = serde_json::from_slice(&content).map_err(damaged)?;
+        // earlier versions of this program recorded them
+        ledger.remove_unanswered();
+        Ok(ledger)
     }
 
-    /// Replaces the ledger in one step, and then its copy: a bad disk may take one of them.
+    fn remove_unanswered(&mut self) {
+        for bots in self.datasets.values_mut() {
+            bots.retain(|_, account| !account.is_unanswered());
+        }
+        self.datasets.retain(|_, bots| !bots.is_empty());
+    }
+
+    /// Replaces the ledger in one step, and then its copy: a bad disk may take one of them. Accounts that the API has never
+    /// answered are left out.
     ///
     /// # Errors
     /// Where it cannot be written; the old one is then still there.
     pub fn save(&self, export_folder: &Path) -> Result<()> {
-        let json = serde_json::to_vec_pretty(self).map_err(|error| Error::Internal(error.to_string()))?;
+        let mut accounts = self.datasets.values().flat_map(BTreeMap::values);
+        let answered = accounts.any(Account::is_unanswered).then(|| {
+            let mut answered = self.clone();
+            answered.remove_unanswered();
+            answered
+        });
+        let json = serde_json::to_vec_pretty(answered.as_ref().unwrap_or(self))
+            .map_err(|error| Error::Internal(error.to_string()))?;
         let [ledger, copy] = [Self::path(export_folder), Self::copy_path(export_folder)];
         store::write_unnamed(&ledger, &json)?;
         store::write_unnamed(&copy, &json)?;

@@ -21,7 +21,7 @@ use crate::commit::Commit;
 use crate::dataset::{Cleaner, Dataset, MetadataMode, Misfits, Promoted, RulesAsked};
 use crate::error::{Error, Result};
 use crate::fetch::Stop;
-use crate::ledger::{Account, Held, Ledger};
+use crate::ledger::{Account, Arrivals, Held, Ledger};
 use crate::rejected::RejectedRecords;
 use crate::spool::Spool;
 use crate::store;
@@ -428,6 +428,10 @@ impl Rebuild {
         if self.zone.0 != self.zone.1 {
             // what were partitions say nothing now: such pages are merged once more, and change nothing
             account.under_way.clear();
+            if let Some(moves) = &mut account.moves {
+                let all = made.iter().map(|(period, ..)| (*period, Arrivals::All));
+                moves.arrivals = all.collect();
+            }
         }
         Ok(())
     }

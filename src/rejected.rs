@@ -13,6 +13,7 @@ use crate::dataset::{Dataset, Rejected};
 use crate::error::{Error, Result};
 use crate::store;
 use crate::table::bot_folder;
+use crate::tombstones::{Tombstones, names_any};
 use crate::words::hex;
 
 /// The folder of rejected records in the exporter's own.
@@ -26,6 +27,8 @@ pub struct RejectedRecords {
     bare: bool,
     known: HashSet<String>,
     met: HashSet<String>,
+    /// Conversations that were erased: a record that names one is not kept.
+    erased: Option<Tombstones>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -71,16 +74,20 @@ impl RejectedRecords {
             bare,
             known,
             met: HashSet::new(),
+            erased: Tombstones::load(own_folder)?,
         })
     }
 
-    /// Keeps records, durably; those that are known already are not written again.
+    /// Keeps records, durably; those that are known already are not written again, and those that name a conversation
+    /// that was erased are not kept.
     ///
     /// # Errors
     /// Where the file cannot be written.
     pub fn keep(&mut self, records: &[Rejected]) -> Result<()> {
         let mut lines = Vec::new();
-        for rejected in records {
+        let erased = self.erased.as_ref();
+        let is_erased = |raw: &str| erased.is_some_and(|erased| names_any(raw, |id| erased.has(id)));
+        for rejected in records.iter().filter(|rejected| !is_erased(&rejected.raw)) {
             let sha256 = hex(&Sha256::digest(&rejected.raw));
             self.met.insert(sha256.clone());
             if !self.known.insert(sha256.clone()) {
@@ -142,23 +149,42 @@ pub(crate) fn remove(
     let content = store::read_if_there(&path)?.unwrap_or_default();
     let (mut rest, mut gone) = (Vec::with_capacity(content.len()), 0);
     for line in content.split_inclusive(|byte| *byte == b'\n') {
-        let stays = match serde_json::from_slice::<Line<'_>>(line) {
-            Ok(read) => !read.record.is_some_and(|record| goes(record.get())),
-            // torn by a crash, its page brings it again
-            Err(_) => !goes(&String::from_utf8_lossy(line)),
-        };
-        if stays {
-            rest.extend_from_slice(line);
-        } else {
+        if names(line, &goes) {
             gone += 1;
+        } else {
+            rest.extend_from_slice(line);
         }
     }
     if rest.is_empty() {
         store::remove_file(&path)?;
+        if gone > 0 {
+            // it must not come back after a power cut
+            store::sync_folder(path.parent().unwrap_or(own_folder))?;
+        }
     } else if gone > 0 {
         store::write_atomically(&path, &rest)?;
     }
     Ok((gone, Kept::look(own_folder, dataset, bot)?.distinct))
+}
+
+/// How many rejected records of a dataset of a bot `goes` names, as they are in JSON.
+///
+/// # Errors
+/// Where the file cannot be read.
+pub(crate) fn count(own_folder: &Path, dataset: &str, bot: &str, goes: impl Fn(&str) -> bool) -> Result<u64> {
+    let content = store::read_if_there(&path(own_folder, dataset, bot))?.unwrap_or_default();
+    let lines = content.split_inclusive(|byte| *byte == b'\n');
+    let going = lines.filter(|line| names(line, &goes));
+    Ok(going.count() as u64)
+}
+
+/// Whether `goes` names the record of a line.
+fn names(line: &[u8], goes: impl Fn(&str) -> bool) -> bool {
+    match serde_json::from_slice::<Line<'_>>(line) {
+        Ok(read) => read.record.is_some_and(|record| goes(record.get())),
+        // torn by a crash, its page brings it again
+        Err(_) => goes(&String::from_utf8_lossy(line)),
+    }
 }
 
 /// Lets the rejected records of a file tell no more than that they are there, and why.

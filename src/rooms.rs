@@ -15,7 +15,10 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("store", &["error"]),
     ("spool", &["error", "store", "window"]),
     ("table", &["dataset", "error", "store", "window", "words"]),
-    ("rejected", &["dataset", "error", "store", "table", "words"]),
+    (
+        "rejected",
+        &["dataset", "error", "store", "table", "tombstones", "words"],
+    ),
     ("drift", &["dataset"]),
     (
         "ledger",

@@ -69,6 +69,8 @@ pub struct Spool {
     folder: PathBuf,
     kept: PathBuf,
     next: AtomicU64,
+    /// Folders that this user may not read; filled only where the spool was opened for reading.
+    unreadable: Vec<PathBuf>,
 }
 
 impl Spool {
@@ -85,7 +87,36 @@ impl Spool {
             folder: folder.to_owned(),
             kept,
             next: AtomicU64::new(last.map_or(0, |last| last + 1)),
+            unreadable: Vec::new(),
         })
+    }
+
+    /// Opens the spool for commands that only read. A folder that this user may not read counts as empty, see
+    /// [`Spool::unreadable`].
+    ///
+    /// # Errors
+    /// Where a folder cannot be read for another reason.
+    pub fn open_to_read(folder: &Path) -> Result<Self> {
+        let kept = folder.with_file_name("kept");
+        let (mut last, mut unreadable) = (None, Vec::new());
+        for folder in [folder, &kept] {
+            match look_into(folder) {
+                Err(error) if error.is_denied() => unreadable.push(folder.to_owned()),
+                sequences => last = last.max(sequences?.last().copied()),
+            }
+        }
+        Ok(Self {
+            folder: folder.to_owned(),
+            kept,
+            next: AtomicU64::new(last.map_or(0, |last| last + 1)),
+            unreadable,
+        })
+    }
+
+    /// Folders whose pages this user may not read.
+    #[must_use]
+    pub fn unreadable(&self) -> &[PathBuf] {
+        &self.unreadable
     }
 
     /// The number that the next page will get.
@@ -119,7 +150,7 @@ impl Spool {
     /// # Errors
     /// Where the folder or a file cannot be read at all.
     pub fn list(&self) -> Result<(Vec<PageHeader>, Vec<PathBuf>)> {
-        list(&self.folder)
+        self.list_in(&self.folder)
     }
 
     /// The same of the pages that are kept beside the spool.
@@ -127,7 +158,14 @@ impl Spool {
     /// # Errors
     /// Where the folder or a file cannot be read at all.
     pub fn list_kept(&self) -> Result<(Vec<PageHeader>, Vec<PathBuf>)> {
-        list(&self.kept)
+        self.list_in(&self.kept)
+    }
+
+    fn list_in(&self, folder: &Path) -> Result<(Vec<PageHeader>, Vec<PathBuf>)> {
+        match self.unreadable.iter().any(|unreadable| unreadable == folder) {
+            true => Ok((Vec::new(), Vec::new())),
+            false => list(folder),
+        }
     }
 
     /// The body of a page, exactly as the API answered it.
@@ -181,6 +219,16 @@ impl Spool {
         store::remove_file(&self.place(sequence, is_kept))
     }
 
+    /// Makes removals durable.
+    ///
+    /// # Errors
+    /// Where the system refuses.
+    pub(crate) fn sync(&self) -> Result<()> {
+        let folders = [&self.folder, &self.kept];
+        let mut folders = folders.into_iter().filter(|folder| folder.exists());
+        folders.try_for_each(|folder| store::sync_folder(folder))
+    }
+
     /// Takes pages out of the spool and keeps them beside it; those that are gone already are passed over.
     ///
     /// # Errors
@@ -218,12 +266,29 @@ fn sequences(folder: &Path) -> Result<Vec<u64>> {
         .collect())
 }
 
+/// The same as [`sequences`], and whether the files themselves may be read.
+fn look_into(folder: &Path) -> Result<Vec<u64>> {
+    let sequences = sequences(folder)?;
+    if let Some(first) = sequences.first() {
+        let path = path(folder, *first);
+        match File::open(&path).map_err(Error::io("read", &path)) {
+            Err(error) if error.is_denied() => return Err(error),
+            _ => {}
+        }
+    }
+    Ok(sequences)
+}
+
 fn list(folder: &Path) -> Result<(Vec<PageHeader>, Vec<PathBuf>)> {
     let mut headers = Vec::new();
     let mut damaged = Vec::new();
     for sequence in sequences(folder)? {
         let path = path(folder, sequence);
-        let file = File::open(&path).map_err(Error::io("read", &path))?;
+        let file = match File::open(&path) {
+            // a run has removed it since the folder was listed
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            file => file.map_err(Error::io("read", &path))?,
+        };
         match read_header(file) {
             Ok(header) if header.sequence == sequence => headers.push(header),
             Ok(_) => damaged.push(path),

@@ -1,6 +1,7 @@
 //! What a folder holds, by its ledger and manifest: quick, and without looking into a single data file.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -24,6 +25,9 @@ pub struct Status {
     pub at_work: Option<String>,
     /// Whether a commit was interrupted, which the next run carries through.
     pub interrupted_commit: bool,
+    /// Folders of the exporter's own that this user may not read: what they hold is not counted.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub unreadable: Vec<PathBuf>,
     /// By dataset, then by bot.
     pub datasets: BTreeMap<String, BTreeMap<String, Holding>>,
 }
@@ -100,11 +104,15 @@ pub(crate) fn status_with(table: &Table, entries: &BTreeMap<PartitionKey, Entry>
     let ledger = Ledger::load(&Ledger::path(&own))?;
     let by = table.settings().partition_by;
     let mut datasets: BTreeMap<String, BTreeMap<String, Holding>> = BTreeMap::new();
+    let mut unreadable = Vec::new();
     for (dataset, bots) in &ledger.datasets {
         for (bot, account) in bots {
             let mut holding = Holding::of(account, by);
             if account.rejected > 0 {
-                holding.rejected_reasons = Kept::look(&own, dataset, bot)?.reasons;
+                match Kept::look(&own, dataset, bot) {
+                    Err(error) if error.is_denied() => unreadable.push(own.join("rejected")),
+                    kept => holding.rejected_reasons = kept?.reasons,
+                }
             }
             datasets
                 .entry(dataset.clone())
@@ -121,15 +129,23 @@ pub(crate) fn status_with(table: &Table, entries: &BTreeMap<PartitionKey, Entry>
     for (key, entry) in entries {
         of(key.dataset.name(), &key.bot, &|holding| holding.add(key, entry));
     }
-    for header in Spool::open(&own.join("pages"))?.list()?.0 {
+    let spool = Spool::open_to_read(&own.join("pages"))?;
+    unreadable.extend_from_slice(spool.unreadable());
+    unreadable.dedup();
+    for header in spool.list()?.0 {
         of(&header.dataset, &header.bot, &|holding| {
             holding.pages_waiting += 1
         });
     }
+    let at_work = Lock::holder(&own)?;
+    // a commit of a run at work is not interrupted
+    let interrupted_commit =
+        at_work.is_none() && Commit::interrupted(&own)?.is_some() && Lock::holder(&own)?.is_none();
     Ok(Status {
         settings: table.settings().clone(),
-        at_work: Lock::holder(&own)?,
-        interrupted_commit: Commit::interrupted(&own)?.is_some(),
+        at_work,
+        interrupted_commit,
+        unreadable,
         datasets,
     })
 }

@@ -1,9 +1,10 @@
 //! What was erased, so that no later run brings it back: keyed hashes of conversations' ids, never the ids.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::dataset::Secret;
 use crate::error::{Error, Result};
@@ -31,6 +32,9 @@ struct Held {
     unfinished: bool,
     /// HMAC-SHA-256 of each id, in hex.
     tombstones: Vec<String>,
+    /// Those of them of which nothing was found.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    not_found: BTreeSet<String>,
 }
 
 impl Tombstones {
@@ -66,6 +70,7 @@ impl Tombstones {
             key: hex(&rand::random::<[u8; 32]>()),
             unfinished: false,
             tombstones: Vec::new(),
+            not_found: BTreeSet::new(),
         };
         Self::of(own_folder.join(FILE), held)
     }
@@ -90,19 +95,35 @@ impl Tombstones {
         self.known.contains(&self.tombstone(id))
     }
 
+    /// Whether an erasure found something of this conversation.
+    #[must_use]
+    pub fn was_found(&self, id: &str) -> bool {
+        let tombstone = self.tombstone(id);
+        self.known.contains(&tombstone) && !self.held.not_found.contains(&tombstone)
+    }
+
     /// Whether an erasure has not come to its end.
     #[must_use]
     pub fn is_unfinished(&self) -> bool {
         self.held.unfinished
     }
 
-    /// Begins an erasure; durable when this returns.
+    /// Begins an erasure of conversations, of which something `is_found` or not; durable when this returns.
     ///
     /// # Errors
     /// Where it cannot be written.
-    pub fn begin(&mut self, ids: impl Iterator<Item = impl AsRef<str>>) -> Result<()> {
+    pub fn begin(
+        &mut self,
+        ids: impl Iterator<Item = impl AsRef<str>>,
+        is_found: impl Fn(&str) -> bool,
+    ) -> Result<()> {
         for id in ids {
             let tombstone = self.tombstone(id.as_ref());
+            if is_found(id.as_ref()) {
+                self.held.not_found.remove(&tombstone);
+            } else if !self.known.contains(&tombstone) {
+                self.held.not_found.insert(tombstone.clone());
+            }
             if self.known.insert(tombstone.clone()) {
                 self.held.tombstones.push(tombstone);
             }
@@ -129,6 +150,20 @@ impl Tombstones {
     }
 }
 
+/// Whether a record in JSON names a conversation that `has` knows, anywhere.
+pub(crate) fn names_any(record: &str, has: impl Fn(&str) -> bool) -> bool {
+    fn is_in(value: &Value, has: &impl Fn(&str) -> bool) -> bool {
+        match value {
+            Value::String(text) => has(text),
+            Value::Number(number) => has(&number.to_string()),
+            Value::Array(values) => values.iter().any(|value| is_in(value, has)),
+            Value::Object(fields) => fields.iter().any(|(key, value)| has(key) || is_in(value, has)),
+            Value::Null | Value::Bool(_) => false,
+        }
+    }
+    serde_json::from_str(record).is_ok_and(|record| is_in(&record, &has))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -139,7 +174,7 @@ mod tests {
         assert!(Tombstones::load(folder.path()).unwrap().is_none());
         let mut tombstones = Tombstones::new(folder.path()).unwrap();
         tombstones
-            .begin(["conversation-1", "conversation-1"].into_iter())
+            .begin(["conversation-1", "conversation-1"].into_iter(), |_| true)
             .unwrap();
         let content = std::fs::read_to_string(folder.path().join(FILE)).unwrap();
         assert!(!content.contains("conversation-1"));
@@ -148,6 +183,14 @@ mod tests {
         again.end().unwrap();
         let again = Tombstones::load(folder.path()).unwrap().unwrap();
         assert!(!again.is_unfinished() && again.held.tombstones.len() == 1);
+        // one that was not found, until it is
+        let mut later = again.clone();
+        for (is_found, expected) in [(false, false), (false, false), (true, true), (false, true)] {
+            later.begin(["mistyped"].into_iter(), |_| is_found).unwrap();
+            let later = Tombstones::load(folder.path()).unwrap().unwrap();
+            assert!(later.has("mistyped") && later.was_found("conversation-1"));
+            assert_eq!(later.was_found("mistyped"), expected);
+        }
         // the same id has another tombstone elsewhere
         let other = Tombstones::new(folder.path()).unwrap();
         assert_ne!(

@@ -123,11 +123,7 @@ pub(super) fn report(outcome: &Outcome, told: &Told, options: &Options) -> Resul
         summary => summary::print_unfinished(summary),
     }
     told::failures(&outcome.failures);
-    Ok(code(
-        &outcome.failures,
-        outcome.summary.rejected(),
-        options.bots.len(),
-    ))
+    Ok(code(&outcome.failures, outcome.summary.rejected()))
 }
 
 /// How many bots something failed of.
@@ -136,24 +132,17 @@ fn failed_bots(failures: &[Failure]) -> usize {
     bots.len()
 }
 
-/// The exit code of a run over so many bots.
-pub(super) fn code(failures: &[Failure], rejected: u64, bots: usize) -> u8 {
+/// The exit code of a run: what a person must mend counts more than what may heal by itself, also where other bots went
+/// well.
+pub(super) fn code(failures: &[Failure], rejected: u64) -> u8 {
     if let Some(interrupted) = failures
         .iter()
         .find(|failure| failure.error.severity() == Severity::Interrupted)
     {
         return exit_code(&interrupted.error);
     }
-    match failures.first() {
-        None => u8::from(rejected > 0) * 4,
-        Some(_) if failed_bots(failures) < bots => 3,
-        // what a person must mend counts more than what may heal by itself
-        Some(_) => failures
-            .iter()
-            .map(|failure| exit_code(&failure.error))
-            .min()
-            .unwrap_or(1),
-    }
+    let codes = failures.iter().map(|failure| exit_code(&failure.error));
+    codes.min().unwrap_or(u8::from(rejected > 0) * 4)
 }
 
 /// The zone that was asked for by name.

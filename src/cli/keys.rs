@@ -24,7 +24,7 @@ Examples:
   converse-export keys --out ./lake --dataset conversations --start 2023-10-01 --end 2023-11-01 \\
       --no-examples --json";
 
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(super) struct KeysArgs {
     /// The folder that holds the table
@@ -44,9 +44,10 @@ pub(super) struct KeysArgs {
 }
 
 pub(super) async fn run(args: &KeysArgs, told: &Told) -> Result<u8> {
-    let table = Table::standing(&args.out)?;
-    let question = question(args, &table)?;
-    let looking = tokio::task::spawn_blocking(move || catalogue(&table, &question));
+    let asked = args.clone();
+    let looking = tokio::task::spawn_blocking(move || {
+        Table::read(&asked.out, |table| catalogue(table, &question(&asked, table)?))
+    });
     let catalogue = looking
         .await
         .map_err(|error| Error::Internal(format!("looking at the keys ended: {error}")))??;

@@ -9,6 +9,7 @@ mod doctor;
 mod erase;
 mod export;
 mod grid;
+mod ids;
 mod keys;
 mod log;
 mod man;

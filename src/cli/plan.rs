@@ -28,7 +28,7 @@ pub(super) async fn run(args: &ExportArgs, told: &Told) -> Result<u8> {
         told::text(&text(&forecast, &options))?;
     }
     told::failures(&failures);
-    Ok(export::code(&failures, 0, options.bots.len()))
+    Ok(export::code(&failures, 0))
 }
 
 fn text(forecast: &Forecast, options: &Options) -> String {

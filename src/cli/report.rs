@@ -22,7 +22,7 @@ Examples:
 The page is one file that loads nothing and runs no script; it holds no conversation's text, but tags, locales and the
 names of metadata keys. It says how each number is computed.";
 
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(super) struct ReportArgs {
     /// The folder that holds the table
@@ -52,10 +52,10 @@ pub(super) async fn run(args: &ReportArgs, told: &Told) -> Result<u8> {
             hint: "give --to a file".into(),
         });
     }
-    let table = Table::standing(&args.out)?;
-    let question = question(args, &table)?;
-    let now = Timestamp::now();
-    let reading = tokio::task::spawn_blocking(move || report(&table, &question, now));
+    let (asked, now) = (args.clone(), Timestamp::now());
+    let reading = tokio::task::spawn_blocking(move || {
+        Table::read(&asked.out, |table| report(table, &question(&asked, table)?, now))
+    });
     let report = reading
         .await
         .map_err(|error| Error::Internal(format!("reading ended: {error}")))??;

@@ -42,7 +42,7 @@ pub(super) struct SchemaArgs {
 pub(super) fn run(args: &SchemaArgs, told: &Told) -> Result<u8> {
     let datasets = export::datasets(&args.dataset);
     let description = match &args.out {
-        Some(out) => of_table(&Table::standing(out)?, &datasets)?,
+        Some(out) => Table::read(out, |table| of_table(table, &datasets))?,
         None => contract(&datasets)?,
     };
     if told.json {

@@ -41,12 +41,22 @@ pub(super) struct StatusArgs {
 const TOLD: usize = 20;
 
 pub(super) fn run(args: &StatusArgs, told: &Told) -> Result<u8> {
-    let table = Table::standing(&args.out)?;
-    let status = status(&table)?;
+    let (status, zone) = Table::read(&args.out, |table| Ok((status(table)?, table.zone()?)))?;
     if told.json {
         told::json(&status)?;
     } else {
-        told::text(&text(&status, &table.zone()?))?;
+        told::text(&text(&status, &zone))?;
+    }
+    if !status.unreadable.is_empty() {
+        let folders: Vec<_> = status
+            .unreadable
+            .iter()
+            .map(|path| path.display().to_string())
+            .collect();
+        told::line(&format!(
+            "cannot read {}: permission denied; what is in it is not shown",
+            folders.join(" and ")
+        ));
     }
     match args.max_age {
         Some(max_age) => age(&status, max_age, Timestamp::now()),
@@ -153,11 +163,12 @@ fn told_of(holding: &Holding, zone: &Zone) -> Vec<(&'static str, String)> {
             .iter()
             .map(|(reason, count)| format!("{count} {reason}"))
             .collect();
-        let what = format!(
-            "{} ({}), kept in _export/rejected/",
-            holding.rejected,
-            reasons.join(", ")
-        );
+        let reasons = match reasons.is_empty() {
+            // this user may not read them
+            true => String::new(),
+            false => format!(" ({})", reasons.join(", ")),
+        };
+        let what = format!("{}{reasons}, kept in _export/rejected/", holding.rejected);
         told.push(("rejected", what));
     }
     let drift = holding.drift.told();

@@ -18,7 +18,12 @@ pub(super) fn print(summary: &Summary, out: &Path) {
     if log::is_json() {
         let mut all = Map::new();
         all.extend(fields().map(|summary| ("summary".to_owned(), summary)));
-        told::line_with("done", all);
+        let word = if summary.failed.is_empty() {
+            "done"
+        } else {
+            "incomplete"
+        };
+        told::line_with(word, all);
         return;
     }
     for line in lines(summary, out) {
@@ -50,7 +55,12 @@ fn lines(summary: &Summary, out: &Path) -> Vec<String> {
         lines.push(format!("what changed is listed in {}", changes.display()));
     }
     lines.push(format!(
-        "done in {:.1} s, into {}",
+        "{} {:.1} s, into {}",
+        if summary.failed.is_empty() {
+            "done in"
+        } else {
+            "incomplete after"
+        },
         summary.elapsed_seconds,
         out.display()
     ));

@@ -29,7 +29,8 @@ A run brings the table up to now minus --settle, fills every hole since --since,
 Only days whose rows changed are written anew, and _export/changes/ tells which. Interrupted, the same command goes on.
 A record that now starts on another date leaves the old one, where both dates are among those that are looked at.
 
-One bot that fails does not stop the others: the run exits with 3, and the summary says which.";
+One bot that fails does not stop the others, and the summary says which: the run exits with 1 where a person must act
+(an unknown bot, a refused key), and with 3 where it is enough to run it again.";
 
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES, next_help_heading = "What to keep up to date")]

@@ -23,7 +23,8 @@ Examples:
   # and asks the API again for 20 windows that are called complete
   converse-export verify --out ./lake --live 20
 
-Exit codes: 0 nothing is wrong · 1 something is wrong · 2 usage · 3 the API did not answer, run it again";
+Exit codes: 0 nothing is wrong · 1 something is wrong · 2 usage · 3 the API did
+not answer, or a run changed the table meanwhile: run it again";
 
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES, next_help_heading = "What to prove")]
@@ -138,7 +139,12 @@ fn report(report: &Report, told: &Told) -> Result<u8> {
     if let Some(hint) = report.hint() {
         told::hint(hint);
     }
-    Ok(u8::from(!report.ok))
+    Ok(match report.problems.is_empty() {
+        false => 1,
+        // incomplete, and safe to run again
+        true if report.changed_meanwhile > 0 => 3,
+        true => 0,
+    })
 }
 
 fn text(report: &Report) -> String {
@@ -153,8 +159,15 @@ fn text(report: &Report) -> String {
     }
     lines.extend(findings("note", &report.notes));
     lines.extend(findings("problem", &report.problems));
+    if report.changed_meanwhile > 0 {
+        lines.push(format!(
+            "an export is running: {} partitions changed meanwhile, run again",
+            report.changed_meanwhile
+        ));
+    }
     let seconds = report.elapsed_seconds;
     lines.push(match report.problems.len() {
+        0 if report.changed_meanwhile > 0 => format!("nothing wrong was found in the rest ({seconds:.1} s)"),
         0 => format!("nothing is wrong ({seconds:.1} s)"),
         1 => format!("1 problem ({seconds:.1} s)"),
         many => format!("{many} problems ({seconds:.1} s)"),

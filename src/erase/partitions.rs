@@ -51,7 +51,7 @@ pub(super) fn erase(
     Ok(())
 }
 
-fn column(dataset: Dataset) -> Result<usize> {
+pub(super) fn column(dataset: Dataset) -> Result<usize> {
     let column = dataset.conversation_column();
     column.ok_or_else(|| Error::Internal(format!("{dataset} name no conversation")))
 }

@@ -2,8 +2,6 @@
 
 use std::path::PathBuf;
 
-use serde_json::Value;
-
 use super::{Erased, Goes};
 use crate::dataset::{Dataset, Next, peek, strip};
 use crate::error::{Error, Result};
@@ -12,12 +10,12 @@ use crate::rejected;
 use crate::spool::{PageHeader, Spool};
 use crate::store;
 use crate::table::{OWN_FOLDER, Table};
+use crate::tombstones::names_any;
 
 /// Files that are none of the table's and are named one by one.
 const NAMED: usize = 1_000;
 
-/// Takes records out of pages, those that wait and those that are kept. What was never part of the table is not counted
-/// as received either.
+/// Takes records out of pages, those that wait and those that are kept.
 pub(super) fn pages(spool: &Spool, goes: &Goes<'_>, erased: &mut Erased) -> Result<()> {
     for is_kept in [false, true] {
         let (headers, damaged) = if is_kept {
@@ -28,22 +26,34 @@ pub(super) fn pages(spool: &Spool, goes: &Goes<'_>, erased: &mut Erased) -> Resu
         // nobody can tell what they hold, and they count as never answered
         damaged.iter().try_for_each(|path| store::remove_file(path))?;
         for header in headers {
-            page(spool, &header, is_kept, goes, erased)?;
+            if page(spool, &header, is_kept, goes, erased)?.is_none() {
+                spool.discard(header.sequence, is_kept)?;
+            }
         }
     }
-    Ok(())
+    // a page that comes back after a power cut would bring its records back
+    spool.sync()
 }
 
+/// Takes records out of the pages that wait. Damaged ones are left to the run that finds them.
+pub(super) fn waiting_pages(spool: &Spool, goes: &Goes<'_>, erased: &mut Erased) -> Result<()> {
+    for header in spool.list()?.0 {
+        page(spool, &header, false, goes, erased)?;
+    }
+    spool.sync()
+}
+
+/// Takes records out of a page; `None` where it is damaged.
 fn page(
     spool: &Spool,
     header: &PageHeader,
     is_kept: bool,
     goes: &Goes<'_>,
     erased: &mut Erased,
-) -> Result<()> {
-    let discard = || spool.discard(header.sequence, is_kept);
+) -> Result<Option<()>> {
+    let discard = || spool.discard(header.sequence, is_kept).map(Some);
     let Ok(dataset) = header.dataset.parse::<Dataset>() else {
-        return Ok(());
+        return Ok(Some(()));
     };
     let read = if is_kept {
         spool.read_kept(header.sequence)
@@ -51,7 +61,7 @@ fn page(
         spool.read(header.sequence)
     };
     let body = match read {
-        Err(Error::Damaged { .. }) => return discard(),
+        Err(Error::Damaged { .. }) => return Ok(None),
         body => body?,
     };
     // the whole page is about it
@@ -67,17 +77,22 @@ fn page(
         Ok(Some((rest, gone))) => {
             erased.records_in_pages += gone;
             if !asked_for && !named {
-                return spool.rewrite(header, &rest, is_kept);
+                // counted with the page, so that what was received adds up
+                let header = PageHeader {
+                    erased: header.erased + gone,
+                    ..header.clone()
+                };
+                return spool.rewrite(&header, &rest, is_kept).map(Some);
             }
         }
         Ok(None) => {}
         // it is no page, and nothing can be made of it
-        Err(_) => return discard(),
+        Err(_) => return Ok(None),
     }
     if asked_for || named {
         discard()?;
     }
-    Ok(())
+    Ok(Some(()))
 }
 
 /// Takes rejected records out that name a conversation anywhere.
@@ -104,27 +119,20 @@ pub(super) fn rejected(
 }
 
 /// Whether a record in JSON names one of the conversations, anywhere.
-fn names_one(record: &str, goes: &Goes<'_>) -> bool {
-    goes.is_in(record.as_bytes()) || serde_json::from_str(record).is_ok_and(|record| holds_one(&record, goes))
-}
-
-fn holds_one(value: &Value, goes: &Goes<'_>) -> bool {
-    match value {
-        Value::String(text) => goes.has(text),
-        Value::Number(number) => goes.has(&number.to_string()),
-        Value::Array(values) => values.iter().any(|value| holds_one(value, goes)),
-        Value::Object(fields) => fields
-            .iter()
-            .any(|(key, value)| goes.has(key) || holds_one(value, goes)),
-        Value::Null | Value::Bool(_) => false,
-    }
+pub(super) fn names_one(record: &str, goes: &Goes<'_>) -> bool {
+    goes.is_in(record.as_bytes()) || names_any(record, |id| goes.has(id))
 }
 
 /// Removes what was set aside as damaged: nobody can tell what it holds.
 pub(super) fn damaged(table: &Table, erased: &mut Erased) -> Result<()> {
-    let folder = table.own_folder().join("damaged");
-    erased.damaged_files += files(&folder)?.len() as u64;
-    store::remove_folder(&folder)
+    erased.damaged_files += damaged_files(table)?;
+    store::remove_folder(&table.own_folder().join("damaged"))?;
+    store::sync_folder(&table.own_folder())
+}
+
+/// How many files were set aside as damaged.
+pub(super) fn damaged_files(table: &Table) -> Result<u64> {
+    Ok(files(&table.own_folder().join("damaged"))?.len() as u64)
 }
 
 /// Files that are none of the table's and hold one of the ids.
@@ -139,7 +147,11 @@ pub(super) fn left(table: &Table, goes: &Goes<'_>) -> Result<Vec<PathBuf>> {
             .iter()
             .any(|folder| name.starts_with(format!("{OWN_FOLDER}/{folder}")));
         if !known.contains(&name) && !is_page && left.len() < NAMED {
-            let content = std::fs::read(&path).map_err(Error::io("read", &path))?;
+            let content = match std::fs::read(&path) {
+                // a run that a dry run only looks at has removed it
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
+                content => content.map_err(Error::io("read", &path))?,
+            };
             if goes.is_in(&content) {
                 left.push(name);
             }

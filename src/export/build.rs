@@ -27,6 +27,7 @@ use crate::table::{Effect, PartitionKey, Period, RowRef, Staged, Table, Zone};
 use crate::window::{Window, Windows};
 use decode::DecodedPage;
 pub(super) use decode::{Met, is_outside};
+pub(super) use moved::recover as recover_moved;
 use slices::Begun;
 
 /// Records in memory at a time: a group of partitions holds no more, and a partition that does is built in slices.
@@ -366,6 +367,7 @@ impl<'a> Build<'a> {
                 "{expected} records were to be placed, {placed} were, and {outside} lay outside the range"
             )));
         }
+        self.note_arrivals(&staged, ledger)?;
         let account = ledger.account(self.dataset.name(), &self.bot);
         account.observing.add(&observed);
         account.received += placed;

@@ -88,12 +88,21 @@ pub enum Basis {
 /// failures.
 pub async fn forecast(options: &Options) -> Result<(Forecast, Vec<Failure>)> {
     options.check()?;
-    let table = options.table()?;
-    let (zone, own) = (table.zone()?, table.own_folder());
-    let spool = std::sync::Arc::new(Spool::open(&own.join("pages"))?);
-    let mut ledger = Ledger::load(&Ledger::path(&own))?;
-    reopen(options, &mut ledger, &spool);
-    let (kept, _) = kept_pages((&spool, &AtHand::default()), &zone, false)?;
+    let (table, zone, spool, ledger, kept) = Table::read_again(&options.out, || {
+        let table = options.table_to_read()?;
+        let (zone, own) = (table.zone()?, table.own_folder());
+        let spool = Spool::open_to_read(&own.join("pages"))?;
+        let mut ledger = Ledger::load(&Ledger::path(&own))?;
+        reopen(options, &mut ledger, &spool);
+        let (kept, _) = kept_pages((&spool, &AtHand::default()), &zone, false)?;
+        Ok((table, zone, spool, ledger, kept))
+    })?;
+    if !spool.unreadable().is_empty() {
+        tracing::warn!(
+            "cannot read the pages of an interrupted run: permission denied; they are not counted"
+        );
+    }
+    let spool = std::sync::Arc::new(spool);
     let client = Client::new(options.connection.clone()).map_err(Error::Connection)?;
     let client = std::sync::Arc::new(client);
     let endpoints = endpoints(options, &client, &spool, &super::Shared::default());

@@ -29,19 +29,22 @@ pub(super) fn kept_pages(
     let look = |header: PageHeader| {
         let dataset = header.dataset.parse::<Dataset>().ok()?;
         let (sequence, path) = (header.sequence, spool.path(header.sequence));
-        Some(
-            match spool.read(sequence).map(|body| at_hand.read(dataset, &body)) {
-                Ok(Ok(page)) => {
-                    let page = at_hand.hold(sequence, page);
-                    Ok(Ok((
-                        dataset,
-                        Arrived::new(header, &page.records, zone, looks_back, &[Field::Time, Field::LastAction]),
-                    )))
-                }
-                Ok(Err(_)) | Err(Error::Damaged { .. }) => Ok(Err(path)),
-                Err(error) => Err(error),
-            },
-        )
+        let body = match spool.read(sequence) {
+            // a run that this one only looks at has removed it
+            Err(error) if error.is_not_found() => return None,
+            body => body,
+        };
+        Some(match body.map(|body| at_hand.read(dataset, &body)) {
+            Ok(Ok(page)) => {
+                let page = at_hand.hold(sequence, page);
+                Ok(Ok((
+                    dataset,
+                    Arrived::new(header, &page.records, zone, looks_back, &[Field::Time, Field::LastAction]),
+                )))
+            }
+            Ok(Err(_)) | Err(Error::Damaged { .. }) => Ok(Err(path)),
+            Err(error) => Err(error),
+        })
     };
     let looks: Vec<_> = headers.into_par_iter().filter_map(look).collect::<Result<_>>()?;
     let mut kept = KeptPages::new();

@@ -108,7 +108,8 @@ pub async fn export(options: &Options, progress: Arc<dyn Progress>, stop: Stop) 
         at_hand: rows_at_hand(&table),
         lock: Some(Arc::clone(&lock)),
     };
-    let looks_back = looks_back(options, &ledger);
+    build::recover_moved((&table, &spool, &zone), &mut ledger, options)?;
+    let looks_back = looks_back(&ledger);
     let (kept, damaged_pages) = left::kept_pages((&spool, &shared.at_hand), &zone, looks_back)?;
     damaged.extend(left::set_aside(&table, damaged_pages)?);
 
@@ -176,11 +177,10 @@ fn first_cause(fetched: Vec<(Result<()>, Instant)>, building: Error) -> Error {
     unkept.next().unwrap_or(building)
 }
 
-/// Whether the run reads something again behind a watermark.
-fn looks_back(options: &Options, ledger: &Ledger) -> bool {
-    let accounts = ledger.datasets.values().flat_map(BTreeMap::values);
-    let mut runs = accounts.filter_map(|account| account.sync.as_ref()?.under_way.as_ref());
-    options.lookback.is_some() && runs.any(|run| !run.behind.ranges.is_empty())
+/// Whether the run may read something again that is complete.
+fn looks_back(ledger: &Ledger) -> bool {
+    let mut accounts = ledger.datasets.values().flat_map(BTreeMap::values);
+    accounts.any(|account| account.anew().any(|anew| !anew.ranges.is_empty()))
 }
 
 /// Writes down what is to be asked for anew, so that a run that is interrupted can be gone on with.

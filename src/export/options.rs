@@ -76,6 +76,26 @@ impl Options {
         Table::open_as(&self.out, |fixed| self.settings(fixed))
     }
 
+    /// The same for commands that only read: a table that exists need not be writable.
+    ///
+    /// # Errors
+    /// As [`Options::table`].
+    pub(super) fn table_to_read(&self) -> Result<Table> {
+        let table = match Table::standing(&self.out) {
+            Err(Error::Usage { .. }) => return self.table(),
+            table => table?,
+        };
+        let asked = self.settings(Some(table.settings()))?;
+        let differences = table.settings().differences(&asked);
+        if differences.is_empty() {
+            return Ok(table);
+        }
+        Err(Error::OtherSettings {
+            path: self.out.clone(),
+            differences,
+        })
+    }
+
     /// The settings of the table: what is not asked for is as the table that is there has it.
     ///
     /// # Errors

@@ -81,16 +81,16 @@ impl Table {
         let read: Vec<_> = named
             .into_par_iter()
             .map(|(key, path)| match self.entry(&key) {
-                Ok(Some(entry)) => Ok((key, entry)),
+                Ok(Some(entry)) => Ok(Some((key, entry))),
+                // a run has removed it since its folder was listed
+                Ok(None) if !self.out.join(&path).exists() => Ok(None),
                 Ok(None) => Err((path, "it stands where no entry belongs".to_owned())),
                 Err(error) => Err((path, error.with_causes())),
             })
             .collect();
         for entry in read {
             match entry {
-                Ok((key, entry)) => {
-                    manifest.entries.insert(key, entry);
-                }
+                Ok(entry) => manifest.entries.extend(entry),
                 Err(wrong) => manifest.unreadable.push(wrong),
             }
         }

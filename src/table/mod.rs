@@ -2,6 +2,7 @@
 
 mod check;
 mod column;
+mod current;
 mod encoder;
 mod entry;
 mod file;
@@ -24,6 +25,7 @@ use jiff::Timestamp;
 use rayon::prelude::*;
 
 pub(crate) use check::{Look, Wrong};
+pub(crate) use current::Version;
 pub use entry::{Effect, Entry, Staged};
 pub use lock::Lock;
 pub use manifest::Manifest;
@@ -199,7 +201,9 @@ impl Table {
     pub fn row_bytes(&self, dataset: Dataset, bot: &str, partitions: usize) -> Result<f64> {
         let folder = self.own_folder().join("partitions").join(dataset.name());
         let folder = folder.join(bot_folder(bot));
-        let names = store::names(&folder)?;
+        let mut names = store::names(&folder)?;
+        // a run may be writing one of them
+        names.retain(|name| !name.starts_with('.'));
         let (mut bytes, mut rows) = (0, 0);
         for name in names.iter().step_by(names.len() / partitions.max(1) + 1) {
             if let Some(entry) = read_entry(&folder.join(name))? {

@@ -17,7 +17,7 @@ use crate::api::{Budget, Client, Connection, Tally};
 use crate::dataset::{Dataset, id_hash};
 use crate::error::{Error, Result};
 use crate::plan::Field;
-use crate::table::{Entry, Footer, PartitionKey, bot_folder};
+use crate::table::{Entry, PartitionKey, bot_folder};
 use crate::tombstones::Tombstones;
 use crate::window::Window;
 
@@ -134,7 +134,10 @@ impl Verified {
             return Ok(found);
         }
         let dataset = key.dataset;
-        for batch in Footer::open(&self.table.out().join(&entry.path))?.batches(None)? {
+        let Some(footer) = self.table.open_current(key, entry)? else {
+            return Ok(found);
+        };
+        for batch in footer.batches(None)? {
             let batch = batch?;
             let time = micros(&batch, Some(dataset.time_column()));
             let last_action = micros(&batch, dataset.version_column());

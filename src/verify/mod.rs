@@ -10,6 +10,7 @@ mod choice;
 mod live;
 mod partition;
 mod report;
+mod settled;
 mod strays;
 mod twice;
 
@@ -22,14 +23,17 @@ use rayon::prelude::*;
 pub use live::{Again, AskAgain};
 pub use report::{Asked, Finding, Live, Proven, Report};
 
-use crate::commit::Commit;
 use crate::dataset::Dataset;
 use crate::error::{Error, Result};
 use crate::fetch::Stop;
 use crate::ledger::Ledger;
 use crate::spool::{PageHeader, Spool};
-use crate::table::{Entry, Lock, OWN_FOLDER, PartitionKey, Table, Zone};
+use crate::table::{Entry, Lock, OWN_FOLDER, PartitionKey, Table, Version, Zone};
 use report::Mend;
+use settled::Snapshot;
+
+/// What is noted of a folder that belongs to another user.
+const NOT_READABLE: &str = "permission denied: what is in it was not checked";
 
 /// Partitions that are checked side by side before the next ones are begun; progress is told between them.
 const SIDE_BY_SIDE: usize = 64;
@@ -47,25 +51,50 @@ pub struct Verified {
     unreadable: BTreeSet<PartitionKey>,
     /// A hash of each id, sorted.
     ids: BTreeMap<(Dataset, String), Vec<u64>>,
+    /// The version of the table's small files that were read first.
+    version: Version,
 }
 
 /// Proves the table in `out`. `told` hears how many partitions of how many are checked.
+///
+/// A run may change the table meanwhile. What is found is then looked at again, in the version that is current, and is a
+/// problem only where it stays; see [`Report::changed_meanwhile`] for partitions that never stay the same.
 ///
 /// # Errors
 /// Where there is no table, or it cannot be looked at; what is wrong with one is told in the [`Report`].
 pub fn verify(out: &Path, stop: &Stop, told: &dyn Fn(usize, usize)) -> Result<Verified> {
     let begin = Instant::now();
-    let table = Table::standing(out)?;
-    let own = table.own_folder();
     let mut report = Report::new();
-    let mut holder = Lock::holder(&own)?;
-    let commit = interrupted(&own, &mut report);
-    let manifest = table.manifest()?;
+    let Snapshot {
+        version,
+        mut holder,
+        table,
+        commit,
+        manifest,
+        ledger,
+        waiting,
+    } = Snapshot::take(out)?;
+    let own = table.own_folder();
     for (path, what) in manifest.unreadable {
         report.problem(&path, Mend::Export, what);
     }
-    let entries = present(manifest.entries, commit.as_ref(), &table);
-    let ledger = ledger(&own, commit.is_some() || entries.is_empty(), &mut report);
+    let commit = commit.unwrap_or_else(|error| {
+        report.problem(&own_path("commit.json"), Mend::Export, error.with_causes());
+        None
+    });
+    let entries = manifest.entries;
+    let may_be_missing = commit.is_some() || entries.is_empty();
+    let ledger = match ledger {
+        Ok(None) if !may_be_missing => {
+            report.problem(&own_path("ledger.json"), Mend::Export, "it is missing");
+            None
+        }
+        Ok(ledger) => ledger,
+        Err(error) => {
+            report.problem(&own_path("ledger.json"), Mend::Export, error.with_causes());
+            None
+        }
+    };
     let mut verified = Verified {
         report,
         zone: table.zone()?,
@@ -74,20 +103,26 @@ pub fn verify(out: &Path, stop: &Stop, told: &dyn Fn(usize, usize)) -> Result<Ve
         entries,
         unreadable: BTreeSet::new(),
         ids: BTreeMap::new(),
+        version,
     };
-    let waiting = verified.pages()?;
+    verified.accounts(commit.as_ref(), &waiting, holder.is_some())?;
+    verified.pages()?;
     verified.partitions(stop, told)?;
-    verified.accounts(commit.as_ref(), &waiting)?;
-    verified.strays(commit.as_ref())?;
-    verified.twice(stop)?;
-    // a run may have begun meanwhile
+    // a run may have begun meanwhile, or have come to its end
+    let is_same = verified.is_as_it_was();
     if holder.is_none() {
         holder = Lock::holder(&own)?;
     }
+    let is_changing = holder.is_some() || !is_same;
+    verified.strays(commit.as_ref(), is_changing)?;
+    verified.twice(stop, is_changing)?;
     let report = &mut verified.report;
     if let Some(holder) = holder {
         let what = format!("a run is at work ({holder}): what is found may be of the moment");
         report.note(&own_path("lock"), what);
+    } else if commit.is_some() && is_same {
+        let what = "a commit was interrupted: run the export again, it carries it through";
+        report.note(&own_path("commit.json"), what);
     }
     report.elapsed_seconds = begin.elapsed().as_secs_f64();
     Ok(verified)
@@ -97,63 +132,6 @@ fn own_path(name: &str) -> PathBuf {
     Path::new(OWN_FOLDER).join(name)
 }
 
-fn interrupted(own: &Path, report: &mut Report) -> Option<Commit> {
-    let path = own_path("commit.json");
-    match Commit::interrupted(own) {
-        Ok(Some(commit)) => {
-            report.note(
-                &path,
-                "a commit was interrupted: run the export again, it carries it through",
-            );
-            Some(commit)
-        }
-        Ok(None) => None,
-        Err(error) => {
-            report.problem(&path, Mend::Export, error.with_causes());
-            None
-        }
-    }
-}
-
-/// The entries that should fit the files: where a commit was interrupted, those of the version that stands.
-fn present(
-    mut entries: BTreeMap<PartitionKey, Entry>,
-    commit: Option<&Commit>,
-    table: &Table,
-) -> BTreeMap<PartitionKey, Entry> {
-    let is_there = |entry: &Entry| table.out().join(&entry.path).exists();
-    for (key, next) in commit.map_or(&[][..], Commit::partitions) {
-        if is_there(next) {
-            entries.insert(key.clone(), next.clone());
-        } else if entries.get(key).is_some_and(|entry| !is_there(entry)) {
-            // between its two versions, on a file system that cannot exchange them
-            entries.remove(key);
-        }
-    }
-    for key in commit.map_or(&[][..], Commit::withdrawn) {
-        if entries.get(key).is_some_and(|entry| !is_there(entry)) {
-            entries.remove(key);
-        }
-    }
-    entries
-}
-
-fn ledger(own: &Path, may_be_missing: bool, report: &mut Report) -> Option<Ledger> {
-    let path = Ledger::path(own);
-    if !path.exists() {
-        if !may_be_missing {
-            report.problem(&own_path("ledger.json"), Mend::Export, "it is missing");
-        }
-        return None;
-    }
-    Ledger::load(&path)
-        .map_err(|error| report.problem(&own_path("ledger.json"), Mend::Export, error.with_causes()))
-        .ok()
-}
-
-/// How many pages wait to become part of the table, by dataset and bot.
-type Waiting = BTreeMap<(String, String), u64>;
-
 impl Verified {
     /// The partitions that could be read whole, and so can be read again.
     fn readable(&self) -> impl ParallelIterator<Item = (&PartitionKey, &Entry)> {
@@ -161,10 +139,9 @@ impl Verified {
         self.entries.par_iter().filter(is_readable)
     }
 
-    /// Counts the pages that wait, and proves them.
-    fn pages(&mut self) -> Result<Waiting> {
-        let folder = self.table.own_folder().join("pages");
-        let spool = Spool::open(&folder)?;
+    /// Proves the pages.
+    fn pages(&mut self) -> Result<()> {
+        let spool = Spool::open_to_read(&self.table.own_folder().join("pages"))?;
         type Read = fn(&Spool, u64) -> Result<Vec<u8>>;
         let torn = |headers: &[PageHeader], read: Read| -> Vec<PathBuf> {
             let torn = |header: &PageHeader| match read(&spool, header.sequence) {
@@ -174,6 +151,9 @@ impl Verified {
             headers.par_iter().filter_map(torn).collect()
         };
         let below = |path: &Path| path.strip_prefix(self.table.out()).unwrap_or(path).to_owned();
+        for folder in spool.unreadable() {
+            self.report.note(&below(folder), NOT_READABLE);
+        }
         let (headers, mut damaged) = spool.list()?;
         damaged.extend(torn(&headers, Spool::read));
         for path in damaged {
@@ -187,23 +167,19 @@ impl Verified {
             let what = "the kept page is damaged, and can mend nothing: remove it";
             self.report.note(&below(&path), what);
         }
-        let mut waiting = Waiting::new();
-        for header in headers {
-            *waiting.entry((header.dataset, header.bot)).or_default() += 1;
-        }
-        for ((dataset, bot), pages) in &waiting {
-            let what = format!("{pages} pages of {dataset} of {bot} wait: run the export again");
-            self.report.note(&own_path("pages"), what);
-        }
-        Ok(waiting)
+        Ok(())
     }
 
     /// Checks every partition against its entry; conversations first, since messages are looked up in them.
     fn partitions(&mut self, stop: &Stop, told: &dyn Fn(usize, usize)) -> Result<()> {
         let mut done = 0;
         for dataset in Dataset::ALL {
-            let of = |(key, _): &(&PartitionKey, &Entry)| key.dataset == dataset;
-            let entries: Vec<_> = self.entries.iter().filter(of).collect();
+            let entries: Vec<(PartitionKey, Entry)> = self
+                .entries
+                .iter()
+                .filter(|(key, _)| key.dataset == dataset)
+                .map(|(key, entry)| (key.clone(), entry.clone()))
+                .collect();
             let mut found: BTreeMap<String, Vec<Vec<u64>>> = BTreeMap::new();
             for some in entries.chunks(SIDE_BY_SIDE) {
                 let look = partition::Look {
@@ -215,9 +191,16 @@ impl Verified {
                 };
                 let checked = some
                     .par_iter()
-                    .map(|(key, entry)| look.check(key, entry))
+                    .map(|(key, entry)| self.check(&look, key, entry))
                     .collect::<Result<Vec<_>>>()?;
-                for ((key, entry), checked) in some.iter().zip(checked) {
+                for ((key, _), (entry, checked)) in some.iter().zip(checked) {
+                    let Some(entry) = entry else {
+                        // a run has taken it out of the table
+                        self.entries.remove(key);
+                        continue;
+                    };
+                    self.report.changed(u64::from(checked.is_changing));
+                    self.entries.insert(key.clone(), entry.clone());
                     let proven = self.report.of(dataset, &key.bot);
                     proven.partitions += 1;
                     proven.rows += checked.ids.len() as u64;
@@ -226,7 +209,7 @@ impl Verified {
                         *proven.missing_conversations.get_or_insert(0) += missing;
                     }
                     if !checked.is_read {
-                        self.unreadable.insert((*key).clone());
+                        self.unreadable.insert(key.clone());
                     }
                     if !checked.findings.is_empty() {
                         let what = checked.findings.join("; ");

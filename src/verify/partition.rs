@@ -36,6 +36,8 @@ pub(super) struct Checked {
     pub(super) is_read: bool,
     /// What is wrong.
     pub(super) findings: Vec<String>,
+    /// Whether a run replaced it each time that it was checked.
+    pub(super) is_changing: bool,
 }
 
 impl Look<'_> {

@@ -10,8 +10,10 @@ use crate::dataset::Dataset;
 /// What a proof found.
 #[derive(Clone, Debug, Serialize)]
 pub struct Report {
-    /// Whether nothing is wrong.
+    /// Whether all of the table was checked and nothing is wrong.
     pub ok: bool,
+    /// Partitions that a run replaced again and again while they were checked, so that nothing can be said of them.
+    pub changed_meanwhile: u64,
     /// By dataset, then by bot.
     pub datasets: BTreeMap<&'static str, BTreeMap<String, Proven>>,
     /// What is wrong.
@@ -107,6 +109,7 @@ impl Report {
     pub(super) fn new() -> Self {
         Self {
             ok: true,
+            changed_meanwhile: 0,
             datasets: BTreeMap::new(),
             problems: Vec::new(),
             notes: Vec::new(),
@@ -139,6 +142,12 @@ impl Report {
         self.problem(path, mend, what);
     }
 
+    /// Adds partitions that changed while they were checked.
+    pub(super) fn changed(&mut self, partitions: u64) {
+        self.ok &= partitions == 0;
+        self.changed_meanwhile += partitions;
+    }
+
     /// Adds what is worth knowing.
     pub(super) fn note(&mut self, path: &Path, what: impl Into<String>) {
         self.notes.push(Finding::new(path, Mend::None, what));
@@ -147,13 +156,16 @@ impl Report {
     /// The one thing to do, where something is wrong.
     #[must_use]
     pub fn hint(&self) -> Option<&'static str> {
-        match self.problems.iter().map(|problem| problem.mend).max()? {
+        let Some(mend) = self.problems.iter().map(|problem| problem.mend).max() else {
+            return (self.changed_meanwhile > 0).then_some("verify again, best when no export is running");
+        };
+        match mend {
             Mend::Export => Some(
                 "run the same export again: it mends what kept pages or the API still give; then verify again",
             ),
             Mend::Refetch => Some("export the range once more with --refetch; then verify again"),
             Mend::Vendor => Some(
-                "the record's time was corrected, or the API gave it two times: a `sync --lookback` over both dates leaves the newer version",
+                "the record's time was corrected, or the API gave it two times: a `sync --lookback` or `export --refetch` over both dates leaves the newer version",
             ),
             Mend::Remove | Mend::None => Some("remove what does not belong to the table; then verify again"),
         }

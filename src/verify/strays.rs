@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::report::Mend;
-use super::{Verified, own_path};
+use super::{NOT_READABLE, Verified, own_path};
 use crate::commit::Commit;
 use crate::dataset::Dataset;
 use crate::error::Result;
@@ -13,7 +13,7 @@ use crate::tombstones::Tombstones;
 
 impl Verified {
     /// Looks for strays below the datasets' folders and for leftovers in the exporter's own.
-    pub(super) fn strays(&mut self, commit: Option<&Commit>) -> Result<()> {
+    pub(super) fn strays(&mut self, commit: Option<&Commit>, is_changing: bool) -> Result<()> {
         for dataset in Dataset::ALL {
             let folder = PathBuf::from(dataset.name());
             let path = self.table.out().join(&folder);
@@ -29,7 +29,7 @@ impl Verified {
                 }
             }
         }
-        self.leftovers(commit)
+        self.leftovers(commit, is_changing)
     }
 
     fn bot(&mut self, dataset: Dataset, bot: &str, folder: &Path) -> Result<()> {
@@ -45,7 +45,8 @@ impl Verified {
                 continue;
             };
             let bot = bot.to_owned();
-            let entry = self.entries.get(&PartitionKey { dataset, bot, period });
+            let key = PartitionKey { dataset, bot, period };
+            let entry = self.entries.get(&key);
             let expected = entry
                 .and_then(|entry| entry.path.file_name())
                 .map(ToOwned::to_owned);
@@ -57,10 +58,31 @@ impl Verified {
                 .iter()
                 .filter(|name| expected.as_deref() != Some(name.as_ref()))
             {
-                self.stray(&folder.join(name), "the manifest does not know it");
+                let path = folder.join(name);
+                match self.is_stray(&key, &path)? {
+                    Some(true) => self.stray(&path, "the manifest does not know it"),
+                    Some(false) => {}
+                    None => self.report.changed(1),
+                }
             }
         }
         Ok(())
+    }
+
+    /// Whether a file in a partition's folder, which its entry did not name, does not belong there. It does where a run has
+    /// published it meanwhile. `None` where a run changes the table too often to say so.
+    fn is_stray(&self, key: &PartitionKey, path: &Path) -> Result<Option<bool>> {
+        if self.is_as_it_was() {
+            return Ok(Some(true));
+        }
+        let Some(now) = self.current(key)? else {
+            return Ok(None);
+        };
+        let is_there = self.table.out().join(path).exists();
+        let is_next_to_come = now.is_changing;
+        Ok(Some(
+            is_there && !is_next_to_come && now.entry.is_none_or(|entry| entry.path != path),
+        ))
     }
 
     fn is_folder(&self, path: &Path) -> bool {
@@ -79,37 +101,39 @@ impl Verified {
         }
     }
 
-    fn leftovers(&mut self, commit: Option<&Commit>) -> Result<()> {
+    fn leftovers(&mut self, commit: Option<&Commit>, is_changing: bool) -> Result<()> {
         let own = self.table.own_folder();
-        let staged = store::names(&own.join("staging"))?.len();
-        if staged > 0 && commit.is_none() {
+        let staged = self.names("staging")?.len();
+        if staged > 0 && commit.is_none() && !is_changing {
             let what = format!("{staged} partitions were left unfinished: the next run sweeps them");
             self.report.note(&own_path("staging"), what);
         }
-        if !store::names(&own.join("rebuild"))?.is_empty() {
+        if !is_changing && !self.names("rebuild")?.is_empty() {
             self.report
                 .note(&own_path("rebuild"), "a rebuild was left unfinished");
         }
         let erased = own_path("erased.json");
         match Tombstones::load(&own) {
-            Ok(Some(tombstones)) if tombstones.is_unfinished() => {
+            Ok(Some(tombstones)) if tombstones.is_unfinished() && !is_changing => {
                 let what = "an erasure was interrupted: the next export, sync or erase ends it";
                 self.report.note(&erased, what);
             }
             Ok(_) => {}
+            Err(error) if error.is_denied() => self.report.note(&erased, NOT_READABLE),
             Err(error) => {
                 let what = format!("{}: {}", error.with_causes(), error.hint());
                 self.report.problem(&erased, Mend::None, what);
             }
         }
-        let damaged = store::names(&own.join("damaged"))?.len();
+        let damaged = self.names("damaged")?.len();
         if damaged > 0 {
             let what =
                 format!("{damaged} damaged files were moved here: remove them when you have seen them");
             self.report.note(&own_path("damaged"), what);
         }
-        for folder in ["", "pages"] {
-            for name in store::names(&own.join(folder))? {
+        // a run at work writes such files all the time
+        for folder in ["", "pages"].iter().filter(|_| !is_changing) {
+            for name in self.names(folder)? {
                 if name.starts_with('.') {
                     let path = own_path(folder).join(name);
                     self.report
@@ -118,5 +142,20 @@ impl Verified {
             }
         }
         Ok(())
+    }
+
+    /// The names in a folder of the exporter's own; none where this user may not read it, which is noted.
+    fn names(&mut self, folder: &str) -> Result<Vec<String>> {
+        match store::names(&self.table.own_folder().join(folder)) {
+            Err(error) if error.is_denied() => {
+                let path = own_path(folder);
+                let path = path.display().to_string();
+                if !self.report.notes.iter().any(|note| note.path == path) {
+                    self.report.note(Path::new(&path), NOT_READABLE);
+                }
+                Ok(Vec::new())
+            }
+            names => names,
+        }
     }
 }

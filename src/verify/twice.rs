@@ -10,14 +10,17 @@ use super::report::Mend;
 use crate::dataset::{Dataset, id_hash};
 use crate::error::{Error, Result};
 use crate::fetch::Stop;
-use crate::table::{Entry, Footer, PartitionKey};
+use crate::table::{Entry, PartitionKey};
 
 /// How often each pair of partitions shares an id, with one of the ids.
 type Shared = BTreeMap<(PartitionKey, PartitionKey), (u64, String)>;
 
 impl Verified {
     /// Looks for ids that stand under two dates. Equal hashes are only candidates; the ids decide.
-    pub(super) fn twice(&mut self, stop: &Stop) -> Result<()> {
+    ///
+    /// A run that sees a record under another date takes the row under the old date out at its end. So an id that is twice
+    /// while a run is at work is no problem yet.
+    pub(super) fn twice(&mut self, stop: &Stop, is_changing: bool) -> Result<()> {
         let mut shared = Shared::new();
         for ((dataset, bot), ids) in &self.ids {
             let candidates: BTreeSet<u64> = ids
@@ -39,10 +42,27 @@ impl Verified {
                     other.display()
                 )
             };
+            if is_changing || !self.is_as_it_was() {
+                self.report.note(&one.folder(), what);
+                self.report.changed(1);
+                continue;
+            }
+            let mend = if self.is_to_be_mended(&one) {
+                Mend::Export
+            } else {
+                Mend::Vendor
+            };
             self.report
-                .problem_of((one.dataset, &one.bot), &one.folder(), Mend::Vendor, what);
+                .problem_of((one.dataset, &one.bot), &one.folder(), mend, what);
         }
         Ok(())
+    }
+
+    /// Whether a run has ended before it looked for records whose date changed: the next one does.
+    fn is_to_be_mended(&self, key: &PartitionKey) -> bool {
+        let ledger = self.ledger.as_ref();
+        let account = ledger.and_then(|ledger| ledger.known(key.dataset.name(), &key.bot));
+        account.is_some_and(|account| account.moves.is_some())
     }
 
     fn compare(
@@ -84,7 +104,9 @@ impl Verified {
         stop: &Stop,
     ) -> Result<Vec<String>> {
         let mut found = Vec::new();
-        let footer = Footer::open(&self.table.out().join(&entry.path))?;
+        let Some(footer) = self.table.open_current(key, entry)? else {
+            return Ok(found);
+        };
         for batch in footer.batches(Some(&[key.dataset.id_column()]))? {
             if stop.is_told() {
                 return Err(Error::Interrupted);

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use converse_export::simulator::{Endpoint, Injected, Latency, Options};
 use rustix::process::Signal;
 
-use crate::damage::assert_sound;
+use crate::damage::{Snapshot, assert_sound};
 use crate::lake::{Lake, files_below};
 use crate::run::on;
 use crate::synced::changes;
@@ -168,8 +169,15 @@ fn pages_that_wait_lose_what_is_erased_before_they_become_part_of_the_table() {
     running.end();
     let erased = named(&ids);
     let erased: Vec<&str> = erased.iter().map(String::as_str).collect();
-    let report = on(&lake.0, "erase", &erased).ok().json();
+    // those that were not fetched yet are not found, and have tombstones all the same
+    let report = on(&lake.0, "erase", &erased).json();
     assert!(report["records_in_pages"].as_u64().unwrap() > 0, "{report}");
+    let not_found = report["not_found"].as_array().unwrap().len() as u64;
+    assert_eq!(
+        report["conversations"].as_u64().unwrap() + not_found,
+        5,
+        "{report}"
+    );
     let before = world.requests();
     assert!(world.truth("conversations").len() > 100);
     for id in &ids {
@@ -239,4 +247,191 @@ fn invariant_3_an_erasure_that_is_killed_is_ended_by_the_next_run() {
         let files = whole.get_or_insert_with(|| lake.files());
         assert_eq!(*files, lake.files(), "{step}");
     }
+}
+
+#[test]
+fn ids_are_read_as_editors_write_them_and_those_that_are_not_found_are_listed() {
+    let world = World::new(Options {
+        extra: vec![Injected {
+            endpoint: Endpoint::Messages,
+            time_seconds: small().range.start + 5_000,
+            raw_json: r#"{"_id":null,"userInput":"x"}"#.into(),
+        }],
+        ..small()
+    });
+    let lake = world.lake();
+    world.export().args(&["--keep-pages"]).run().ended(4);
+    let (ids, conversations) = (some(&world, 3), lake.ids("conversations"));
+    let file = world.path("ids.txt");
+    let from = ["--json", "--from", file.to_str().unwrap()];
+    let dry = [&from[..], &["--dry-run"]].concat();
+
+    let snapshot = Snapshot::of(&lake);
+    let text = format!("{}\n", ids[0]);
+    let wide: Vec<u8> = text.encode_utf16().flat_map(u16::to_le_bytes).collect();
+    fs::write(&file, [&[0xff, 0xfe][..], &wide].concat()).unwrap();
+    let refused = on(&lake.0, "erase", &from).ended(2);
+    assert!(refused.stderr.contains("it is UTF-16"), "{}", refused.stderr);
+    let lines = format!(
+        "\u{feff}{}\r\n\"{}\",\r\nnobody-1\r\n  '{}' \r\n",
+        ids[0], ids[1], ids[2]
+    );
+    fs::write(&file, lines).unwrap();
+    let planned = on(&lake.0, "erase", &dry).ended(4);
+    snapshot.assert_same(&lake);
+    let planned = planned.json();
+    assert_eq!(planned["dry_run"], true);
+    assert_eq!(
+        (&planned["asked"], &planned["conversations"]),
+        (&4.into(), &3.into())
+    );
+    assert_eq!(planned["not_found"], serde_json::json!(["nobody-1"]));
+
+    let run = on(&lake.0, "erase", &from).ended(4);
+    assert!(run.stderr.contains("not found: nobody-1"), "{}", run.stderr);
+    let report = run.json();
+    for name in planned.as_object().unwrap().keys() {
+        if !["dry_run", "changes"].contains(&name.as_str()) {
+            assert_eq!(planned[name], report[name], "{name}");
+        }
+    }
+    assert_nowhere(&lake, &ids);
+    let gone: BTreeSet<String> = ids.iter().cloned().collect();
+    assert_eq!(lake.ids("conversations"), &conversations - &gone);
+    // once more it is still not found, and the others are gone
+    let again = on(&lake.0, "erase", &from).ended(4).json();
+    assert_eq!(again["not_found"], serde_json::json!(["nobody-1"]));
+    assert_eq!(
+        (&again["conversations"], &again["erased_before"]),
+        (&0.into(), &3.into())
+    );
+    let text = on(&lake.0, "erase", &from[1..]).ended(4).stderr;
+    assert!(
+        text.contains("erased 0 of 4 conversations, 3 erased before, 1 not found: no row"),
+        "{text}"
+    );
+    on(&lake.0, "erase", &["--conversation", &ids[0]]).ok();
+    assert_sound(&lake);
+}
+
+/// No row, no kept page and no rejected record is of one of the conversations. A kept page may still hold a record of none
+/// that names one.
+#[track_caller]
+fn assert_no_record(lake: &Lake, ids: &[String]) {
+    for file in files_below(&lake.0.join("_export/kept")) {
+        let body = zstd::decode_all(&fs::read(&file).unwrap()[..]).unwrap();
+        let page: serde_json::Value = serde_json::from_slice(&body).unwrap();
+        for record in page["data"].as_array().unwrap() {
+            let of = [&record["_id"], &record["conversationId"]];
+            let is_of_one = ids.iter().any(|id| of.iter().any(|of| *of == id.as_str()));
+            assert!(!is_of_one, "{record} in {}", file.display());
+        }
+    }
+    for folder in ["_export/pages", "_export/rejected"] {
+        for file in files_below(&lake.0.join(folder)) {
+            let content = fs::read(&file).unwrap();
+            let found = ids
+                .iter()
+                .find(|id| memchr::memmem::find(&content, id.as_bytes()).is_some());
+            assert_eq!(found, None, "it stands in {}", file.display());
+        }
+    }
+    let list: Vec<String> = ids.iter().map(|id| format!("'{id}'")).collect();
+    let list = list.join(",");
+    for (dataset, column) in [("conversations", "id"), ("messages", "conversation_id")] {
+        let rows = lake.rows(&format!(
+            "select count(*) from {dataset} where {column} in ({list})"
+        ));
+        assert_eq!(rows[0][0], 0, "one is in a row of {dataset}");
+    }
+}
+
+#[test]
+fn pages_and_rejected_records_that_come_back_bring_nothing_back() {
+    let ids = some(&World::new(small()), 3);
+    let rejected = format!(r#"{{"_id":null,"userInput":"{}"}}"#, ids[1]);
+    let world = World::new(Options {
+        extra: vec![Injected {
+            endpoint: Endpoint::Messages,
+            time_seconds: small().range.start + 5_000,
+            raw_json: rejected,
+        }],
+        ..small()
+    });
+    let lake = world.lake();
+    let export = world.export().args(&["--keep-pages", "--per-page", "200"]);
+    // pages of which no partition was made yet
+    let killed = export.clone().env("CONVERSE_EXPORT_TEST_KILL_AT", "page-kept:24");
+    assert_eq!(killed.run().code, None);
+    let own = lake.0.join("_export");
+    let copy = |from: &str, to: &Path| {
+        for file in files_below(&own.join(from)) {
+            let to = to.join(file.strip_prefix(own.join(from)).unwrap());
+            fs::create_dir_all(to.parent().unwrap()).unwrap();
+            fs::copy(&file, to).unwrap();
+        }
+    };
+    copy("pages", &world.path("saved/pages"));
+    export.run().ended(4);
+    for folder in ["kept", "rejected"] {
+        copy(folder, &world.path(&format!("saved/{folder}")));
+    }
+    let has_one = |path: &PathBuf| {
+        let body = zstd::decode_all(&fs::read(path).unwrap()[..]).unwrap();
+        ids.iter()
+            .any(|id| memchr::memmem::find(&body, id.as_bytes()).is_some())
+    };
+    assert!(files_below(&world.path("saved/pages")).iter().any(has_one));
+    let (conversations, messages) = (lake.ids("conversations"), lake.ids("messages"));
+    let args = named(&ids);
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    on(&lake.0, "erase", &args).ok();
+    let gone: BTreeSet<String> = ids.iter().cloned().collect();
+    let rest = (&conversations - &gone, lake.ids("messages"));
+    assert!(rest.1.len() < messages.len());
+    let files = lake.files();
+    let counted = |lake: &Lake| {
+        let ledger = lake.ledger();
+        ["conversations", "messages"].map(|of| ledger["datasets"][of][BOT]["erased"].as_u64().unwrap())
+    };
+    let before = counted(&lake);
+
+    // a power cut takes the removals back
+    for folder in ["pages", "kept", "rejected"] {
+        let saved = world.path(&format!("saved/{folder}"));
+        for file in files_below(&saved) {
+            let to = own.join(folder).join(file.strip_prefix(&saved).unwrap());
+            fs::create_dir_all(to.parent().unwrap()).unwrap();
+            fs::copy(&file, to).unwrap();
+        }
+    }
+    // and days that kept pages mend
+    for dataset in ["conversations", "messages"] {
+        for day in fs::read_dir(lake.0.join(format!("{dataset}/bot={BOT}"))).unwrap() {
+            fs::remove_dir_all(day.unwrap().path()).unwrap();
+        }
+    }
+    let requests = world.requests();
+    let run = export.run();
+    assert!(matches!(run.code, Some(0 | 4)), "{}", run.stderr);
+    assert_eq!(world.requests(), requests, "kept pages have all of it");
+    assert!(
+        run.stderr.contains("records of erased conversations were back"),
+        "{}",
+        run.stderr
+    );
+    assert_eq!(lake.files(), files);
+    assert_no_record(&lake, &ids);
+    let after = counted(&lake);
+    assert!(
+        before[0] < after[0] && before[1] < after[1],
+        "{before:?} {after:?}"
+    );
+    lake.assert_ledger_adds_up();
+    assert_sound(&lake);
+    on(&lake.0, "rebuild", &["--timezone", "Europe/Berlin"]).ok();
+    assert_eq!((lake.ids("conversations"), lake.ids("messages")), rest);
+    assert_no_record(&lake, &ids);
+    lake.assert_ledger_adds_up();
+    assert_sound(&lake);
 }

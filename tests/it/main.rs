@@ -6,6 +6,7 @@
 mod answers;
 mod attempts;
 mod begun;
+mod beside;
 mod chance;
 mod config;
 mod damage;
@@ -18,6 +19,7 @@ mod errors;
 mod examples;
 mod help;
 mod honest;
+mod incomplete;
 mod keys;
 mod killed;
 mod lake;

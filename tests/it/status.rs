@@ -113,3 +113,34 @@ fn pages_that_wait_and_a_run_at_work_are_told() {
     assert!(waiting("conversations") + waiting("messages") >= 2);
     on(&world.path("nothing"), "status", &[]).ended(2);
 }
+
+#[test]
+fn a_bot_that_the_api_does_not_know_does_not_make_a_table_too_old() {
+    let world = World::new(small());
+    let now = jiff::Timestamp::now().as_second();
+    let sync = world.export().range(world.range.start..now - 3_600).sync();
+    sync.run().ok();
+    let lake = world.lake();
+    let is_young = || on(&lake.0, "status", &["--max-age", "26h"]).ok();
+    is_young();
+    sync.clone()
+        .args(&["--bot", BOT, "--bot", "mistyped"])
+        .run()
+        .ended(1);
+    assert!(!lake.ledger().to_string().contains("mistyped"));
+    assert!(!is_young().stdout.contains("mistyped"));
+    // as earlier versions recorded it
+    let mut ledger = lake.ledger();
+    let moment = "2023-10-01T00:00:00Z";
+    let sync_of = json!({"since": moment, "watermark": moment, "as_of": moment, "under_way": null});
+    ledger["datasets"]["messages"]["mistyped"] = json!({"requests": 2, "sync": sync_of});
+    std::fs::write(lake.0.join("_export/ledger.json"), ledger.to_string()).unwrap();
+    assert!(!is_young().stdout.contains("mistyped"));
+    sync.run().ok();
+    assert!(!lake.ledger().to_string().contains("mistyped"));
+    // alone it leaves nothing that could be called young
+    let alone = sync.clone().to("alone").args(&["--bot", "mistyped"]);
+    alone.run().ended(1);
+    let status = on(&world.path("alone"), "status", &["--max-age", "26h"]);
+    assert!(matches!(status.code, Some(1 | 2)), "{}", status.stderr);
+}

@@ -346,7 +346,8 @@ fn a_bot_that_fails_does_not_stop_the_others_and_they_share_the_budget() {
     });
     let all = ["--bot", "a", "--bot", "nobody", "--bot", "b"];
     let args = [&all[..], &["--per-page", "100", "--lookback", "1d"]].concat();
-    let run = sync(&world).rate("20").args(&args).run().ended(3);
+    // a person must correct the name
+    let run = sync(&world).rate("20").args(&args).run().ended(1);
     let lake = world.lake();
     for endpoint in [Endpoint::Conversations, Endpoint::Messages] {
         let stats = world.simulator.stats(endpoint);
@@ -369,8 +370,14 @@ fn a_bot_that_fails_does_not_stop_the_others_and_they_share_the_budget() {
         assert_eq!(synced["watermark"], "2023-10-02T23:44:00Z", "{ledger}");
         assert!(lake.0.join(format!("messages/bot={bot}")).exists());
     }
+    // a name that the API has never answered is not recorded
     let text = on(&lake.0, "status", &[]).ok().stdout;
-    assert!(text.contains("messages of nobody"), "{text}");
+    assert!(!text.contains("nobody"), "{text}");
+    assert!(
+        changes(&lake)
+            .iter()
+            .all(|file| !file.to_string().contains("nobody"))
+    );
     // a bot that is added later is brought up from the beginning
     let args = ["--bot", "a", "--bot", BOT, "--lookback", "0s"];
     let added = sync(&world).rate("20").args(&args).run().ok();

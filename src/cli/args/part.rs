@@ -8,7 +8,7 @@ use crate::table::Table;
 use crate::window::Window;
 
 /// Which rows of a table a question is about.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub(in crate::cli) struct PartArgs {
     /// Only rows of this bot; may be given several times [default: all]
     #[arg(long, value_name = "NAME")]

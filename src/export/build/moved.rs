@@ -1,30 +1,32 @@
-//! Records whose corrected time moves them to another date: the row under the old date goes, where a run that looks
-//! back sees both.
+//! Records whose corrected time moves them to another date: the row under the old date goes, where a run sees the record
+//! under the new one.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+mod search;
 
-use arrow::array::{Array, AsArray, RecordBatch};
-use arrow::datatypes::TimestampMicrosecondType;
-use rayon::prelude::*;
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use super::Build;
-use crate::changes::Changed;
-use crate::commit::Commit;
 use crate::dataset::id_hash;
 use crate::error::Result;
-use crate::ledger::Ledger;
+use crate::ledger::{Account, Arrivals, Ledger};
 use crate::spool::PageHeader;
-use crate::table::{Footer, PartitionKey, Period, Without};
+use crate::store;
+use crate::table::{Period, Staged};
 use crate::window::Windows;
+pub(in crate::export) use search::recover;
+use search::{Mover, each_row};
 
-/// Records of which a run remembers the partition: 16 bytes each. Where it meets more, `verify` tells what has moved.
+/// Records of which a run remembers the partition: 16 bytes each. `verify` reports what is missed beyond them.
 const MOST_SEEN: usize = 4_000_000;
-
+/// New rows of a partition that are told from those that it held before.
+const MOST_COMPARED: u64 = 20_000;
 /// Where records lie by the API's last word, by the hash of their id.
 #[derive(Debug, Default)]
 pub(super) struct Seen {
     periods: Vec<(u64, Period)>,
     is_full: bool,
+    /// Whether the account had no rows when this run began to build.
+    is_first: Option<bool>,
 }
 
 impl Seen {
@@ -46,81 +48,8 @@ impl Seen {
         let at = self.periods.binary_search_by_key(&id, |(id, _)| *id).ok()?;
         Some(self.periods[at].1)
     }
-}
 
-/// A row that shares its id with one of another date.
-struct Place {
-    id: String,
-    period: Period,
-    version: Option<i64>,
-}
-
-impl Build<'_> {
-    /// What is looked back into, where this run looks back.
-    fn behind(&self, ledger: &Ledger) -> Option<Windows> {
-        let account = ledger.known(self.dataset.name(), &self.bot)?;
-        let run = account.sync.as_ref()?.under_way.as_ref()?;
-        Some(run.behind.ranges.clone()).filter(|ranges| !ranges.is_empty())
-    }
-
-    /// Remembers where the records of a page lie.
-    pub(super) fn see(&mut self, header: &PageHeader, places: Vec<(u64, Period)>, ledger: &Ledger) {
-        if self.job.regards(header) && self.behind(ledger).is_some() {
-            self.seen.take(places.into_iter());
-        }
-    }
-
-    /// Takes rows out of partitions where the API has answered their records with another date, unless the version
-    /// there is the later one, which then stays alone.
-    pub(super) fn mend_moved(&mut self, ledger: &mut Ledger) -> Result<()> {
-        let Some(mut sight) = self.behind(ledger) else {
-            return Ok(());
-        };
-        if self.seen.is_full {
-            tracing::warn!(
-                "too much was looked back into to see what has moved to another date: `verify` tells"
-            );
-            return Ok(());
-        }
-        self.seen.settle();
-        sight.extend(self.job.missing.iter().copied());
-        let mut periods: BTreeSet<Period> = self.seen.periods.iter().map(|(_, period)| *period).collect();
-        let account = ledger.account(self.dataset.name(), &self.bot);
-        let is_in_sight = |period: &&Period| {
-            let period = self.zone.window(**period);
-            period.is_some_and(|period| !sight.intersect(period).is_empty())
-        };
-        periods.extend(account.partitions.keys().filter(is_in_sight));
-        let periods: Vec<Period> = periods
-            .into_iter()
-            .filter(|period| account.partitions.contains_key(period))
-            .collect();
-        let elsewhere = |period: Period, id: u64| self.seen.period_of(id).is_some_and(|seen| seen != period);
-        let mut moved = BTreeSet::new();
-        for period in &periods {
-            self.each_row(*period, false, |id, _| {
-                if elsewhere(*period, id_hash(id)) {
-                    moved.insert(id_hash(id));
-                }
-            })?;
-        }
-        if moved.is_empty() {
-            return Ok(());
-        }
-        let mut places: Vec<Place> = Vec::new();
-        for period in &periods {
-            self.each_row(*period, true, |id, version| {
-                if moved.contains(&id_hash(id)) {
-                    let (id, period) = (id.to_owned(), *period);
-                    places.push(Place { id, period, version });
-                }
-            })?;
-        }
-        let gone = self.outdated(places);
-        self.take_out(&gone, ledger)
-    }
-
-    /// The ids that are to go, by partition.
+    /// Of rows that share ids, those that are to go, by partition.
     fn outdated(&self, places: Vec<Place>) -> BTreeMap<Period, BTreeSet<String>> {
         let mut of_id: HashMap<String, Vec<(Period, Option<i64>)>> = HashMap::new();
         for place in places {
@@ -131,7 +60,7 @@ impl Build<'_> {
         }
         let mut gone: BTreeMap<Period, BTreeSet<String>> = BTreeMap::new();
         for (id, mut places) in of_id {
-            let seen = self.seen.period_of(id_hash(&id));
+            let seen = self.period_of(id_hash(&id));
             // of the same version the one that was answered last stays
             places.sort_by_key(|(period, version)| (*version, Some(*period) == seen));
             places.pop();
@@ -141,77 +70,91 @@ impl Build<'_> {
         }
         gone
     }
+}
 
-    fn take_out(&mut self, gone: &BTreeMap<Period, BTreeSet<String>>, ledger: &mut Ledger) -> Result<()> {
-        let without = gone
-            .par_iter()
-            .map(|(period, gone)| {
-                let key = self.key(*period);
-                let ids = |batch: &RecordBatch, row: usize| {
-                    let ids = batch.column(self.dataset.id_column()).as_string::<i32>();
-                    gone.contains(ids.value(row))
-                };
-                Ok((key.clone(), self.table.stage_without(&key, ids)?))
-            })
-            .collect::<Result<Vec<(PartitionKey, Without)>>>()?;
-        let account = ledger.account(self.dataset.name(), &self.bot);
-        let (mut staged, mut withdrawn, mut moved) = (Vec::new(), Vec::new(), 0);
-        for (key, without) in without {
-            match without {
-                Without::AsItWas => {}
-                Without::Less(next, rows) => {
-                    moved += rows;
-                    account.hold(key.period, &next.entry);
-                    self.tally.changed.insert(key, Changed::of(&next.entry));
-                    staged.push(next);
-                }
-                Without::Nothing(rows) => {
-                    moved += rows;
-                    account.withdraw(key.period);
-                    self.tally.changed.remove(&key);
-                    withdrawn.push(key);
-                }
-            }
-        }
-        account.superseded += moved;
-        account.moved += moved;
-        self.tally.moved += moved;
-        // a record that came with another date counted as a new row of this run
-        let new = moved.min(self.tally.effect.rows);
-        self.tally.effect.rows -= new;
-        self.tally.effect.superseded += new;
-        tracing::info!("{moved} {} of {} moved to another date", self.dataset, self.bot);
-        let commit = Commit::new(&staged, ledger.clone(), Vec::new(), self.keep_pages);
-        commit.withdrawing(withdrawn).carry_out(self.table, self.spool)
+/// A row that shares its id with one of another date.
+struct Place {
+    id: String,
+    period: Period,
+    version: Option<i64>,
+}
+
+impl Build<'_> {
+    /// The complete time that this run reads again.
+    fn reread(&self, ledger: &Ledger) -> Windows {
+        let account = ledger.known(self.dataset.name(), &self.bot);
+        let anew = account.into_iter().flat_map(Account::anew);
+        anew.flat_map(|anew| anew.ranges.iter().copied()).collect()
     }
 
-    /// Tells the id of each row of a partition, and its version where that is wanted.
-    fn each_row(
-        &self,
-        period: Period,
-        versions: bool,
-        mut told: impl FnMut(&str, Option<i64>),
-    ) -> Result<()> {
-        let Some(entry) = self.table.entry(&self.key(period))? else {
-            return Ok(());
-        };
-        let id = self.dataset.id_column();
-        let version = self.dataset.version_column().filter(|_| versions);
-        let columns: Vec<usize> = [id].into_iter().chain(version).collect();
-        for batch in Footer::open(&self.table.out().join(&entry.path))?.batches(Some(&columns))? {
-            let batch = batch?;
-            // the columns come in the order of the file
-            let place = |column: usize| columns.iter().filter(|other| **other < column).count();
-            let ids = batch.column(place(id)).as_string::<i32>();
-            let versions = version.map(|version| {
-                let versions = batch.column(place(version));
-                versions.as_primitive::<TimestampMicrosecondType>()
-            });
-            for row in 0..batch.num_rows() {
-                let version = versions.filter(|versions| versions.is_valid(row));
-                told(ids.value(row), version.map(|versions| versions.value(row)));
-            }
+    /// Remembers where the records of a page lie.
+    pub(super) fn see(&mut self, header: &PageHeader, places: Vec<(u64, Period)>, ledger: &Ledger) {
+        if self.job.regards(header) && !self.reread(ledger).is_empty() {
+            self.seen.take(places.into_iter());
         }
+    }
+
+    /// Takes note in the ledger of rows that partitions get for the first time, to be committed with them. A record that
+    /// was under another date is among them. Nothing is noted in the first run of an account.
+    pub(super) fn note_arrivals(&mut self, staged: &[Staged], ledger: &mut Ledger) -> Result<()> {
+        let account = ledger.account(self.dataset.name(), &self.bot);
+        let is_first = account.partitions.is_empty();
+        if *self.seen.is_first.get_or_insert(is_first) {
+            return Ok(());
+        }
+        for staged in staged.iter().filter(|staged| staged.effect.rows > 0) {
+            let arrivals = match self.table.entry(&staged.key)? {
+                Some(before) if staged.effect.rows <= MOST_COMPARED => {
+                    let mut known = HashSet::new();
+                    each_row(
+                        &self.table.out().join(&before.path),
+                        self.dataset,
+                        false,
+                        |id, _| {
+                            known.insert(id_hash(id));
+                        },
+                    )?;
+                    let mut new = Vec::new();
+                    each_row(&self.table.staged_path(staged), self.dataset, false, |id, _| {
+                        let id = id_hash(id);
+                        if !known.contains(&id) {
+                            new.push(id);
+                        }
+                    })?;
+                    Arrivals::Named(new)
+                }
+                _ => Arrivals::All,
+            };
+            account.arrive(staged.key.period, &self.job.missing, arrivals);
+        }
+        Ok(())
+    }
+
+    /// Takes rows out of partitions where the API has answered their records with another date, unless the version
+    /// there is the later one, which then stays alone.
+    pub(super) fn mend_moved(&mut self, ledger: &mut Ledger) -> Result<()> {
+        store::step("pages-built");
+        let mut sight = self.reread(ledger);
+        sight.extend(self.job.missing.iter().copied());
+        let mover = Mover {
+            table: self.table,
+            spool: self.spool,
+            zone: self.zone,
+            dataset: self.dataset,
+            bot: &self.bot,
+            keep_pages: self.keep_pages,
+        };
+        let gone = mover.search(ledger, std::mem::take(&mut self.seen), sight)?;
+        let out = mover.take_out(&gone, ledger)?;
+        self.tally.changed.extend(out.changed);
+        for key in out.withdrawn {
+            self.tally.changed.remove(&key);
+        }
+        self.tally.moved += out.rows;
+        // a record that came with another date counted as a new row of this run
+        let new = out.rows.min(self.tally.effect.rows);
+        self.tally.effect.rows -= new;
+        self.tally.effect.superseded += new;
         Ok(())
     }
 }

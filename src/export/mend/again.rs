@@ -6,12 +6,13 @@ use arrow::array::{AsArray, RecordBatch};
 use arrow::datatypes::TimestampMicrosecondType;
 use rayon::prelude::*;
 
-use crate::dataset::{Dataset, peek};
+use crate::dataset::{Dataset, peek, strip};
 use crate::error::{Error, Result};
 use crate::export::build::is_outside;
 use crate::plan::Field;
 use crate::spool::{PageHeader, Spool};
 use crate::table::{PartitionKey, Period, RowRef, Staged, Table, Zone};
+use crate::tombstones::Tombstones;
 use crate::window::Windows;
 
 /// What kept pages hold of lost partitions of one dataset of one bot, each staged where there is anything. `times` is
@@ -27,6 +28,8 @@ pub(super) fn from_kept_pages(
     let Some(PartitionKey { dataset, bot, .. }) = lost.first() else {
         return Ok(Vec::new());
     };
+    let erased = Tombstones::load(&table.own_folder())?;
+    let erased = erased.as_ref();
     let periods: BTreeSet<Period> = lost.iter().map(|key| key.period).collect();
     let (headers, damaged) = spool.list_kept()?;
     for path in damaged {
@@ -38,7 +41,7 @@ pub(super) fn from_kept_pages(
     let pages: Vec<_> = headers.into_iter().filter(may_hold_rows).collect();
     let seen = pages
         .par_iter()
-        .map(|page| periods_of(spool, zone, *dataset, page.sequence))
+        .map(|page| periods_of(spool, zone, *dataset, page, erased))
         .collect::<Result<Vec<_>>>()?;
     let mut of_period: BTreeMap<Period, Vec<&PageHeader>> = BTreeMap::new();
     for (page, seen) in pages.iter().zip(seen) {
@@ -50,7 +53,7 @@ pub(super) fn from_kept_pages(
         let pages = of_period.get(&key.period).map_or(&[][..], Vec::as_slice);
         let batches = pages
             .par_iter()
-            .map(|page| rows_of(spool, (zone, table), key, page, filter))
+            .map(|page| rows_of(spool, (zone, table), key, page, filter, erased))
             .collect::<Result<Vec<_>>>()?;
         let (batches, rows): (Vec<RecordBatch>, Vec<Vec<u32>>) = batches.into_iter().unzip();
         let rows: Vec<RowRef> = (0..)
@@ -64,9 +67,33 @@ pub(super) fn from_kept_pages(
     lost.iter().map(stage).collect()
 }
 
+/// The body of a kept page. Where it holds records that were erased, since a crash brought the page back, they are
+/// removed from it again.
+fn read(spool: &Spool, dataset: Dataset, page: &PageHeader, erased: Option<&Tombstones>) -> Result<Vec<u8>> {
+    let body = spool.read_kept(page.sequence)?;
+    let stripped = erased.map(|erased| strip(dataset, &body, |id| erased.has(id)));
+    match stripped {
+        Some(Ok(Some((rest, gone)))) => {
+            let header = PageHeader {
+                erased: page.erased + gone,
+                ..page.clone()
+            };
+            spool.rewrite(&header, &rest, true)?;
+            Ok(rest)
+        }
+        _ => Ok(body),
+    }
+}
+
 /// The partitions of the rows of a kept page; none where it is damaged.
-fn periods_of(spool: &Spool, zone: &Zone, dataset: Dataset, page: u64) -> Result<BTreeSet<Period>> {
-    let body = match spool.read_kept(page) {
+fn periods_of(
+    spool: &Spool,
+    zone: &Zone,
+    dataset: Dataset,
+    page: &PageHeader,
+    erased: Option<&Tombstones>,
+) -> Result<BTreeSet<Period>> {
+    let body = match read(spool, dataset, page, erased) {
         Err(Error::Damaged { path, what }) => {
             tracing::warn!("{} is damaged, and of no use: {what}", path.display());
             return Ok(BTreeSet::new());
@@ -88,8 +115,9 @@ fn rows_of(
     key: &PartitionKey,
     page: &PageHeader,
     filter: Option<Field>,
+    erased: Option<&Tombstones>,
 ) -> Result<(RecordBatch, Vec<u32>)> {
-    let body = spool.read_kept(page.sequence)?;
+    let body = read(spool, key.dataset, page, erased)?;
     let batch = table.decode(key.dataset, &body)?.batch;
     let times = batch.column(key.dataset.time_column());
     let periods = zone

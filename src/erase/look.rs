@@ -1,0 +1,75 @@
+//! What an erasure would remove.
+
+use arrow::array::AsArray;
+use rayon::prelude::*;
+
+use super::partitions::column;
+use super::{Erased, Goes, rest};
+use crate::dataset::{Dataset, strip};
+use crate::error::{Error, Result};
+use crate::ledger::Ledger;
+use crate::rejected;
+use crate::spool::Spool;
+use crate::table::{Entry, PartitionKey, Table};
+
+/// Counts what holds a record of the conversations. Nothing is changed.
+pub(super) fn look(table: &Table, spool: &Spool, ledger: &Ledger, goes: &Goes<'_>) -> Result<Erased> {
+    let mut erased = Erased::default();
+    let entries = table.manifest()?.whole(table.out())?;
+    let found = entries
+        .par_iter()
+        .map(|(key, entry)| Ok((key, entry, rows(table, key, entry, goes)?)))
+        .collect::<Result<Vec<_>>>()?;
+    for (key, entry, rows) in found.into_iter().filter(|(.., rows)| *rows > 0) {
+        *erased.rows.entry(key.dataset.name()).or_default() += rows;
+        match rows < entry.rows {
+            true => erased.partitions_changed += 1,
+            false => erased.partitions_removed += 1,
+        }
+    }
+    for (is_kept, headers) in [(false, spool.list()?.0), (true, spool.list_kept()?.0)] {
+        for header in headers {
+            let Ok(dataset) = header.dataset.parse::<Dataset>() else {
+                continue;
+            };
+            if let Some(id) = &header.conversation {
+                // the whole page is about it
+                goes.has(id);
+            }
+            let body = match is_kept {
+                true => spool.read_kept(header.sequence),
+                false => spool.read(header.sequence),
+            };
+            let body = match body {
+                Err(error) if error.is_not_found() || matches!(error, Error::Damaged { .. }) => continue,
+                body => body?,
+            };
+            if let Ok(Some((_, gone))) = strip(dataset, &body, |id| goes.has(id)) {
+                erased.records_in_pages += gone;
+            }
+        }
+    }
+    for (dataset, bots) in &ledger.datasets {
+        for bot in bots.keys() {
+            let is_one = |record: &str| rest::names_one(record, goes);
+            erased.rejected += rejected::count(&table.own_folder(), dataset, bot, is_one)?;
+        }
+    }
+    erased.damaged_files = rest::damaged_files(table)?;
+    Ok(erased)
+}
+
+/// Rows of a partition that are to go.
+fn rows(table: &Table, key: &PartitionKey, entry: &Entry, goes: &Goes<'_>) -> Result<u64> {
+    let column = column(key.dataset)?;
+    let Some(footer) = table.open_current(key, entry)? else {
+        return Ok(0);
+    };
+    let mut rows = 0;
+    for batch in footer.batches(Some(&[column]))? {
+        let batch = batch?;
+        let ids = batch.column(0).as_string::<i32>().iter().flatten();
+        rows += ids.filter(|id| goes.has(id)).count() as u64;
+    }
+    Ok(rows)
+}

@@ -1,0 +1,100 @@
+//! Reading a table that a run may change meanwhile.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::{Entry, Footer, Lock, OWN_FOLDER, PartitionKey, Staged, Table};
+use crate::error::{Error, Result};
+use crate::store;
+
+/// How often a table is read in all where a run changes it meanwhile, and the time between.
+const READS: usize = 20;
+const BETWEEN_READS: Duration = Duration::from_millis(50);
+/// How often a partition's file is looked for, and the time between.
+const LOOKS: usize = 20;
+const BETWEEN_LOOKS: Duration = Duration::from_millis(25);
+
+/// Which versions of the files that every commit and every rebuild replaces are in place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Version(Vec<Option<(u64, i128)>>);
+
+impl Version {
+    /// The version of the table whose own folder is `folder`.
+    pub(crate) fn of(folder: &Path) -> Self {
+        let files = ["table.json", "ledger.json", "commit.json", "rebuild.json"];
+        let version = |name| {
+            let about = fs::metadata(folder.join(name)).ok()?;
+            Some((about.ino(), store::changed(&about)))
+        };
+        Self(files.into_iter().map(version).collect())
+    }
+}
+
+impl Table {
+    /// Opens the table in `out` and reads it with `read`, as [`Table::read_again`] does.
+    ///
+    /// # Errors
+    /// As [`Table::standing`] and `read`.
+    pub fn read<T>(out: &Path, read: impl Fn(&Self) -> Result<T>) -> Result<T> {
+        Self::read_again(out, || read(&Self::standing(out)?))
+    }
+
+    /// Reads something of the table in `out`; once more, a bounded number of times, where that fails while a run
+    /// changes the table.
+    ///
+    /// # Errors
+    /// As `read`.
+    pub(crate) fn read_again<T>(out: &Path, read: impl Fn() -> Result<T>) -> Result<T> {
+        let own = out.join(OWN_FOLDER);
+        let mut reads = 1;
+        loop {
+            let before = Version::of(&own);
+            let error = match read() {
+                Ok(read) => return Ok(read),
+                Err(error) => error,
+            };
+            let may_heal =
+                error.is_not_found() || matches!(error, Error::Damaged { .. } | Error::Parquet { .. });
+            let is_changing = || Version::of(&own) != before || matches!(Lock::holder(&own), Ok(Some(_)));
+            if !may_heal || reads >= READS || !is_changing() {
+                return Err(error);
+            }
+            reads += 1;
+            std::thread::sleep(BETWEEN_READS);
+        }
+    }
+
+    /// The file of a partition's next version, before it is published.
+    pub(crate) fn staged_path(&self, staged: &Staged) -> PathBuf {
+        let name = staged.entry.path.file_name().unwrap_or_default();
+        self.staging(&staged.key).join(name)
+    }
+
+    /// Opens the file of a partition: the one of `entry`, or where a run has replaced that, the one that is current.
+    /// `None` where the partition is gone.
+    ///
+    /// # Errors
+    /// Where the file cannot be read.
+    pub(crate) fn open_current(&self, key: &PartitionKey, entry: &Entry) -> Result<Option<Footer>> {
+        let mut entry = entry.clone();
+        let mut looks = 1;
+        loop {
+            match Footer::open(&self.out.join(&entry.path)) {
+                Err(error) if error.is_not_found() && looks < LOOKS => {}
+                footer => return footer.map(Some),
+            }
+            looks += 1;
+            match self.entry(key)? {
+                None => return Ok(None),
+                Some(current) => {
+                    if current == entry {
+                        std::thread::sleep(BETWEEN_LOOKS);
+                    }
+                    entry = current;
+                }
+            }
+        }
+    }
+}
