@@ -163,7 +163,7 @@ fn tiny() -> World {
 }
 
 /// Every step at which the exporter can be made to kill itself, as its sources have them.
-fn steps() -> BTreeSet<String> {
+pub(crate) fn steps() -> BTreeSet<String> {
     let mut steps = BTreeSet::new();
     for file in files_below(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src")) {
         let source = fs::read_to_string(file).unwrap();
