@@ -3,6 +3,7 @@
 //! Tests of an invariant of the architecture carry its number.
 #![allow(clippy::expect_used, clippy::print_stdout, clippy::unwrap_used, missing_docs)]
 
+mod address;
 mod attempts;
 mod begun;
 mod chance;
@@ -16,10 +17,14 @@ mod erased;
 mod errors;
 mod examples;
 mod help;
+mod immovable;
+mod january;
 mod keys;
 mod killed;
 mod lake;
+mod layouts;
 mod left;
+mod limit;
 mod mended;
 mod month;
 mod months;
@@ -38,6 +43,7 @@ mod refetched;
 mod refused;
 mod report;
 mod resumed;
+mod rights;
 mod run;
 mod said;
 mod schema;
@@ -52,3 +58,4 @@ mod terminal;
 mod tls;
 mod whole;
 mod world;
+mod zones;
