@@ -50,16 +50,9 @@ impl ZoneRules {
     fn shortened(first: i32, transitions: &[(i64, i32)]) -> Option<Self> {
         let yearly = yearly_rule(first, transitions)?;
         let repeated = TimeZone::posix(&yearly).ok()?;
-        let is_repeated = |transition: &(i64, i32)| {
-            let before = Timestamp::from_second(transition.0 - 1).ok();
-            let next = before.and_then(|before| repeated.following(before).next());
-            next.is_some_and(|next| (next.timestamp().as_second(), next.offset().seconds()) == *transition)
-        };
-        let repeats = transitions
-            .iter()
-            .rev()
-            .take_while(|transition| is_repeated(transition))
-            .count();
+        let by_rule = self::transitions(&repeated, Timestamp::MIN);
+        let both = transitions.iter().rev().zip(by_rule.iter().rev());
+        let repeats = both.take_while(|(one, other)| one == other).count();
         // the first transition that repeats stays: there the yearly rule begins
         let kept = (transitions.len() + 1).saturating_sub(repeats.max(1));
         let rules = Self {
