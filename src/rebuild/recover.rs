@@ -28,6 +28,9 @@ pub fn finish(out: &Path) -> Result<()> {
 /// # Errors
 /// Where they cannot be read.
 pub fn settings(out: &Path) -> Result<Option<Settings>> {
+    if !out.is_dir() {
+        return Ok(None);
+    }
     match switch::interrupted(out)? {
         Some(settings) => Ok(Some(settings)),
         None => Settings::load(&out.join(OWN_FOLDER)),

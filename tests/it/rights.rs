@@ -117,7 +117,7 @@ fn raw_records_are_private_from_their_creation_whatever_the_umask() {
     is_done(export(&world, &["--keep-pages"], ""));
     assert_private(&own, &PRIVATE);
     // the table itself is for its readers
-    assert_eq!(mode(&file.parent().unwrap().to_owned()) & 0o055, 0o055);
+    assert_eq!(mode(file.parent().unwrap()) & 0o055, 0o055);
     assert_eq!(mode(&own) & 0o055, 0o055);
 }
 
