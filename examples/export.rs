@@ -25,7 +25,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         requests_per_second: 3.0,
         concurrency: None,
         per_page: 1000,
-        timezone: "UTC".into(),
+        timezone: None,
         metadata: None,
         promote: None,
         row_group_rows: None,

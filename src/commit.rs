@@ -76,11 +76,16 @@ impl Commit {
         let Some(content) = store::read_if_there(&intent)? else {
             return Ok(None);
         };
-        let commit = serde_json::from_slice(&content);
-        commit.map(Some).map_err(|error| Error::Damaged {
+        let commit = serde_json::from_slice::<Self>(&content);
+        let mut commit = commit.map_err(|error| Error::Damaged {
             path: intent,
             what: error.to_string(),
-        })
+        })?;
+        for (key, entry) in &mut commit.partitions {
+            // an earlier version named the folders of Januaries without their month
+            entry.path = key.folder().join(entry.path.file_name().unwrap_or_default());
+        }
+        Ok(Some(commit))
     }
 
     /// Carries out what a crash interrupted, if anything.

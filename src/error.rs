@@ -68,7 +68,7 @@ pub enum Error {
     #[error("stopped before the end")]
     Interrupted,
     /// The system refused a file or folder.
-    #[error("could not {doing} {}", .path.display())]
+    #[error("cannot {doing} {}", .path.display())]
     Io {
         /// What was being done to it, as a verb.
         doing: &'static str,
@@ -78,7 +78,7 @@ pub enum Error {
         source: io::Error,
     },
     /// A file of the table cannot be read or made as Parquet.
-    #[error("could not {doing} {}", .path.display())]
+    #[error("cannot {doing} {}", .path.display())]
     Parquet {
         /// What was being done to it, as a verb.
         doing: &'static str,
@@ -261,6 +261,9 @@ impl Error {
             Self::Io { source, .. } => match source.kind() {
                 io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
                     "make room and run the same command again: what was fetched is kept".into()
+                }
+                io::ErrorKind::FileTooLarge => {
+                    "raise the limit on the size of files (see `ulimit -f`), or use a file system with larger files, and run the same command again: what was fetched is kept".into()
                 }
                 io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
                     "give an --out that you may write to".into()

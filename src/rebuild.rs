@@ -5,6 +5,8 @@
 //! was; one after it is mended by the next run.
 
 mod check;
+mod options;
+mod recover;
 mod switch;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,12 +15,13 @@ use std::path::{Path, PathBuf};
 use arrow::array::{AsArray, RecordBatch, UInt32Array};
 use arrow::compute::take_record_batch;
 use arrow::datatypes::TimestampMicrosecondType;
+use jiff::Timestamp;
 use rayon::prelude::*;
 use serde::Serialize;
 
 use crate::changes;
 use crate::commit::Commit;
-use crate::dataset::{Cleaner, Dataset, MetadataMode, Misfits, Promoted, RulesAsked};
+use crate::dataset::{Cleaner, Dataset, MetadataMode, Misfits, Promoted};
 use crate::error::{Error, Result};
 use crate::fetch::Stop;
 use crate::ledger::{Account, Arrivals, Held, Ledger};
@@ -26,11 +29,11 @@ use crate::rejected::RejectedRecords;
 use crate::spool::Spool;
 use crate::store;
 use crate::table::{
-    Effect, Entry, Lock, OWN_FOLDER, PartitionBy, PartitionKey, Period, RowRef, SCHEMA_VERSION, Settings,
-    Staged, Table, Zone,
+    Effect, Entry, Lock, OWN_FOLDER, PartitionBy, PartitionKey, Period, RowRef, Settings, Staged, Table, Zone,
 };
+pub use options::Changes;
+pub use recover::{finish, settings};
 use switch::Switch;
-pub use switch::finish;
 
 /// Rows built at a time: what bounds the memory, beside the largest partition.
 const GROUP_ROWS: u64 = 150_000;
@@ -45,6 +48,8 @@ pub struct Rebuilt {
     pub partitions: u64,
     /// Their rows.
     pub rows: u64,
+    /// The API's address, which new records come from.
+    pub base_url: String,
     /// The zone of their dates.
     pub timezone: String,
     /// Whether they are days or months.
@@ -55,43 +60,6 @@ pub struct Rebuilt {
     pub promote: Vec<Promoted>,
     /// Values that did not fit new promoted columns, by column; the rows have null there.
     pub promoted_misfits: Misfits,
-}
-
-/// What shall be otherwise in the table; what is not given stays as it is.
-#[derive(Clone, Debug, Default)]
-pub struct Changes {
-    /// IANA zone of the dates.
-    pub timezone: Option<String>,
-    /// Whether a partition is a day or a month.
-    pub partition_by: Option<PartitionBy>,
-    /// How metadata stands in it.
-    pub metadata: Option<MetadataMode>,
-    /// The metadata keys that have columns of their own, all of them.
-    pub promote: Option<Vec<Promoted>>,
-    /// Rows of a row group at most.
-    pub row_group_rows: Option<usize>,
-    /// Bytes of a row group in memory at most.
-    pub row_group_bytes: Option<usize>,
-    /// What shall be taken out of the rows, too.
-    pub privacy: RulesAsked,
-}
-
-impl Changes {
-    fn of(&self, settings: &Settings) -> Result<Settings> {
-        let shape = settings.shape.with(self.metadata, self.promote.as_deref());
-        shape.check()?;
-        Ok(Settings {
-            schema_version: SCHEMA_VERSION,
-            timezone: self.timezone.as_ref().unwrap_or(&settings.timezone).clone(),
-            partition_by: self.partition_by.unwrap_or(settings.partition_by),
-            shape,
-            row_groups: settings
-                .row_groups
-                .with(self.row_group_rows, self.row_group_bytes),
-            privacy: self.privacy.beside(&settings.privacy),
-            ..settings.clone()
-        })
-    }
 }
 
 /// Makes the table in `out` again, with what shall be otherwise.
@@ -107,8 +75,31 @@ pub fn rebuild(out: &Path, changes: &Changes, stop: &Stop) -> Result<Rebuilt> {
     };
     Settings::load(&own)?.ok_or_else(no_table)?;
     let _lock = Lock::take(out, &own)?;
-    let had_begun = finish(out)?;
+    let had_begun = recover::finish_rebuild(out)?;
     let settings = Settings::load(&own)?.ok_or_else(no_table)?;
+    if changes.is_address_alone() {
+        return change_address(&own, settings, changes);
+    }
+    rebuild_locked(out, settings, changes, stop, had_begun)
+}
+
+/// Changes the API's address in one step.
+fn change_address(own: &Path, settings: Settings, changes: &Changes) -> Result<Rebuilt> {
+    let base_url = changes.base_url.clone().unwrap_or(settings.base_url);
+    let settings = Settings { base_url, ..settings };
+    settings.save(own)?;
+    Ok(Rebuilt::of(&Ledger::load(&Ledger::path(own))?, settings))
+}
+
+/// Makes a table again whose lock the caller has.
+fn rebuild_locked(
+    out: &Path,
+    settings: Settings,
+    changes: &Changes,
+    stop: &Stop,
+    had_begun: bool,
+) -> Result<Rebuilt> {
+    let own = out.join(OWN_FOLDER);
     let new_settings = changes.of(&settings)?;
     let old = Table::open(out, settings)?;
     Commit::finish(&old, &Spool::open(&own.join("pages"))?)?;
@@ -155,6 +146,7 @@ impl Rebuilt {
         Self {
             partitions: accounts().map(|account| account.partitions.len() as u64).sum(),
             rows: accounts().map(|account| account.rows).sum(),
+            base_url: settings.base_url,
             timezone: settings.timezone,
             metadata: settings.shape.metadata,
             promote: settings.shape.promote,
@@ -162,6 +154,11 @@ impl Rebuilt {
             partition_by: settings.partition_by,
         }
     }
+}
+
+/// The whole second in which a time lies.
+fn floor(time: Timestamp) -> i64 {
+    time.as_microsecond().div_euclid(1_000_000)
 }
 
 /// Every row of some batches.
@@ -312,20 +309,21 @@ impl Rebuild {
         Ok(made)
     }
 
-    /// Which old partitions hold the rows of each new partition: those whose hours it shares.
+    /// Which old partitions hold the rows of each new partition: those whose rows' time it shares.
     fn sources<'a>(&self, old: &'a BTreeMap<Period, Entry>) -> BTreeMap<Period, Vec<&'a Entry>> {
         let mut periods = self.zone.1.periods();
         let mut sources: BTreeMap<Period, Vec<&Entry>> = BTreeMap::new();
         for (old_period, entry) in old {
-            let Some(window) = self.zone.0.window(*old_period) else {
+            // by the rows themselves: the zone's rules may have changed since the partition was written
+            let (Some(_), Some(first), Some(last)) = (old_period.first(), entry.first, entry.last) else {
                 sources.entry(self.zone.1.timeless()).or_default().push(entry);
                 continue;
             };
-            let mut second = window.start;
-            while second < window.end {
+            let (mut second, end) = (floor(first), floor(last) + 1);
+            while second < end {
                 let period = periods.of(Some(second.saturating_mul(1_000_000)));
                 sources.entry(period).or_default().push(entry);
-                second = self.zone.1.window(period).map_or(window.end, |window| window.end);
+                second = self.zone.1.window(period).map_or(end, |window| window.end);
             }
         }
         sources
@@ -334,7 +332,9 @@ impl Rebuild {
     /// Writes one new partition; none where no row belongs to it.
     fn make_one(&self, key: &PartitionKey, from: &[&Entry]) -> Result<Option<Made>> {
         let large = from.iter().map(|entry| entry.rows).sum::<u64>() > GROUP_ROWS;
-        let in_slices = if !large {
+        // rows that a change of the zone's rules left in two partitions are not in order
+        let in_order = from.windows(2).all(|pair| pair[0].last < pair[1].first);
+        let in_slices = if !large || !in_order {
             None
         } else if self.rows_of(key, from).next().is_some() {
             self.stage_in_slices(key, from)?

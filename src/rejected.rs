@@ -108,10 +108,10 @@ impl RejectedRecords {
         if lines.is_empty() {
             return Ok(());
         }
-        if let Some(folder) = self.path.parent() {
-            store::create_private_folder(folder)?;
+        if let (Some(folder), Some(own_folder)) = (self.path.parent(), self.path.ancestors().nth(3)) {
+            store::create_private_folder(own_folder, folder)?;
         }
-        File::options()
+        store::private_file()
             .create(true)
             .append(true)
             .open(&self.path)
@@ -162,7 +162,7 @@ pub(crate) fn remove(
             store::sync_folder(path.parent().unwrap_or(own_folder))?;
         }
     } else if gone > 0 {
-        store::write_atomically(&path, &rest)?;
+        store::write_private(&path, &rest)?;
     }
     Ok((gone, Kept::look(own_folder, dataset, bot)?.distinct))
 }
@@ -201,7 +201,7 @@ fn make_bare(path: &Path) -> Result<()> {
         }
     }
     match has_records {
-        true => store::write_atomically(path, &bare),
+        true => store::write_private(path, &bare),
         false => Ok(()),
     }
 }

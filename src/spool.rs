@@ -137,9 +137,9 @@ impl Spool {
     pub fn append(&self, mut header: PageHeader, body: &[u8]) -> Result<PageHeader> {
         header.sequence = self.next.fetch_add(1, Ordering::Relaxed);
         let path = self.path(header.sequence);
-        store::create_private_folder(&self.folder)?;
+        create_private(&self.folder)?;
         let content = encode(&header, body).map_err(Error::io("compress the page", &path))?;
-        store::write_atomically(&path, &content)?;
+        store::write_private(&path, &content)?;
         store::step("page-kept");
         Ok(header)
     }
@@ -191,7 +191,7 @@ impl Spool {
     pub(crate) fn rewrite(&self, header: &PageHeader, body: &[u8], is_kept: bool) -> Result<()> {
         let path = self.place(header.sequence, is_kept);
         let content = encode(header, body).map_err(Error::io("compress the page", &path))?;
-        store::write_atomically(&path, &content)
+        store::write_private(&path, &content)
     }
 
     /// Where a page stands, kept beside the spool or not.
@@ -234,7 +234,7 @@ impl Spool {
     /// # Errors
     /// Where a file cannot be moved.
     pub fn keep(&self, sequences: impl IntoIterator<Item = u64>) -> Result<()> {
-        store::create_folder(&self.kept)?;
+        create_private(&self.kept)?;
         for sequence in sequences {
             let from = self.path(sequence);
             match fs::rename(&from, path(&self.kept, sequence)) {
@@ -252,6 +252,11 @@ impl Spool {
     pub fn path(&self, sequence: u64) -> PathBuf {
         path(&self.folder, sequence)
     }
+}
+
+/// Creates a folder of pages, which only its owner can read.
+fn create_private(folder: &Path) -> Result<()> {
+    store::create_private_folder(folder.parent().unwrap_or(Path::new(".")), folder)
 }
 
 fn path(folder: &Path, sequence: u64) -> PathBuf {

@@ -3,12 +3,18 @@
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, CWD, RenameFlags};
+use rustix::fs::{AtFlags, CWD};
 
 use crate::error::{Error, Result};
+
+mod private;
+mod replace;
+
+pub(crate) use private::{create_private_folder, make_private, private_file, write_private};
+pub(crate) use replace::{exchange_folders, exchange_trees, move_folder};
 
 /// Writes a file whole or not at all: readers see the old content or the new, also after a crash.
 ///
@@ -25,9 +31,19 @@ pub(crate) fn write_atomically(path: &Path, content: &[u8]) -> Result<()> {
 /// As [`write_atomically`].
 pub(crate) fn write_unnamed(path: &Path, content: &[u8]) -> Result<()> {
     create_folder(parent(path))?;
+    write_as(path, content, &File::options())
+}
+
+/// The same with options for the file that is created. Its folder must be there.
+fn write_as(path: &Path, content: &[u8], options: &fs::OpenOptions) -> Result<()> {
     let unfinished = unfinished(path);
     let written = (|| {
-        let mut file = File::create(&unfinished)?;
+        let mut file = options
+            .clone()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .open(&unfinished)?;
         file.write_all(content)?;
         file.sync_all()?;
         step("file-written");
@@ -68,19 +84,6 @@ pub(crate) fn create_folder(path: &Path) -> Result<()> {
     }
 }
 
-/// Makes a folder that its owner alone can look into: raw pages and records are nobody else's business.
-///
-/// # Errors
-/// Where the system refuses.
-pub(crate) fn create_private_folder(path: &Path) -> Result<()> {
-    if path.is_dir() {
-        return Ok(());
-    }
-    create_folder(path)?;
-    let private = fs::Permissions::from_mode(0o700);
-    fs::set_permissions(path, private).map_err(Error::io("change who may read", path))
-}
-
 /// Makes the names in a folder durable.
 ///
 /// # Errors
@@ -100,54 +103,16 @@ pub(crate) fn sync_names<'a>(paths: impl IntoIterator<Item = &'a PathBuf>) -> Re
     folders.into_iter().try_for_each(sync_folder)
 }
 
-/// Puts the folder `new` in the place of the folder `live` in one step, which is durable once the name of `live` is; what
-/// was there before is at `new` afterwards. Where the file system cannot exchange, the old folder is moved aside first: a reader that
-/// globs in that moment finds the partition missing, but never mixed.
-///
-/// # Errors
-/// Where the system refuses.
-pub(crate) fn exchange_folders(new: &Path, live: &Path) -> Result<()> {
-    let failed = |error: io::Error| Error::io("replace", live)(error);
-    if !live.exists() {
-        create_folder(parent(live))?;
-        fs::rename(new, live).map_err(failed)?;
-    } else {
-        match rustix::fs::renameat_with(CWD, new, CWD, live, RenameFlags::EXCHANGE) {
-            Ok(()) => {}
-            Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS | rustix::io::Errno::NOTSUP) => {
-                let aside = unfinished(new);
-                fs::rename(live, &aside).map_err(failed)?;
-                fs::rename(new, live).map_err(failed)?;
-                fs::rename(&aside, new).map_err(failed)?;
-            }
-            Err(error) => return Err(failed(error.into())),
-        }
-    }
-    step("partition-exchanged");
-    Ok(())
-}
-
-/// Moves a folder away in one step, to where there is none.
-///
-/// # Errors
-/// Where the system refuses.
-pub(crate) fn move_folder(live: &Path, to: &Path) -> Result<()> {
-    create_folder(parent(to))?;
-    fs::rename(live, to).map_err(Error::io("move", live))?;
-    step("partition-exchanged");
-    sync_folder(parent(live))
-}
-
 /// Moves a file to where nobody stumbles over it, as `aside`, or that name with a number where it is taken. One
-/// that is not there is as good.
+/// that is not there is as good. The folders below `root` that it takes are private, and so is the file.
 ///
 /// # Errors
 /// Where the system refuses.
-pub(crate) fn set_aside(path: &Path, aside: &Path) -> Result<()> {
+pub(crate) fn set_aside(path: &Path, root: &Path, aside: &Path) -> Result<()> {
     if !path.exists() {
         return Ok(());
     }
-    create_folder(parent(aside))?;
+    create_private_folder(root, parent(aside))?;
     let mut to = aside.to_owned();
     for number in 2.. {
         if !to.exists() {
@@ -157,7 +122,18 @@ pub(crate) fn set_aside(path: &Path, aside: &Path) -> Result<()> {
         name.push(format!(".{number}"));
         to = name.into();
     }
-    fs::rename(path, &to).map_err(Error::io("move", path))?;
+    match fs::rename(path, &to) {
+        Err(error) if replace::is_immovable(&error) && path.is_file() => {
+            // it is on another file system
+            let copied = fs::copy(path, &to).and_then(|_| File::open(&to)?.sync_all());
+            copied.map_err(Error::io("move", path))?;
+            remove_file(path)?;
+        }
+        moved => moved.map_err(Error::io("move", path))?,
+    }
+    if to.is_file() {
+        private::narrow_file(&to);
+    }
     sync_folder(parent(&to))?;
     sync_folder(parent(path))
 }
@@ -322,19 +298,5 @@ mod tests {
         write_atomically(&path, b"two").unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"two");
         assert_eq!(names(path.parent().unwrap()).unwrap(), ["file.json"]);
-    }
-
-    #[test]
-    fn invariant_2_folders_change_places() {
-        let folder = tempfile::tempdir().unwrap();
-        let (new, live) = (folder.path().join("new"), folder.path().join("deep/live"));
-        for (content, expected_old) in [("1", None), ("2", Some("1"))] {
-            create_folder(&new).unwrap();
-            fs::write(new.join(content), content).unwrap();
-            exchange_folders(&new, &live).unwrap();
-            assert_eq!(names(&live).unwrap(), [content]);
-            assert_eq!(names(&new).unwrap().first().map(String::as_str), expected_old);
-            remove_folder(&new).unwrap();
-        }
     }
 }

@@ -36,7 +36,7 @@ fn options(dataset: Dataset, connection: Connection, place: &Path) -> Options {
         requests_per_second: 0.0,
         concurrency: None,
         per_page: 1000,
-        timezone: "UTC".into(),
+        timezone: None,
         partition_by: None,
         metadata: None,
         promote: None,

@@ -105,7 +105,7 @@ fn options(args: &DemoArgs, simulator: &Simulator) -> Result<Options> {
         row_group_rows: None,
         row_group_bytes: None,
         privacy: RulesAsked::default(),
-        timezone: "UTC".into(),
+        timezone: None,
         partition_by: None,
         settle: DEFAULT_SETTLE,
         refetch: false,

@@ -11,6 +11,7 @@ use crate::dataset::Dataset;
 use crate::doctor::{Bounds, Cursors, DeadCursor, Options, PageLimit, Refusal, Report, examine, remember};
 use crate::error::{Error, Result};
 use crate::plan::{Direction, Field, Order};
+use crate::rebuild;
 use crate::table::Zone;
 
 const EXAMPLES: &str = "\
@@ -77,7 +78,8 @@ fn options(args: &DoctorArgs) -> Result<Options> {
     };
     let end = second(args.end, Timestamp::now().as_second())?;
     let start = second(args.start, end - DAYS * 86_400)?;
-    let connection = export::checked_connection(&args.api)?;
+    let table = args.out.as_deref().map(rebuild::settings).transpose()?.flatten();
+    let connection = export::checked_connection(&args.api.for_table(table.as_ref())?)?;
     let range = export::looked_at(start, end)?;
     Ok(Options {
         connection,

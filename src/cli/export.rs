@@ -19,7 +19,8 @@ use crate::dataset::Dataset;
 use crate::error::{Error, Result, Severity};
 use crate::export::{DEFAULT_BASE_URL, Failure, Options, Outcome, check_asking, export};
 use crate::fetch::Stop;
-use crate::table::{PartitionBy, Zone};
+use crate::rebuild;
+use crate::table::{DEFAULT_TIMEZONE, PartitionBy, Zone};
 use crate::window::Window;
 
 const EXAMPLES: &str = "\
@@ -79,9 +80,9 @@ pub(super) struct ExportArgs {
     pub(super) out: PathBuf,
     /// Zone of the days, e.g. Europe/Berlin
     ///
-    /// An IANA name; fixed by a table's first run.
-    #[arg(long, value_name = "ZONE", default_value = "UTC", help_heading = TABLE)]
-    pub(super) timezone: String,
+    /// An IANA name; fixed by a table's first run. If it is not given, the table's own, or UTC for a new table.
+    #[arg(long, value_name = "ZONE", help_heading = TABLE)]
+    pub(super) timezone: Option<String>,
     /// A file for each day or for each month [default: day]
     ///
     /// Months are for quiet bots, whose daily files would be too small to be good. Fixed by a table's first run; later ones
@@ -169,24 +170,37 @@ pub(super) fn seconds(moment: Moment, zone: &Zone) -> Result<i64> {
 }
 
 pub(super) fn options(args: &ExportArgs) -> Result<Options> {
-    let zone = zone(&args.timezone)?;
+    let table = rebuild::settings(&args.out)?;
+    let asked = args.timezone.as_deref().map(zone).transpose()?;
+    // the table's own rules where it has kept some
+    let own = table
+        .as_ref()
+        .filter(|table| asked.as_ref().is_none_or(|zone| zone.name() == table.timezone));
+    let zone_of_times = match (own, &asked) {
+        (Some(table), _) => table.zone()?,
+        (None, Some(zone)) => zone.clone(),
+        (None, None) => zone(DEFAULT_TIMEZONE)?,
+    };
     let mut bots = Vec::new();
     for bot in &args.bot {
         if !bots.contains(bot) {
             bots.push(bot.clone());
         }
     }
-    let range = Window::new(seconds(args.start, &zone)?, seconds(args.end, &zone)?);
+    let range = Window::new(
+        seconds(args.start, &zone_of_times)?,
+        seconds(args.end, &zone_of_times)?,
+    );
     let options = Options {
         bots,
         datasets: datasets(&args.dataset),
         range,
         out: args.out.clone(),
-        connection: connection(&args.api)?,
+        connection: connection(&args.api.for_table(table.as_ref())?)?,
         requests_per_second: args.api.requests_per_second,
         concurrency: args.api.concurrency,
         per_page: args.api.per_page,
-        timezone: zone.name().to_owned(),
+        timezone: asked.map(|zone| zone.name().to_owned()),
         metadata: args.shape.metadata,
         promote: args.shape.promote()?,
         row_group_rows: args.shape.row_group_rows,

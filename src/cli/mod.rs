@@ -64,7 +64,10 @@ pub fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let stop = runtime.block_on(async { listen() });
+    let stop = runtime.block_on(async {
+        report_large_files();
+        listen()
+    });
     let done = runtime.block_on(async {
         match &cli.command {
             Command::Export(args) => export::run(args, &cli.told, stop.clone()).await,
@@ -163,6 +166,18 @@ fn listen() -> Stop {
     });
     stop
 }
+
+/// Makes a write beyond the limit on the size of files (`ulimit -f`) fail with an error. Without a handler of SIGXFSZ the
+/// system ends the process, and nobody learns why.
+#[cfg(unix)]
+fn report_large_files() {
+    use tokio::signal::unix::{SignalKind, signal};
+    // the handler stays when this is dropped; without it a run is only less helpful
+    let _ = signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw()));
+}
+
+#[cfg(not(unix))]
+fn report_large_files() {}
 
 /// So long a run that was told to stop may take to end by itself.
 const STOPS_WITHIN: Duration = Duration::from_millis(1900);

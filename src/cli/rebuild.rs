@@ -3,10 +3,12 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use url::Url;
 
 use super::args::{PrivacyArgs, ShapeArgs, TABLE, Told, local, partition_by};
 use super::{export, summary, told};
 use crate::error::{Error, Result};
+use crate::export::check_base_url;
 use crate::fetch::Stop;
 use crate::rebuild::{Changes, Rebuilt, rebuild};
 use crate::table::PartitionBy;
@@ -28,6 +30,9 @@ Examples:
   # a file a month, for a bot whose days are small
   converse-export rebuild --out ./lake --partition-by month
 
+  # the vendor has moved its API; no file is written again
+  converse-export rebuild --out ./lake --base-url https://api.example.com
+
   # as it is, with every file written anew
   converse-export rebuild --out ./lake";
 
@@ -38,7 +43,14 @@ pub(super) struct RebuildArgs {
     /// The folder that holds the table
     #[arg(long, value_name = "PATH", value_parser = local())]
     pub(super) out: PathBuf,
+    /// The API's address from now on [default: as it is]
+    ///
+    /// Given alone, it changes the setting in one step, and no file is written again.
+    #[arg(long, value_name = "URL")]
+    pub(super) base_url: Option<Url>,
     /// IANA zone of the days from now on [default: as it is]
+    ///
+    /// The table keeps the zone's present rules, so that a later change of them moves no row to another date.
     #[arg(long, value_name = "ZONE")]
     pub(super) timezone: Option<String>,
     #[command(flatten)]
@@ -52,7 +64,16 @@ pub(super) struct RebuildArgs {
 
 pub(super) async fn run(args: &RebuildArgs, told: &Told, stop: Stop) -> Result<u8> {
     let zone = args.timezone.as_deref().map(export::zone).transpose()?;
+    if let Some(url) = &args.base_url {
+        // no key is sent now, and an export checks the address again
+        check_base_url(url, true)?;
+    }
+    let base_url = args
+        .base_url
+        .as_ref()
+        .map(|url| url.as_str().trim_end_matches('/').to_owned());
     let changes = Changes {
+        base_url,
         timezone: zone.map(|zone| zone.name().to_owned()),
         partition_by: args.partition_by,
         metadata: args.shape.metadata,
@@ -61,17 +82,23 @@ pub(super) async fn run(args: &RebuildArgs, told: &Told, stop: Stop) -> Result<u
         row_group_bytes: args.shape.row_group_bytes,
         privacy: args.privacy.asked()?,
     };
+    let is_address_alone = changes.is_address_alone();
     let out = args.out.clone();
     let rebuilding = tokio::task::spawn_blocking(move || rebuild(&out, &changes, &stop));
     let rebuilt = rebuilding
         .await
         .map_err(|error| Error::Internal(format!("rebuilding ended: {error}")))??;
-    report(&rebuilt, told)
+    report(&rebuilt, is_address_alone, told)
 }
 
-fn report(rebuilt: &Rebuilt, told: &Told) -> Result<u8> {
+fn report(rebuilt: &Rebuilt, is_address_alone: bool, told: &Told) -> Result<u8> {
     if told.json {
         told::json(rebuilt)?;
+    } else if is_address_alone && !told.quiet {
+        told::line(&format!(
+            "the table's API is now {}; no file was written again",
+            rebuilt.base_url
+        ));
     } else if !told.quiet {
         told::line(&format!(
             "the table was made again: {} partitions, {} rows, {}s in {}",

@@ -67,9 +67,9 @@ pub(super) struct SyncArgs {
     out: PathBuf,
     /// Zone of the days, e.g. Europe/Berlin
     ///
-    /// An IANA name; fixed by a table's first run.
-    #[arg(long, value_name = "ZONE", default_value = "UTC", help_heading = TABLE)]
-    timezone: String,
+    /// An IANA name; fixed by a table's first run. If it is not given, the table's own, or UTC for a new table.
+    #[arg(long, value_name = "ZONE", help_heading = TABLE)]
+    timezone: Option<String>,
     /// A file for each day or for each month [default: day]
     ///
     /// Months are for quiet bots, whose daily files would be too small to be good. Fixed by a table's first run; later ones

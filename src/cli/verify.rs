@@ -4,7 +4,6 @@ use std::path::PathBuf;
 
 use clap::Args;
 use comfy_table::{CellAlignment, Table as Grid};
-use url::Url;
 
 use super::args::{ApiArgs, Told, local};
 use super::grid::framed;
@@ -91,14 +90,7 @@ fn ask_again(args: &VerifyArgs) -> Result<Option<AskAgain>> {
     let settings = Settings::load(&args.out.join(OWN_FOLDER))?;
     // where there is no table the proof says so
     let Some(settings) = settings else { return Ok(None) };
-    let mut api = args.api.clone();
-    if api.base_url.is_none() {
-        let url = Url::parse(&settings.base_url).map_err(|error| Error::Usage {
-            what: format!("the table's address {} is none: {error}", settings.base_url),
-            hint: "give --base-url".into(),
-        })?;
-        api.base_url = Some(url);
-    }
+    let api = args.api.for_table(Some(&settings))?;
     let connection = export::connection(&api)?;
     // the key goes to no address that only a file names, but the vendor's and this machine's own
     if args.api.base_url.is_none() && settings.base_url != DEFAULT_BASE_URL && !connection.is_local() {

@@ -83,6 +83,11 @@ pub(super) fn open_folder(
         }
     }
     mending.tell();
+    let accounts = ledger.datasets.values().flat_map(|bots| bots.values());
+    if accounts.into_iter().any(|account| !account.partitions.is_empty()) {
+        // lost settings are those that the files have
+        table.establish()?;
+    }
     reopen(options, &mut ledger, &spool);
     let Mending { damages, staged, .. } = mending;
     if ledger != loaded.unwrap_or_else(Ledger::new) || !staged.is_empty() {

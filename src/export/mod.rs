@@ -27,6 +27,7 @@ pub use forecast::{Basis, Forecast, JobForecast, forecast};
 pub use mend::Damage;
 pub use options::{
     DEFAULT_BASE_URL, DEFAULT_REQUESTS_PER_SECOND, DEFAULT_SETTLE, MAX_PER_PAGE, Options, check_asking,
+    check_base_url,
 };
 pub use preview::{Preview, preview};
 pub use progress::{Progress, Silent, Standing};

@@ -3,10 +3,12 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use url::Url;
+
 use crate::api::Connection;
 use crate::dataset::{Dataset, MetadataMode, Promoted, RulesAsked};
 use crate::error::{Error, Result};
-use crate::table::{PartitionBy, SCHEMA_VERSION, Settings, Table, bot_folder};
+use crate::table::{DEFAULT_TIMEZONE, PartitionBy, SCHEMA_VERSION, Settings, Table, bot_folder};
 use crate::window::Window;
 
 /// The vendor's API.
@@ -41,8 +43,8 @@ pub struct Options {
     pub concurrency: Option<usize>,
     /// Records wanted a page, 1 to 1000.
     pub per_page: u32,
-    /// IANA zone of the table's dates.
-    pub timezone: String,
+    /// IANA zone of the table's dates; the one that it has already, or UTC, where it is not given.
+    pub timezone: Option<String>,
     /// How metadata stands in the table; as it does already, or as a map, where it is not given.
     pub metadata: Option<MetadataMode>,
     /// The metadata keys that have columns of their own; those that have them already where it is not given.
@@ -115,17 +117,26 @@ impl Options {
         let shape = shape.with(self.metadata, self.promote.as_deref());
         shape.check()?;
         let base_url = self.connection.base_url.as_str().trim_end_matches('/');
-        Ok(Settings {
+        let of_table = || fixed.map(|settings| settings.timezone.clone());
+        let timezone = self
+            .timezone
+            .clone()
+            .or_else(of_table)
+            .unwrap_or_else(|| DEFAULT_TIMEZONE.into());
+        let same_zone = fixed.filter(|settings| settings.timezone == timezone);
+        let settings = Settings {
             schema_version: SCHEMA_VERSION,
             base_url: base_url.to_owned(),
-            timezone: self.timezone.clone(),
+            timezone,
+            timezone_rules: same_zone.and_then(|settings| settings.timezone_rules.clone()),
             partition_by: self
                 .partition_by
                 .unwrap_or_else(|| fixed.map(|settings| settings.partition_by).unwrap_or_default()),
             shape,
             row_groups: groups.with(self.row_group_rows, self.row_group_bytes),
             privacy,
-        })
+        };
+        settings.with_rules()
     }
 
     /// Whether all of it makes sense.
@@ -219,7 +230,10 @@ pub fn check_asking(
             "give 1 or more, or leave it out",
         );
     }
-    check_base_url(connection)
+    check_base_url(
+        &connection.base_url,
+        connection.is_local() || connection.allow_http,
+    )
 }
 
 /// The key goes over the network with every request, so only HTTPS will do, but for this machine itself, or
@@ -227,8 +241,7 @@ pub fn check_asking(
 ///
 /// # Errors
 /// [`Error::Usage`] where the key would be sent unprotected, or nowhere.
-fn check_base_url(connection: &Connection) -> Result<()> {
-    let url = &connection.base_url;
+pub fn check_base_url(url: &Url, allow_http: bool) -> Result<()> {
     if !url.username().is_empty() || url.password().is_some() || url.query().is_some() {
         return wrong(
             "--base-url holds more than an address".into(),
@@ -237,7 +250,7 @@ fn check_base_url(connection: &Connection) -> Result<()> {
     }
     match (url.scheme(), url.host()) {
         ("https", Some(_)) => Ok(()),
-        ("http", Some(_)) if connection.is_local() || connection.allow_http => Ok(()),
+        ("http", Some(_)) if allow_http => Ok(()),
         ("http", Some(host)) => wrong(
             format!("--base-url would send the key to {host} unprotected"),
             "use https, or give --allow-http where you trust the whole way there with the key",

@@ -46,19 +46,22 @@ fn folders() -> impl Iterator<Item = PathBuf> {
 ///
 /// # Errors
 /// Where the system refuses.
-pub fn finish(out: &Path) -> Result<bool> {
-    let path = intent(out);
-    let Some(content) = store::read_if_there(&path)? else {
+pub(super) fn finish(out: &Path) -> Result<bool> {
+    let Some(switch) = Switch::interrupted(out)? else {
         store::remove_folder(&place(out))?;
         return Ok(false);
     };
-    let switch: Switch = serde_json::from_slice(&content).map_err(|error| Error::Damaged {
-        path,
-        what: error.to_string(),
-    })?;
     tracing::info!("finishing an interrupted rebuild");
     switch.apply(out)?;
     Ok(true)
+}
+
+/// The settings that an interrupted switch gives the table; `None` where there is no such switch.
+///
+/// # Errors
+/// Where it cannot be read.
+pub(super) fn interrupted(out: &Path) -> Result<Option<Settings>> {
+    Ok(Switch::interrupted(out)?.map(|switch| switch.settings))
 }
 
 /// Removes a new table that nobody wants any more.
@@ -98,6 +101,18 @@ impl Switch {
         Self { settings, ledger }
     }
 
+    fn interrupted(out: &Path) -> Result<Option<Self>> {
+        let path = intent(out);
+        let Some(content) = store::read_if_there(&path)? else {
+            return Ok(None);
+        };
+        let switch = serde_json::from_slice(&content).map_err(|error| Error::Damaged {
+            path,
+            what: error.to_string(),
+        })?;
+        Ok(Some(switch))
+    }
+
     pub(super) fn carry_out(&self, out: &Path) -> Result<()> {
         self.write_down(out)?;
         self.apply(out)
@@ -125,7 +140,7 @@ impl Switch {
             let (new, live) = (place(out).join(&folder), out.join(&folder));
             steps.push(Box::new(move || {
                 if new.join(MARK).exists() {
-                    store::exchange_folders(&new, &live)?;
+                    store::exchange_trees(&new, &live)?;
                     store::sync_names([&live])?;
                 }
                 Ok(())
@@ -161,6 +176,7 @@ mod tests {
             schema_version: 1,
             base_url: "https://example.org".into(),
             timezone: timezone.into(),
+            timezone_rules: None,
             partition_by: Default::default(),
             row_groups: Default::default(),
             privacy: Default::default(),

@@ -51,7 +51,7 @@ impl Table {
             periods.extend(
                 names
                     .iter()
-                    .filter_map(|name| period_of(name.trim_end_matches(".json"), by)),
+                    .filter_map(|name| period_of(name.strip_suffix(".json").unwrap_or(name), by)),
             );
         }
         Ok(periods)
@@ -181,9 +181,10 @@ impl Table {
     /// Where the system refuses.
     pub fn set_aside(&self, path: &Path) -> Result<()> {
         let own = path.strip_prefix(OWN_FOLDER).ok();
-        let aside = self.own_folder().join("damaged").join(own.unwrap_or(path));
+        let own_folder = self.own_folder();
+        let aside = own_folder.join("damaged").join(own.unwrap_or(path));
         let path = self.out.join(path);
-        store::set_aside(&path, &aside)?;
+        store::set_aside(&path, &own_folder, &aside)?;
         if let (None, Some(folder)) = (own, path.parent()) {
             // a partition is never an empty folder; one that is not empty stays
             let _ = fs::remove_dir(folder);

@@ -1,5 +1,8 @@
 //! One Parquet file: written from rows in order, named after its content, read back.
 
+#[cfg(test)]
+mod tests;
+
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -8,6 +11,7 @@ use arrow::array::{AsArray, RecordBatch, StringArray};
 use arrow::datatypes::TimestampMicrosecondType;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::basic::{Compression, Encoding, ZstdLevel};
+use parquet::errors::ParquetError;
 use parquet::file::metadata::{KeyValue, SortingColumn};
 use parquet::file::properties::WriterProperties;
 use parquet::schema::types::ColumnPath;
@@ -99,6 +103,7 @@ impl<W: Write + Send> Writer<W> {
             inner: output,
             sha256: Sha256::new(),
             bytes: 0,
+            failed: None,
         };
         let encoder = Encoder::new(
             output,
@@ -122,13 +127,22 @@ impl<W: Write + Send> Writer<W> {
             .map(|at| (at.batch as usize, at.row as usize))
             .collect();
         let appended = self.encoder.append(&batches, &places);
-        appended.map_err(Error::parquet("write", &self.path))
+        appended.map_err(|error| self.failed(error))
+    }
+
+    /// The error of a write. Where the system refused it, that is the reason, whatever the encoder makes of it: for
+    /// some parts of a file it passes on no more than a text.
+    fn failed(&mut self, error: ParquetError) -> Error {
+        match self.encoder.output_mut().failed.take() {
+            Some(source) => Error::io("write", &self.path)(source),
+            None => Error::parquet("write", &self.path)(error),
+        }
     }
 
     fn finish(&mut self) -> Result<Written> {
         // taking the output out would turn an error of the system, such as a full disk, into mere text
         let finished = self.encoder.finish();
-        finished.map_err(Error::parquet("write", &self.path))?;
+        finished.map_err(|error| self.failed(error))?;
         let output = self.encoder.output_mut();
         output.flush().map_err(Error::io("write", &self.path))?;
         Ok(Written {
@@ -163,6 +177,7 @@ pub(crate) fn sha256(path: &Path) -> Result<String> {
         inner: io::sink(),
         sha256: Sha256::new(),
         bytes: 0,
+        failed: None,
     };
     File::open(path)
         .and_then(|mut file| io::copy(&mut file, &mut hashing))
@@ -325,17 +340,36 @@ pub(super) struct Hashing<W> {
     pub(super) inner: W,
     pub(super) sha256: Sha256,
     pub(super) bytes: u64,
+    /// The first error of the system.
+    pub(super) failed: Option<io::Error>,
+}
+
+impl<W> Hashing<W> {
+    fn note<T>(&mut self, done: io::Result<T>) -> io::Result<T> {
+        if let Err(error) = &done
+            && error.kind() != io::ErrorKind::Interrupted
+        {
+            let first = match error.raw_os_error() {
+                Some(number) => io::Error::from_raw_os_error(number),
+                None => io::Error::new(error.kind(), error.to_string()),
+            };
+            self.failed.get_or_insert(first);
+        }
+        done
+    }
 }
 
 impl<W: Write> Write for Hashing<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let written = self.inner.write(bytes)?;
+        let written = self.inner.write(bytes);
+        let written = self.note(written)?;
         self.sha256.update(&bytes[..written]);
         self.bytes += written as u64;
         Ok(written)
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.inner.flush()
+        let flushed = self.inner.flush();
+        self.note(flushed)
     }
 }

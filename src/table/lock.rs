@@ -10,6 +10,8 @@ use rustix::fs::{FlockOperation, flock};
 use crate::error::{Error, Result};
 use crate::store;
 
+/// The folders below the exporter's own that contain records as the API sent them.
+const PRIVATE: [&str; 4] = ["pages", "kept", "damaged", "rejected"];
 /// So soon after taking the lock its holder's name stands in it.
 const NAMED_WITHIN: Duration = Duration::from_millis(100);
 
@@ -62,6 +64,10 @@ impl Lock {
             .and_then(|()| file.write_all(holder.as_bytes()))
             .map_err(Error::io("write", &path))?;
         store::step("lock-taken");
+        for private in PRIVATE {
+            // an earlier version, or a crash of it, may have left them open
+            store::make_private(&folder.join(private))?;
+        }
         Ok(Self { _file: file })
     }
 

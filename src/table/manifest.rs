@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
 
-use super::{Entry, OWN_FOLDER, PartitionKey, Settings, Table, partition, period_of};
+use super::{Entry, OWN_FOLDER, PartitionKey, Settings, Table, partition, period_of, unnamed_january};
 use crate::dataset::Dataset;
 use crate::error::{Error, Result};
 use crate::store;
@@ -124,7 +124,12 @@ impl Table {
                         named.push((PartitionKey { dataset, bot, period }, path.join(&name)));
                     }
                     None => {
-                        let what = format!("it is named after no {}", by.key());
+                        let what = match name_of.and_then(unnamed_january) {
+                            Some(january) => {
+                                format!("its name lacks the month of {january}: the next run renames it")
+                            }
+                            None => format!("it is named after no {}", by.key()),
+                        };
                         unreadable.push((path.join(&name), what));
                     }
                 }

@@ -6,6 +6,8 @@ mod current;
 mod encoder;
 mod entry;
 mod file;
+mod found;
+mod january;
 mod lock;
 mod manifest;
 mod merge;
@@ -17,6 +19,7 @@ mod settings;
 mod sizes;
 mod slices;
 mod without;
+mod zone_rules;
 
 use std::path::{Path, PathBuf};
 
@@ -33,12 +36,13 @@ pub(crate) use merge::RowRef;
 pub(crate) use partition::bot_of;
 pub use partition::{PartitionKey, Periods, Zone, bot_folder};
 pub(crate) use parts::{Part, times_in};
-pub(crate) use period::period_of;
 pub use period::{PartitionBy, Period, PeriodCount};
+pub(crate) use period::{period_of, unnamed_january};
 pub(crate) use scan::{Footer, Scan};
-pub use settings::{RowGroups, SCHEMA_VERSION, Settings};
+pub use settings::{DEFAULT_TIMEZONE, RowGroups, SCHEMA_VERSION, Settings};
 pub(crate) use slices::Slices;
 pub(crate) use without::Without;
+pub use zone_rules::ZoneRules;
 
 pub(crate) use file::name as file_name;
 pub use file::{properties as file_properties, read as read_file, size as file_size};
@@ -48,6 +52,7 @@ use crate::error::{Error, Result};
 use crate::store;
 use entry::read_entry;
 use file::Written;
+use found::Found;
 
 /// The name of a file whose content is not complete.
 const UNNAMED: &str = "part.parquet";
@@ -102,8 +107,18 @@ impl Table {
             ));
         }
         let fixed = Settings::load(&out.join(OWN_FOLDER))?;
-        let settings = asked(fixed.as_ref())?;
+        let found = match &fixed {
+            Some(_) => None,
+            None => Found::look(out)?,
+        };
+        // what is not asked for is as the files have it; they do not tell the address and the zone
+        let shown = found
+            .as_ref()
+            .map(|found| found.settings(Settings::new("", DEFAULT_TIMEZONE)));
+        let settings = asked(fixed.as_ref().or(shown.as_ref()))?;
+        let shown = found.as_ref().map(|found| found.settings(settings.clone()));
         let differences = fixed
+            .or(shown)
             .map(|fixed| fixed.differences(&settings))
             .unwrap_or_default();
         if !differences.is_empty() {
@@ -111,6 +126,9 @@ impl Table {
                 path: out.to_owned(),
                 differences,
             });
+        }
+        if let Some(found) = found {
+            found.check(out, &settings)?;
         }
         Ok(Self {
             out: out.to_owned(),
@@ -179,11 +197,7 @@ impl Table {
     /// # Errors
     /// Where the table's zone is not known to this program.
     pub fn zone(&self) -> Result<Zone> {
-        let zone = Zone::named(&self.settings.timezone).map_err(|error| Error::Usage {
-            what: format!("--timezone {} is not known: {error}", self.settings.timezone),
-            hint: "give an IANA name such as Europe/Berlin or UTC".into(),
-        })?;
-        Ok(zone.by(self.settings.partition_by))
+        self.settings.zone()
     }
 
     /// What is known of a partition; `None` where there is none.

@@ -10,6 +10,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_perc
 use serde::{Deserialize, Serialize};
 
 use super::period::{PartitionBy, Period};
+use super::zone_rules::ZoneRules;
 use crate::dataset::Dataset;
 use crate::window::Window;
 
@@ -73,6 +74,20 @@ impl Zone {
     pub fn named(name: &str) -> Result<Self, jiff::Error> {
         let (zone, by) = (TimeZone::get(name)?, PartitionBy::Day);
         Ok(Self { zone, by })
+    }
+
+    /// A zone of this name with rules that a table has kept; its days are partitions.
+    ///
+    /// # Errors
+    /// Where the rules are not as they were written.
+    pub(super) fn with_rules(name: &str, rules: &ZoneRules) -> Result<Self, jiff::Error> {
+        let (zone, by) = (rules.zone(name)?, PartitionBy::Day);
+        Ok(Self { zone, by })
+    }
+
+    /// Its rules; `None` for UTC, which has none.
+    pub(super) fn rules(&self) -> Option<ZoneRules> {
+        ZoneRules::of(&self.zone)
     }
 
     /// The same zone with such partitions.

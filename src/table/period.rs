@@ -17,6 +17,19 @@ pub(crate) fn period_of(folder: &str, by: PartitionBy) -> Option<Period> {
     (period.to_string() == value).then_some(period)
 }
 
+/// The January whose folder an earlier version named without its month: `month=2024`.
+pub(crate) fn unnamed_january(folder: &str) -> Option<Period> {
+    january_of(folder.strip_prefix(PartitionBy::Month.key())?.strip_prefix('=')?)
+}
+
+/// The January of a year: `2024`, or `-000001`.
+pub(super) fn january_of(year: &str) -> Option<Period> {
+    let digits = year.strip_prefix('-').unwrap_or(year);
+    let is_year = matches!(digits.len(), 4 | 6) && digits.bytes().all(|byte| byte.is_ascii_digit());
+    let month = is_year.then(|| Period::parse(PartitionBy::Month, &format!("{year}-01")))?;
+    month.ok()
+}
+
 /// How much time a partition holds: a setting of the table.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -133,7 +146,15 @@ impl fmt::Display for Period {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self.first, self.by) {
             (Some(date), PartitionBy::Day) => write!(f, "{date}"),
-            (Some(date), PartitionBy::Month) => f.write_str(date.to_string().trim_end_matches("-01")),
+            (Some(date), PartitionBy::Month) => {
+                let (year, month) = (date.year(), date.month());
+                if year < 0 {
+                    // six digits, as ISO 8601 and jiff write such years
+                    write!(f, "-{:06}-{month:02}", year.unsigned_abs())
+                } else {
+                    write!(f, "{year:04}-{month:02}")
+                }
+            }
             (None, _) => f.write_str(NO_DATE),
         }
     }
@@ -156,6 +177,10 @@ impl<'de> Deserialize<'de> for Period {
             Some(("month", value)) => (PartitionBy::Month, value),
             _ => (PartitionBy::Day, &*text),
         };
+        if let (PartitionBy::Month, Some(january)) = (by, january_of(value)) {
+            // an earlier version left the month of Januaries out
+            return Ok(january);
+        }
         Self::parse(by, value).map_err(de::Error::custom)
     }
 }
@@ -248,6 +273,67 @@ mod tests {
         ] {
             assert_eq!(period_of(wrong, PartitionBy::Month), None, "{wrong}");
         }
+    }
+
+    #[test]
+    fn every_period_has_a_name_of_its_own_and_is_parsed_from_it() {
+        let mut names = std::collections::HashSet::new();
+        for year in -9999..=9999 {
+            for month in 1..=12 {
+                let date = jiff::civil::date(year, month, 1);
+                for by in PartitionBy::ALL {
+                    let period = Period::of(by, date);
+                    let folder = format!("{}={period}", by.key());
+                    assert_eq!(period_of(&folder, by), Some(period), "{folder}");
+                    assert_eq!(unnamed_january(&folder), None, "{folder}");
+                    let json = serde_json::to_string(&period).unwrap();
+                    assert_eq!(serde_json::from_str::<Period>(&json).unwrap(), period, "{json}");
+                    assert!(names.insert(folder), "{period} comes twice");
+                    assert!(
+                        !(0..=9999).contains(&year)
+                            || period.to_string().starts_with(&format!("{year:04}-{month:02}"))
+                    );
+                }
+            }
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn a_period_of_any_time_is_parsed_from_its_name(second in jiff::Timestamp::MIN.as_second()..=jiff::Timestamp::MAX.as_second()) {
+            let at = jiff::Timestamp::from_second(second).unwrap();
+            let date = at.to_zoned(jiff::tz::TimeZone::UTC).date();
+            for by in PartitionBy::ALL {
+                let period = Period::of(by, date);
+                let first = period.first().unwrap();
+                proptest::prop_assert_eq!(period_of(&format!("{}={period}", by.key()), by), Some(period));
+                proptest::prop_assert!(first <= date && (first.year(), first.month()) == (date.year(), date.month()));
+            }
+        }
+    }
+
+    #[test]
+    fn a_january_without_its_month_is_recognized() {
+        let january = |year| Some(Period::of(PartitionBy::Month, jiff::civil::date(year, 1, 1)));
+        assert_eq!(unnamed_january("month=2024"), january(2024));
+        assert_eq!(unnamed_january("month=0001"), january(1));
+        assert_eq!(unnamed_january("month=-000044"), january(-44));
+        assert_eq!(
+            serde_json::from_str::<Period>(r#""month=1970""#).ok(),
+            january(1970)
+        );
+        for other in [
+            "month=2024-01",
+            "month=202401",
+            "month=24",
+            "month=",
+            "date=2024",
+            "month=+12024",
+            "month=__HIVE_DEFAULT_PARTITION__",
+        ] {
+            assert_eq!(unnamed_january(other), None, "{other}");
+        }
+        assert_eq!(period_of("month=2024", PartitionBy::Month), None);
     }
 
     #[test]

@@ -46,6 +46,7 @@ impl Scan {
             inner: io::sink(),
             sha256: Sha256::new(),
             bytes: 0,
+            failed: None,
         };
         io::copy(&mut io::BufReader::with_capacity(1 << 18, &file), &mut read)
             .and_then(|_| file.rewind())
@@ -115,6 +116,12 @@ impl Footer {
             let found = self.metadata.parquet_schema().root_schema().get_fields();
             parquet.root_schema().get_fields() == found && self.metadata.schema().fields() == schema.fields()
         })
+    }
+
+    /// What the file says of itself under this name.
+    pub(super) fn label(&self, name: &str) -> Option<&str> {
+        let labels = self.metadata.metadata().file_metadata().key_value_metadata()?;
+        labels.iter().find(|label| label.key == name)?.value.as_deref()
     }
 
     /// A sentence for each thing that the file says of itself and that does not fit its partition.

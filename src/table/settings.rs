@@ -4,7 +4,9 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use super::partition::Zone;
 use super::period::PartitionBy;
+use super::zone_rules::ZoneRules;
 use crate::dataset::{Promoted, Rules, Shape};
 use crate::error::{Error, Result};
 use crate::store;
@@ -12,6 +14,8 @@ use crate::store;
 /// The form of files that this program writes.
 pub const SCHEMA_VERSION: u32 = 1;
 pub(super) const FILE: &str = "table.json";
+/// The zone of the dates of a new table.
+pub const DEFAULT_TIMEZONE: &str = "UTC";
 
 /// The settings of a table, kept in `_export/table.json`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,6 +26,9 @@ pub struct Settings {
     pub base_url: String,
     /// The zone of the partitions' dates, by its IANA name.
     pub timezone: String,
+    /// The rules of that zone; `None` for UTC, and where an earlier version did not keep them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timezone_rules: Option<ZoneRules>,
     /// Whether a partition is a day or a month.
     #[serde(default)]
     pub partition_by: PartitionBy,
@@ -78,11 +85,39 @@ impl Settings {
             schema_version: SCHEMA_VERSION,
             base_url: base_url.to_owned(),
             timezone: timezone.to_owned(),
+            timezone_rules: None,
             partition_by: PartitionBy::default(),
             shape: Shape::default(),
             row_groups: RowGroups::default(),
             privacy: Rules::default(),
         }
+    }
+
+    /// The zone of the partitions, by the table's own rules where it has kept them.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] where the zone is not known to this program.
+    pub fn zone(&self) -> Result<Zone> {
+        let zone = match &self.timezone_rules {
+            Some(rules) => Zone::with_rules(&self.timezone, rules),
+            None => Zone::named(&self.timezone),
+        };
+        let zone = zone.map_err(|error| Error::Usage {
+            what: format!("--timezone {} is not known: {error}", self.timezone),
+            hint: "give an IANA name such as Europe/Berlin or UTC".into(),
+        })?;
+        Ok(zone.by(self.partition_by))
+    }
+
+    /// These settings with the present rules of the zone, where they have none.
+    ///
+    /// # Errors
+    /// As [`Settings::zone`].
+    pub(crate) fn with_rules(mut self) -> Result<Self> {
+        if self.timezone_rules.is_none() {
+            self.timezone_rules = self.zone()?.rules();
+        }
+        Ok(self)
     }
 
     /// The settings of the table whose own folder is `folder`; `None` where no run has fixed any.

@@ -8,7 +8,7 @@ use crate::commit::Commit;
 use crate::dataset::Dataset;
 use crate::error::Result;
 use crate::store;
-use crate::table::{PartitionKey, bot_of, period_of};
+use crate::table::{PartitionKey, bot_of, period_of, unnamed_january};
 use crate::tombstones::Tombstones;
 
 impl Verified {
@@ -41,7 +41,12 @@ impl Verified {
         for name in names {
             let folder = folder.join(&name);
             let Some(period) = period_of(&name, by).filter(|_| self.is_folder(&folder)) else {
-                self.stray(&folder, &format!("it is no folder of a {}", by.key()));
+                if let Some(january) = unnamed_january(&name) {
+                    let what = format!("its name lacks the month of {january}: the next run renames it");
+                    self.report.problem(&folder, Mend::Export, what);
+                } else {
+                    self.stray(&folder, &format!("it is no folder of a {}", by.key()));
+                }
                 continue;
             };
             let bot = bot.to_owned();

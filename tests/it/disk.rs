@@ -14,11 +14,11 @@ const BLOCK: u64 = 4096;
 const ROOM: u64 = 256 * 1024 * 1024;
 
 /// A small disk in memory, unmounted when dropped.
-struct Disk(PathBuf);
+pub(crate) struct Disk(PathBuf);
 
 impl Disk {
     /// None where this process may not mount one, which only root always may.
-    fn new(path: PathBuf, bytes: u64) -> Option<Self> {
+    pub(crate) fn new(path: PathBuf, bytes: u64) -> Option<Self> {
         fs::create_dir_all(&path).unwrap();
         let size = format!("size={bytes}");
         let mount = Command::new("mount")

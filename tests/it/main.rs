@@ -3,6 +3,7 @@
 //! Tests of an invariant of the architecture carry its number.
 #![allow(clippy::expect_used, clippy::print_stdout, clippy::unwrap_used, missing_docs)]
 
+mod address;
 mod answers;
 mod attempts;
 mod begun;
@@ -19,13 +20,17 @@ mod errors;
 mod examples;
 mod help;
 mod honest;
+mod immovable;
 mod incomplete;
+mod january;
 mod keys;
 mod killed;
 mod lake;
 mod late;
+mod layouts;
 mod left;
 mod lifecycle;
+mod limit;
 mod limits;
 mod mended;
 mod month;
@@ -45,6 +50,7 @@ mod refetched;
 mod refused;
 mod report;
 mod resumed;
+mod rights;
 mod run;
 mod said;
 mod schema;
@@ -60,3 +66,4 @@ mod tls;
 mod typed;
 mod whole;
 mod world;
+mod zones;

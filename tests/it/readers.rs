@@ -60,7 +60,7 @@ fn invariant_2_duckdb_and_pyarrow_see_whole_versions_while_partitions_are_replac
             requests_per_second: 0.0,
             concurrency: None,
             per_page: 1_000,
-            timezone: "UTC".into(),
+            timezone: None,
             metadata: None,
             row_group_rows: None,
             row_group_bytes: None,

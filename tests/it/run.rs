@@ -62,6 +62,11 @@ impl<'a> Export<'a> {
         Self { base_url, ..self }
     }
 
+    /// Without the API's address.
+    pub(crate) fn without_address(self) -> Self {
+        self.of("")
+    }
+
     pub(crate) fn range(self, range: Range<i64>) -> Self {
         Self { range, ..self }
     }
@@ -103,7 +108,10 @@ impl<'a> Export<'a> {
         command
             .env_clear()
             .envs(self.envs.iter().map(|(name, value)| (name, value)));
-        command.args([self.verb, "--json", "--base-url", &self.base_url]);
+        command.args([self.verb, "--json"]);
+        if !self.base_url.is_empty() {
+            command.args(["--base-url", &self.base_url]);
+        }
         command
             .args(["--requests-per-second", self.rate])
             .arg("--out")

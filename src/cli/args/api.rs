@@ -8,7 +8,24 @@ use url::Url;
 
 use super::duration;
 use crate::api::DEFAULT_PAGE_BYTES;
+use crate::error::{Error, Result};
 use crate::export::{DEFAULT_REQUESTS_PER_SECOND, MAX_PER_PAGE};
+use crate::table::Settings;
+
+impl ApiArgs {
+    /// These flags with the API's address of a table, where none is given.
+    pub(in crate::cli) fn for_table(&self, table: Option<&Settings>) -> Result<Self> {
+        let mut args = self.clone();
+        if let (None, Some(table)) = (&args.base_url, table) {
+            let url = Url::parse(&table.base_url).map_err(|error| Error::Usage {
+                what: format!("cannot use the table's address {}: {error}", table.base_url),
+                hint: "give --base-url".into(),
+            })?;
+            args.base_url = Some(url);
+        }
+        Ok(args)
+    }
+}
 
 /// How to reach the API, and how hard to ask.
 #[derive(Clone, Debug, Args)]
@@ -21,7 +38,7 @@ pub(in crate::cli) struct ApiArgs {
     pub(in crate::cli) api_key_file: Option<PathBuf>,
     /// The API's address [default: https://api.converseapps.com]
     ///
-    /// `verify --live` takes the one that the table came from.
+    /// Fixed by a table's first run. If it is not given, the table's own.
     #[arg(long, value_name = "URL", hide_short_help = true)]
     pub(in crate::cli) base_url: Option<Url>,
     /// Send the key over plain http to another machine

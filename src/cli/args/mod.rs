@@ -273,8 +273,9 @@ pub(super) fn brief() -> clap::Command {
     })
 }
 
-/// What is removed is said with the command: a variable that was set for a repair must not remove anything.
-const ONLY_TYPED: (&str, [&str; 2]) = ("erase", ["conversation", "from"]);
+/// What is removed is said with the command: a variable that was set for a repair must not remove anything. So is the
+/// address that a table gets: where exports have theirs from a variable, a rebuild still writes every file again.
+const ONLY_TYPED: [(&str, &[&str]); 2] = [("erase", &["conversation", "from"]), ("rebuild", &["base_url"])];
 
 /// A subcommand with those of its flags changed that may be set elsewhere than on the command line.
 pub(super) fn with_settings(command: clap::Command, mut change: impl FnMut(Arg) -> Arg) -> clap::Command {
@@ -292,8 +293,8 @@ pub(super) fn settings(command: &clap::Command) -> impl Iterator<Item = &Arg> {
 }
 
 fn is_setting(command: &str, arg: &Arg) -> bool {
-    let (name, typed) = ONLY_TYPED;
-    let is_typed = command == name && typed.contains(&arg.get_id().as_str());
+    let mut only_typed = ONLY_TYPED.into_iter();
+    let is_typed = only_typed.any(|(name, typed)| command == name && typed.contains(&arg.get_id().as_str()));
     takes_part(arg) && !is_typed && !WITHOUT_VARIABLES.contains(&command)
 }
 

@@ -1,0 +1,114 @@
+//! Brings a table into the state that this version of the program expects, before a run changes it.
+
+use std::path::Path;
+
+use super::{Changes, rebuild_locked, switch};
+use crate::commit::Commit;
+use crate::error::{Error, Result};
+use crate::fetch::Stopper;
+use crate::ledger::Ledger;
+use crate::table::{Entry, OWN_FOLDER, PartitionKey, Settings, Table, Zone};
+
+/// Finishes an interrupted rebuild, renames what an earlier version named wrongly, and keeps the rules of the table's
+/// time zone where none are kept yet. Only for the process that has the lock.
+///
+/// # Errors
+/// Where the system refuses.
+pub fn finish(out: &Path) -> Result<()> {
+    finish_rebuild(out)?;
+    match Settings::load(&out.join(OWN_FOLDER))? {
+        Some(settings) if settings.timezone_rules.is_none() => keep_rules(out, settings),
+        _ => Ok(()),
+    }
+}
+
+/// The settings of the table in `out` once an interrupted rebuild is finished; `None` where there is no table. Nothing is
+/// written.
+///
+/// # Errors
+/// Where they cannot be read.
+pub fn settings(out: &Path) -> Result<Option<Settings>> {
+    if !out.is_dir() {
+        return Ok(None);
+    }
+    match switch::interrupted(out)? {
+        Some(settings) => Ok(Some(settings)),
+        None => Settings::load(&out.join(OWN_FOLDER)),
+    }
+}
+
+/// Keeps the present rules of the zone of a table that has none. Where rows have other dates by these rules, the table
+/// is rebuilt by them.
+fn keep_rules(out: &Path, settings: Settings) -> Result<()> {
+    let kept = settings.clone().with_rules()?;
+    if kept.timezone_rules.is_none() {
+        return Ok(());
+    }
+    let table = Table::standing(out)?;
+    let Some(key) = misplaced(&table, &kept.zone()?)? else {
+        return kept.save(&table.own_folder());
+    };
+    tracing::warn!(
+        "the rules of {} have changed since {} was written: the table is rebuilt by the present rules",
+        settings.timezone,
+        key.folder().display()
+    );
+    let (_stopper, stop) = Stopper::new();
+    match rebuild_locked(out, settings, &Changes::default(), &stop, false) {
+        Err(error @ Error::Damaged { .. }) => {
+            // this run repairs the damage, and the next one rebuilds
+            tracing::warn!("cannot rebuild yet: {}", error.with_causes());
+            Ok(())
+        }
+        rebuilt => rebuilt.map(|_| ()),
+    }
+}
+
+/// A partition that has rows of another date by the rules of this zone.
+fn misplaced(table: &Table, zone: &Zone) -> Result<Option<PartitionKey>> {
+    let is_misplaced = |(key, entry): &(PartitionKey, Entry)| {
+        let mut times = [entry.first, entry.last].into_iter().flatten();
+        let window = zone.window(key.period);
+        window.is_some_and(|window| times.any(|time| !window.contains(super::floor(time))))
+    };
+    let commit = Commit::interrupted(&table.own_folder()).ok().flatten();
+    let staged = commit.iter().flat_map(|commit| commit.partitions().to_vec());
+    let all = table.manifest()?.entries.into_iter().chain(staged);
+    Ok(all.into_iter().find(is_misplaced).map(|(key, _)| key))
+}
+
+/// The same for a rebuild, which keeps rules of its own. Whether there was an interrupted one.
+pub(super) fn finish_rebuild(out: &Path) -> Result<bool> {
+    let had_begun = switch::finish(out)?;
+    if Settings::load(&out.join(OWN_FOLDER))?.is_some() {
+        rename_januaries(&Table::standing(out)?)?;
+    }
+    Ok(had_begun)
+}
+
+fn rename_januaries(table: &Table) -> Result<()> {
+    table.rename_staged_januaries()?;
+    let found = table.unnamed_januaries()?;
+    if found.is_empty() {
+        return Ok(());
+    }
+    tracing::warn!(
+        partitions = found.len(),
+        "renaming Januaries whose folders lack the month"
+    );
+    let own = table.own_folder();
+    // a ledger that cannot be read is not this function's concern
+    if let Ok(mut ledger) = Ledger::load(&Ledger::path(&own)) {
+        let mut is_changed = false;
+        for key in &found {
+            if ledger.known(key.dataset.name(), &key.bot).is_some() {
+                let account = ledger.account(key.dataset.name(), &key.bot);
+                is_changed |= account.changed.insert(key.period);
+            }
+        }
+        if is_changed {
+            ledger.save(&own)?;
+        }
+    }
+    found.iter().try_for_each(|key| table.rename_january(key))
+}

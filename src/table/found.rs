@@ -1,0 +1,178 @@
+//! Recognizes the layout of data files whose table has lost its settings.
+//!
+//! Folders tell whether partitions are days or months, and the files' footers tell the columns. The time zone is written
+//! nowhere, so every row is checked against the one that is requested.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use rayon::prelude::*;
+
+use super::file::each_time;
+use super::period::{PartitionBy, Period, period_of};
+use super::scan::Footer;
+use super::{PartitionKey, Settings, bot_of};
+use crate::dataset::{Dataset, MetadataMode, Promoted, Shape};
+use crate::error::{Error, Result};
+use crate::store;
+
+/// Data files of a table without settings, and their layout.
+pub(super) struct Found {
+    files: Vec<(PartitionKey, PathBuf)>,
+    partition_by: PartitionBy,
+    /// `None` where the files do not tell it.
+    shape: Option<Shape>,
+}
+
+impl Found {
+    /// Looks for data files in the folder of a table; `None` where there are none of this program's.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] where they are of two layouts.
+    pub(super) fn look(out: &Path) -> Result<Option<Self>> {
+        let files = data_files(out)?;
+        let footers = files
+            .into_par_iter()
+            .filter_map(|(key, path)| match Footer::open(&out.join(&path)) {
+                // what cannot be read as Parquet is not this program's, or it is damaged: both have no layout
+                Err(Error::Parquet { .. }) => None,
+                Err(error) => Some(Err(error)),
+                Ok(footer) => {
+                    let label = |name: &str| footer.label(&format!("converse_export.{name}"));
+                    let is_own = label("dataset") == Some(key.dataset.name());
+                    let shape = is_own.then(|| shape(label("metadata"), label("promoted")))?;
+                    Some(Ok((key, path, shape)))
+                }
+            });
+        let footers = footers.collect::<Result<Vec<_>>>()?;
+        let mut by_layout: BTreeMap<PartitionBy, &Path> = BTreeMap::new();
+        for (key, path, _) in &footers {
+            by_layout.entry(key.period.by()).or_insert(path);
+        }
+        let two = |what: &str, one: &Path, other: &Path| Error::Usage {
+            what: format!(
+                "cannot use {}: it has no settings, and its files are of two {what}: {} and {}",
+                out.display(),
+                one.display(),
+                other.display()
+            ),
+            hint: "move the files of one of them to another folder".into(),
+        };
+        let mut layouts = by_layout.iter();
+        let Some((partition_by, one)) = layouts.next() else {
+            return Ok(None);
+        };
+        if let Some((_, other)) = layouts.next() {
+            return Err(two("layouts", one, other));
+        }
+        let mut with_metadata = footers
+            .iter()
+            .filter(|(key, ..)| key.dataset.metadata_column().is_some());
+        let first = with_metadata.next();
+        if let Some((_, one, shape)) = first
+            && let Some((_, other, _)) = with_metadata.find(|(.., other)| other != shape)
+        {
+            return Err(two("kinds of columns", one, other));
+        }
+        Ok(Some(Self {
+            partition_by: *partition_by,
+            shape: first.and_then(|(.., shape)| shape.clone()),
+            files: footers.into_iter().map(|(key, path, _)| (key, path)).collect(),
+        }))
+    }
+
+    /// The settings that the files show; those that they do not show are as in `others`.
+    pub(super) fn settings(&self, others: Settings) -> Settings {
+        Settings {
+            partition_by: self.partition_by,
+            shape: self.shape.clone().unwrap_or_else(|| others.shape.clone()),
+            ..others
+        }
+    }
+
+    /// Whether files with these settings can be written beside those that are there.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] where they would be a mixture.
+    pub(super) fn check(&self, out: &Path, settings: &Settings) -> Result<()> {
+        let refused = |path: &Path, what: &str, hint: &str| Error::Usage {
+            what: format!(
+                "cannot use {}: it has no settings, and {} {what}",
+                out.display(),
+                path.display()
+            ),
+            hint: hint.into(),
+        };
+        let zone = settings.zone()?;
+        self.files.par_iter().try_for_each(|(key, path)| {
+            let file = out.join(path);
+            if !Footer::open(&file)?.has_columns(&settings.shape.schema(key.dataset)) {
+                let hint = "ask for the columns that its files have, or use another folder";
+                return Err(refused(path, "has other columns than requested", hint));
+            }
+            let (mut periods, mut is_misplaced) = (zone.periods(), false);
+            let time_column = key.dataset.time_column();
+            let readable = each_time(&file, time_column, |time| {
+                is_misplaced |= periods.of(Some(time)) != key.period;
+            });
+            match readable {
+                // it is damaged, and the run sees to that
+                Err(Error::Parquet { .. }) => Ok(()),
+                Ok(()) if is_misplaced => {
+                    let what = format!(
+                        "contains rows of another {} in {}",
+                        key.period.by().key(),
+                        settings.timezone
+                    );
+                    let hint = "ask for the time zone that the table was made with, or use another folder";
+                    Err(refused(path, &what, hint))
+                }
+                checked => checked,
+            }
+        })
+    }
+}
+
+/// The form of columns by the labels of a file; `None` where they cannot be understood.
+fn shape(metadata: Option<&str>, promoted: Option<&str>) -> Option<Shape> {
+    let promote = promoted.map_or(Ok(Vec::new()), |columns| {
+        columns.split(", ").map(str::parse).collect()
+    });
+    let promote: Vec<Promoted> = promote.ok()?;
+    let is_understood = promoted.is_none_or(|columns| Promoted::told(&promote) == columns);
+    Some(Shape {
+        metadata: metadata.map_or(Ok(MetadataMode::Map), str::parse).ok()?,
+        promote: is_understood.then_some(promote)?,
+    })
+}
+
+/// Every file that a reader of the table would open and whose folder is a partition's, from the table's folder on.
+fn data_files(out: &Path) -> Result<Vec<(PartitionKey, PathBuf)>> {
+    let mut files = Vec::new();
+    for dataset in Dataset::ALL {
+        let folder = PathBuf::from(dataset.name());
+        if !out.join(&folder).is_dir() {
+            continue;
+        }
+        for name in store::names(&out.join(&folder))? {
+            let folder = folder.join(&name);
+            let Some(bot) = bot_of(&name).filter(|_| out.join(&folder).is_dir()) else {
+                continue;
+            };
+            for name in store::names(&out.join(&folder))? {
+                let folder = folder.join(&name);
+                let period: Option<Period> = PartitionBy::ALL.into_iter().find_map(|by| period_of(&name, by));
+                let Some(period) = period.filter(|_| out.join(&folder).is_dir()) else {
+                    continue;
+                };
+                let names = store::names(&out.join(&folder))?;
+                let seen = names.into_iter().filter(|name| !name.starts_with(['.', '_']));
+                files.extend(seen.map(|name| {
+                    let bot = bot.clone();
+                    (PartitionKey { dataset, bot, period }, folder.join(name))
+                }));
+            }
+        }
+    }
+    Ok(files)
+}

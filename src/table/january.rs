@@ -1,0 +1,96 @@
+//! Renames Januaries that an earlier version named without their month: `month=2024` instead of `month=2024-01`.
+//!
+//! Every step may be done twice, so a run that was interrupted is continued by the next one.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use super::period::{PartitionBy, january_of, unnamed_january};
+use super::{PartitionKey, Table, bot_of, read_entry};
+use crate::dataset::Dataset;
+use crate::error::{Error, Result};
+use crate::store;
+
+impl Table {
+    /// The partitions whose folder or entry lacks the month in its name.
+    ///
+    /// # Errors
+    /// Where a folder cannot be read.
+    pub(crate) fn unnamed_januaries(&self) -> Result<BTreeSet<PartitionKey>> {
+        let mut found = BTreeSet::new();
+        if self.settings.partition_by != PartitionBy::Month {
+            return Ok(found);
+        }
+        for root in [self.out.clone(), self.entries()] {
+            for dataset in Dataset::ALL {
+                let folder = root.join(dataset.name());
+                for name in store::names(&folder)? {
+                    let Some(bot) = bot_of(&name) else { continue };
+                    for name in store::names(&folder.join(&name))? {
+                        let name = name.strip_suffix(".json").unwrap_or(&name);
+                        let bot = bot.clone();
+                        let key = unnamed_january(name).map(|period| PartitionKey { dataset, bot, period });
+                        found.extend(key);
+                    }
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    /// Gives a partition's folder and entry their names. Only for the process that has the lock.
+    ///
+    /// # Errors
+    /// Where the system refuses.
+    pub(crate) fn rename_january(&self, key: &PartitionKey) -> Result<()> {
+        let folder = key.folder();
+        let Some(old_folder) = without_month(&folder) else {
+            return Ok(());
+        };
+        let (old, new) = (self.out.join(&old_folder), self.out.join(&folder));
+        if old.exists() {
+            if new.exists() {
+                // the table has another version under the right name
+                for name in store::names(&old)? {
+                    self.set_aside(&old_folder.join(name))?;
+                }
+            } else {
+                store::exchange_folders(&old, &new)?;
+                store::sync_names([&new])?;
+            }
+            store::remove_folder(&old)?;
+        }
+        let old_entry = self.entry_path_of(&old_folder);
+        if let (false, Ok(Some(mut entry))) = (self.entry_path(key).exists(), read_entry(&old_entry)) {
+            entry.path = folder.join(entry.path.file_name().unwrap_or_default());
+            self.remember(key, &entry)?;
+        }
+        store::remove_file(&old_entry)
+    }
+
+    /// Gives staged versions of Januaries their names, so that an interrupted commit finds them.
+    ///
+    /// # Errors
+    /// Where the system refuses.
+    pub(crate) fn rename_staged_januaries(&self) -> Result<()> {
+        if self.settings.partition_by != PartitionBy::Month {
+            return Ok(());
+        }
+        let staging = self.staging_folder();
+        for name in store::names(&staging)? {
+            if let Some((start, year)) = name.rsplit_once('.')
+                && let Some(january) = january_of(year)
+            {
+                let (old, new) = (staging.join(&name), staging.join(format!("{start}.{january}")));
+                std::fs::rename(&old, &new).map_err(Error::io("rename", &old))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The folder of a January as an earlier version named it.
+fn without_month(folder: &Path) -> Option<PathBuf> {
+    let name = folder.file_name()?.to_str()?.strip_suffix("-01")?;
+    Some(folder.with_file_name(name))
+}
