@@ -9,7 +9,7 @@ use arrow::datatypes::TimestampMicrosecondType;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::file::metadata::{KeyValue, SortingColumn};
-use parquet::file::properties::WriterProperties;
+use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::schema::types::ColumnPath;
 use sha2::{Digest, Sha256};
 
@@ -253,11 +253,16 @@ pub fn properties(key: &PartitionKey, shape: &Shape) -> Result<WriterProperties>
     let mut builder = WriterProperties::builder();
     for column in dataset.columns() {
         let path = ColumnPath::from(column.name);
+        // bounds of pages, which readers keep in memory, are for what is short and looked for
+        if !matches!(column.kind, Kind::Text | Kind::TextList | Kind::TextMap) {
+            builder = builder.set_column_statistics_enabled(path.clone(), EnabledStatistics::Page);
+        }
         builder = match column.kind {
-            // sorted by time, ids begin much alike; none comes twice, so a dictionary would only cost
+            // none comes twice, so a dictionary would only cost; sorted by time, ids begin much alike, which a column of
+            // this very encoding is compressed for. Some readers know no other one for text
             Kind::Id => builder
                 .set_column_dictionary_enabled(path.clone(), false)
-                .set_column_encoding(path.clone(), Encoding::DELTA_BYTE_ARRAY)
+                .set_column_encoding(path.clone(), Encoding::PLAIN)
                 .set_column_bloom_filter_enabled(path, true),
             Kind::Reference => builder.set_column_bloom_filter_enabled(path, true),
             Kind::Time => builder
@@ -273,14 +278,14 @@ pub fn properties(key: &PartitionKey, shape: &Shape) -> Result<WriterProperties>
     }
     if let Some(metadata) = shape.metadata_text(dataset) {
         // hardly one comes twice
-        let path = ColumnPath::from(metadata);
-        builder = builder
-            .set_column_dictionary_enabled(path.clone(), false)
-            .set_column_encoding(path, Encoding::DELTA_LENGTH_BYTE_ARRAY);
+        builder = builder.set_column_dictionary_enabled(ColumnPath::from(metadata), false);
     }
     for column in shape.promoted(dataset) {
+        let path = ColumnPath::from(column.name.as_str());
+        if !matches!(column.r#type, PromotedType::String | PromotedType::Json) {
+            builder = builder.set_column_statistics_enabled(path.clone(), EnabledStatistics::Page);
+        }
         if column.r#type == PromotedType::Timestamp {
-            let path = ColumnPath::from(column.name.as_str());
             builder = builder
                 .set_column_dictionary_enabled(path.clone(), false)
                 .set_column_encoding(path, Encoding::DELTA_BINARY_PACKED);
@@ -290,6 +295,7 @@ pub fn properties(key: &PartitionKey, shape: &Shape) -> Result<WriterProperties>
         .into_iter()
         .map(|(name, value)| KeyValue::new(name, value));
     Ok(builder
+        .set_statistics_enabled(EnabledStatistics::Chunk)
         .set_dictionary_page_size_limit(DICTIONARY_BYTES)
         .set_created_by(concat!("converse-export version ", env!("CARGO_PKG_VERSION")).into())
         .set_compression(Compression::ZSTD(
