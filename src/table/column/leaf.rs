@@ -136,7 +136,7 @@ impl Leaf {
                 nulls: 0,
                 bounds: Bounds::new(r#type),
             },
-            values: Values::new(r#type, has_dictionary, properties.encoding(path)),
+            values: Values::new(r#type, has_dictionary),
             written: Written::new(
                 &column,
                 properties.statistics_enabled(path) == EnabledStatistics::Page,

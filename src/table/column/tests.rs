@@ -118,16 +118,14 @@ fn batch(rows: &[Row]) -> RecordBatch {
 }
 
 fn properties() -> WriterPropertiesBuilder {
-    let plain = |builder: WriterPropertiesBuilder, name: &str, encoding| {
-        builder
-            .set_column_dictionary_enabled(ColumnPath::from(name), false)
-            .set_column_encoding(ColumnPath::from(name), encoding)
+    let plain = |builder: WriterPropertiesBuilder, name: &str| {
+        builder.set_column_dictionary_enabled(ColumnPath::from(name), false)
     };
     let builder = WriterProperties::builder().set_column_bloom_filter_enabled(ColumnPath::from("text"), true);
-    let builder = plain(builder, "id", Encoding::PLAIN)
-        .set_column_bloom_filter_enabled(ColumnPath::from("id"), true)
-        .set_column_dictionary_enabled(ColumnPath::from("json"), false);
-    plain(builder, "time", Encoding::DELTA_BINARY_PACKED)
+    let builder = plain(builder, "id")
+        .set_column_encoding(ColumnPath::from("id"), Encoding::PLAIN)
+        .set_column_bloom_filter_enabled(ColumnPath::from("id"), true);
+    plain(plain(builder, "json"), "time")
 }
 
 /// The rows as a file, given in parts that end at these places.

@@ -4,7 +4,7 @@ use parquet::basic::{Encoding, Type};
 
 use super::bounds::Bounds;
 use super::dictionary::{Dictionary, NO_NUMBER, length};
-use super::{bits, delta, hybrid};
+use super::{bits, hybrid};
 
 /// Values, each given in its PLAIN encoding without length.
 #[derive(Debug)]
@@ -19,7 +19,6 @@ pub(super) enum Values {
     Plain(Vec<u8>),
     /// Each a byte, for now.
     Booleans(Vec<u8>),
-    Delta(Vec<i64>),
 }
 
 /// What is known of a value; all of it, once the value was appended.
@@ -41,16 +40,15 @@ impl Default for Known {
 }
 
 impl Values {
-    /// Values in this encoding, or in the plain one.
-    pub(super) fn new(r#type: Type, has_dictionary: bool, encoding: Option<Encoding>) -> Self {
-        match (r#type, encoding) {
-            (Type::BOOLEAN, _) => Self::Booleans(Vec::new()),
+    /// Values in a dictionary, where one is wanted, or plain ones: encodings that every reader knows.
+    pub(super) fn new(r#type: Type, has_dictionary: bool) -> Self {
+        match r#type {
+            Type::BOOLEAN => Self::Booleans(Vec::new()),
             _ if has_dictionary => Self::Dictionary {
                 dictionary: Box::new(Dictionary::new(r#type == Type::BYTE_ARRAY)),
                 numbers: Vec::new(),
                 page: 1,
             },
-            (Type::INT64, Some(Encoding::DELTA_BINARY_PACKED)) => Self::Delta(Vec::new()),
             _ => Self::Plain(Vec::new()),
         }
     }
@@ -94,7 +92,6 @@ impl Values {
                 values.extend_from_slice(value);
             }
             Self::Booleans(values) => values.extend_from_slice(value),
-            Self::Delta(numbers) => numbers.push(i64::from_le_bytes(value.try_into().unwrap_or_default())),
         }
         bounds.add(value);
     }
@@ -108,7 +105,6 @@ impl Values {
             } => numbers.len() * number_bits(dictionary) as usize / 8,
             Self::Plain(values) => values.len(),
             Self::Booleans(values) => values.len() / 8,
-            Self::Delta(numbers) => numbers.len() * size_of::<i64>(),
         }
     }
 
@@ -135,11 +131,6 @@ impl Values {
             Self::Booleans(values) => {
                 bits::pack(values.drain(..).map(u64::from), 1, out);
                 Encoding::PLAIN
-            }
-            Self::Delta(numbers) => {
-                delta::encode(numbers, out);
-                numbers.clear();
-                Encoding::DELTA_BINARY_PACKED
             }
         }
     }

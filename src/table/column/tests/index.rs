@@ -226,7 +226,9 @@ fn pages_have_bounds_in_short_columns_only() {
             !column.encodings().any(|encoding| {
                 matches!(
                     encoding,
-                    Encoding::DELTA_BYTE_ARRAY | Encoding::DELTA_LENGTH_BYTE_ARRAY
+                    Encoding::DELTA_BINARY_PACKED
+                        | Encoding::DELTA_BYTE_ARRAY
+                        | Encoding::DELTA_LENGTH_BYTE_ARRAY
                 )
             }),
             "{name}: few readers know its encoding"
