@@ -108,8 +108,8 @@ impl<'a> Value<'a> {
         match self {
             Self::Number(number) => Some(Cow::Borrowed(number)),
             Self::Text(text) => {
-                let is_id = !text.inner.is_empty() && !(text.escaped && has_lone(text.inner));
-                is_id.then(|| text.text())
+                let is_none = text.inner.is_empty() || text.escaped && has_lone(text.inner);
+                (!is_none).then(|| text.text())
             }
             _ => None,
         }
