@@ -133,9 +133,10 @@ fn show(out: &Path) -> Result<()> {
             told::text(&grid::rows(&rows, told::width())?)?;
         }
     }
-    let out = out.display();
+    // as Python has strings
+    let conversations = serde_json::Value::from(out.join("conversations").display().to_string());
     told::data(&format!(
-        "\npandas:  import pandas as pd; df = pd.read_parquet('{out}/conversations')\n\
+        "\npandas:  import pandas as pd; df = pd.read_parquet({conversations})\n\
          \x20        # metadata is a map: df['metadata'].map(lambda pairs: dict(pairs).get('__sys_channel'))"
     ))
 }

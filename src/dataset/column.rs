@@ -22,9 +22,11 @@ pub struct Column {
 /// How a JSON value becomes a column's value. What fits no rule gives null, and is kept in `extra`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Kind {
-    /// The record's own id: a string, or a number as it was written. Without one the record is rejected.
+    /// The record's own id: a string that is not empty, or a number as it was written. Without one, or with one that has
+    /// lone surrogates, the record is rejected.
     Id,
-    /// The id of something else, by the same rule, but not required.
+    /// The id of something else, not required, and possibly empty. One with lone surrogates does not fit, and `extra` has it
+    /// with its escapes.
     Reference,
     /// An instant, in microseconds since 1970.
     Time,
@@ -41,7 +43,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    fn data_type(self) -> DataType {
+    pub(super) fn data_type(self) -> DataType {
         match self {
             Self::Id | Self::Reference | Self::Text | Self::Label | Self::StrictLabel => DataType::Utf8,
             Self::Time => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),

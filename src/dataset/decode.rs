@@ -4,6 +4,7 @@
 mod tests;
 
 use std::fmt;
+use std::ops::RangeFrom;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch, TimestampMicrosecondBuilder};
@@ -14,9 +15,10 @@ use super::compact::Writer;
 use super::json::{Raw, Type, Walk};
 use super::names::{Entry, Meanings, Name, Names};
 use super::observed::{METADATA, Observed};
-use super::page::{Next, PageError};
+use super::page::{Next, Page, PageError};
 use super::promote::Misfit;
 use super::shape::{MetadataMode, Shape};
+use super::surrogates::distinct_keys;
 use super::time::parse_time;
 use super::{Cleaner, Dataset, page};
 
@@ -52,7 +54,7 @@ pub struct Rejected {
 pub enum Reason {
     /// It is no JSON object.
     NotAnObject,
-    /// Its `_id` is missing, or neither a string nor a number.
+    /// Its `_id` is missing, neither a string nor a number, empty, or has characters that no text can store.
     NoId,
 }
 
@@ -72,7 +74,8 @@ impl fmt::Display for Reason {
     }
 }
 
-/// Decodes the body of one answer. Bytes that are not UTF-8 are read as U+FFFD.
+/// Decodes the body of one answer. Bytes that are not UTF-8 are read as U+FFFD, as lone surrogates are. Keys of an object
+/// that would be the same by this get the codes of their surrogates behind each; an `_id` with one is none.
 pub fn decode(dataset: Dataset, body: &[u8]) -> Result<Decoded, PageError> {
     decode_as(dataset, &Shape::default(), None, body)
 }
@@ -84,19 +87,15 @@ pub fn decode_as(
     cleaner: Option<&Cleaner>,
     body: &[u8],
 ) -> Result<Decoded, PageError> {
-    let sent = body;
-    let body = page::text(sent)?;
-    let new = || (Rows::new(dataset, shape.metadata), Vec::new(), 0..);
-    let page = page::read(&body, new, |(rows, rejected, places), walk| {
-        let (start, index) = (walk.position(), places.next().unwrap_or(usize::MAX));
-        if let Err(reason) = rows.push(walk) {
-            let raw = walk.since(start).to_owned();
-            rejected.push(Rejected { index, reason, raw });
-        }
-    })?;
+    let body = page::text(body)?;
+    let page = records(dataset, shape, &body)?;
     let (rows, rejected, _) = page.records;
-    let (mut columns, mut observed) = rows.finish();
-    observed.replaced_characters = page::replaced_bytes(sent, &body) + page.lone_surrogates;
+    let distinct = (page.lone_surrogates > 0).then(|| distinct_keys(&body)).flatten();
+    let (mut columns, mut observed) = match &distinct {
+        Some(body) => records(dataset, shape, body)?.records.0.finish(),
+        None => rows.finish(),
+    };
+    observed.replaced_characters = page.lone_surrogates;
     if let Some(cleaner) = cleaner {
         columns = cleaner.apply(dataset, columns);
         cleaner.seen(&mut observed);
@@ -108,6 +107,20 @@ pub fn decode_as(
         misfits,
         observed,
         cursor: page.cursor,
+    })
+}
+
+/// The rows of a page, the records that cannot be any, and the places of those that follow.
+type Records<'a> = (Rows<'a>, Vec<Rejected>, RangeFrom<usize>);
+
+fn records<'a>(dataset: Dataset, shape: &Shape, body: &'a str) -> Result<Page<Records<'a>>, PageError> {
+    let new = || (Rows::new(dataset, shape.metadata), Vec::new(), 0..);
+    page::read(body, new, |(rows, rejected, places), walk| {
+        let (start, index) = (walk.position(), places.next().unwrap_or(usize::MAX));
+        if let Err(reason) = rows.push(walk) {
+            let raw = walk.since(start).to_owned();
+            rejected.push(Rejected { index, reason, raw });
+        }
     })
 }
 
@@ -172,7 +185,12 @@ impl<'a> Rows<'a> {
         self.read(walk)?;
         for column in &mut self.columns {
             if !column.push(&mut self.writer) {
-                self.fields.add(&mut self.others, column.field, column.value);
+                let value = match column.column.kind {
+                    // as text, different ones would be the same
+                    Kind::Reference if column.value.r#type == Type::Text => column.value.as_written(),
+                    _ => column.value,
+                };
+                self.fields.add(&mut self.others, column.field, value);
             }
         }
         if let Some((column, texts)) = &mut self.texts {
@@ -295,7 +313,8 @@ impl<'a> Growing<'a> {
         let fits = match &mut self.array {
             Array::Strings(strings) => {
                 let fits = match self.column.kind {
-                    Kind::Id | Kind::Reference => value.is_id(),
+                    Kind::Id => value.is_id(),
+                    Kind::Reference => value.is_reference(),
                     Kind::StrictLabel => value.r#type == Type::Text,
                     _ => true,
                 };

@@ -9,6 +9,7 @@ mod walk;
 
 use std::borrow::Cow;
 
+use super::surrogates::has_lone;
 pub(super) use walk::{Walk, Written};
 
 /// A type of JSON values.
@@ -61,9 +62,22 @@ impl<'a> Raw<'a> {
         }
     }
 
-    /// Whether it can be an id: a string or a number.
+    /// Whether it can be an id, as [`Value::id`].
     pub(super) fn is_id(self) -> bool {
-        matches!(self.r#type, Type::Text | Type::Number)
+        !(self.r#type == Type::Text && self.text.is_empty()) && self.is_reference()
+    }
+
+    /// Whether it can be the id of something else: a number, or a string that loses nothing where it is read.
+    pub(super) fn is_reference(self) -> bool {
+        match self.r#type {
+            Type::Text => self.plain || !has_lone(self.text),
+            other => other == Type::Number,
+        }
+    }
+
+    /// A string as the text that stands between its quotes, with its escapes.
+    pub(super) fn as_written(self) -> Self {
+        Self { plain: true, ..self }
     }
 
     pub(super) fn is_object(self) -> bool {
@@ -87,7 +101,20 @@ pub(crate) enum Value<'a> {
     Object(&'a str),
 }
 
-impl Value<'_> {
+impl<'a> Value<'a> {
+    /// The id that it is: a number as it is written, or the text of a string. None for an empty one, and for one with lone
+    /// surrogates: as text, different ids would be the same.
+    pub(super) fn id(self) -> Option<Cow<'a, str>> {
+        match self {
+            Self::Number(number) => Some(Cow::Borrowed(number)),
+            Self::Text(text) => {
+                let is_none = text.inner.is_empty() || text.escaped && has_lone(text.inner);
+                (!is_none).then(|| text.text())
+            }
+            _ => None,
+        }
+    }
+
     /// What a person calls the type.
     pub(super) fn type_name(self) -> &'static str {
         match self {
@@ -165,7 +192,7 @@ fn escape(bytes: &[u8]) -> (char, usize) {
 
 /// The character that the escape of a code unit at the start of `bytes` means, or both escapes of a surrogate pair, and their
 /// length. No character for half of a pair; nothing where there is no such escape.
-fn code_point(bytes: &[u8]) -> Option<(Option<char>, usize)> {
+pub(super) fn code_point(bytes: &[u8]) -> Option<(Option<char>, usize)> {
     let first = code_unit(bytes)?;
     if let Some(character) = char::from_u32(first.into()) {
         return Some((Some(character), CODE_UNIT));

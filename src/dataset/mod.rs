@@ -30,6 +30,7 @@ mod promote;
 mod promoted;
 mod shape;
 mod strip;
+mod surrogates;
 mod texts;
 mod time;
 

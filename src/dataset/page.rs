@@ -3,9 +3,9 @@
 mod envelope;
 
 use std::borrow::Cow;
-use std::str::Utf8Chunk;
 
-use super::json::{Value, Walk};
+use super::json::{self, Quoted, Value, Walk};
+use super::surrogates::escaped_bytes;
 use crate::words;
 use envelope::Envelope;
 
@@ -81,26 +81,20 @@ impl PageError {
 /// What some servers begin their UTF-8 with.
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
-/// The body as text, bytes that are not UTF-8 as U+FFFD.
+/// The body as text. Bytes that are not UTF-8 become escapes of lone surrogates where it may be a page, else U+FFFD: the
+/// strings of a page are read as U+FFFD either way, but are known to lack something.
 pub(super) fn text(body: &[u8]) -> Result<Cow<'_, str>, PageError> {
     let body = body.strip_prefix(BYTE_ORDER_MARK).unwrap_or(body);
     // Lossy reading is far slower, even where nothing is lost.
-    let text = simdutf8::basic::from_utf8(body).map_or_else(|_| String::from_utf8_lossy(body), Cow::Borrowed);
+    let text = match simdutf8::basic::from_utf8(body) {
+        Ok(text) => Cow::Borrowed(text),
+        Err(_) if body.trim_ascii_start().starts_with(b"{") => Cow::Owned(escaped_bytes(body)),
+        Err(_) => String::from_utf8_lossy(body),
+    };
     if i32::try_from(text.len()).is_err() {
         return Err(PageError::TooLarge { bytes: text.len() });
     }
     Ok(text)
-}
-
-/// How many bytes of a body, one after another or alone, are no text, each of which is U+FFFD in its text.
-pub(super) fn replaced_bytes(body: &[u8], text: &str) -> u64 {
-    let is_text = body.ends_with(text.as_bytes());
-    let no_text = |chunk: &Utf8Chunk<'_>| !chunk.invalid().is_empty();
-    if is_text {
-        0
-    } else {
-        body.utf8_chunks().filter(no_text).count() as u64
-    }
 }
 
 /// What was read of an answer.

@@ -148,17 +148,13 @@ impl Part {
 
 impl Found<'_> {
     fn peek(&self, raw: &str) -> PeekedRecord {
-        let id = match self.id {
-            Value::Text(text) => id_hash(&text.text()),
-            Value::Number(number) => id_hash(number),
-            _ => id_hash(raw),
-        };
+        let id = self.id.id();
         let (time, last_action) = (parse_time(self.time), parse_time(self.last_action));
         PeekedRecord {
-            id,
+            id: id_hash(id.as_deref().unwrap_or(raw)),
             time,
             last_action,
-            rejected: !matches!(self.id, Value::Text(_) | Value::Number(_)),
+            rejected: id.is_none(),
         }
     }
 }

@@ -41,11 +41,7 @@ pub fn strip(
         } else {
             walk.value();
         }
-        let is_gone = match conversation {
-            Value::Text(text) => goes(&text.text()),
-            Value::Number(number) => goes(number),
-            _ => false,
-        };
+        let is_gone = conversation.id().is_some_and(|id| goes(&id));
         if is_gone {
             *gone += 1;
         } else {
@@ -89,6 +85,9 @@ mod tests {
             strip(Dataset::Conversations, r#"{"data":[],"cursor":null}"#),
             None
         );
+        let strange = r#"{"data":[{"_id":""},{"_id":"\ud800"}]}"#;
+        let any = super::strip(Dataset::Conversations, strange.as_bytes(), |_| true);
+        assert_eq!(any.unwrap(), None, "no id, so none that goes");
         let all = r#"{"data":[{"_id":"x"}],"cursor":null}"#;
         assert_eq!(
             strip(Dataset::Conversations, all),

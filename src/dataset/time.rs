@@ -1,25 +1,32 @@
 //! Instants, in all the ways that they are written in.
 
-use jiff::civil::Time;
+use std::ops::RangeInclusive;
+
+use jiff::civil::{DateTime, Time};
 use jiff::fmt::temporal::Pieces;
-use jiff::tz::TimeZone;
+use jiff::tz::{AmbiguousOffset, Offset, TimeZone};
 
 use super::decimal::Decimal;
 use super::json::Value;
 
-/// The instant that a JSON value tells, in microseconds since 1970, rounded down.
+/// The years from 1 to 9999, in microseconds since 1970: readers such as pandas fail on any other.
+const YEARS: RangeInclusive<i64> = -62_135_596_800_000_000..=253_402_300_799_999_999;
+const EPOCH: DateTime = DateTime::constant(1970, 1, 1, 0, 0, 0, 0);
+
+/// The instant that a JSON value tells, in microseconds since 1970, rounded down; none outside of the years from 1 to 9999.
 ///
 /// A number, or text that is one, counts seconds below 10^11, milliseconds below 10^14, microseconds below
 /// 10^17. Other text is ISO 8601, in UTC where it names neither an offset nor a zone.
 pub(super) fn parse_time(value: Value<'_>) -> Option<i64> {
-    match value {
+    let micros = match value {
         Value::Number(number) => match whole(number) {
             Some(number) => unix_micros(number),
             None => Decimal::parse(number)?.unix_micros(),
         },
         Value::Text(text) => parse_text(&text.text()),
         _ => None,
-    }
+    };
+    micros.filter(|micros| YEARS.contains(micros))
 }
 
 /// A number without sign, point and power, as most times are, where it has no more than 18 digits.
@@ -47,10 +54,11 @@ fn unix_micros(number: i64) -> Option<i64> {
 /// The instant that a text tells, as [`parse_time`].
 pub(super) fn parse_text(text: &str) -> Option<i64> {
     let text = text.trim();
-    match Decimal::parse(text) {
+    let micros = match Decimal::parse(text) {
         Some(number) => number.unix_micros(),
         None => iso_micros(text),
-    }
+    };
+    micros.filter(|micros| YEARS.contains(micros))
 }
 
 fn iso_micros(text: &str) -> Option<i64> {
@@ -59,15 +67,25 @@ fn iso_micros(text: &str) -> Option<i64> {
         .date()
         .to_datetime(pieces.time().unwrap_or(Time::midnight()));
     // An offset is what was in force when the text was written; a zone's rules may have changed since.
-    let instant = match pieces.to_numeric_offset() {
-        Some(offset) => offset.to_timestamp(local),
-        None => pieces
-            .to_time_zone()
-            .ok()?
-            .unwrap_or(TimeZone::UTC)
-            .to_timestamp(local),
+    let offset = match pieces.to_numeric_offset() {
+        Some(offset) => offset,
+        None => match pieces.to_time_zone().ok()? {
+            Some(zone) => offset_in(&zone, local),
+            None => Offset::UTC,
+        },
     };
-    i64::try_from(instant.ok()?.as_nanosecond().div_euclid(1000)).ok()
+    // reckoned by itself: a timestamp of jiff's ends a day before the year 9999 does
+    let since = local.duration_since(EPOCH).as_nanos().div_euclid(1000);
+    i64::try_from(since - i128::from(offset.seconds()) * 1_000_000).ok()
+}
+
+/// The offset of a zone's clocks where they show this: where they are put forward the one before, where they are put back
+/// the first.
+fn offset_in(zone: &TimeZone, local: DateTime) -> Offset {
+    match zone.to_ambiguous_timestamp(local).offset() {
+        AmbiguousOffset::Unambiguous { offset } => offset,
+        AmbiguousOffset::Gap { before, .. } | AmbiguousOffset::Fold { before, .. } => before,
+    }
 }
 
 #[cfg(test)]
@@ -191,6 +209,49 @@ mod tests {
             text("2025-04-15T02:00:00+02:00[America/New_York]"),
             text("2025-04-15T00:00:00Z")
         );
+    }
+
+    #[test]
+    fn the_years_from_1_to_9999_are_read_and_no_others() {
+        let (first, last) = (*YEARS.start(), *YEARS.end());
+        for (written, expected) in [
+            ("9999-12-31T23:59:59.999999Z", Some(last)),
+            ("9999-12-31T23:59:59.9999999Z", Some(last)),
+            ("9999-12-31", Some(last - 86_399_999_999)),
+            ("9999-12-31T23:59:59.999999", Some(last)),
+            ("9999-12-31T23:59:59.999999+00:01", Some(last - 60 * SECOND)),
+            ("9999-12-31T19:59:59.999999-05:00", None),
+            ("9999-12-31T23:59:59-00:01", None),
+            ("9999-12-31T12:00:00[Europe/Berlin]", Some(last - 46_799_999_999)),
+            ("9999-12-31T23:00:00[America/New_York]", None),
+            ("0001-01-01", Some(first)),
+            ("0001-01-01T00:00:00Z", Some(first)),
+            ("0001-01-01T00:00:00-00:01", Some(first + 60 * SECOND)),
+            ("0001-01-01T00:00:00+00:01", None),
+            ("0000-12-31T23:59:59.999999Z", None),
+            ("0000-06-01", None),
+            ("-000005-06-01", None),
+            ("+009999-12-31T23:59:59Z", Some(last - 999_999)),
+            ("10000-01-01", None),
+            ("+010000-01-01T00:00:00Z", None),
+        ] {
+            assert_eq!(text(written), expected, "{written}");
+        }
+        assert_eq!(number("-62135596800"), Some(first));
+        assert_eq!(number("-62135596800.0000001"), None);
+        assert_eq!(number("-62135596800000"), Some(first));
+        assert_eq!(number("-62135596801"), None);
+        assert_eq!(number("-99999999999999999"), None);
+    }
+
+    #[test]
+    fn clocks_that_are_changed_show_a_time_that_is_found() {
+        for (written, utc) in [
+            ("2025-03-30T02:30:00[Europe/Berlin]", "2025-03-30T01:30:00Z"),
+            ("2025-10-26T02:30:00[Europe/Berlin]", "2025-10-26T00:30:00Z"),
+        ] {
+            assert_eq!(text(written), text(utc), "{written}");
+        }
     }
 
     #[test]

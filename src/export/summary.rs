@@ -10,7 +10,7 @@ use super::mend::Damage;
 use crate::changes::Changed;
 use crate::dataset::{Dataset, Misfits};
 use crate::drift::Drift;
-use crate::table::{PartitionBy, PeriodCount};
+use crate::table::{FolderKey, PartitionBy, PeriodCount, duckdb_table};
 
 /// What a run did.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -116,12 +116,19 @@ impl DatasetSummary {
 /// A line for DuckDB that counts the rows of each day or month.
 pub(super) fn duckdb(out: &Path, dataset: Dataset, by: PartitionBy) -> String {
     let key = by.key();
-    // quotes are doubled in SQL; what else a path may hold is plain text there
-    let folder = out.join(dataset.name()).display().to_string().replace('\'', "''");
-    format!(
-        "SELECT {key}, count(*) AS {dataset} FROM read_parquet('{folder}/**/*.parquet', hive_partitioning = true) \
-         GROUP BY {key} ORDER BY {key};"
-    )
+    let column = FolderKey {
+        name: key,
+        r#type: match by {
+            PartitionBy::Day => "DATE",
+            PartitionBy::Month => "VARCHAR",
+        },
+    };
+    match duckdb_table(&out.join(dataset.name()), &[column], false) {
+        Ok(table) => {
+            format!("SELECT {key}, count(*) AS {dataset} FROM {table} GROUP BY {key} ORDER BY {key};")
+        }
+        Err(comment) => comment.to_owned(),
+    }
 }
 
 impl Summary {

@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::types::{DUCKDB, HIVE, Names, POLARS, PYARROW, TRINO};
 use super::{Column, Described, Type};
+use crate::table::{FolderKey, duckdb_table};
 
 /// What reads tables.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -57,9 +58,16 @@ impl Engine {
 
     /// How a dataset is read with it.
     pub(super) fn snippet(self, name: &str, described: &Described) -> String {
+        let reads_here = matches!(self, Self::Pandas | Self::Polars | Self::Spark);
+        let path = match described.path.to_str() {
+            None if reads_here => {
+                return "# the path of this table is not UTF-8: read the table by another path, such as a symbolic link to it".into();
+            }
+            path => path.unwrap_or_default().to_owned(),
+        };
         let words = Words {
             name,
-            path: described.path.to_string_lossy().into_owned(),
+            path,
             described,
         };
         match self {
@@ -82,20 +90,25 @@ struct Words<'a> {
 impl Words<'_> {
     fn duckdb(&self) -> String {
         let Self { name, .. } = self;
-        // what a pattern would take for its own
-        let escape = |c: char| match c {
-            '[' | '*' | '?' => format!("[{c}]"),
-            c => c.into(),
+        let folders = self.described.folders.iter();
+        let types: Vec<String> = folders
+            .clone()
+            .map(|column| column.r#type.named(&DUCKDB))
+            .collect();
+        let keys: Vec<FolderKey<'_>> = folders
+            .zip(&types)
+            .map(|(column, r#type)| FolderKey {
+                name: &column.name,
+                r#type,
+            })
+            .collect();
+        let table = match duckdb_table(&self.described.path, &keys, true) {
+            Ok(table) => table,
+            Err(comment) => return comment.to_owned(),
         };
-        let escaped: String = self.path.chars().map(escape).collect();
-        let pattern = quoted(&format!("{escaped}/**/*.parquet"), '\'');
-        let folders = each(&self.described.folders, ", ", |column| {
-            format!("{}: {}", quoted(&column.name, '\''), column.r#type.named(&DUCKDB))
-        });
         let mut lines = vec![
             format!("CREATE OR REPLACE VIEW {name} AS"),
-            format!("SELECT * FROM read_parquet({pattern}, hive_partitioning = true,"),
-            format!("    hive_types = {{{folders}}});"),
+            format!("SELECT * FROM {table};"),
         ];
         if let Some((column, is_json)) = self.metadata() {
             let channel = match is_json {
@@ -173,7 +186,7 @@ impl Words<'_> {
         let mut lines = vec![
             format!("{name} = spark.read.schema("),
             format!("    {}", python(&columns)),
-            format!(").parquet({})", python(&self.path)),
+            format!(").parquet({})", python(&hadoop_path(&self.path))),
         ];
         if let Some((column, is_json)) = self.metadata() {
             let channel = match is_json {
@@ -273,6 +286,16 @@ fn quoted(text: &str, quote: char) -> String {
         "{quote}{}{quote}",
         text.replace(quote, &format!("{quote}{quote}"))
     )
+}
+
+/// A path as Hadoop's patterns have it: where nothing of a pattern is in it, as it is.
+fn hadoop_path(path: &str) -> String {
+    let is_special = |character: char| "{}[]*?\\".contains(character);
+    let escape = |character: char| match is_special(character) {
+        true => format!("\\{character}"),
+        false => character.into(),
+    };
+    path.chars().map(escape).collect()
 }
 
 /// A string of Python's: JSON's form is one of its own.

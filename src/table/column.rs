@@ -5,7 +5,6 @@
 
 mod bits;
 mod bounds;
-mod delta;
 mod dictionary;
 mod hybrid;
 mod leaf;

@@ -125,6 +125,15 @@ pub(crate) fn merge(
     Ok(merged)
 }
 
+/// A time in microseconds, or the nearest one that a [`Timestamp`] can be: its last is a day before the end of 9999.
+pub(crate) fn moment(micros: i64) -> Timestamp {
+    Timestamp::from_microsecond(micros).unwrap_or(if micros < 0 {
+        Timestamp::MIN
+    } else {
+        Timestamp::MAX
+    })
+}
+
 /// The times of the first and the last row that have one, of rows sorted by time.
 pub(crate) fn time_bounds(
     dataset: Dataset,
@@ -135,10 +144,7 @@ pub(crate) fn time_bounds(
         let times = batches[at.batch as usize].column(dataset.time_column());
         let times = times.as_primitive_opt::<TimestampMicrosecondType>()?;
         let row = at.row as usize;
-        times
-            .is_valid(row)
-            .then(|| Timestamp::from_microsecond(times.value(row)).ok())
-            .flatten()
+        times.is_valid(row).then(|| moment(times.value(row)))
     };
     (rows.iter().find_map(time), rows.iter().rev().find_map(time))
 }

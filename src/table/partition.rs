@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use arrow::array::{Array, TimestampMicrosecondArray};
-use jiff::Timestamp;
-use jiff::civil::{Date, DateTime};
+use jiff::civil::{Date, DateTime, Time};
 use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use serde::{Deserialize, Serialize};
 
@@ -22,6 +22,7 @@ const PATH_SAFE: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'~');
 /// Microseconds of a second.
 const MICROS: i64 = 1_000_000;
+const EPOCH: DateTime = DateTime::constant(1970, 1, 1, 0, 0, 0, 0);
 
 /// `bot=<bot>`, as the name of a folder.
 #[must_use]
@@ -117,11 +118,36 @@ impl Zone {
         (self.begin(date).ok()? == at).then_some(date)
     }
 
-    /// What clocks of the zone show at a time in microseconds; none where no clock could.
+    /// What clocks of the zone show at a time in microseconds; none outside of the years from 1 to 9999, which are all that
+    /// readers know.
     #[must_use]
     pub fn local(&self, micros: i64) -> Option<DateTime> {
-        let at = Timestamp::from_microsecond(micros).ok()?;
-        Some(self.zone.to_datetime(at))
+        let local = match Timestamp::from_microsecond(micros) {
+            Ok(at) => self.zone.to_datetime(at),
+            Err(_) => {
+                let offset = self.offset_beyond(micros > 0);
+                let since = SignedDuration::from_micros(micros) + offset;
+                EPOCH.checked_add(since).ok()?
+            }
+        };
+        (1..=9999).contains(&local.year()).then_some(local)
+    }
+
+    /// How far clocks are ahead of UTC behind the last time, or before the first, that a [`Timestamp`] can be.
+    fn offset_beyond(&self, last: bool) -> SignedDuration {
+        let edge = if last { Timestamp::MAX } else { Timestamp::MIN };
+        SignedDuration::from_secs(self.zone.to_offset(edge).seconds().into())
+    }
+
+    /// The second that begins a day.
+    fn begin_second(&self, date: Date) -> i64 {
+        self.begin(date).map_or_else(
+            |_| {
+                let since = date.to_datetime(Time::midnight()).duration_since(EPOCH);
+                (since - self.offset_beyond(date.year() > 0)).as_secs()
+            },
+            |begin| begin.as_second(),
+        )
     }
 
     /// The seconds of a period; none of the one that stands for no time.
@@ -132,12 +158,12 @@ impl Zone {
             PartitionBy::Day => first,
             PartitionBy::Month => first.last_of_month(),
         };
-        let begin = |date: Option<Date>| Some(self.begin(date?).ok()?.as_second());
-        // where time begins and ends, a period is shorter: every time that can be told lies in one
-        Some(Window::new(
-            begin(Some(first)).unwrap_or(Timestamp::MIN.as_second()),
-            begin(next.tomorrow().ok()).unwrap_or(Timestamp::MAX.as_second() + 1),
-        ))
+        let end = match next.tomorrow() {
+            Ok(tomorrow) => self.begin_second(tomorrow),
+            // the last day of the calendar
+            Err(_) => self.begin_second(next) + 24 * 60 * 60,
+        };
+        Some(Window::new(self.begin_second(first), end))
     }
 
     /// The period that stands for no time.
@@ -250,6 +276,30 @@ mod tests {
                     window.is_none_or(|window| window.contains(time.as_second())),
                     "{time}"
                 );
+            }
+        }
+    }
+
+    #[test]
+    fn the_last_and_the_first_day_of_the_calendar_are_days_like_others() {
+        let (first, last) = (-62_135_596_800_000_000, 253_402_300_799_999_999);
+        for (name, of_first, of_last) in [
+            ("UTC", "0001-01-01", "9999-12-31"),
+            ("America/New_York", "__HIVE_DEFAULT_PARTITION__", "9999-12-31"),
+            ("Asia/Tokyo", "0001-01-01", "__HIVE_DEFAULT_PARTITION__"),
+        ] {
+            let zone = Zone::named(name).unwrap();
+            let mut days = zone.days();
+            assert_eq!(days.of(Some(last)).to_string(), of_last, "{name}");
+            assert_eq!(days.of(Some(first)).to_string(), of_first, "{name}");
+            // what was looked up is right for other times, too
+            assert_eq!(days.of(at("2023-10-02T12:00:00Z")).to_string(), "2023-10-02");
+            let window = zone.window(zone.days().of(at("9999-12-30T12:00:00Z"))).unwrap();
+            assert_eq!(window.end - window.start, 24 * 60 * 60, "{name}");
+            let months = zone.clone().by(PartitionBy::Month);
+            if let Some(window) = months.window(months.periods().of(Some(last))) {
+                assert_eq!(window.end - window.start, 31 * 24 * 60 * 60, "{name}");
+                assert!(window.contains(253_402_300_799));
             }
         }
     }

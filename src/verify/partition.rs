@@ -7,12 +7,13 @@ use std::path::Path;
 
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::TimestampMicrosecondType;
+use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
 use crate::dataset::{Dataset, Kind, Shape, id_hash};
 use crate::error::{Error, Result};
 use crate::fetch::Stop;
-use crate::table::{Entry, PartitionKey, Periods, Scan, Zone, file_name};
+use crate::table::{Entry, PartitionKey, Periods, Scan, Zone, file_name, moment};
 use crate::words::hex;
 
 /// What it takes to look at partitions.
@@ -194,8 +195,9 @@ impl Rows<'_> {
             findings.push("its ids are not those of the manifest".into());
         }
         let last = self.before.and_then(|(time, _)| time);
-        let told = [entry.first, entry.last].map(|time| time.map(|time| time.as_microsecond()));
-        if [self.first, last] != told {
+        let micros = |time: Timestamp| time.as_microsecond();
+        let told = [entry.first, entry.last].map(|time| time.map(micros));
+        if [self.first, last].map(|time| time.map(moment).map(micros)) != told {
             findings.push("its first or last time is not the manifest's".into());
         }
         checked.ids = self.ids;

@@ -284,7 +284,57 @@ def snippet(task):
     }
 
 
+def by_engine(task):
+    """Rows, and the first and the last time (as text) of a column, as each engine reads the folder of conversations."""
+    folder, column = f"{task['lake']}/conversations", task["column"]
+    pattern = f"{glob.escape(folder)}/**/*.parquet".replace("'", "''")
+    connection = duckdb.connect()
+    connection.execute("set timezone = 'UTC'")
+    duck = connection.execute(
+        f"select count(*), min({column})::varchar, max({column})::varchar from read_parquet('{pattern}', hive_partitioning = true)"
+    ).fetchone()
+    # untyped keys of folders fail where one is null, whatever the columns are
+    pandas = pd.read_parquet(folder, partitioning=None)
+    times = sorted(str(value) for value in pandas[column].dropna().tolist())
+    partitioning = ds.partitioning(pa.schema([("bot", pa.string()), ("date", pa.date32())]), flavor="hive")
+    typed = pd.read_parquet(folder, partitioning=partitioning)
+    frame = pl.scan_parquet(folder, hive_partitioning=True, hive_schema={"bot": pl.String, "date": pl.Date}).collect()
+    python = sorted(str(value) for value in frame[column].drop_nulls().to_list())
+    return {
+        "duckdb": list(duck),
+        "pandas": [len(pandas), times[0], times[-1]],
+        "typed": [len(typed), int(typed["date"].isna().sum()), str(min(typed["date"].dropna())), str(max(typed["date"].dropna()))],
+        "polars": [frame.height, python[0], python[-1]],
+    }
+
+
+def by_fastparquet(task):
+    """The values of each column of a dataset as fastparquet reads them, by file, beside pyarrow's; none where it is missing."""
+    try:
+        import fastparquet
+    except ImportError:
+        return None
+    compared = {}
+    for path in files(task["lake"], task["dataset"]):
+        expected = pq.read_table(path, partitioning=None)
+        file = fastparquet.ParquetFile(path)
+        for name in expected.column_names:
+            values = file.to_pandas(columns=[name])[name].tolist()
+            # it gives times without their zone
+            utc = lambda value: value.tz_localize("UTC") if isinstance(value, pd.Timestamp) and value.tz is None else value
+            values = [plain(utc(value)) for value in values]
+            wanted = [plain(value) for value in expected.column(name).to_pylist()]
+            # and JSON as what it means
+            parsed = lambda value, text: json.loads(text) if isinstance(value, (dict, list)) and isinstance(text, str) else text
+            same = sum(a == parsed(a, b) for a, b in zip(values, wanted, strict=True))
+            read, rows = compared.get(name, (0, 0))
+            compared[name] = (read + same, rows + len(wanted))
+    return compared
+
+
 TASKS = {
+    "by_engine": by_engine,
+    "by_fastparquet": by_fastparquet,
     "conversations": conversations,
     "snippet": snippet,
     "sql": sql,

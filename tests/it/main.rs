@@ -39,6 +39,7 @@ mod moved;
 mod odd;
 mod open;
 mod pace;
+mod paths;
 mod pieces;
 mod plan;
 mod privacy;

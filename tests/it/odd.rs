@@ -3,9 +3,9 @@
 use converse_export::simulator::{Endpoint, Injected, Options};
 use serde_json::{Value, json};
 
-use crate::duck;
+use crate::duck::{self, Reader};
 use crate::lake::files_below;
-use crate::run::Run;
+use crate::run::{Run, on};
 use crate::world::{World, small};
 
 const AT: i64 = 1_696_204_800;
@@ -185,6 +185,86 @@ fn a_time_that_cannot_be_read_stays_in_extra() {
 }
 
 #[test]
+fn times_are_read_from_year_1_to_year_9999_and_every_engine_reads_the_table() {
+    let (world, _) = with(&[]);
+    let base = small();
+    let record = |(id, time): (&str, &str)| Injected {
+        endpoint: Endpoint::Conversations,
+        time_seconds: base.range.start + 60,
+        raw_json: format!(r#"{{"_id":"{id}","startTime":{time},"metadata":{{"until":{time}}}}}"#),
+    };
+    drop(world);
+    let records = [
+        ("year 0", r#""0000-12-31T23:59:59.999999Z""#),
+        ("before", "-62135596801"),
+        ("minus", r#""-000005-06-01""#),
+        ("behind", r#""9999-12-31T23:59:59-00:01""#),
+        ("first", r#""0001-01-01""#),
+        ("last", r#""9999-12-31T23:59:59.999999Z""#),
+    ];
+    let world = World::new(Options {
+        extra: records.into_iter().map(record).collect(),
+        conversations: 300,
+        ..base
+    });
+    world.export().args(&["--promote", "until:timestamp"]).run().ok();
+    for (id, time) in &records[..4] {
+        assert_eq!(
+            of(
+                &world,
+                id,
+                "start_time, until, date, extra['startTime'], metadata['until']"
+            ),
+            json!([null, null, null, time.trim_matches('"'), time.trim_matches('"')]),
+            "{id}"
+        );
+    }
+    let last = 253_402_300_799_999_999_i64;
+    assert_eq!(
+        of(
+            &world,
+            "last",
+            "epoch_us(start_time), epoch_us(until), date::varchar, extra is null"
+        ),
+        json!([last, last, "9999-12-31", true])
+    );
+    assert_eq!(
+        of(
+            &world,
+            "first",
+            "epoch_us(start_time), epoch_us(until), date::varchar"
+        ),
+        json!([
+            -62_135_596_800_000_000_i64,
+            -62_135_596_800_000_000_i64,
+            "0001-01-01"
+        ])
+    );
+    for column in ["start_time", "until"] {
+        let task = json!({"task": "by_engine", "lake": world.lake().0, "column": column});
+        let read = Reader::begin(&task).answer();
+        let (first, last) = ("0001-01-01 00:00:00+00:00", "9999-12-31 23:59:59.999999+00:00");
+        assert_eq!(
+            read["duckdb"],
+            json!([306, "0001-01-01 00:00:00+00", "9999-12-31 23:59:59.999999+00"])
+        );
+        assert_eq!(read["pandas"], json!([306, first, last]));
+        assert_eq!(read["polars"], json!([306, first, last]));
+        assert_eq!(read["typed"], json!([306, 4, "0001-01-01", "9999-12-31"]));
+    }
+    on(&world.lake().0, "verify", &[]).ok();
+    world
+        .export()
+        .args(&["--promote", "until:timestamp", "--refetch"])
+        .run()
+        .ok();
+    on(&world.lake().0, "verify", &[]).ok();
+    for verb in ["status", "schema", "keys"] {
+        on(&world.lake().0, verb, &[]).ok();
+    }
+}
+
+#[test]
 fn a_value_of_200_kilobytes_is_whole() {
     let long = "ü".repeat(100_000);
     let record = format!(r#"{{"_id":"x","startTime":@AT,"metadata":{{"long":"{long}"}}}}"#);
@@ -215,6 +295,45 @@ fn invariant_5_records_that_cannot_become_rows_are_kept_once() {
     }
     // the run that makes no request met none
     world.export().run().ok();
+}
+
+#[test]
+fn invariant_5_ids_that_are_empty_or_no_text_are_rejected_each_by_itself() {
+    let odd = [
+        r#"{"_id":"","startTime":@AT,"locale":"one"}"#,
+        r#"{"_id":"","startTime":@AT,"locale":"other"}"#,
+        r#"{"_id":"a\ud800","startTime":@AT}"#,
+        r#"{"_id":"a\ud801","startTime":@AT}"#,
+    ];
+    let kept = [
+        r#"{"_id":" ","startTime":@AT}"#,
+        r#"{"_id":"a\ufffd","startTime":@AT,"metadata":{"\ud800":1,"\ud801":2}}"#,
+    ];
+    let (world, run) = with(&[&odd[..], &kept].concat());
+    let run = run.ended(4);
+    assert_eq!(run.count("conversations", "rejected"), 4);
+    assert_eq!(run.count("conversations", "rows"), 302);
+    let text: String = files_below(&world.path("lake/_export/rejected"))
+        .iter()
+        .map(|file| std::fs::read_to_string(file).unwrap())
+        .collect();
+    for record in odd {
+        let line = format!("\"record\":{}}}", record.replace("@AT", &AT.to_string()));
+        assert_eq!(text.matches(&line).count(), 1, "{text}");
+    }
+    assert_eq!(
+        of(
+            &world,
+            "a\u{fffd}",
+            "metadata['\u{fffd}d800'], metadata['\u{fffd}d801']"
+        ),
+        json!(["1", "2"])
+    );
+    on(&world.lake().0, "verify", &["--live", "5"]).ok();
+    let erased = on(&world.lake().0, "erase", &["--conversation", "a\u{fffd}"]).ok();
+    assert!(erased.stdout.contains('1') || erased.stderr.contains('1'));
+    world.lake().assert_ledger_adds_up();
+    assert_eq!(world.lake().ids("conversations").len(), 301);
 }
 
 #[test]

@@ -31,6 +31,37 @@ fn distinct(rows: &Value) -> Seen {
     rows.as_array().unwrap().iter().map(Value::to_string).collect()
 }
 
+/// Where it is not installed there is nothing to see.
+#[test]
+fn fastparquet_reads_every_column() {
+    let world = World::in_memory(Options {
+        conversations: 300,
+        ..small()
+    });
+    for (lake, args) in [
+        ("map", &[][..]),
+        ("json", &["--metadata", "json", "--promote", "system"]),
+    ] {
+        world.export().to(lake).args(args).run().ok();
+        for dataset in Dataset::ALL.map(Dataset::name) {
+            let task =
+                json!({"task": "by_fastparquet", "lake": world.lake_named(lake).0, "dataset": dataset});
+            let Value::Object(columns) = Reader::begin(&task).answer() else {
+                println!("fastparquet is missing");
+                return;
+            };
+            for (name, same) in columns {
+                // of lists and maps it makes others, where they are empty
+                if !["tags", "metadata", "extra"].contains(&name.as_str())
+                    || (lake, &*name) == ("json", "metadata")
+                {
+                    assert_eq!(same[0], same[1], "{name} of {dataset}, {lake}");
+                }
+            }
+        }
+    }
+}
+
 #[test]
 fn invariant_2_duckdb_and_pyarrow_see_whole_versions_while_partitions_are_replaced() {
     let replacements: usize = number_from(REPLACEMENTS, 400);

@@ -110,3 +110,116 @@ proptest! {
         }
     }
 }
+
+/// Records of a page that is read as it is, with what a look at it shows.
+fn read(dataset: Dataset, metadata: MetadataMode, records: &[u8]) -> Decoded {
+    let page = [br#"{"data":["#, records, br#"],"cursor":null}"#].concat();
+    let shape = Shape {
+        metadata,
+        ..Shape::default()
+    };
+    let decoded = decode_as(dataset, &shape, None, &page).unwrap();
+    assert_eq!(decoded.peek(dataset), peek(dataset, &page).unwrap());
+    decoded
+}
+
+/// A row as JSON text of its columns, `null` where one is null.
+fn shown(decoded: &Decoded, column: &str) -> Vec<String> {
+    let array = decoded.batch.column_by_name(column).unwrap();
+    let array = arrow::compute::cast(array, &plain(array.data_type())).unwrap();
+    let options = arrow::util::display::FormatOptions::default().with_null("null");
+    let shown = arrow::util::display::ArrayFormatter::try_new(&array, &options).unwrap();
+    (0..array.len()).map(|row| shown.value(row).to_string()).collect()
+}
+
+/// A type without dictionaries.
+fn plain(r#type: &arrow::datatypes::DataType) -> arrow::datatypes::DataType {
+    match r#type {
+        arrow::datatypes::DataType::Map(..) => Kind::TextMap.data_type(),
+        other => other.clone(),
+    }
+}
+
+#[test]
+fn invariant_5_an_id_is_a_text_that_is_not_empty_or_a_number() {
+    let records = br#"{"_id":""},{"_id":"","startTime":1},{"_id":" "},{"_id":"\u0020\t"},{"_id":0},{"_id":"a"},{"_id":"a","_id":""}"#;
+    let decoded = read(Dataset::Conversations, MetadataMode::Map, records);
+    assert_eq!(shown(&decoded, "id"), [" ", " \t", "0", "a"]);
+    let rejected: Vec<(&str, Reason)> = decoded
+        .rejected
+        .iter()
+        .map(|it| (it.raw.as_str(), it.reason))
+        .collect();
+    assert_eq!(rejected.len(), 3);
+    assert_eq!(rejected[1], (r#"{"_id":"","startTime":1}"#, Reason::NoId));
+    let hashes: std::collections::HashSet<u64> = decoded
+        .peek(Dataset::Conversations)
+        .records
+        .iter()
+        .map(|it| it.id)
+        .collect();
+    assert_eq!(hashes.len(), 7);
+}
+
+#[test]
+fn invariant_5_ids_that_no_text_can_store_do_not_become_one() {
+    let records = [
+        br#"{"_id":"a\ud800"},{"_id":"a\ud801"},{"_id":"\ud83d\ude00"},{"_id":"a\ufffd"},"#.as_slice(),
+        b"{\"_id\":\"a\xff\"},{\"_id\":\"a\xfe\"}",
+    ];
+    let decoded = read(Dataset::Conversations, MetadataMode::Map, &records.concat());
+    assert_eq!(shown(&decoded, "id"), ["\u{1f600}", "a\u{fffd}"]);
+    let raw: Vec<&str> = decoded.rejected.iter().map(|it| it.raw.as_str()).collect();
+    assert_eq!(
+        raw,
+        [
+            r#"{"_id":"a\ud800"}"#,
+            r#"{"_id":"a\ud801"}"#,
+            r#"{"_id":"a\udcff"}"#,
+            r#"{"_id":"a\udcfe"}"#
+        ]
+    );
+    let hashes: std::collections::HashSet<u64> = decoded
+        .peek(Dataset::Conversations)
+        .records
+        .iter()
+        .map(|it| it.id)
+        .collect();
+    assert_eq!(hashes.len(), 6);
+    let records = br#"{"_id":1,"conversationId":"\ud800"},{"_id":2,"conversationId":"\uD801"},{"_id":3,"conversationId":""}"#;
+    let decoded = read(Dataset::Messages, MetadataMode::Map, records);
+    assert_eq!(shown(&decoded, "conversation_id"), ["null", "null", ""]);
+    let extra = shown(&decoded, "extra");
+    assert_eq!(
+        extra,
+        [r"{conversationId: \ud800}", r"{conversationId: \uD801}", "null"]
+    );
+}
+
+#[test]
+fn invariant_5_keys_that_no_text_can_store_do_not_become_one() {
+    let records = [
+        br#"{"_id":1,"metadata":{"\ud800":1,"\ud801":2,"n":{"\udc00":[3],"\udc01":4,"\udc01":5}},"\ud800":6,"\ud801":7},"#.as_slice(),
+        b"{\"_id\":2,\"metadata\":{\"k\xff\":1,\"k\xfe\":2,\"\\ud800\":3}},{\"\\ud800\":1,\"\\ud801\":2}",
+    ];
+    let records = records.concat();
+    let decoded = read(Dataset::Conversations, MetadataMode::Both, &records);
+    let nested = "{\"\u{fffd}dc00\":[3],\"\u{fffd}dc01\":5}";
+    assert_eq!(
+        shown(&decoded, "metadata"),
+        [
+            format!("{{\u{fffd}d800: 1, \u{fffd}d801: 2, n: {nested}}}"),
+            "{k\u{fffd}dcff: 1, k\u{fffd}dcfe: 2, \u{fffd}: 3}".into(),
+        ]
+    );
+    assert_eq!(
+        shown(&decoded, "metadata_json")[0],
+        format!("{{\"\u{fffd}d800\":1,\"\u{fffd}d801\":2,\"n\":{nested}}}")
+    );
+    assert_eq!(shown(&decoded, "extra")[0], "{\u{fffd}d800: 6, \u{fffd}d801: 7}");
+    assert_eq!(
+        decoded.rejected[0].raw, r#"{"\ud800":1,"\ud801":2}"#,
+        "complete, as it came"
+    );
+    assert_eq!(decoded.observed.replaced_characters, 14 - 2 - 2 + 2);
+}

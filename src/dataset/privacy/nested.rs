@@ -6,6 +6,7 @@ use super::pattern::Path;
 use super::{Cleaner, Fate};
 use crate::dataset::compact::{Writer, push_string, push_text};
 use crate::dataset::json::{Value, Walk};
+use crate::dataset::surrogates::{distinct_keys, has_lone};
 
 /// A list or an object that is not closed yet.
 struct Level {
@@ -18,6 +19,8 @@ struct Level {
 impl Cleaner {
     /// The compact text of an object or a list, without what the rules take out; none where that is nothing.
     pub(super) fn nested(&self, path: &mut Path, text: &str) -> Option<String> {
+        let distinct = has_lone(text).then(|| distinct_keys(text)).flatten();
+        let text = distinct.as_deref().unwrap_or(text);
         let mut is_other = false;
         let mut out = String::with_capacity(text.len());
         let mut walk = Walk::new(text);

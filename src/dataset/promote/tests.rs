@@ -23,7 +23,11 @@ fn promoted(column: &str, metadata: &[&str]) -> (Vec<Option<String>>, Vec<usize>
         let times = values.as_primitive_opt::<TimestampMicrosecondType>();
         let value = |row| match times {
             _ if values.is_null(row) => None,
-            Some(times) => Some(Timestamp::from_microsecond(times.value(row)).unwrap().to_string()),
+            Some(times) => {
+                let micros = times.value(row);
+                let at = Timestamp::from_microsecond(micros).map(|at| at.to_string());
+                Some(at.unwrap_or_else(|_| micros.to_string()))
+            }
             None => Some(array_value_to_string(values, row).unwrap()),
         };
         let misfits = decoded.misfits.iter().map(|misfit| misfit.row).collect();
@@ -101,9 +105,22 @@ fn each_type_takes_what_fits_and_tells_what_does_not() {
         (r#""1744750665123""#, Some("2025-04-15T20:57:45.123Z")),
         (r#""2025-04-15T22:57:45+02:00""#, Some("2025-04-15T20:57:45Z")),
         (r#""2025-04-15""#, Some("2025-04-15T00:00:00Z")),
+        (r#""9999-12-31T23:59:59.999999Z""#, Some("253402300799999999")),
+        (r#""0001-01-01""#, Some("0001-01-01T00:00:00Z")),
         ("null", None),
     ];
-    values("timestamp", &times, &[r#""soon""#, "true", "1e30", r#""""#]);
+    values(
+        "timestamp",
+        &times,
+        &[
+            r#""soon""#,
+            "true",
+            "1e30",
+            r#""""#,
+            r#""0000-12-31""#,
+            "-62135596801",
+        ],
+    );
     let json = [
         (r#"{ "x" : 1 }"#, Some(r#"{"x":1}"#)),
         ("5", Some("5")),

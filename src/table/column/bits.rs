@@ -31,11 +31,6 @@ pub(super) fn varint(mut number: u64, out: &mut Vec<u8>) {
     out.push(number.to_le_bytes()[0]);
 }
 
-/// Appends a number of either sign, near zero in few bytes.
-pub(super) fn zigzag(number: i64, out: &mut Vec<u8>) {
-    varint(((number << 1) ^ (number >> 63)).cast_unsigned(), out);
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -66,26 +66,15 @@ impl Bounds {
         self.is_empty = true;
     }
 
-    /// How the bounds of these values stand to those of others: by the least and by the greatest; none where there are
-    /// no values.
-    pub(super) fn compare(&self, other: &Self) -> Option<(Ordering, Ordering)> {
-        let both = !self.is_empty && !other.is_empty;
-        both.then(|| {
-            (
-                self.order(&self.least, &other.least),
-                self.order(&self.greatest, &other.greatest),
-            )
-        })
-    }
-
-    /// The bounds as a file tells them: long text is cut short, the greatest so that it stays the greater.
+    /// The bounds as a file has them: long text is cut short, the greatest so that it stays the greater. None where there
+    /// are no values, or where no short text is as great.
     pub(super) fn told(&self) -> Option<(Told, Told)> {
         if self.is_empty {
             return None;
         }
         let (least, greatest) = (&self.least, &self.greatest);
         Some(match self.r#type {
-            Type::BYTE_ARRAY => (shorter(least), shorter_but_greater(greatest)),
+            Type::BYTE_ARRAY => (shorter(least), shorter_but_greater(greatest)?),
             _ => ((least.clone(), true), (greatest.clone(), true)),
         })
     }
@@ -122,8 +111,9 @@ impl Bounds {
         }
     }
 
+    /// The order in which readers compare bounds.
     #[inline]
-    fn order(&self, a: &[u8], b: &[u8]) -> Ordering {
+    pub(super) fn order(&self, a: &[u8], b: &[u8]) -> Ordering {
         match self.r#type {
             Type::INT64 => whole(a).cmp(&whole(b)),
             // the order that the file names
@@ -151,18 +141,19 @@ fn shorter(text: &[u8]) -> Told {
     (start.as_bytes().to_vec(), start.len() == text.len())
 }
 
-/// The beginning of a text with its last character replaced by the next one; the text itself where there is none.
-fn shorter_but_greater(text: &[u8]) -> Told {
+/// The beginning of a text with its last character replaced by the next one of the same length; none where no character
+/// of a long text has one.
+fn shorter_but_greater(text: &[u8]) -> Option<Told> {
     let start = beginning(text);
     if start.len() == text.len() {
-        return (text.to_vec(), true);
+        return Some((text.to_vec(), true));
     }
     let next = |(place, last): (usize, char)| {
         let next = char::from_u32(u32::from(last) + 1)?;
         (next.len_utf8() == last.len_utf8()).then(|| format!("{}{next}", &start[..place]).into_bytes())
     };
-    let greater = start.char_indices().rev().find_map(next);
-    greater.map_or_else(|| (text.to_vec(), true), |greater| (greater, false))
+    let greater = start.char_indices().rev().find_map(next)?;
+    Some((greater, false))
 }
 
 fn beginning(text: &[u8]) -> &str {

