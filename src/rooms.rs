@@ -46,12 +46,21 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     (
         "fetch",
         &[
-            "api", "dataset", "error", "plan", "spool", "table", "tombstones", "window",
+            "api",
+            "dataset",
+            "error",
+            "plan",
+            "spool",
+            "table",
+            "tombstones",
+            "window",
         ],
     ),
     (
         "doctor",
-        &["api", "dataset", "error", "fetch", "ledger", "plan", "table", "window"],
+        &[
+            "api", "dataset", "error", "fetch", "ledger", "plan", "table", "window",
+        ],
     ),
     (
         "rebuild",

@@ -4,7 +4,7 @@ mod envelope;
 
 use std::borrow::Cow;
 
-use super::json::{self, Quoted, Value, Walk};
+use super::json::{Value, Walk};
 use super::surrogates::escaped_bytes;
 use crate::words;
 use envelope::Envelope;

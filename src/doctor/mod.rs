@@ -18,8 +18,8 @@ pub use findings::{Bounds, Cursors, DeadCursor, PageLimit, Refusal, Report};
 use crate::api::{Answer, Ask, AskError, Budget, Client, Connection, Failure, Tally};
 use crate::dataset::{self, Dataset, Next, Peek, PeekedRecord};
 use crate::error::{Error, Result};
-use crate::plan::{Field, Knowledge, Order};
 use crate::ledger::Ledger;
+use crate::plan::{Field, Knowledge, Order};
 use crate::table::{Lock, OWN_FOLDER, Settings};
 use crate::window::Window;
 

@@ -57,7 +57,9 @@ impl Arrived {
                 Field::Time => record.time,
                 Field::LastAction => record.last_action,
             });
-            times.map(|time| time.div_euclid(SECOND)).any(|second| !header.range.contains(second))
+            times
+                .map(|time| time.div_euclid(SECOND))
+                .any(|second| !header.range.contains(second))
         };
         let mut periods = zone.periods();
         let mut shares: BTreeMap<Period, PeriodShare> = BTreeMap::new();

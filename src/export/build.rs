@@ -210,7 +210,10 @@ impl<'a> Build<'a> {
         };
         for (period, share) in periods {
             if share.may_be_outside {
-                self.deferred.entry(period).or_default().add(header.sequence, share);
+                self.deferred
+                    .entry(period)
+                    .or_default()
+                    .add(header.sequence, share);
             } else {
                 self.wait(period, header.sequence, share);
             }

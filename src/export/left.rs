@@ -39,7 +39,13 @@ pub(super) fn kept_pages(
                 let page = at_hand.hold(sequence, page);
                 Ok(Ok((
                     dataset,
-                    Arrived::new(header, &page.records, zone, looks_back, &[Field::Time, Field::LastAction]),
+                    Arrived::new(
+                        header,
+                        &page.records,
+                        zone,
+                        looks_back,
+                        &[Field::Time, Field::LastAction],
+                    ),
                 )))
             }
             Ok(Err(_)) | Err(Error::Damaged { .. }) => Ok(Err(path)),

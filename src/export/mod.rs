@@ -254,10 +254,7 @@ async fn fetch_all(
         let (mut received, looks_back) = (0, !job.reread.is_empty());
         let fetched = fetch::fetch(job, endpoint, stop.clone(), async |event| {
             let event = match event {
-                Event::Progress(progress) => News {
-                    page: None,
-                    progress,
-                },
+                Event::Progress(progress) => News { page: None, progress },
                 Event::Page(header, records, progress) => {
                     received += records.len() as u64;
                     let filters = &progress.possible_filters;

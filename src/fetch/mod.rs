@@ -45,7 +45,7 @@ pub struct Endpoint {
     erased: Option<Arc<Tombstones>>,
     at_hand: Arc<AtHand>,
     /// The table stays locked as long as a page may still be spooled.
-    lock: Option<Arc<Lock>>,
+    _lock: Option<Arc<Lock>>,
 }
 
 impl Endpoint {
@@ -73,14 +73,14 @@ impl Endpoint {
             broken: AtomicBool::new(false),
             erased: None,
             at_hand: Arc::default(),
-            lock: None,
+            _lock: None,
         }
     }
 
     /// The same, which keeps the table locked until its last page is spooled.
     #[must_use]
     pub fn locked(self, lock: Option<Arc<Lock>>) -> Self {
-        Self { lock, ..self }
+        Self { _lock: lock, ..self }
     }
 
     /// The same, which keeps nothing of what was erased.

@@ -205,7 +205,10 @@ impl Chain {
         let (first, last) = (*half.first()?, *half.last()?);
         let steps = half.len().saturating_sub(1).max(1);
         let records = (self.last_page * steps) as f64 / marks.len() as f64;
-        Some((Window::new(first.min(last), first.max(last).max(first.min(last) + 1)), records))
+        Some((
+            Window::new(first.min(last), first.max(last).max(first.min(last) + 1)),
+            records,
+        ))
     }
 
     /// What it has still to read of its window, where its records run one way.
@@ -220,7 +223,10 @@ impl Chain {
 
     /// The seconds of its records, sorted.
     pub(super) fn seconds(&self, field: Field) -> Vec<i64> {
-        let seconds = self.records.values().filter_map(|seconds| seconds[field as usize]);
+        let seconds = self
+            .records
+            .values()
+            .filter_map(|seconds| seconds[field as usize]);
         let mut seconds: Vec<i64> = seconds.collect();
         seconds.sort_unstable();
         seconds

@@ -96,9 +96,14 @@ impl Planner {
         if !self.options.splits && longest == i64::MAX {
             return window;
         }
-        let share = (self.pages_left() / (t("SHARES", 1.0) * as_f64(self.width))).max(t("LEAST", LEAST)).min(self.most_pages());
+        let share = (self.pages_left() / (t("SHARES", 1.0) * as_f64(self.width)))
+            .max(t("LEAST", LEAST))
+            .min(self.most_pages());
         // a range is requested with a second more at each end
-        let range = self.limits.longest_range.map_or(i64::MAX, |range| (range - 2).max(1));
+        let range = self
+            .limits
+            .longest_range
+            .map_or(i64::MAX, |range| (range - 2).max(1));
         let longest = longest.min(range);
         let pages = self.pages_in(window);
         let end = if let Some(end) = self.density.end_of_trial(window) {
@@ -128,8 +133,13 @@ impl Planner {
 
     /// The most pages of a window.
     pub(super) fn most_pages(&self) -> f64 {
-        let cap = self.shown.cap.map_or(f64::INFINITY, |cap| SHARE_OF_CAP * as_f64(cap));
-        t("MOST", MOST).min(self.window_pages).min(cap / as_f64(self.page_size))
+        let cap = self
+            .shown
+            .cap
+            .map_or(f64::INFINITY, |cap| SHARE_OF_CAP * as_f64(cap));
+        t("MOST", MOST)
+            .min(self.window_pages)
+            .min(cap / as_f64(self.page_size))
     }
 
     /// A chain whose request is overdue and may be repeated.
@@ -160,12 +170,16 @@ impl Planner {
     /// The whole range, then parts of it here and there.
     fn guess(&self) -> Option<Window> {
         let range = self.ranges.iter().copied().max_by_key(Window::seconds)?;
-        let longest = self.limits.longest_range.map_or(i64::MAX, |range| (range - 2).max(1));
+        let longest = self
+            .limits
+            .longest_range
+            .map_or(i64::MAX, |range| (range - 2).max(1));
         let Some(number) = self.chains.len().checked_sub(1) else {
             return Some(range.split_at(range.start.saturating_add(longest)).0);
         };
         let part = (range.seconds() / t("PARTS", PARTS as f64) as i64).max(SHORTEST_PART);
-        let start = range.start + GUESSES.iter().take(t("GUESSES", 4.0) as usize).nth(number)? * range.seconds() / 16;
+        let start =
+            range.start + GUESSES.iter().take(t("GUESSES", 4.0) as usize).nth(number)? * range.seconds() / 16;
         let start = align(range.start, start, range.end);
         let end = align(start, start + part.min(longest), start.saturating_add(longest));
         let part = Window::new(start, end).intersect(range);
@@ -221,11 +235,12 @@ fn align(start: i64, end: i64, most: i64) -> i64 {
         .into_iter()
         .flat_map(|unit| {
             let before = end.div_euclid(unit) * unit;
-            [(before, t("DOWN", ALIGNMENT_DOWN)), (before + unit, t("UP", ALIGNMENT_UP))]
+            [
+                (before, t("DOWN", ALIGNMENT_DOWN)),
+                (before + unit, t("UP", ALIGNMENT_UP)),
+            ]
         })
-        .find(|(at, tolerance)| {
-            start < *at && *at <= most && as_f64(at.abs_diff(end)) <= tolerance * seconds
-        })
+        .find(|(at, tolerance)| start < *at && *at <= most && as_f64(at.abs_diff(end)) <= tolerance * seconds)
         .map_or(end, |(at, _)| at)
 }
 

@@ -87,7 +87,9 @@ impl Density {
         let parts = self.observed.within(window).into_iter();
         let level = records / self.profile.weight(seen).max(1.0);
         let level = match planned / level {
-            ratio if (1.0 / super::t("FAR", 3.0)..=super::t("FAR", 3.0)).contains(&ratio) => (level * planned).sqrt(),
+            ratio if (1.0 / super::t("FAR", 3.0)..=super::t("FAR", 3.0)).contains(&ratio) => {
+                (level * planned).sqrt()
+            }
             _ => level,
         };
         parts
@@ -156,12 +158,18 @@ impl Density {
         let (seconds, records) = all.fold((0.0, 0.0), |(seconds, records), (window, count)| {
             (seconds + as_f64(window.seconds()), records + count)
         });
-        if seconds > 0.0 { records / seconds } else { self.guess }
+        if seconds > 0.0 {
+            records / seconds
+        } else {
+            self.guess
+        }
     }
 
     fn level_before(&self, gap: Window) -> Option<f64> {
         let nearest = |known: &Observed| {
-            let end = known.windows.partition_point(|(window, _)| window.end <= gap.start);
+            let end = known
+                .windows
+                .partition_point(|(window, _)| window.end <= gap.start);
             self.level(known.windows[..end].iter().rev(), gap)
         };
         nearest(&self.observed).or_else(|| nearest(&self.earlier))
@@ -169,7 +177,9 @@ impl Density {
 
     fn level_after(&self, gap: Window) -> Option<f64> {
         let nearest = |known: &Observed| {
-            let start = known.windows.partition_point(|(window, _)| window.start < gap.end);
+            let start = known
+                .windows
+                .partition_point(|(window, _)| window.start < gap.end);
             self.level(known.windows[start..].iter(), gap)
         };
         nearest(&self.observed).or_else(|| nearest(&self.earlier))
@@ -200,7 +210,9 @@ struct Observed {
 impl Observed {
     /// Adds a window; only what was not observed before counts.
     fn add(&mut self, window: Window, records: f64) {
-        let from = self.windows.partition_point(|(known, _)| known.end <= window.start);
+        let from = self
+            .windows
+            .partition_point(|(known, _)| known.end <= window.start);
         let mut fresh: Windows = std::iter::once(window).collect();
         let known = self.windows[from..].iter();
         for (known, _) in known.take_while(|(known, _)| known.start < window.end) {
@@ -222,10 +234,15 @@ impl Observed {
 
     /// `window` in parts, with the records of those that were observed.
     fn within(&self, window: Window) -> Vec<(Window, Option<f64>)> {
-        let from = self.windows.partition_point(|(known, _)| known.end <= window.start);
+        let from = self
+            .windows
+            .partition_point(|(known, _)| known.end <= window.start);
         let mut parts = Vec::new();
         let mut start = window.start;
-        for (known, records) in self.windows[from..].iter().take_while(|(known, _)| known.start < window.end) {
+        for (known, records) in self.windows[from..]
+            .iter()
+            .take_while(|(known, _)| known.start < window.end)
+        {
             let inside = known.intersect(window);
             if start < inside.start {
                 parts.push((Window::new(start, inside.start), None));

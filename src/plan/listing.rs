@@ -107,7 +107,11 @@ impl Listing {
             covers,
             asked: chain.asked,
             records: chain.records.len(),
-            inside: if field.is_some() { seconds.len() } else { chain.records.len() },
+            inside: if field.is_some() {
+                seconds.len()
+            } else {
+                chain.records.len()
+            },
             gap: gaps.max().unwrap_or(0),
             span: seconds.first().copied().zip(seconds.last().copied()),
             page_size,
@@ -137,7 +141,10 @@ impl Listing {
         }
         if self.repeats {
             let pages = self.records as f64 / (PART_OF_PAGE * self.page_size as f64);
-            return Some(whole(Kind::Content, super::density::whole(half as f64 * 2.0 / pages.max(2.0))));
+            return Some(whole(
+                Kind::Content,
+                super::density::whole(half as f64 * 2.0 / pages.max(2.0)),
+            ));
         }
         if self.misses {
             return Some(whole(Kind::Content, half));
@@ -237,9 +244,15 @@ mod tests {
         let round: Vec<usize> = (0..1_100).filter(|records| is_round(*records)).collect();
         assert_eq!(
             round,
-            [100, 128, 200, 256, 300, 400, 500, 512, 600, 700, 800, 900, 1_000, 1_001, 1_024]
+            [
+                100, 128, 200, 256, 300, 400, 500, 512, 600, 700, 800, 900, 1_000, 1_001, 1_024
+            ]
         );
-        assert!([9_999, 10_000, 10_001, 16_384, 5_000, 7_500].into_iter().all(is_round));
+        assert!(
+            [9_999, 10_000, 10_001, 16_384, 5_000, 7_500]
+                .into_iter()
+                .all(is_round)
+        );
         assert!(![9_998, 10_002, 8_765, 7_512].into_iter().any(is_round));
     }
 }

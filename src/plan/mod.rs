@@ -345,6 +345,13 @@ impl Planner {
 }
 
 #[cfg(test)]
-fn t(name: &str, default: f64) -> f64 { std::env::var(name).ok().and_then(|v| v.parse().ok()).unwrap_or(default) }
+fn t(name: &str, default: f64) -> f64 {
+    std::env::var(name)
+        .ok()
+        .and_then(|v| v.parse().ok())
+        .unwrap_or(default)
+}
 #[cfg(not(test))]
-fn t(_name: &str, default: f64) -> f64 { default }
+fn t(_name: &str, default: f64) -> f64 {
+    default
+}

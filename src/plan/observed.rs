@@ -169,7 +169,10 @@ impl Observations {
 
     /// The field that windows filter, by this job's pages or, where they leave it open, by earlier ones.
     fn known_filter(&self) -> Option<Field> {
-        let earlier = self.earlier.filter.filter(|field| self.trace(*field).is_possible());
+        let earlier = self
+            .earlier
+            .filter
+            .filter(|field| self.trace(*field).is_possible());
         self.filter().or(earlier)
     }
 

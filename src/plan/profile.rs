@@ -49,7 +49,9 @@ impl Profile {
             return as_f64(window.seconds());
         }
         let pieces = self.hours(window);
-        pieces.map(|piece| self.share(hour(piece.start)) * as_f64(piece.seconds())).sum()
+        pieces
+            .map(|piece| self.share(hour(piece.start)) * as_f64(piece.seconds()))
+            .sum()
     }
 
     /// A window in parts of an hour, or as a whole where there is no profile.
@@ -57,7 +59,11 @@ impl Profile {
         let is_even = self.days == 0 || window.seconds() > LONGEST;
         let mut start = window.start;
         std::iter::from_fn(move || {
-            let next = if is_even { window.end } else { (start.div_euclid(HOUR) + 1) * HOUR };
+            let next = if is_even {
+                window.end
+            } else {
+                (start.div_euclid(HOUR) + 1) * HOUR
+            };
             let piece = Window::new(start, next.min(window.end));
             start = piece.end;
             (!piece.is_empty()).then_some(piece)

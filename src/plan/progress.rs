@@ -33,8 +33,14 @@ impl Planner {
         let mut complete = self.complete.clone();
         if !self.is_done() {
             let longest = self.shown.longest;
-            let is_longest = |records: usize| records == longest && records >= TELLING_LENGTH && records > self.shown.checked;
-            for listing in self.listings.iter().filter(|listing| is_longest(listing.records) && !listing.is_checked) {
+            let is_longest = |records: usize| {
+                records == longest && records >= TELLING_LENGTH && records > self.shown.checked
+            };
+            for listing in self
+                .listings
+                .iter()
+                .filter(|listing| is_longest(listing.records) && !listing.is_checked)
+            {
                 complete.subtract(listing.covers);
             }
         }

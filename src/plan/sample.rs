@@ -89,7 +89,10 @@ impl Sample {
     /// The second behind the first so many points of `window`; its end where it has fewer.
     pub(super) fn second_of_point(&self, window: Window, points: usize) -> i64 {
         let first = self.points.partition_point(|point| *point < window.start);
-        let end = self.points.get(first + points).map_or(window.end, |point| point + 1);
+        let end = self
+            .points
+            .get(first + points)
+            .map_or(window.end, |point| point + 1);
         end.clamp(window.start + 1, window.end)
     }
 

@@ -97,7 +97,8 @@ impl Planner {
         let marks = chain.last_marks(field);
         let between = page.records.len() / marks.len().max(1);
         for pair in marks.windows(2) {
-            self.density.observe(Window::new(pair[0].min(pair[1]), pair[0].max(pair[1])), between);
+            self.density
+                .observe(Window::new(pair[0].min(pair[1]), pair[0].max(pair[1])), between);
         }
         let seconds = page.records.iter().filter_map(|record| field.second(record));
         let before = match direction {
@@ -125,7 +126,10 @@ impl Planner {
             self.density.observe(Window::new(from, to), chunk.len());
             from = to;
         }
-        self.density.observe(Window::new(from, covers.end), if field.is_some() { 0 } else { listing.records });
+        self.density.observe(
+            Window::new(from, covers.end),
+            if field.is_some() { 0 } else { listing.records },
+        );
         if self.observations.learned().filter.is_some() {
             listing.misses = self.misses(&listing);
         }
@@ -228,7 +232,11 @@ impl Planner {
     fn show(&self) -> Shown {
         let mut shown = self.shown;
         let longest = shown.longest;
-        shown.as_long = self.listings.iter().filter(|listing| listing.records == longest).count();
+        shown.as_long = self
+            .listings
+            .iter()
+            .filter(|listing| listing.records == longest)
+            .count();
         // a chain beyond the cap disproves it
         shown.cap = self.limits.listing_cap.filter(|cap| longest <= *cap);
         shown.longest_range = self.limits.longest_range;
@@ -249,7 +257,8 @@ impl Planner {
         let records = listing.records;
         match doubt.kind {
             Kind::Length => {
-                let is_cap = records >= self.shown.longest && self.limits.listing_cap.is_none_or(|cap| records < cap);
+                let is_cap =
+                    records >= self.shown.longest && self.limits.listing_cap.is_none_or(|cap| records < cap);
                 if is_cap {
                     self.limits.listing_cap = Some(records);
                 }
@@ -265,7 +274,11 @@ impl Planner {
                 is_limit
             }
             Kind::Content => {
-                let pages = if records > self.page_size { 0.6 } else { self.window_pages };
+                let pages = if records > self.page_size {
+                    0.6
+                } else {
+                    self.window_pages
+                };
                 self.window_pages = self.window_pages.min(pages);
                 false
             }
@@ -277,9 +290,12 @@ impl Planner {
         if self.in_flight > 0 || self.is_done() || self.wants() {
             return Ok(());
         }
-        let Some(doubt) = self.doubts.first() else { return Ok(()) };
+        let Some(doubt) = self.doubts.first() else {
+            return Ok(());
+        };
         let mut listings = self.listings.iter().rev();
-        let Some(listing) = listings.find(|listing| listing.covers.intersect(doubt.part) == doubt.part) else {
+        let Some(listing) = listings.find(|listing| listing.covers.intersect(doubt.part) == doubt.part)
+        else {
             return Ok(());
         };
         let window = listing.asked;
@@ -313,7 +329,11 @@ impl Planner {
             records += as_f64(listing.records);
             drained += sample.points(listing.covers);
         }
-        for chain in self.chains.iter().filter(|chain| chain.is_open() && chain.pages > 0) {
+        for chain in self
+            .chains
+            .iter()
+            .filter(|chain| chain.is_open() && chain.pages > 0)
+        {
             let points = sample.points(chain.covers);
             if points >= ENOUGH_POINTS {
                 // twice as much again may be left
@@ -353,12 +373,22 @@ impl Planner {
             }
             let (left, read) = (self.chain_left(at), f64::from(chain.pages));
             let is_known = self.density.is_known() || self.direction(at).is_some();
-            let is_long = is_known && left + read > t("LONG", LONG) * self.most_pages() && read < t("READ", READ) * left;
+            let is_long = is_known
+                && left + read > t("LONG", LONG) * self.most_pages()
+                && read < t("READ", READ) * left;
             let (others, all) = (self.pages_left() + read, self.pages_left() + self.pages as f64);
             let apart = (t("TOO", TOO_LONG) * others + t("SPARE", SPARE) * all) / width + t("PLUS", 1.0);
-            let is_last = self.width > 1 && left > apart + read / width && (!is_known || read < t("READ2", 0.5) * left) && self.abandoned < 2 * self.width;
+            let is_last = self.width > 1
+                && left > apart + read / width
+                && (!is_known || read < t("READ2", 0.5) * left)
+                && self.abandoned < 2 * self.width;
             if is_long || is_last {
-                if cfg!(test) && std::env::var("TRACE").is_ok() { println!("abandon {at} left {left:.1} read {read} apart {apart:.1} long {is_long} last {is_last} pages_left {:.1} width {width}", self.pages_left()); }
+                if cfg!(test) && std::env::var("TRACE").is_ok() {
+                    println!(
+                        "abandon {at} left {left:.1} read {read} apart {apart:.1} long {is_long} last {is_last} pages_left {:.1} width {width}",
+                        self.pages_left()
+                    );
+                }
                 let covers = chain.covers;
                 let end = self.too_long.entry(covers.start).or_insert(covers.end);
                 *end = covers.end.min(*end);

@@ -4,7 +4,7 @@
 use super::archive::{DAY, Random, Traffic, records};
 use super::server::{Cursors, Rule, Server, Sorting};
 use super::{Latency, Line, export};
-use crate::plan::{PlanError, Field, Options};
+use crate::plan::{Field, Options, PlanError};
 use crate::window::Window;
 
 const EXPORTS: u64 = 10_000;
