@@ -2,27 +2,29 @@
 
 use super::density::as_f64;
 use super::listing::{Doubt, Kind};
-use super::t;
 use super::{CursorStyle, Direction, Planner};
 use crate::window::{Window, Windows};
 
-/// Until the first answer the range is requested as a whole, and some of so many equal parts of it.
-const PARTS: i64 = 16;
-const GUESSES: [i64; 4] = [8, 2, 12, 5];
+/// Until the first answer the range is requested as a whole, and some of so many equal parts of it: those with
+/// these numbers.
+const PARTS: i64 = 24;
+const GUESSES: [i64; 4] = [12, 3, 18, 7];
 /// A part has at least so many seconds: a shorter one is hardly more than a page.
 const SHORTEST_PART: i64 = 900;
 /// Windows hold at most so many pages, and at least so many where there is a choice. Many servers end a listing
 /// after 10,000 records.
-const MOST: f64 = 9.0;
-const LEAST: f64 = 3.0;
+const MOST: f64 = 9.5;
+const LEAST: f64 = 1.5;
+/// Alignment makes them no longer than so many.
+const MOST_ALIGNED: f64 = 9.9;
 /// And this share of the records after which this server is known to end a listing.
 const SHARE_OF_CAP: f64 = 0.6;
 /// What is left beyond a window is added to it where it is no more than this share.
-const REMAINDER: f64 = 0.3;
+const REMAINDER: f64 = 0.2;
 /// Bounds are set to whole days, hours or minutes where that makes a window shorter or longer by no more than
 /// this share.
 const ALIGNMENT_DOWN: f64 = 0.35;
-const ALIGNMENT_UP: f64 = 0.1;
+const ALIGNMENT_UP: f64 = 0.2;
 
 /// A request is overdue once so many more were answered than were in flight with it.
 const SLACK: usize = 2;
@@ -77,17 +79,21 @@ impl Planner {
         let open = self.chains.iter().any(super::Chain::is_open);
         // the latest doubts are those of the smallest windows
         self.doubts.iter().rev().find_map(|doubt| {
-            let waits = doubt.kind == Kind::Stretch && open;
-            let is_indivisible = doubt.kind != Kind::Stretch && doubt.part.seconds() <= 1;
-            if waits || is_indivisible {
+            if doubt.kind == Kind::Stretch && open {
                 return None;
             }
             let mut part = self.ranges.intersect(doubt.part);
             part.subtract_all(&self.complete);
+            for other in self.doubts.iter().filter(|other| other.is_final()) {
+                part.subtract(other.part);
+            }
             let window = *self.unclaimed(&part).iter().next()?;
             let meets = |other: &&Doubt| !other.part.intersect(window).is_empty();
+            let splits = self.doubts.iter().filter(meets).map(|other| other.split);
+            let split = splits.filter(|split| window.start < *split).min();
+            let window = window.split_at(split.unwrap_or(window.end)).0;
             let longest = self.doubts.iter().filter(meets).map(|other| other.longest).min();
-            Some(self.cut(window, longest.unwrap_or(doubt.longest)))
+            Some(self.cut(window, longest.unwrap_or(i64::MAX)))
         })
     }
 
@@ -96,8 +102,8 @@ impl Planner {
         if !self.options.splits && longest == i64::MAX {
             return window;
         }
-        let share = (self.pages_left() / (t("SHARES", 1.0) * as_f64(self.width)))
-            .max(t("LEAST", LEAST))
+        let share = (self.pages_left() / as_f64(self.width))
+            .max(LEAST)
             .min(self.most_pages());
         // a range is requested with a second more at each end
         let range = self
@@ -108,16 +114,22 @@ impl Planner {
         let pages = self.pages_in(window);
         let end = if let Some(end) = self.density.end_of_trial(window) {
             end
-        } else if pages <= (1.0 + t("REM", REMAINDER)) * share && pages <= self.most_pages() {
+        } else if pages <= (1.0 + REMAINDER) * share && pages <= self.most_pages() {
             window.end
         } else {
             let records = share * as_f64(self.page_size);
             self.density.second_after(window, records).max(window.start + 1)
         };
         let most = window.start.saturating_add(longest).min(window.end);
-        let mut end = match end >= most {
-            true => most,
-            false => align(window.start, end, most),
+        let mut end = if end >= most {
+            most
+        } else {
+            let records = MOST_ALIGNED.max(share) * as_f64(self.page_size);
+            align(
+                window.start,
+                end,
+                most.min(self.density.second_after(window, records)),
+            )
         };
         // a window that was too long is not requested again as it was
         while end - window.start > 1 && self.was_too_long(Window::new(window.start, end)) {
@@ -137,9 +149,7 @@ impl Planner {
             .shown
             .cap
             .map_or(f64::INFINITY, |cap| SHARE_OF_CAP * as_f64(cap));
-        t("MOST", MOST)
-            .min(self.window_pages)
-            .min(cap / as_f64(self.page_size))
+        MOST.min(self.window_pages).min(cap / as_f64(self.page_size))
     }
 
     /// A chain whose request is overdue and may be repeated.
@@ -177,9 +187,8 @@ impl Planner {
         let Some(number) = self.chains.len().checked_sub(1) else {
             return Some(range.split_at(range.start.saturating_add(longest)).0);
         };
-        let part = (range.seconds() / t("PARTS", PARTS as f64) as i64).max(SHORTEST_PART);
-        let start =
-            range.start + GUESSES.iter().take(t("GUESSES", 4.0) as usize).nth(number)? * range.seconds() / 16;
+        let part = (range.seconds() / PARTS).max(SHORTEST_PART);
+        let start = range.start + GUESSES.get(number)? * part;
         let start = align(range.start, start, range.end);
         let end = align(start, start + part.min(longest), start.saturating_add(longest));
         let part = Window::new(start, end).intersect(range);
@@ -235,10 +244,7 @@ fn align(start: i64, end: i64, most: i64) -> i64 {
         .into_iter()
         .flat_map(|unit| {
             let before = end.div_euclid(unit) * unit;
-            [
-                (before, t("DOWN", ALIGNMENT_DOWN)),
-                (before + unit, t("UP", ALIGNMENT_UP)),
-            ]
+            [(before, ALIGNMENT_DOWN), (before + unit, ALIGNMENT_UP)]
         })
         .find(|(at, tolerance)| start < *at && *at <= most && as_f64(at.abs_diff(end)) <= tolerance * seconds)
         .map_or(end, |(at, _)| at)

@@ -7,8 +7,12 @@ use crate::window::{Window, Windows};
 
 /// More observations than this are merged in pairs.
 const MAX_OBSERVATIONS: usize = 8192;
-/// So many records beside a gap are enough to estimate the gap from.
-const ENOUGH_RECORDS: f64 = 300.0;
+/// What was planned counts where a page does not differ by more than this factor.
+const FAR: f64 = 5.0;
+/// While nothing is known, a range is estimated to hold so many pages.
+const GUESSED_PAGES: f64 = 64.0;
+/// This share of a page beside a gap is enough to estimate the gap from.
+const ENOUGH_PAGES: f64 = 0.3;
 
 /// Points of a sample in a window that shows how many records each stands for.
 const TRIAL_POINTS: usize = 12;
@@ -25,11 +29,13 @@ pub(super) struct Density {
     pub(super) sample: Option<Sample>,
     /// Records per second, as long as nothing is known.
     guess: f64,
+    /// Records beside a gap that are enough to estimate it from.
+    enough: f64,
 }
 
 impl Density {
-    /// Nothing is known of `hull` yet but that it may hold `guess` records, and what an earlier run saw.
-    pub(super) fn new(hull: Window, guess: f64, earlier: &[(Window, u64)]) -> Self {
+    /// Nothing is known of `hull` yet but the records of a page, and what an earlier run saw.
+    pub(super) fn new(hull: Window, per_page: f64, earlier: &[(Window, u64)]) -> Self {
         let mut before = Observed::default();
         for (window, records) in earlier {
             before.add(*window, as_f64(*records));
@@ -39,7 +45,8 @@ impl Density {
             earlier: before,
             profile: Profile::default(),
             sample: None,
-            guess: guess / as_f64(hull.seconds()).max(1.0),
+            guess: GUESSED_PAGES * per_page / as_f64(hull.seconds()).max(1.0),
+            enough: ENOUGH_PAGES * per_page,
         }
     }
 
@@ -87,9 +94,7 @@ impl Density {
         let parts = self.observed.within(window).into_iter();
         let level = records / self.profile.weight(seen).max(1.0);
         let level = match planned / level {
-            ratio if (1.0 / super::t("FAR", 3.0)..=super::t("FAR", 3.0)).contains(&ratio) => {
-                (level * planned).sqrt()
-            }
+            ratio if (1.0 / FAR..=FAR).contains(&ratio) => (level * planned).sqrt(),
             _ => level,
         };
         parts
@@ -193,7 +198,7 @@ impl Density {
             seconds += window.seconds();
             weight += self.profile.weight(*window);
             records += count;
-            if records >= super::t("ENOUGH", ENOUGH_RECORDS) || seconds >= gap.seconds() {
+            if records >= self.enough || seconds >= gap.seconds() {
                 break;
             }
         }
@@ -278,7 +283,7 @@ mod tests {
 
     #[test]
     fn what_was_observed_counts_as_it_is_and_gaps_are_estimated_from_beside() {
-        let mut density = Density::new(Window::new(0, 1_000), 500.0, &[]);
+        let mut density = Density::new(Window::new(0, 1_000), 500.0 / GUESSED_PAGES, &[]);
         let near = |a: f64, b: f64| assert!((a - b).abs() < 1e-6, "{a} {b}");
         near(density.records(Window::new(0, 100)), 50.0);
         density.observe(Window::new(0, 100), 0);

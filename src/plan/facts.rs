@@ -161,7 +161,7 @@ pub enum PlanError {
     },
     /// The end of a listing is in doubt, and its window cannot be split further.
     #[error(
-        "the listing of window {window} ends after {records} records, which looks like a limit of the server, and the window cannot be split further"
+        "window {window} may have more than the {records} records that it lists: it ends like a listing that is cut off, or repeats records, and cannot be split further"
     )]
     EndInDoubt {
         /// The window that was requested.

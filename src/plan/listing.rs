@@ -38,6 +38,8 @@ pub(super) struct Listing {
     /// How many of them lie within the window that it covers, and the seconds of the first and the last of these.
     inside: usize,
     span: Option<(i64, i64)>,
+    /// The second of the middle one: the window is split here where it is read again.
+    middle: i64,
     /// The longest time between two of its records.
     pub(super) gap: i64,
     page_size: usize,
@@ -60,8 +62,16 @@ pub(super) struct Listing {
 pub(super) struct Doubt {
     pub(super) kind: Kind,
     pub(super) part: Window,
-    /// Windows that read the part again are no longer than this, in seconds.
+    /// Windows that read the part again do not go beyond this second, and are no longer than so many seconds.
+    pub(super) split: i64,
     pub(super) longest: i64,
+}
+
+impl Doubt {
+    /// Whether its window cannot be split, and so not be read in another way.
+    pub(super) fn is_final(&self) -> bool {
+        self.kind != Kind::Stretch && self.part.seconds() <= 1
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -101,6 +111,9 @@ impl Listing {
     pub(super) fn new(chain: &mut Chain, field: Option<Field>, page_size: usize, is_bare: bool) -> Self {
         let covers = chain.covers;
         let mut seconds = field.map(|field| chain.seconds(field)).unwrap_or_default();
+        // a second beside the window may hold more records than all of it
+        let middle = seconds.get(seconds.len() / 2).copied();
+        let middle = middle.unwrap_or(covers.start + covers.seconds() / 2);
         seconds.retain(|second| covers.contains(*second));
         let gaps = seconds.windows(2).map(|pair| pair[1] - pair[0]);
         Self {
@@ -113,6 +126,7 @@ impl Listing {
                 chain.records.len()
             },
             gap: gaps.max().unwrap_or(0),
+            middle: middle.min(covers.end - 1).max(covers.start + 1),
             span: seconds.first().copied().zip(seconds.last().copied()),
             page_size,
             ends_full: chain.last_page >= page_size.min(chain.per_page as usize),
@@ -130,11 +144,11 @@ impl Listing {
         let whole = |kind, longest: i64| Doubt {
             kind,
             part: self.covers,
+            split: self.middle,
             longest: longest.max(1),
         };
-        let half = self.covers.seconds() / 2;
         if self.may_be_cut(shown) {
-            return Some(whole(Kind::Length, half));
+            return Some(whole(Kind::Length, i64::MAX));
         }
         if self.is_checked {
             return None;
@@ -143,11 +157,11 @@ impl Listing {
             let pages = self.records as f64 / (PART_OF_PAGE * self.page_size as f64);
             return Some(whole(
                 Kind::Content,
-                super::density::whole(half as f64 * 2.0 / pages.max(2.0)),
+                super::density::whole(self.covers.seconds() as f64 / pages.max(2.0)),
             ));
         }
         if self.misses {
-            return Some(whole(Kind::Content, half));
+            return Some(whole(Kind::Content, i64::MAX));
         }
         match self.inside {
             0 => self.empty(shown),
@@ -164,7 +178,8 @@ impl Listing {
             return false;
         }
         let is_longest = self.records >= shown.longest && self.records > shown.checked;
-        let is_full = self.ends_full && (self.page_size >= LARGE_PAGE || is_longest);
+        let is_divisible = self.covers.seconds() > 1;
+        let is_full = self.ends_full && is_divisible && (self.page_size >= LARGE_PAGE || is_longest);
         let has_equals = self.records >= TELLING_LENGTH && shown.as_long > 1;
         is_full || (is_longest && (is_round(self.records) || has_equals))
     }
@@ -190,7 +205,8 @@ impl Listing {
                 is_doubtful.then_some(Doubt {
                     kind: Kind::Stretch,
                     part,
-                    longest: part.seconds(),
+                    split: part.end,
+                    longest: i64::MAX,
                 })
             })
     }
@@ -205,6 +221,7 @@ impl Listing {
         (self.covers.seconds() > longest.max(served)).then_some(Doubt {
             kind: Kind::Stretch,
             part: self.covers,
+            split: self.covers.end,
             longest,
         })
     }

@@ -47,8 +47,6 @@ pub use progress::Progress;
 
 /// The most requests in flight where the user sets no other number.
 pub const MAX_IN_FLIGHT: usize = 64;
-/// While nothing is known, a range is estimated to hold so many pages.
-const GUESSED_PAGES: f64 = 64.0;
 
 /// How to plan.
 #[derive(Debug, Clone)]
@@ -140,7 +138,7 @@ impl Planner {
         let ranges: Windows = ranges.into_iter().collect();
         let hull = ranges.hull().unwrap_or(Window::new(0, 0));
         let per_page = options.per_page.max(1);
-        let density = Density::new(hull, GUESSED_PAGES * f64::from(per_page), &options.density);
+        let density = Density::new(hull, f64::from(per_page), &options.density);
         let knowledge = options.knowledge;
         let mut planner = Self {
             observations: Observations::new(knowledge),
@@ -342,16 +340,4 @@ impl Planner {
         chain.flight = None;
         Some(index)
     }
-}
-
-#[cfg(test)]
-fn t(name: &str, default: f64) -> f64 {
-    std::env::var(name)
-        .ok()
-        .and_then(|v| v.parse().ok())
-        .unwrap_or(default)
-}
-#[cfg(not(test))]
-fn t(_name: &str, default: f64) -> f64 {
-    default
 }

@@ -6,18 +6,18 @@ use super::chain::{Chain, CursorSign, State};
 use super::density::as_f64;
 use super::listing::{Doubt, Kind, Listing, Shown};
 use super::sample::Sample;
-use super::t;
 use super::{CursorStyle, Direction, Field, Next, PageFacts, PlanError, Planner};
 use crate::window::{Window, Windows};
 
 /// A chain is abandoned where it is so many times longer than windows are planned to be.
 const LONG: f64 = 2.0;
 /// And it has read less than this share of them.
-const READ: f64 = 1.0 / 3.0;
+const READ: f64 = 0.5;
 /// And where it would take this much longer than everything else.
-const TOO_LONG: f64 = 1.15;
-/// Beside a share of the whole job.
+const TOO_LONG: f64 = 1.0;
+/// Beside a share of the whole job, and so many pages.
 const SPARE: f64 = 0.08;
+const FLAT: f64 = 2.0;
 /// So many points of a sample make an estimate.
 const ENOUGH_POINTS: f64 = 10.0;
 /// Records of an abandoned chain that later listings are compared with.
@@ -232,11 +232,14 @@ impl Planner {
     fn show(&self) -> Shown {
         let mut shown = self.shown;
         let longest = shown.longest;
-        shown.as_long = self
-            .listings
-            .iter()
-            .filter(|listing| listing.records == longest)
-            .count();
+        let mut as_long = self.listings.iter().filter(|listing| listing.records == longest);
+        // windows that share a second, or have one of their bounds in common, can share their records
+        shown.as_long = as_long.next().map_or(0, |first| {
+            let around = Window::new(first.asked.start - 2, first.asked.end + 2);
+            1 + as_long
+                .filter(|other| other.asked.intersect(around).is_empty())
+                .count()
+        });
         // a chain beyond the cap disproves it
         shown.cap = self.limits.listing_cap.filter(|cap| longest <= *cap);
         shown.longest_range = self.limits.longest_range;
@@ -290,12 +293,11 @@ impl Planner {
         if self.in_flight > 0 || self.is_done() || self.wants() {
             return Ok(());
         }
-        let Some(doubt) = self.doubts.first() else {
+        let Some(doubt) = self.doubts.iter().rfind(|doubt| doubt.is_final()) else {
             return Ok(());
         };
         let mut listings = self.listings.iter().rev();
-        let Some(listing) = listings.find(|listing| listing.covers.intersect(doubt.part) == doubt.part)
-        else {
+        let Some(listing) = listings.find(|listing| listing.covers == doubt.part) else {
             return Ok(());
         };
         let window = listing.asked;
@@ -373,22 +375,14 @@ impl Planner {
             }
             let (left, read) = (self.chain_left(at), f64::from(chain.pages));
             let is_known = self.density.is_known() || self.direction(at).is_some();
-            let is_long = is_known
-                && left + read > t("LONG", LONG) * self.most_pages()
-                && read < t("READ", READ) * left;
+            let is_long = is_known && left + read > LONG * self.most_pages() && read < READ * left;
             let (others, all) = (self.pages_left() + read, self.pages_left() + self.pages as f64);
-            let apart = (t("TOO", TOO_LONG) * others + t("SPARE", SPARE) * all) / width + t("PLUS", 1.0);
+            let apart = (TOO_LONG * others + SPARE * all) / width + FLAT;
             let is_last = self.width > 1
                 && left > apart + read / width
-                && (!is_known || read < t("READ2", 0.5) * left)
+                && (!is_known || read < READ * left)
                 && self.abandoned < 2 * self.width;
             if is_long || is_last {
-                if cfg!(test) && std::env::var("TRACE").is_ok() {
-                    println!(
-                        "abandon {at} left {left:.1} read {read} apart {apart:.1} long {is_long} last {is_last} pages_left {:.1} width {width}",
-                        self.pages_left()
-                    );
-                }
                 let covers = chain.covers;
                 let end = self.too_long.entry(covers.start).or_insert(covers.end);
                 *end = covers.end.min(*end);

@@ -137,10 +137,6 @@ fn run(
         }
         if line.strict {
             let grown = planner.covered();
-            assert!(
-                covered.iter().all(|window| grown.covers(*window)),
-                "what is covered shrank"
-            );
             if grown != covered {
                 server.assert_received(&grown);
             }
@@ -199,7 +195,7 @@ fn send(
             request.chain, request.index, request.covers
         );
     }
-    assert!(outcome.requests < 100_000, "the planner does not end");
+    assert!(outcome.requests < 5_000, "the planner does not end");
     let answer = server.answer(request.asked, request.cursor.as_deref());
     flights.push(Flight {
         lands: now + line.latency.draw(random),

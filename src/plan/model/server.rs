@@ -54,6 +54,11 @@ pub(super) struct Rule {
 }
 
 impl Rule {
+    /// Whether records move between pages while they are read.
+    pub(super) fn is_unstable(&self) -> bool {
+        self.growth > 0.0 && self.cursors == Cursors::Offset
+    }
+
     pub(super) fn plain(sorting: Sorting, per_page: usize) -> Self {
         Self {
             filter: Field::Time,
