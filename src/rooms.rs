@@ -113,6 +113,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
             "error",
             "fetch",
             "ledger",
+            "plan",
             "rejected",
             "spool",
             "store",

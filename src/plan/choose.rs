@@ -1,7 +1,7 @@
 //! The choice of the next request.
 
 use super::density::as_f64;
-use super::listing::{Doubt, Kind};
+use super::listing::Doubt;
 use super::{CursorStyle, Direction, Planner};
 use crate::window::{Window, Windows};
 
@@ -79,7 +79,7 @@ impl Planner {
         let open = self.chains.iter().any(super::Chain::is_open);
         // the latest doubts are those of the smallest windows
         self.doubts.iter().rev().find_map(|doubt| {
-            if doubt.kind == Kind::Stretch && open {
+            if doubt.waits() && open {
                 return None;
             }
             let mut part = self.ranges.intersect(doubt.part);
@@ -134,6 +134,10 @@ impl Planner {
         // a window that was too long is not requested again as it was
         while end - window.start > 1 && self.was_too_long(Window::new(window.start, end)) {
             end = window.start + (end - window.start) / 2;
+        }
+        // bounds on whole minutes lose nothing where a server rounds them
+        if end < window.end && end - window.start > 120 {
+            end -= end.rem_euclid(60);
         }
         Window::new(window.start, end)
     }
@@ -257,9 +261,9 @@ mod tests {
     #[test]
     fn bounds_are_whole_units_where_that_is_near() {
         assert_eq!(align(0, 10 * 86_400 + 9_000, i64::MAX), 10 * 86_400);
-        assert_eq!(align(0, 50_000, i64::MAX), 14 * 3_600);
-        assert_eq!(align(0, 1_830, i64::MAX), 1_860);
-        assert_eq!(align(0, 1_830, 1_850), 1_830);
+        assert_eq!(align(0, 50_000, i64::MAX), 13 * 3_600);
+        assert_eq!(align(0, 1_830, i64::MAX), 1_800);
+        assert_eq!(align(0, 1_830, 1_790), 1_830);
         assert_eq!(align(0, 100, i64::MAX), 100);
     }
 }

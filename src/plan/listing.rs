@@ -7,11 +7,13 @@
 use std::collections::HashSet;
 
 use super::chain::Chain;
-use super::observed::Field;
+use super::observed::{Direction, Field};
 use crate::window::Window;
 
 /// A full page is an unlikely end where pages are at least this large.
-const LARGE_PAGE: usize = 100;
+const LARGE_PAGE: usize = 10;
+/// The longest listing is checked by reading this share of a page at its end again.
+const TAIL: f64 = 0.5;
 /// Listings of equal length are no accident from this length on.
 const TELLING_LENGTH: usize = 20;
 /// Lengths from this one on can be round.
@@ -23,7 +25,7 @@ const EXPECTED_BEYOND_RANGE: f64 = 3.0;
 const EXPECTED_IN_GAP: f64 = 20.0;
 const LONGER_THAN_GAPS: i64 = 2;
 /// A window without records is checked in parts where it is longer than this share of all, and this many seconds.
-const EMPTY_SHARE: i64 = 4;
+const EMPTY_SHARE: i64 = 64;
 const EMPTY_SECONDS: i64 = 86_400;
 /// Windows read again because records repeated are to hold so much of a page: then no page follows another.
 const PART_OF_PAGE: f64 = 0.6;
@@ -38,6 +40,8 @@ pub(super) struct Listing {
     /// How many of them lie within the window that it covers, and the seconds of the first and the last of these.
     inside: usize,
     span: Option<(i64, i64)>,
+    /// The part that would lack records if the listing were cut off; `None` where it is a single page.
+    tail: Option<Window>,
     /// The second of the middle one: the window is split here where it is read again.
     middle: i64,
     /// The longest time between two of its records.
@@ -55,6 +59,8 @@ pub(super) struct Listing {
     pub(super) unlisted: usize,
     /// Its window was read again, and there was nothing new.
     pub(super) is_checked: bool,
+    /// Its end was read again, and there was something new.
+    pub(super) is_short: bool,
 }
 
 /// Why, and for which part of its window, a listing is not believed.
@@ -68,9 +74,14 @@ pub(super) struct Doubt {
 }
 
 impl Doubt {
+    /// Whether more answers may clear it up by themselves.
+    pub(super) fn waits(&self) -> bool {
+        matches!(self.kind, Kind::Stretch | Kind::Longest)
+    }
+
     /// Whether its window cannot be split, and so not be read in another way.
     pub(super) fn is_final(&self) -> bool {
-        self.kind != Kind::Stretch && self.part.seconds() <= 1
+        matches!(self.kind, Kind::Length | Kind::Content) && self.part.seconds() <= 1
     }
 }
 
@@ -78,6 +89,8 @@ impl Doubt {
 pub(super) enum Kind {
     /// It may be cut off at a number of records.
     Length,
+    /// The same, for no other reason than that it is the longest of all.
+    Longest,
     /// It lacks records that are known, or has some twice.
     Content,
     /// The range may have been shortened, or the listing broken off: no record is near one end.
@@ -126,7 +139,8 @@ impl Listing {
                 chain.records.len()
             },
             gap: gaps.max().unwrap_or(0),
-            middle: middle.min(covers.end - 1).max(covers.start + 1),
+            tail: tail(chain, field, &seconds, page_size),
+            middle: split(middle, covers),
             span: seconds.first().copied().zip(seconds.last().copied()),
             page_size,
             ends_full: chain.last_page >= page_size.min(chain.per_page as usize),
@@ -136,6 +150,7 @@ impl Listing {
             ids: chain.records.keys().copied().collect(),
             unlisted: 0,
             is_checked: false,
+            is_short: false,
         }
     }
 
@@ -150,18 +165,24 @@ impl Listing {
         if self.may_be_cut(shown) {
             return Some(whole(Kind::Length, i64::MAX));
         }
-        if self.is_checked {
-            return None;
-        }
-        if self.repeats {
+        if !self.is_checked && self.repeats {
             let pages = self.records as f64 / (PART_OF_PAGE * self.page_size as f64);
-            return Some(whole(
-                Kind::Content,
-                super::density::whole(self.covers.seconds() as f64 / pages.max(2.0)),
-            ));
+            let longest = self.covers.seconds() as f64 / pages.max(2.0);
+            return Some(whole(Kind::Content, super::density::whole(longest)));
         }
-        if self.misses {
+        if !self.is_checked && self.misses {
             return Some(whole(Kind::Content, i64::MAX));
+        }
+        if !self.is_checked
+            && self.is_longest(shown)
+            && let Some(part) = self.tail
+        {
+            return Some(Doubt {
+                kind: Kind::Longest,
+                part,
+                split: part.end,
+                longest: i64::MAX,
+            });
         }
         match self.inside {
             0 => self.empty(shown),
@@ -169,15 +190,22 @@ impl Listing {
         }
     }
 
+    fn is_longest(&self, shown: &Shown) -> bool {
+        self.records >= shown.longest && self.records > shown.checked
+    }
+
     /// Whether it may have been cut off at a number of records.
     fn may_be_cut(&self, shown: &Shown) -> bool {
         if shown.cap.is_some_and(|cap| self.records >= cap) {
             return true;
         }
+        if self.is_short {
+            return true;
+        }
         if self.is_checked || self.records == 0 {
             return false;
         }
-        let is_longest = self.records >= shown.longest && self.records > shown.checked;
+        let is_longest = self.is_longest(shown);
         let is_divisible = self.covers.seconds() > 1;
         let is_full = self.ends_full && is_divisible && (self.page_size >= LARGE_PAGE || is_longest);
         let has_equals = self.records >= TELLING_LENGTH && shown.as_long > 1;
@@ -190,7 +218,9 @@ impl Listing {
         let Window { start, end } = self.covers;
         let records = self.inside as f64;
         // behind the last record, and the same mirrored
-        let behind = (last - start, end - last, Window::new(last + 1, end));
+        let minute = last + 1 - (last + 1).rem_euclid(60);
+        let rest = if minute > start { minute } else { last + 1 };
+        let behind = (last - start, end - last, Window::new(rest, end));
         let before = (end - first, first - start, Window::new(start, first));
         [(behind, shown.reach[0]), (before, shown.reach[1])]
             .into_iter()
@@ -239,6 +269,40 @@ impl Listing {
         let inner = &records[before(from)..before(to).max(before(from))];
         self.unlisted += inner.iter().filter(|(_, id)| !self.ids.contains(id)).count();
     }
+}
+
+/// Where to split a window near `middle`: on a whole minute, where that is inside.
+fn split(middle: i64, covers: Window) -> i64 {
+    let minute = middle - middle.rem_euclid(60);
+    match minute > covers.start {
+        true if minute < covers.end && covers.seconds() > 120 => minute,
+        _ => middle.min(covers.end - 1).max(covers.start + 1),
+    }
+}
+
+/// Where a listing would lack records if it were cut off, as far as the order of its records shows.
+fn tail(chain: &Chain, field: Option<Field>, seconds: &[i64], page_size: usize) -> Option<Window> {
+    let records = super::density::whole(page_size as f64 * TAIL);
+    let records = usize::try_from(records).ok().filter(|_| chain.pages > 1)?;
+    let covers = chain.covers;
+    let part = match chain.direction(field?) {
+        Some(Direction::Descending) => Window::new(covers.start, *seconds.get(records)? + 1),
+        Some(Direction::Ascending) => {
+            Window::new(*seconds.get(seconds.len().checked_sub(records + 1)?)?, covers.end)
+        }
+        None => {
+            // around where it ended
+            let last = chain.last_marks(field?).last()?;
+            let at = seconds.partition_point(|second| second < last);
+            let (from, to) = (
+                at.saturating_sub(records),
+                (at + records).min(seconds.len().checked_sub(1)?),
+            );
+            Window::new(*seconds.get(from)?, seconds.get(to)? + 1)
+        }
+    };
+    let part = part.intersect(covers);
+    (part != covers && !part.is_empty()).then_some(part)
 }
 
 /// Whether a number looks like somebody's limit.

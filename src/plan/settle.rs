@@ -26,6 +26,8 @@ const WITNESSES: usize = 100;
 const MISSES: u32 = 2;
 /// Records of a listing that the density takes together.
 const CHUNK: usize = 256;
+/// So many records may be inserted into a window while it is read again.
+const NEW: usize = 3;
 /// Records of a page that make a sample.
 const SAMPLE: usize = 20;
 
@@ -56,7 +58,7 @@ impl Planner {
         if let Some(field) = self.observations.likely_filter() {
             self.take_sample(index, is_first, field, page);
             self.compare(field, page);
-            self.reach(index, field, page);
+            self.reach(index, page);
             self.observe_page(index, is_first, field, page);
         }
         if ended {
@@ -78,13 +80,22 @@ impl Planner {
     }
 
     /// Notes how far from the bounds of its window a page has records.
-    fn reach(&mut self, index: usize, field: Field, page: &PageFacts) {
+    fn reach(&mut self, index: usize, page: &PageFacts) {
         let asked = self.chains[index].asked;
-        let seconds = page.records.iter().filter_map(|record| field.second(record));
-        for second in seconds.filter(|second| asked.contains(*second)) {
-            let [to, from] = &mut self.shown.reach;
-            *to = (*to).max(second - asked.start);
-            *from = (*from).max(asked.end - second);
+        let fields = self.observations.possible_filters();
+        let [to, from] = &mut self.shown.reach;
+        for record in &page.records {
+            // whichever field is filtered
+            let seconds = fields.iter().filter_map(|field| field.second(record));
+            let (Some(first), Some(last)) = (seconds.clone().min(), seconds.max()) else {
+                continue;
+            };
+            if asked.contains(first) {
+                *to = (*to).max(first - asked.start);
+            }
+            if asked.contains(last) {
+                *from = (*from).max(asked.end - last);
+            }
         }
     }
 
@@ -201,12 +212,13 @@ impl Planner {
         for (at, doubt) in doubtful {
             let is_read = self.complete.covers(doubt.part);
             let listing = &mut self.listings[at];
-            if is_read && listing.unlisted == 0 && !listing.is_checked && listing.is_comparable() {
-                listing.is_checked = true;
-                if doubt.kind == Kind::Length {
+            if is_read && listing.unlisted == 0 {
+                let is_new = doubt.kind != Kind::Stretch && !listing.is_checked && listing.is_comparable();
+                listing.is_checked |= is_new;
+                changed |= is_new;
+                if is_new && doubt.kind != Kind::Content {
                     self.shown.checked = self.shown.checked.max(listing.records);
                 }
-                changed = true;
             } else if listing.unlisted > 0 {
                 changed |= self.confirm(at, doubt);
             }
@@ -256,16 +268,20 @@ impl Planner {
 
     /// Records of a doubtful part came from elsewhere: its end was false. Returns whether a limit was learned.
     fn confirm(&mut self, at: usize, doubt: Doubt) -> bool {
-        let listing = &self.listings[at];
+        let listing = &mut self.listings[at];
         let records = listing.records;
         match doubt.kind {
-            Kind::Length => {
-                let is_cap =
-                    records >= self.shown.longest && self.limits.listing_cap.is_none_or(|cap| records < cap);
+            Kind::Length | Kind::Longest => {
+                // a few may have been inserted meanwhile
+                let is_cap = listing.unlisted > NEW + records / 50
+                    && records >= self.shown.longest
+                    && self.limits.listing_cap.is_none_or(|cap| records < cap);
                 if is_cap {
                     self.limits.listing_cap = Some(records);
                 }
-                is_cap
+                let is_new = doubt.kind == Kind::Longest && !listing.is_short;
+                listing.is_short |= is_new;
+                is_cap || is_new
             }
             Kind::Stretch => {
                 let served = self.shown.reach[0].min(self.shown.reach[1]).max(1);

@@ -16,6 +16,10 @@ pub(super) enum Sorting {
     Shards(Field, u64),
     /// Ascending, but for one record in so many, which come last.
     Stragglers(Field, u64),
+    /// By insertion: ascending, but for one record in so many, which comes later, up to 20 days.
+    Inserted(Field, u64),
+    /// Ascending, but for one day in no order.
+    BrokenDay(Field),
     /// So many parts of the archive, the latest first, each part in order (true: ascending).
     Blocks(Field, i64, bool),
 }
@@ -51,6 +55,26 @@ pub(super) struct Rule {
     pub(super) deaths: f64,
     /// Share of the requests before which the archive grows by a record.
     pub(super) growth: f64,
+    /// Share of the pages that lack some of their records, which the next page has.
+    pub(super) short: f64,
+    /// What it hides without a word.
+    pub(super) lie: Lie,
+}
+
+/// What a server hides without a word.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Lie {
+    Nothing,
+    /// A listing ends after so many records.
+    Cap(usize),
+    /// A longer range is shortened to its first (true) or last so many seconds.
+    Range(bool, i64),
+    /// This share of the full pages has a null cursor.
+    NullBehindFullPage(f64),
+    /// A dead cursor answers an empty page with a null cursor.
+    EmptyForDeadCursor,
+    /// Bounds are rounded inwards to so many seconds.
+    Rounding(i64),
 }
 
 impl Rule {
@@ -73,6 +97,8 @@ impl Rule {
             empties: 0.0,
             deaths: 0.0,
             growth: 0.0,
+            short: 0.0,
+            lie: Lie::Nothing,
         }
     }
 }
@@ -133,7 +159,15 @@ impl Server {
                 self.queries.insert(number, query);
                 (number, 0)
             }
-            Some(_) if self.random.chance(self.rule.deaths) => return Answer::Dead,
+            Some(_) if self.random.chance(self.rule.deaths) => {
+                return match self.rule.lie {
+                    Lie::EmptyForDeadCursor => Answer::Page(PageFacts {
+                        records: Vec::new(),
+                        next: Next::End,
+                    }),
+                    _ => Answer::Dead,
+                };
+            }
             Some(cursor) => {
                 let mut parts = cursor.split(':').map(|part| part.parse::<usize>().unwrap());
                 let number = parts.next().unwrap();
@@ -145,10 +179,14 @@ impl Server {
             let query = self.queries.get_mut(&number).unwrap();
             (query.selected, query.archive) = (selected, self.records.len());
         }
+        let is_hidden = self.hides_the_rest();
         let query = self.queries.get_mut(&number).unwrap();
         assert_eq!(query.asked, asked, "a cursor belongs to its window");
         let empty = self.rule.cursors != Cursors::Scroll && self.random.chance(self.rule.empties);
-        let size = if empty { 0 } else { self.rule.per_page };
+        let mut size = if empty { 0 } else { self.rule.per_page };
+        if size > 1 && self.random.chance(self.rule.short) {
+            size = 1 + usize::try_from(self.random.below(size as i64 - 1)).unwrap();
+        }
         let end = (offset + size).min(query.selected.len());
         let page = &query.selected[offset.min(end)..end];
         let records = page
@@ -160,10 +198,18 @@ impl Server {
         let next = match self.rule.cursors {
             _ if over && self.rule.absent_end && self.nonce > 1 => Next::Absent,
             _ if over => Next::End,
+            _ if is_hidden && records.len() == self.rule.per_page => Next::End,
             Cursors::Scroll => Next::Cursor(format!("{number}")),
             _ => Next::Cursor(format!("{number}:{end}:{}", self.nonce)),
         };
         Answer::Page(PageFacts { records, next })
+    }
+
+    fn hides_the_rest(&mut self) -> bool {
+        match self.rule.lie {
+            Lie::NullBehindFullPage(share) => self.random.chance(share),
+            _ => false,
+        }
     }
 
     pub(super) fn receive(&mut self, page: &PageFacts) {
@@ -191,6 +237,15 @@ impl Server {
 
     fn select(&self, asked: Window) -> Vec<u32> {
         let rule = self.rule;
+        let asked = match rule.lie {
+            Lie::Range(true, seconds) => Window::new(asked.start, asked.end.min(asked.start + seconds)),
+            Lie::Range(false, seconds) => Window::new(asked.start.max(asked.end - seconds), asked.end),
+            Lie::Rounding(unit) => Window::new(
+                (asked.start + unit - 1).div_euclid(unit) * unit,
+                asked.end.div_euclid(unit) * unit,
+            ),
+            _ => asked,
+        };
         let from = self.first_at(asked.start * SECOND);
         let (low, high) = (asked.start * SECOND, asked.end * SECOND);
         let within = |record: &Record| {
@@ -237,6 +292,22 @@ impl Server {
                         record.id,
                     )
                 }
+                Sorting::Inserted(field, one_in) => {
+                    let late = mix(record.id) % 1_728_000;
+                    let late = i64::try_from(late).unwrap() * SECOND;
+                    let is_late = record.id.is_multiple_of(one_in);
+                    (
+                        0,
+                        value(record, field) + if is_late { late } else { 0 },
+                        record.id,
+                    )
+                }
+                Sorting::BrokenDay(field) => {
+                    let at = value(record, field);
+                    let day = at.div_euclid(DAY * SECOND);
+                    let is_broken = day % 5 == 0;
+                    (0, if is_broken { day * DAY * SECOND } else { at }, record.id)
+                }
                 Sorting::Stragglers(field, one_in) => (
                     u64::from(record.id.is_multiple_of(one_in)),
                     value(record, field),
@@ -244,6 +315,9 @@ impl Server {
                 ),
             }
         });
+        if let Lie::Cap(records) = rule.lie {
+            selected.truncate(records);
+        }
         selected
     }
 

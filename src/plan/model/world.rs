@@ -2,12 +2,13 @@
 //! export ends, and what is called covered was received at that very moment.
 
 use super::archive::{DAY, Random, Traffic, records};
-use super::server::{Cursors, Rule, Server, Sorting};
+use super::server::{Cursors, Lie, Rule, Server, Sorting};
 use super::{Latency, Line, export};
 use crate::plan::{Field, Options, PlanError};
 use crate::window::Window;
 
 const EXPORTS: u64 = 10_000;
+const LYING_EXPORTS: u64 = 5_000;
 
 fn rule(random: &mut Random) -> Rule {
     let filter = random.pick(&[Field::Time, Field::Time, Field::LastAction]);
@@ -26,6 +27,9 @@ fn rule(random: &mut Random) -> Rule {
         Sorting::Stragglers(by, 4),
         Sorting::Blocks(by, 2, true),
         Sorting::Blocks(by, 3, false),
+        Sorting::Inserted(by, 4),
+        Sorting::Inserted(by, 300),
+        Sorting::BrokenDay(by),
     ]);
     let rare = |random: &mut Random, chance: f64, share: f64| if random.chance(chance) { share } else { 0.0 };
     Rule {
@@ -41,6 +45,41 @@ fn rule(random: &mut Random) -> Rule {
         empties: rare(random, 0.2, 0.2),
         deaths: rare(random, 0.2, 0.02),
         growth: rare(random, 0.2, 0.2),
+        short: rare(random, 0.2, 0.1),
+        lie: Lie::Nothing,
+    }
+}
+
+/// A server that hides records.
+fn lying_rule(random: &mut Random) -> Rule {
+    let per_page = random.pick(&[10, 20, 50, 100, 100]);
+    let lie = match random.below(6) {
+        0 => Lie::Cap(random.pick(&[1, 3, 5, 10]) * per_page),
+        1 => Lie::Cap(per_page + usize::try_from(random.below(300)).unwrap()),
+        2 => Lie::Range(random.chance(0.5), random.pick(&[1, 3, 7, 14]) * DAY + 1),
+        3 => Lie::NullBehindFullPage(random.pick(&[1.0, 0.3])),
+        4 => Lie::EmptyForDeadCursor,
+        _ => Lie::Rounding(60),
+    };
+    let honest = rule(random);
+    let sorting = random.pick(&[
+        Sorting::Ascending(honest.filter),
+        Sorting::Descending(honest.filter),
+        Sorting::Random,
+        Sorting::Inserted(honest.filter, 4),
+        Sorting::Inserted(honest.filter, 300),
+        Sorting::BrokenDay(honest.filter),
+    ]);
+    Rule {
+        lie,
+        per_page,
+        deaths: if lie == Lie::EmptyForDeadCursor { 0.1 } else { 0.0 },
+        growth: 0.0,
+        short: 0.0,
+        absent_end: false,
+        empties: 0.0,
+        sorting,
+        ..honest
     }
 }
 
@@ -59,20 +98,31 @@ fn ranges(random: &mut Random, start: i64, days: i64) -> Vec<Window> {
     }
 }
 
-fn one(seed: u64) -> Result<(), PlanError> {
+fn one(seed: u64, rule: fn(&mut Random) -> Rule) -> Result<(), PlanError> {
     let mut random = Random::new(seed);
     let rule = rule(&mut random);
-    let traffic = random.pick(&[
-        Traffic::Uneven,
-        Traffic::Uneven,
-        Traffic::Even,
-        Traffic::OneDay,
-        Traffic::OneSecond,
-    ]);
-    let (days, start) = (1 + random.below(20), 1_696_118_400 + random.below(DAY));
+    let is_honest = rule.lie == Lie::Nothing;
+    let traffic = match is_honest {
+        true => random.pick(&[
+            Traffic::Uneven,
+            Traffic::Uneven,
+            Traffic::Even,
+            Traffic::OneDay,
+            Traffic::OneSecond,
+        ]),
+        false => random.pick(&[Traffic::Uneven, Traffic::Even, Traffic::OneDay]),
+    };
+    let (days, start) = match is_honest {
+        true => (1 + random.below(20), 1_696_118_400 + random.below(DAY)),
+        // a server that rounds to minutes is asked for whole minutes
+        false => (1 + random.below(40), 1_696_118_400 + 60 * random.below(1_440)),
+    };
     let pages = usize::try_from(random.below(60)).unwrap();
     let archive = records(traffic, start, days, pages * rule.per_page + 1, &mut random);
-    let ranges = ranges(&mut random, start, days);
+    let ranges = match is_honest {
+        true => ranges(&mut random, start, days),
+        false => vec![Window::new(start, start + days * DAY)],
+    };
     let mut server = Server::new(rule, archive, Random::new(seed));
     let line = Line {
         rate: random.pick(&[0.0, 3.0, 30.0]),
@@ -82,7 +132,7 @@ fn one(seed: u64) -> Result<(), PlanError> {
             Latency::HeavyTailed(0.3, 3.0),
         ]),
         loses: if random.chance(0.2) { 0.02 } else { 0.0 },
-        strict: true,
+        strict: is_honest,
     };
     let options = Options {
         per_page: u32::try_from(rule.per_page).unwrap(),
@@ -90,6 +140,9 @@ fn one(seed: u64) -> Result<(), PlanError> {
         ..Options::default()
     };
     let outcome = export(&mut server, &ranges, options, line, &mut random)?;
+    if !is_honest {
+        return Ok(());
+    }
     // where pages lose records between them, windows of one page are read
     let is_unstable = rule.is_unstable();
     assert!(
@@ -106,7 +159,7 @@ fn ten_thousand_exports_miss_nothing() {
     for seed in std::env::var("FROM").map_or(0, |v| v.parse().unwrap())
         ..std::env::var("TO").map_or(EXPORTS, |v| v.parse().unwrap())
     {
-        match std::panic::catch_unwind(|| one(seed)) {
+        match std::panic::catch_unwind(|| one(seed, rule)) {
             Ok(Ok(())) => continue,
             // an API that leaves the cursor out at the end, met first on a page that is just full: an error is
             // right, since a renamed field would look the same
@@ -129,5 +182,32 @@ fn ten_thousand_exports_miss_nothing() {
         failed.is_empty(),
         "{} exports failed, seeds {failed:?}",
         failed.len()
+    );
+}
+
+#[test]
+fn servers_that_hide_records_are_found_out() {
+    let (mut failed, mut read) = (Vec::new(), 0);
+    for seed in std::env::var("FROM").map_or(0, |v| v.parse().unwrap())
+        ..std::env::var("TO").map_or(LYING_EXPORTS, |v| v.parse().unwrap())
+    {
+        match std::panic::catch_unwind(|| one(seed, lying_rule)) {
+            Ok(Ok(())) => read += 1,
+            // an error is right where a window cannot be read, and silence is not
+            Ok(Err(_)) => {}
+            Err(_) => {
+                println!("seed {seed}: {:?}", lying_rule(&mut Random::new(seed)));
+                failed.push(seed);
+            }
+        }
+    }
+    assert!(
+        failed.is_empty(),
+        "{} exports failed, seeds {failed:?}",
+        failed.len()
+    );
+    assert!(
+        read * 10 >= LYING_EXPORTS * 9,
+        "only {read} of {LYING_EXPORTS} were read"
     );
 }
