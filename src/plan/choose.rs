@@ -76,7 +76,9 @@ impl Planner {
 
     /// A window that reads a doubtful part again. Doubts that more answers may clear up wait for them.
     fn doubtful_window(&self) -> Option<Window> {
-        let open = self.chains.iter().any(super::Chain::is_open);
+        let reads_new =
+            |chain: &super::Chain| chain.is_open() && !self.unlisted.intersect(chain.covers).is_empty();
+        let open = self.chains.iter().any(reads_new);
         // the latest doubts are those of the smallest windows
         self.doubts.iter().rev().find_map(|doubt| {
             if doubt.waits() && open {

@@ -25,7 +25,7 @@ const EXPECTED_BEYOND_RANGE: f64 = 3.0;
 const EXPECTED_IN_GAP: f64 = 20.0;
 const LONGER_THAN_GAPS: i64 = 2;
 /// A window without records is checked in parts where it is longer than this share of all, and this many seconds.
-const EMPTY_SHARE: i64 = 64;
+const EMPTY_SHARE: i64 = 32;
 const EMPTY_SECONDS: i64 = 86_400;
 /// Windows read again because records repeated are to hold so much of a page: then no page follows another.
 const PART_OF_PAGE: f64 = 0.6;
@@ -37,15 +37,9 @@ pub(super) struct Listing {
     pub(super) asked: Window,
     /// Distinct records.
     pub(super) records: usize,
-    /// How many of them lie within the window that it covers, and the seconds of the first and the last of these.
-    inside: usize,
-    span: Option<(i64, i64)>,
-    /// The part that would lack records if the listing were cut off; `None` where it is a single page.
-    tail: Option<Window>,
-    /// The second of the middle one: the window is split here where it is read again.
-    middle: i64,
-    /// The longest time between two of its records.
-    pub(super) gap: i64,
+    /// Where they lie, by each field that windows may filter, and by the likeliest one.
+    by_field: [Placement; 2],
+    placement: Placement,
     page_size: usize,
     ends_full: bool,
     repeats: bool,
@@ -61,6 +55,39 @@ pub(super) struct Listing {
     pub(super) is_checked: bool,
     /// Its end was read again, and there was something new.
     pub(super) is_short: bool,
+}
+
+/// Where the records of a listing lie, by one of their times.
+#[derive(Debug, Clone, Copy)]
+struct Placement {
+    /// How many of them lie within the window that it covers, and the seconds of the first and the last of these.
+    inside: usize,
+    span: Option<(i64, i64)>,
+    /// The part that would lack records if the listing were cut off; `None` where it is a single page.
+    tail: Option<Window>,
+    /// The second of the middle one: the window is split here where it is read again.
+    middle: i64,
+    /// The longest time between two of them.
+    gap: i64,
+}
+
+impl Placement {
+    fn new(chain: &Chain, field: Field, page_size: usize) -> Self {
+        let covers = chain.covers;
+        let mut seconds = chain.seconds(field);
+        // a second beside the window may hold more records than all of it
+        let middle = seconds.get(seconds.len() / 2).copied();
+        let middle = middle.unwrap_or(covers.start + covers.seconds() / 2);
+        seconds.retain(|second| covers.contains(*second));
+        let gaps = seconds.windows(2).map(|pair| pair[1] - pair[0]);
+        Self {
+            inside: seconds.len(),
+            span: seconds.first().copied().zip(seconds.last().copied()),
+            tail: tail(chain, field, &seconds, page_size),
+            middle: split(middle, covers),
+            gap: gaps.max().unwrap_or(0),
+        }
+    }
 }
 
 /// Why, and for which part of its window, a listing is not believed.
@@ -120,28 +147,15 @@ pub(super) struct Shown {
 }
 
 impl Listing {
-    /// What a chain that has ended amounts to, its records placed by `field`.
-    pub(super) fn new(chain: &mut Chain, field: Option<Field>, page_size: usize, is_bare: bool) -> Self {
-        let covers = chain.covers;
-        let mut seconds = field.map(|field| chain.seconds(field)).unwrap_or_default();
-        // a second beside the window may hold more records than all of it
-        let middle = seconds.get(seconds.len() / 2).copied();
-        let middle = middle.unwrap_or(covers.start + covers.seconds() / 2);
-        seconds.retain(|second| covers.contains(*second));
-        let gaps = seconds.windows(2).map(|pair| pair[1] - pair[0]);
+    /// What a chain that has ended amounts to.
+    pub(super) fn new(chain: &Chain, page_size: usize, is_bare: bool) -> Self {
+        let by_field = [Field::Time, Field::LastAction].map(|field| Placement::new(chain, field, page_size));
         Self {
-            covers,
+            covers: chain.covers,
             asked: chain.asked,
             records: chain.records.len(),
-            inside: if field.is_some() {
-                seconds.len()
-            } else {
-                chain.records.len()
-            },
-            gap: gaps.max().unwrap_or(0),
-            tail: tail(chain, field, &seconds, page_size),
-            middle: split(middle, covers),
-            span: seconds.first().copied().zip(seconds.last().copied()),
+            by_field,
+            placement: by_field[0],
             page_size,
             ends_full: chain.last_page >= page_size.min(chain.per_page as usize),
             repeats: chain.repeats > 0 && chain.pages > 1,
@@ -154,12 +168,33 @@ impl Listing {
         }
     }
 
+    /// Places its records by the field that windows seem to filter; `None` where that is neither.
+    pub(super) fn place(&mut self, field: Option<Field>) {
+        self.placement = match field {
+            Some(field) => self.by_field[field as usize],
+            None => Placement {
+                inside: self.records,
+                span: None,
+                tail: None,
+                ..self.placement
+            },
+        };
+    }
+
+    /// The longest time between two of its records, or without any.
+    pub(super) fn gap(&self) -> i64 {
+        match self.records {
+            0 => self.covers.seconds(),
+            _ => self.placement.gap,
+        }
+    }
+
     /// Whether, and where, its end is in doubt.
     pub(super) fn doubt(&self, shown: &Shown) -> Option<Doubt> {
         let whole = |kind, longest: i64| Doubt {
             kind,
             part: self.covers,
-            split: self.middle,
+            split: self.placement.middle,
             longest: longest.max(1),
         };
         if self.may_be_cut(shown) {
@@ -175,7 +210,7 @@ impl Listing {
         }
         if !self.is_checked
             && self.is_longest(shown)
-            && let Some(part) = self.tail
+            && let Some(part) = self.placement.tail
         {
             return Some(Doubt {
                 kind: Kind::Longest,
@@ -184,7 +219,7 @@ impl Listing {
                 longest: i64::MAX,
             });
         }
-        match self.inside {
+        match self.placement.inside {
             0 => self.empty(shown),
             _ => self.stretch(shown),
         }
@@ -208,15 +243,15 @@ impl Listing {
         let is_longest = self.is_longest(shown);
         let is_divisible = self.covers.seconds() > 1;
         let is_full = self.ends_full && is_divisible && (self.page_size >= LARGE_PAGE || is_longest);
-        let has_equals = self.records >= TELLING_LENGTH && shown.as_long > 1;
-        is_full || (is_longest && (is_round(self.records) || has_equals))
+        let has_equals = self.records >= TELLING_LENGTH && self.records >= shown.longest && shown.as_long > 1;
+        is_full || has_equals || (is_longest && is_round(self.records))
     }
 
     /// The part behind the last or before the first record, where it is unlikely to be empty.
     fn stretch(&self, shown: &Shown) -> Option<Doubt> {
-        let (first, last) = self.span?;
+        let (first, last) = self.placement.span?;
         let Window { start, end } = self.covers;
-        let records = self.inside as f64;
+        let records = self.placement.inside as f64;
         // behind the last record, and the same mirrored
         let minute = last + 1 - (last + 1).rem_euclid(60);
         let rest = if minute > start { minute } else { last + 1 };
@@ -224,20 +259,26 @@ impl Listing {
         let before = (end - first, first - start, Window::new(start, first));
         [(behind, shown.reach[0]), (before, shown.reach[1])]
             .into_iter()
-            .find_map(|((filled, rest, part), reach)| {
+            .filter_map(|((filled, rest, part), reach)| {
                 let rate = records / (filled + 1) as f64;
                 let beyond = self.covers.seconds() - reach.max(filled);
-                let may_be_shortened = rate * beyond as f64 >= EXPECTED_BEYOND_RANGE;
+                let is_too_long = shown
+                    .longest_range
+                    .is_some_and(|range| self.covers.seconds() > range);
+                let may_be_shortened =
+                    rate * beyond as f64 >= EXPECTED_BEYOND_RANGE || (is_too_long && beyond > 0);
                 let breaks_off = records >= EXPECTED_IN_GAP
                     && rate.min(shown.rate) * rest as f64 >= EXPECTED_IN_GAP
                     && rest > LONGER_THAN_GAPS * shown.gap;
                 let is_doubtful = (may_be_shortened || breaks_off) && !part.is_empty();
-                is_doubtful.then_some(Doubt {
-                    kind: Kind::Stretch,
-                    part,
-                    split: part.end,
-                    longest: i64::MAX,
-                })
+                is_doubtful.then_some((rest, part))
+            })
+            .max_by_key(|(rest, _)| *rest)
+            .map(|(_, part)| Doubt {
+                kind: Kind::Stretch,
+                part,
+                split: part.end,
+                longest: i64::MAX,
             })
     }
 
@@ -281,18 +322,18 @@ fn split(middle: i64, covers: Window) -> i64 {
 }
 
 /// Where a listing would lack records if it were cut off, as far as the order of its records shows.
-fn tail(chain: &Chain, field: Option<Field>, seconds: &[i64], page_size: usize) -> Option<Window> {
+fn tail(chain: &Chain, field: Field, seconds: &[i64], page_size: usize) -> Option<Window> {
     let records = super::density::whole(page_size as f64 * TAIL);
     let records = usize::try_from(records).ok().filter(|_| chain.pages > 1)?;
     let covers = chain.covers;
-    let part = match chain.direction(field?) {
+    let part = match chain.direction(field) {
         Some(Direction::Descending) => Window::new(covers.start, *seconds.get(records)? + 1),
         Some(Direction::Ascending) => {
             Window::new(*seconds.get(seconds.len().checked_sub(records + 1)?)?, covers.end)
         }
         None => {
             // around where it ended
-            let last = chain.last_marks(field?).last()?;
+            let last = chain.last_marks(field).last()?;
             let at = seconds.partition_point(|second| second < last);
             let (from, to) = (
                 at.saturating_sub(records),

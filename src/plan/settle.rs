@@ -126,16 +126,24 @@ impl Planner {
         let field = self.observations.likely_filter();
         let page_size = self.page_size;
         let chain = &mut self.chains[index];
-        let mut listing = Listing::new(chain, field, page_size, is_bare);
+        let mut listing = Listing::new(chain, page_size, is_bare);
         let seconds = field.map(|field| chain.seconds(field)).unwrap_or_default();
         chain.release();
         let covers = listing.covers;
         self.density.profile.learn(covers, &seconds);
+        let mut seconds = &seconds[..];
         let mut from = covers.start;
-        for chunk in seconds.chunks(CHUNK) {
-            let to = chunk.last().map_or(from, |last| last + 1).clamp(from, covers.end);
-            self.density.observe(Window::new(from, to), chunk.len());
-            from = to;
+        while let Some(first) = seconds.first() {
+            // whole seconds, and the time without records before them
+            let last = seconds[CHUNK.min(seconds.len()) - 1];
+            let (chunk, rest) = seconds.split_at(seconds.partition_point(|second| *second <= last));
+            let (first, to) = (
+                (*first).clamp(from, covers.end),
+                (last + 1).clamp(from, covers.end),
+            );
+            self.density.observe(Window::new(from, first), 0);
+            self.density.observe(Window::new(first, to), chunk.len());
+            (from, seconds) = (to, rest);
         }
         self.density.observe(
             Window::new(from, covers.end),
@@ -190,6 +198,8 @@ impl Planner {
     /// Derives from the listings what is complete and what is in doubt. Returns whether that has shown something
     /// that changes it again.
     fn derive(&mut self) -> bool {
+        let field = self.observations.likely_filter();
+        self.listings.iter_mut().for_each(|listing| listing.place(field));
         let shown = self.show();
         self.shown = shown;
         self.complete = Windows::new();
@@ -258,10 +268,7 @@ impl Planner {
         let read: i64 = self.listings.iter().map(|listing| listing.covers.seconds()).sum();
         let records: usize = self.listings.iter().map(|listing| listing.records).sum();
         shown.rate = as_f64(records) / as_f64(read.max(1));
-        let gaps = self.listings.iter().map(|listing| match listing.records {
-            0 => listing.covers.seconds(),
-            _ => listing.gap,
-        });
+        let gaps = self.listings.iter().map(Listing::gap);
         shown.gap = gaps.max().unwrap_or(0);
         shown
     }
