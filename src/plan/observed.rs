@@ -198,8 +198,16 @@ impl Observations {
         };
         let filter = self.known_filter();
         let by_filter = filter.and_then(ordered);
+        let earlier = self.earlier.order.filter(|order| {
+            let trace = self.trace(order.field);
+            match order.direction {
+                Direction::Ascending => trace.falls == 0,
+                Direction::Descending => trace.rises == 0,
+            }
+        });
+        let now = by_filter.or_else(|| Field::BOTH.into_iter().find_map(ordered));
         Knowledge {
-            order: by_filter.or_else(|| Field::BOTH.into_iter().find_map(ordered)),
+            order: now.or(earlier),
             filter,
             includes_first_second: self.includes_first_second(),
             ..self.earlier

@@ -26,6 +26,8 @@ const WITNESSES: usize = 100;
 const MISSES: u32 = 2;
 /// Records of a listing that the density takes together.
 const CHUNK: usize = 256;
+/// No server shortens ranges of an hour.
+const SHORTEST_RANGE: i64 = 3_600;
 /// So many records may be inserted into a window while it is read again.
 const NEW: usize = 3;
 /// Records of a page that make a sample.
@@ -58,7 +60,7 @@ impl Planner {
         if let Some(field) = self.observations.likely_filter() {
             self.take_sample(index, is_first, field, page);
             self.compare(field, page);
-            self.reach(index, page);
+            self.reach(index, field, page);
             self.observe_page(index, is_first, field, page);
         }
         if ended {
@@ -80,9 +82,12 @@ impl Planner {
     }
 
     /// Notes how far from the bounds of its window a page has records.
-    fn reach(&mut self, index: usize, page: &PageFacts) {
+    fn reach(&mut self, index: usize, likely: Field, page: &PageFacts) {
         let asked = self.chains[index].asked;
-        let fields = self.observations.possible_filters();
+        let mut fields = self.observations.possible_filters();
+        if fields.is_empty() {
+            fields.push(likely);
+        }
         let [to, from] = &mut self.shown.reach;
         for record in &page.records {
             // whichever field is filtered
@@ -293,7 +298,7 @@ impl Planner {
             Kind::Stretch => {
                 let served = self.shown.reach[0].min(self.shown.reach[1]).max(1);
                 let is_shorter = self.limits.longest_range.is_none_or(|known| served < known);
-                let is_limit = listing.asked.seconds() > served && is_shorter;
+                let is_limit = listing.asked.seconds() > served && is_shorter && served >= SHORTEST_RANGE;
                 if is_limit {
                     self.limits.longest_range = Some(served);
                 }
