@@ -48,7 +48,7 @@ month: venv
 # thousands of tables' lives against a model of what they must contain: takes hours
 lifecycle: venv
 	CONVERSE_EXPORT_TEST_LIFE_SEEDS=$${CONVERSE_EXPORT_TEST_LIFE_SEEDS:-10000} \
-		$(CARGO) test --locked --test it lifecycle -- --include-ignored --nocapture
+		$(CARGO) test --locked --test it lifecycle -- --nocapture
 
 # the hot paths beside their bounds, as ratios; benches/README.md says how to read all of these
 bench:

@@ -61,9 +61,9 @@ impl Commit {
             table.sync_staged()?;
         }
         let intent = path(&table.own_folder());
-        let json = serde_json::to_vec(self).map_err(|error| Error::Internal(error.to_string()))?;
-        store::write_atomically(&intent, &json)?;
+        store::write_atomically(&intent, &store::seal(self)?)?;
         store::step("intent-written");
+        table.publish_all(&self.partitions)?;
         self.apply(table, spool, &intent)
     }
 
@@ -76,11 +76,8 @@ impl Commit {
         let Some(content) = store::read_if_there(&intent)? else {
             return Ok(None);
         };
-        let commit = serde_json::from_slice::<Self>(&content);
-        let mut commit = commit.map_err(|error| Error::Damaged {
-            path: intent,
-            what: error.to_string(),
-        })?;
+        let commit = store::unseal(&content).and_then(|content| content.read::<Self>());
+        let mut commit = commit.map_err(|what| Error::Damaged { path: intent, what })?;
         for (key, entry) in &mut commit.partitions {
             // an earlier version named the folders of Januaries without their month
             entry.path = key.folder().join(entry.path.file_name().unwrap_or_default());
@@ -101,6 +98,7 @@ impl Commit {
             partitions = commit.partitions.len(),
             "finishing an interrupted commit"
         );
+        table.publish_again(&commit.partitions)?;
         commit.apply(table, spool, &path(&own_folder))
     }
 
@@ -122,8 +120,8 @@ impl Commit {
         &self.ledger
     }
 
+    /// What follows once the partitions are published.
     fn apply(&self, table: &Table, spool: &Spool, intent: &Path) -> Result<()> {
-        table.publish_all(&self.partitions)?;
         for key in &self.withdrawn {
             table.withdraw(key)?;
         }

@@ -120,7 +120,7 @@ pub fn erase(out: &Path, ids: &[String]) -> Result<Erased> {
     let spool = Spool::open(&own.join("pages"))?;
     Commit::finish(&table, &spool)?;
     table.sweep()?;
-    let mut ledger = Ledger::load(&Ledger::path(&own))?;
+    let mut ledger = Ledger::load_or_restore(&own)?;
     spool.begin_at(ledger.next_sequence);
     let mut tombstones = match Tombstones::load(&own)? {
         Some(tombstones) => tombstones,
@@ -128,6 +128,8 @@ pub fn erase(out: &Path, ids: &[String]) -> Result<Erased> {
     };
     let had_begun = tombstones.is_unfinished();
     let goes = Goes::of_ids(ids);
+    // entries that are missing or damaged are made again where the files are as they were written
+    partitions::prove(&table, &ledger)?;
     // where something cannot be read, tombstones are written all the same, and nobody can tell what is not there
     let all_is_read = look::look(&table, &spool, &ledger, &goes).is_ok();
     let mut found = goes.found.into_inner().unwrap_or_else(PoisonError::into_inner);

@@ -15,6 +15,7 @@ use crate::table::{Entry, Period};
 use crate::window::Windows;
 
 mod moves;
+mod prove;
 mod sync;
 
 pub use moves::{Arrivals, Moves};
@@ -223,12 +224,13 @@ impl Ledger {
                 false => Ok(Self::new()),
             };
         };
-        let damaged = |error: serde_json::Error| Error::Damaged {
+        let damaged = |what: String| Error::Damaged {
             path: path.to_owned(),
-            what: error.to_string(),
+            what,
         };
+        let content = store::unseal(&content).map_err(damaged)?;
         // a newer version may hold what this one cannot read, and is no damage
-        let Versioned { version } = serde_json::from_slice(&content).map_err(damaged)?;
+        let Versioned { version } = content.fields().map_err(damaged)?;
         if version > VERSION {
             return Err(Error::Usage {
                 what: format!(
@@ -238,10 +240,43 @@ impl Ledger {
                 hint: "update converse-export".into(),
             });
         }
-        let mut ledger: Self = serde_json::from_slice(&content).map_err(damaged)?;
+        let mut ledger: Self = content.read().map_err(damaged)?;
         // earlier versions of this program recorded them
         ledger.remove_unanswered();
         Ok(ledger)
+    }
+
+    /// Reads the ledger of a table or, where it is damaged or missing, its copy, which then replaces it. Only for the
+    /// process that has the lock.
+    ///
+    /// # Errors
+    /// As [`Ledger::load`], where the copy is not intact either.
+    pub(crate) fn load_or_restore(export_folder: &Path) -> Result<Self> {
+        let damage = match Self::load(&Self::path(export_folder)) {
+            Err(damage @ Error::Damaged { .. }) => damage,
+            loaded => return loaded,
+        };
+        let copy = Self::copy_path(export_folder);
+        let Some(ledger) = copy.exists().then(|| Self::load(&copy)).and_then(Result::ok) else {
+            return Err(damage);
+        };
+        tracing::warn!("{}: its copy replaces it", damage.with_causes());
+        ledger.save(export_folder)?;
+        Ok(ledger)
+    }
+
+    /// Makes the copy what the ledger is, where it is not.
+    ///
+    /// # Errors
+    /// Where one of them cannot be read or written.
+    pub(crate) fn restore_copy(export_folder: &Path) -> Result<()> {
+        let [ledger, copy] = [Self::path(export_folder), Self::copy_path(export_folder)];
+        match store::read_if_there(&ledger)? {
+            Some(content) if store::read_if_there(&copy)?.as_ref() != Some(&content) => {
+                store::write_atomically(&copy, &content)
+            }
+            _ => Ok(()),
+        }
     }
 
     fn remove_unanswered(&mut self) {
@@ -263,8 +298,7 @@ impl Ledger {
             answered.remove_unanswered();
             answered
         });
-        let json = serde_json::to_vec_pretty(answered.as_ref().unwrap_or(self))
-            .map_err(|error| Error::Internal(error.to_string()))?;
+        let json = store::seal(answered.as_ref().unwrap_or(self))?;
         let [ledger, copy] = [Self::path(export_folder), Self::copy_path(export_folder)];
         store::write_unnamed(&ledger, &json)?;
         store::write_unnamed(&copy, &json)?;
@@ -328,5 +362,38 @@ mod tests {
         assert!(matches!(Ledger::load(&path), Err(Error::Damaged { .. })));
         std::fs::write(&path, r#"{"version": 2, "datasets": "moved"}"#).unwrap();
         assert!(matches!(Ledger::load(&path), Err(Error::Usage { .. })));
+    }
+
+    #[test]
+    fn a_damaged_or_missing_ledger_is_restored_from_its_copy() {
+        let folder = tempfile::tempdir().unwrap();
+        let own = folder.path();
+        let (path, copy) = (Ledger::path(own), Ledger::copy_path(own));
+        let mut ledger = Ledger::new();
+        ledger.account("messages", "r3").received = 10;
+        ledger.save(own).unwrap();
+        let sound = std::fs::read_to_string(&path).unwrap();
+        // valid JSON that says something else
+        let bent = sound.replace("\"received\": 10", "\"received\": 11");
+        assert_ne!(bent, sound);
+        for damaged in [&bent, &sound[..90]] {
+            std::fs::write(&path, damaged).unwrap();
+            assert!(matches!(Ledger::load(&path), Err(Error::Damaged { .. })));
+            assert_eq!(Ledger::load_or_restore(own).unwrap(), ledger);
+            assert_eq!(std::fs::read_to_string(&path).unwrap(), sound);
+        }
+        std::fs::remove_file(&path).unwrap();
+        assert_eq!(Ledger::load_or_restore(own).unwrap(), ledger);
+        std::fs::write(&copy, &bent).unwrap();
+        Ledger::restore_copy(own).unwrap();
+        assert_eq!(std::fs::read_to_string(&copy).unwrap(), sound);
+        for path in [&path, &copy] {
+            std::fs::write(path, &bent).unwrap();
+        }
+        assert!(matches!(Ledger::load_or_restore(own), Err(Error::Damaged { .. })));
+        // one of an earlier version has no checksum
+        let (fields, _) = sound.split_once(",\n  \"checksum\"").unwrap();
+        std::fs::write(&path, format!("{fields}\n}}")).unwrap();
+        assert_eq!(Ledger::load(&path).unwrap(), ledger);
     }
 }

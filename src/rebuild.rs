@@ -10,7 +10,7 @@ mod recover;
 mod switch;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use arrow::array::{AsArray, RecordBatch, UInt32Array};
 use arrow::compute::take_record_batch;
@@ -24,7 +24,7 @@ use crate::commit::Commit;
 use crate::dataset::{Cleaner, Dataset, MetadataMode, Misfits, Promoted};
 use crate::error::{Error, Result};
 use crate::fetch::Stop;
-use crate::ledger::{Account, Arrivals, Held, Ledger};
+use crate::ledger::{Account, Arrivals, Ledger};
 use crate::rejected::RejectedRecords;
 use crate::spool::Spool;
 use crate::store;
@@ -88,7 +88,7 @@ fn change_address(own: &Path, settings: Settings, changes: &Changes) -> Result<R
     let base_url = changes.base_url.clone().unwrap_or(settings.base_url);
     let settings = Settings { base_url, ..settings };
     settings.save(own)?;
-    Ok(Rebuilt::of(&Ledger::load(&Ledger::path(own))?, settings))
+    Ok(Rebuilt::of(&Ledger::load_or_restore(own)?, settings))
 }
 
 /// Makes a table again whose lock the caller has.
@@ -104,7 +104,7 @@ fn rebuild_locked(
     let old = Table::open(out, settings)?;
     Commit::finish(&old, &Spool::open(&own.join("pages"))?)?;
     old.sweep()?;
-    let ledger = Ledger::load(&Ledger::path(&own))?;
+    let ledger = Ledger::load_or_restore(&own)?;
     if had_begun && *old.settings() == new_settings {
         return Ok(Rebuilt::of(&ledger, new_settings));
     }
@@ -241,25 +241,13 @@ impl Rebuild {
         let prove = |period: Period| {
             let bot = bot.to_owned();
             let key = PartitionKey { dataset, bot, period };
-            let damaged = |path: PathBuf, what: &str| Error::Damaged {
-                path: self.old.out().join(path),
-                what: format!("it {what}"),
-            };
-            let held = account.partitions.get(&period);
-            let (look, held) = match (self.old.look_at(&key)?, held) {
-                (None, None) => return Ok(None),
-                (Some(look), Some(held)) => (look, held),
-                (None, Some(_)) => return Err(damaged(key.folder(), "has no file")),
-                (Some(_), None) => return Err(damaged(key.folder(), "is not in the ledger")),
-            };
-            let entry = look.found.map_err(|wrong| damaged(wrong.path, &wrong.what))?;
-            if !self.old.holds_what_was_written(&entry)? {
-                return Err(damaged(entry.path, "does not hold what was written"));
+            match account.prove(&self.old, &key)? {
+                Some(_) if !account.partitions.contains_key(&period) => Err(Error::Damaged {
+                    path: self.old.out().join(key.folder()),
+                    what: "it is not in the ledger".into(),
+                }),
+                entry => Ok(entry.map(|entry| (period, entry))),
             }
-            if *held != Held::of(&entry) {
-                return Err(damaged(entry.path, "holds other rows than were written"));
-            }
-            Ok(Some((period, entry)))
         };
         let proven = periods.into_par_iter().map(prove);
         Ok(proven

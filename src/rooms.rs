@@ -12,7 +12,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("api", &["window", "words"]),
     ("plan", &["window"]),
     ("error", &["api", "dataset"]),
-    ("store", &["error"]),
+    ("store", &["error", "words"]),
     ("spool", &["error", "store", "window"]),
     ("table", &["dataset", "error", "store", "window", "words"]),
     (

@@ -12,9 +12,11 @@ use crate::error::{Error, Result};
 
 mod private;
 mod replace;
+mod sealed;
 
 pub(crate) use private::{create_private_folder, make_private, private_file, write_private};
 pub(crate) use replace::{exchange_folders, exchange_trees, move_folder};
+pub(crate) use sealed::{seal, unseal};
 
 /// Writes a file whole or not at all: readers see the old content or the new, also after a crash.
 ///
@@ -142,6 +144,14 @@ pub(crate) fn set_aside(path: &Path, root: &Path, aside: &Path) -> Result<()> {
 /// its content, no program can set it.
 pub(crate) fn changed(about: &fs::Metadata) -> i128 {
     i128::from(about.ctime()) * 1_000_000_000 + i128::from(about.ctime_nsec())
+}
+
+/// Sets the time of [`changed`] of a file or folder to now, and nothing else of it. Where the system refuses, nothing changes.
+pub(crate) fn touch(path: &Path) {
+    let touched = fs::metadata(path).and_then(|about| fs::set_permissions(path, about.permissions()));
+    if let Err(error) = touched {
+        tracing::debug!("cannot touch {}: {error}", path.display());
+    }
 }
 
 /// Removes what a crash left of [`write_atomically`] in a folder and those below it.

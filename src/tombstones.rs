@@ -47,7 +47,8 @@ impl Tombstones {
         let Some(content) = store::read_if_there(&path)? else {
             return Ok(None);
         };
-        let held: Held = serde_json::from_slice(&content).map_err(|error| Error::Usage {
+        let held = store::unseal(&content).and_then(|content| content.read::<Held>());
+        let held = held.map_err(|error| Error::Usage {
             what: format!("{} is damaged: {error}", path.display()),
             hint: "restore it, or remove it and erase the same conversations again: without it they would come back".into(),
         })?;
@@ -144,9 +145,7 @@ impl Tombstones {
     }
 
     fn save(&self) -> Result<()> {
-        let json =
-            serde_json::to_vec_pretty(&self.held).map_err(|error| Error::Internal(error.to_string()))?;
-        store::write_atomically(&self.path, &json)
+        store::write_atomically(&self.path, &store::seal(&self.held)?)
     }
 }
 

@@ -82,7 +82,7 @@ pub fn remember(out: &std::path::Path, options: &Options, reports: &[Report]) ->
         });
     }
     let _lock = Lock::take(out, &own)?;
-    let mut ledger = Ledger::load(&Ledger::path(&own))?;
+    let mut ledger = Ledger::load_or_restore(&own)?;
     for report in reports {
         ledger.account(report.dataset.name(), &options.bot).learnt = report.knowledge();
     }

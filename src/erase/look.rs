@@ -16,6 +16,20 @@ use crate::table::{Entry, PartitionKey, Table};
 pub(super) fn look(table: &Table, spool: &Spool, ledger: &Ledger, goes: &Goes<'_>) -> Result<Erased> {
     let mut erased = Erased::default();
     let entries = table.manifest()?.whole(table.out())?;
+    for dataset in Dataset::ALL {
+        for bot in table.bots(dataset)? {
+            for period in table.periods(dataset, &bot)? {
+                let bot = bot.clone();
+                let key = PartitionKey { dataset, bot, period };
+                if !entries.contains_key(&key) && table.has_file(&key)? {
+                    return Err(Error::Damaged {
+                        path: table.out().join(key.folder()),
+                        what: "it has no entry".into(),
+                    });
+                }
+            }
+        }
+    }
     let found = entries
         .par_iter()
         .map(|(key, entry)| Ok((key, entry, rows(table, key, entry, goes)?)))

@@ -1,6 +1,6 @@
 //! Rows of erased conversations: every partition that has some gets a next version without them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use arrow::array::{Array, AsArray, RecordBatch};
 use rayon::prelude::*;
@@ -9,7 +9,7 @@ use super::{Erased, Goes};
 use crate::commit::Commit;
 use crate::dataset::Dataset;
 use crate::error::{Error, Result};
-use crate::ledger::Ledger;
+use crate::ledger::{Account, Ledger};
 use crate::spool::Spool;
 use crate::table::{Entry, Footer, PartitionKey, Table, Without};
 
@@ -23,17 +23,22 @@ pub(super) fn erase(
     goes: &Goes<'_>,
     erased: &mut Erased,
 ) -> Result<()> {
-    let manifest = table.manifest()?;
-    if let Some((path, what)) = manifest.unreadable.into_iter().next() {
-        let path = table.out().join(path);
-        return Err(Error::Damaged { path, what });
+    let holds_some = |(key, proven): (PartitionKey, Result<Entry>)| match proven {
+        Ok(entry) => holds_some(table, &key, &entry, goes).map(|holds| holds.then_some(key)),
+        Err(error) => Err(error),
+    };
+    let looks: Vec<_> = prove(table, ledger)?.into_par_iter().map(holds_some).collect();
+    let (mut touched, mut damage) = (Vec::new(), None);
+    for look in looks {
+        match look {
+            Ok(key) => touched.extend(key),
+            // what can be erased is, before the damage is reported
+            Err(error @ (Error::Damaged { .. } | Error::Parquet { .. })) => {
+                damage.get_or_insert(error);
+            }
+            Err(error) => return Err(error),
+        }
     }
-    let touched = manifest
-        .entries
-        .into_par_iter()
-        .map(|(key, entry)| Ok(holds_some(table, &key, &entry, goes)?.then_some(key)))
-        .collect::<Result<Vec<_>>>()?;
-    let touched: Vec<PartitionKey> = touched.into_iter().flatten().collect();
     for some in touched.chunks(AT_A_TIME) {
         let without = some
             .par_iter()
@@ -48,7 +53,38 @@ pub(super) fn erase(
             .collect::<Result<Vec<Without>>>()?;
         commit(table, spool, ledger, some.iter().zip(without), erased)?;
     }
-    Ok(())
+    damage.map_or(Ok(()), Err)
+}
+
+/// Every partition of which there is a file, an entry or a record in the ledger: its entry, where its file was read whole
+/// and is what was written, or the damage.
+pub(super) fn prove(table: &Table, ledger: &Ledger) -> Result<Vec<(PartitionKey, Result<Entry>)>> {
+    let (unknown, mut keys) = (Account::default(), BTreeSet::new());
+    for dataset in Dataset::ALL {
+        let mut bots = table.bots(dataset)?;
+        let known = ledger.datasets.get(dataset.name()).into_iter();
+        bots.extend(known.flat_map(BTreeMap::keys).cloned());
+        for bot in bots {
+            let mut periods = table.periods(dataset, &bot)?;
+            let account = ledger.known(dataset.name(), &bot);
+            periods.extend(account.iter().flat_map(|account| account.partitions.keys()));
+            keys.extend(periods.into_iter().map(|period| PartitionKey {
+                dataset,
+                bot: bot.clone(),
+                period,
+            }));
+        }
+    }
+    let prove = |key: PartitionKey| {
+        let account = ledger.known(key.dataset.name(), &key.bot);
+        match account.unwrap_or(&unknown).prove(table, &key) {
+            Ok(None) => None,
+            Ok(Some(entry)) => Some(Ok((key, Ok(entry)))),
+            Err(error @ (Error::Damaged { .. } | Error::Parquet { .. })) => Some(Ok((key, Err(error)))),
+            Err(error) => Some(Err(error)),
+        }
+    };
+    keys.into_par_iter().filter_map(prove).collect()
 }
 
 pub(super) fn column(dataset: Dataset) -> Result<usize> {

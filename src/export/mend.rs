@@ -124,7 +124,11 @@ impl Mending<'_> {
         if path.exists() {
             match Ledger::load(&path) {
                 Err(error) => self.own_file(error)?,
-                ledger => return ledger.map(Some),
+                ledger => {
+                    let ledger = ledger?;
+                    Ledger::restore_copy(own)?;
+                    return Ok(Some(ledger));
+                }
             }
         }
         if !copy.exists() {
@@ -201,7 +205,12 @@ impl Mending<'_> {
                         .flatten()
                         .all(|time| period.contains(time.as_second()))
                 };
-                let is_right = held.map_or_else(lies_in_its_period, |held| *held == Held::of(&entry));
+                let mut is_right = held.map_or_else(lies_in_its_period, |held| *held == Held::of(&entry));
+                if let (false, Some(held)) = (is_right, held) {
+                    // the entry may be what is wrong
+                    let again = self.table.find(key)?.and_then(|look| look.found.ok());
+                    is_right = again.is_some_and(|again| *held == Held::of(&again));
+                }
                 if is_right {
                     self.damages.extend(aside.iter().map(|stray| Damage {
                         path: stray.clone(),

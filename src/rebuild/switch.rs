@@ -106,11 +106,8 @@ impl Switch {
         let Some(content) = store::read_if_there(&path)? else {
             return Ok(None);
         };
-        let switch = serde_json::from_slice(&content).map_err(|error| Error::Damaged {
-            path,
-            what: error.to_string(),
-        })?;
-        Ok(Some(switch))
+        let switch = store::unseal(&content).and_then(|content| content.read());
+        switch.map(Some).map_err(|what| Error::Damaged { path, what })
     }
 
     pub(super) fn carry_out(&self, out: &Path) -> Result<()> {
@@ -123,8 +120,7 @@ impl Switch {
             // one that the new table has no rows for still takes the old one's place
             store::write_atomically(&place(out).join(folder).join(MARK), b"")?;
         }
-        let json = serde_json::to_vec(self).map_err(|error| Error::Internal(error.to_string()))?;
-        store::write_atomically(&intent(out), &json)
+        store::write_atomically(&intent(out), &store::seal(self)?)
     }
 
     fn apply(&self, out: &Path) -> Result<()> {

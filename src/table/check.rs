@@ -58,8 +58,8 @@ impl Table {
     }
 
     /// Looks at a partition: at names, sizes and times, and at the file's content only where it was changed after
-    /// its entry was written. An entry that is lost is made again from a file that bears the hash of its content
-    /// in its name. `None` where there is nothing at all.
+    /// its entry was written. An entry that is lost, damaged or wrong is made again from a file that bears the hash of
+    /// its content in its name. `None` where there is nothing at all.
     ///
     /// # Errors
     /// Where the system refuses to let it be looked at.
@@ -69,14 +69,16 @@ impl Table {
             Err(Error::Damaged { .. }) => None,
             entry => entry?.filter(|(entry, _)| is_named_as_it_should(entry, &folder)),
         };
-        let look = match known {
-            Some((entry, written)) => self.compare(key, &folder, entry, written)?,
-            None => match self.find(key)? {
-                Some(look) => look,
-                None => return Ok(None),
-            },
+        let Some((entry, written)) = known else {
+            return self.find(key);
         };
-        Ok(Some(look))
+        let look = self.compare(key, &folder, entry, written)?;
+        if look.found.is_ok() {
+            return Ok(Some(look));
+        }
+        // the entry may be what is wrong
+        let found = self.find(key)?.filter(|look| look.found.is_ok());
+        Ok(Some(found.unwrap_or(look)))
     }
 
     /// Compares a partition's file with its entry, which was last written so late.
@@ -114,13 +116,22 @@ impl Table {
         })
     }
 
-    /// Whether a file's content is, to the byte, what was written.
+    /// Whether a file's content is, to the byte, what was written. Where it is not, the next look at its partition reads
+    /// it, whatever its times were.
     pub(crate) fn holds_what_was_written(&self, entry: &Entry) -> Result<bool> {
-        Ok(file::sha256(&self.out.join(&entry.path))? == entry.sha256)
+        let path = self.out.join(&entry.path);
+        let holds = file::sha256(&path)? == entry.sha256;
+        if !holds {
+            store::touch(&path);
+        }
+        Ok(holds)
     }
 
-    /// Looks for a partition's file without an entry.
-    fn find(&self, key: &PartitionKey) -> Result<Option<Look>> {
+    /// Looks for a partition's file without its entry, and makes that again. `None` where there is nothing at all.
+    ///
+    /// # Errors
+    /// Where the system refuses to let it be looked at.
+    pub(crate) fn find(&self, key: &PartitionKey) -> Result<Option<Look>> {
         let folder = key.folder();
         let mut files = self.data_files(key)?;
         if files.is_empty() && !self.entry_path(key).exists() {
@@ -164,6 +175,11 @@ impl Table {
         let entry = self.entry_path(key);
         files.extend(entry.strip_prefix(&self.out).ok().map(Into::into));
         Ok(files)
+    }
+
+    /// Whether readers of a partition would open a file.
+    pub(crate) fn has_file(&self, key: &PartitionKey) -> Result<bool> {
+        Ok(!self.data_files(key)?.is_empty())
     }
 
     /// What readers of a partition would open, from the table's folder on.

@@ -79,11 +79,11 @@ pub(super) fn read_entry_with_change(path: &Path) -> Result<Option<(Entry, i128)
     let Some((content, changed)) = store::read_with_change(path)? else {
         return Ok(None);
     };
-    let entry = serde_json::from_slice(&content);
+    let entry = store::unseal(&content).and_then(|content| content.read());
     entry
         .map(|entry| Some((entry, changed)))
-        .map_err(|error| Error::Damaged {
+        .map_err(|what| Error::Damaged {
             path: path.to_owned(),
-            what: error.to_string(),
+            what,
         })
 }

@@ -156,8 +156,8 @@ impl<W: Write + Send> Writer<W> {
 }
 
 /// Tells each value of a column that holds times, but nulls.
-pub(crate) fn each_time(path: &Path, column: usize, mut told: impl FnMut(i64)) -> Result<()> {
-    for batch in Footer::open(path)?.batches(Some(&[column]))? {
+pub(crate) fn each_time(footer: Footer, column: usize, mut told: impl FnMut(i64)) -> Result<()> {
+    for batch in footer.batches(Some(&[column]))? {
         let batch = batch?;
         let times = batch.column(0).as_primitive::<TimestampMicrosecondType>();
         times.iter().flatten().for_each(&mut told);

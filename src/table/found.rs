@@ -112,8 +112,10 @@ impl Found {
             }
             let (mut periods, mut is_misplaced) = (zone.periods(), false);
             let time_column = key.dataset.time_column();
-            let readable = each_time(&file, time_column, |time| {
-                is_misplaced |= periods.of(Some(time)) != key.period;
+            let readable = Footer::open(&file).and_then(|footer| {
+                each_time(footer, time_column, |time| {
+                    is_misplaced |= periods.of(Some(time)) != key.period;
+                })
             });
             match readable {
                 // it is damaged, and the run sees to that

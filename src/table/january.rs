@@ -63,7 +63,10 @@ impl Table {
         let old_entry = self.entry_path_of(&old_folder);
         if let (false, Ok(Some(mut entry))) = (self.entry_path(key).exists(), read_entry(&old_entry)) {
             entry.path = folder.join(entry.path.file_name().unwrap_or_default());
-            self.remember(key, &entry)?;
+            // an entry that is younger than a damage would hide it
+            if self.out.join(&entry.path).exists() && self.holds_what_was_written(&entry)? {
+                self.remember(key, &entry)?;
+            }
         }
         store::remove_file(&old_entry)
     }

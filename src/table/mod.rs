@@ -222,9 +222,13 @@ impl Table {
         names.retain(|name| !name.starts_with('.'));
         let (mut bytes, mut rows) = (0, 0);
         for name in names.iter().step_by(names.len() / partitions.max(1) + 1) {
-            if let Some(entry) = read_entry(&folder.join(name))? {
-                bytes += entry.bytes;
-                rows += entry.rows;
+            match read_entry(&folder.join(name)) {
+                // the next run makes it again
+                Err(Error::Damaged { .. }) | Ok(None) => {}
+                entry => {
+                    let entry = entry?.into_iter();
+                    entry.for_each(|entry| (bytes, rows) = (bytes + entry.bytes, rows + entry.rows));
+                }
             }
         }
         Ok(if rows > 0 { bytes as f64 / rows as f64 } else { 0.0 })
@@ -236,20 +240,19 @@ impl Table {
         dataset: Dataset,
         entry: &Entry,
     ) -> Result<impl Iterator<Item = Result<RecordBatch>> + use<>> {
-        self.batches_of(dataset, &self.out.join(&entry.path))
+        self.batches_of(dataset, Footer::open(&self.out.join(&entry.path))?)
     }
 
     /// The rows of a file of a dataset, which must have the table's columns.
     fn batches_of(
         &self,
         dataset: Dataset,
-        path: &Path,
+        footer: Footer,
     ) -> Result<impl Iterator<Item = Result<RecordBatch>> + use<>> {
-        let footer = Footer::open(path)?;
         if !footer.has_columns(&self.shape().schema(dataset)) {
             return Err(Error::Damaged {
                 path: self.own_folder().join(settings::FILE),
-                what: format!("{} has other columns than it says", path.display()),
+                what: format!("{} has other columns than it says", footer.path().display()),
             });
         }
         footer.in_memory()?.batches(None)
@@ -260,31 +263,58 @@ impl Table {
     /// # Errors
     /// [`Error::Damaged`] where its file is not the one that is known.
     pub fn rows(&self, key: &PartitionKey) -> Result<Vec<RecordBatch>> {
-        let file = self.data_file(key)?;
-        file.map_or(Ok(Vec::new()), |path| {
-            self.batches_of(key.dataset, &path)?.collect()
+        let file = self.proven_file(key)?;
+        file.map_or(Ok(Vec::new()), |footer| {
+            self.batches_of(key.dataset, footer)?.collect()
         })
     }
 
-    /// The file of a partition; `None` where there is none.
-    fn data_file(&self, key: &PartitionKey) -> Result<Option<PathBuf>> {
+    /// The file of a partition, of which all bytes are those that were written: its rows become part of a next version,
+    /// which would look sound whatever they are. `None` where there is no file.
+    fn proven_file(&self, key: &PartitionKey) -> Result<Option<Footer>> {
+        let Some((path, entry)) = self.data_file(key)? else {
+            return Ok(None);
+        };
+        let scan = Scan::open(&path)?;
+        let is_as_written = match entry {
+            Some(entry) => entry.sha256 == scan.sha256,
+            None => path.ends_with(file::name(&scan.sha256)),
+        };
+        if !is_as_written {
+            return Err(self.differs(path));
+        }
+        scan.footer().map(Some)
+    }
+
+    /// The error of a file that is not what was written. The next look at its partition reads it, whatever its times were.
+    fn differs(&self, path: PathBuf) -> Error {
+        store::touch(&path);
+        Error::Damaged {
+            path,
+            what: "it does not hold what was written".into(),
+        }
+    }
+
+    /// The file of a partition, and what is known of it; `None` where there is none.
+    fn data_file(&self, key: &PartitionKey) -> Result<Option<(PathBuf, Option<Entry>)>> {
         let folder = self.out.join(key.folder());
         let files: Vec<String> = store::names(&folder)?
             .into_iter()
             .filter(|name| !name.starts_with(['.', '_']))
             .collect();
-        let expected = self.entry(key)?.map(|entry| entry.path);
+        let expected = self.entry(key)?;
         let damaged = |what: String| Error::Damaged {
             path: folder.clone(),
             what,
         };
         match (&files[..], expected) {
             ([], None) => Ok(None),
-            ([], Some(path)) => Err(damaged(format!("{} is missing", path.display()))),
-            ([name], Some(path)) if *path != key.folder().join(name) => {
-                Err(damaged(format!("it holds {name} instead of {}", path.display())))
-            }
-            ([name], _) => Ok(Some(folder.join(name))),
+            ([], Some(entry)) => Err(damaged(format!("{} is missing", entry.path.display()))),
+            ([name], Some(entry)) if *entry.path != key.folder().join(name) => Err(damaged(format!(
+                "it holds {name} instead of {}",
+                entry.path.display()
+            ))),
+            ([name], entry) => Ok(Some((folder.join(name), entry))),
             _ => Err(damaged(format!("it holds {} files instead of one", files.len()))),
         }
     }
@@ -381,6 +411,26 @@ impl Table {
     /// # Errors
     /// Where the system refuses.
     pub(crate) fn publish_all(&self, partitions: &[(PartitionKey, Entry)]) -> Result<()> {
+        self.publish_those(partitions, |_| Ok(true))
+    }
+
+    /// The same after a crash. A file that was damaged since it was staged gets no entry, so that the next look at its
+    /// partition finds it: an entry that is younger than the damage would hide it.
+    ///
+    /// # Errors
+    /// Where the system refuses.
+    pub(crate) fn publish_again(&self, partitions: &[(PartitionKey, Entry)]) -> Result<()> {
+        self.publish_those(partitions, |entry| match self.holds_what_was_written(entry) {
+            Err(error) if error.is_not_found() => Ok(false),
+            holds => holds,
+        })
+    }
+
+    fn publish_those(
+        &self,
+        partitions: &[(PartitionKey, Entry)],
+        gets_entry: impl Fn(&Entry) -> Result<bool> + Sync,
+    ) -> Result<()> {
         let mut folders = Vec::new();
         for (key, entry) in partitions {
             let (staging, live) = (self.staging(key), self.out.join(key.folder()));
@@ -392,9 +442,11 @@ impl Table {
         }
         // what gave way goes only once what came instead is there to stay
         store::sync_names(&folders)?;
-        let entries = partitions
-            .par_iter()
-            .map(|(key, entry)| self.write_entry(key, entry));
+        let entries = partitions.par_iter().filter_map(|(key, entry)| {
+            let written =
+                gets_entry(entry).and_then(|gets| gets.then(|| self.write_entry(key, entry)).transpose());
+            written.transpose()
+        });
         store::sync_names(&entries.collect::<Result<Vec<_>>>()?)?;
         for (key, _) in partitions {
             store::remove_folder(&self.staging(key))?;
@@ -419,8 +471,7 @@ impl Table {
     /// Writes a partition's entry, whose name is not durable yet.
     fn write_entry(&self, key: &PartitionKey, entry: &Entry) -> Result<PathBuf> {
         let path = self.entry_path(key);
-        let json = serde_json::to_vec_pretty(entry).map_err(|error| Error::Internal(error.to_string()))?;
-        store::write_unnamed(&path, &json)?;
+        store::write_unnamed(&path, &store::seal(entry)?)?;
         store::step("entry-written");
         Ok(path)
     }

@@ -96,6 +96,11 @@ impl Footer {
         scan.footer()
     }
 
+    /// Where the file is.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// The number of rows that it tells.
     pub(crate) fn rows(&self) -> u64 {
         let rows = self.metadata.metadata().file_metadata().num_rows();

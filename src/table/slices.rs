@@ -3,7 +3,6 @@
 use std::fs::File;
 use std::hash::BuildHasher;
 use std::io::BufWriter;
-use std::path::Path;
 
 use arrow::array::{AsArray, RecordBatch};
 use arrow::datatypes::TimestampMicrosecondType;
@@ -12,7 +11,7 @@ use jiff::Timestamp;
 
 use super::file::{self, Writer};
 use super::merge::{self, Merged, RowRef};
-use super::{Effect, PartitionKey, Staged, Table};
+use super::{Effect, Footer, PartitionKey, Staged, Table};
 use crate::dataset::Dataset;
 use crate::error::Result;
 
@@ -58,9 +57,9 @@ impl Table {
     /// # Errors
     /// As [`Table::rows`].
     pub(crate) fn each_time(&self, key: &PartitionKey, told: impl FnMut(i64)) -> Result<()> {
-        let file = self.data_file(key)?;
-        file.map_or(Ok(()), |path| {
-            file::each_time(&path, key.dataset.time_column(), told)
+        let file = self.proven_file(key)?;
+        file.map_or(Ok(()), |footer| {
+            file::each_time(footer, key.dataset.time_column(), told)
         })
     }
 
@@ -69,7 +68,7 @@ impl Table {
     /// # Errors
     /// Where the present rows cannot be read or a file cannot be made.
     pub(crate) fn slices(&self, key: &PartitionKey) -> Result<Slices<'_>> {
-        let held = self.data_file(key)?.map(|path| Held::open(self, &path, key));
+        let held = self.proven_file(key)?.map(|footer| Held::new(self, footer, key));
         let dataset = key.dataset;
         Ok(Slices {
             table: self,
@@ -175,9 +174,9 @@ struct Held {
 }
 
 impl Held {
-    fn open(table: &Table, path: &Path, key: &PartitionKey) -> Result<Self> {
+    fn new(table: &Table, footer: Footer, key: &PartitionKey) -> Result<Self> {
         Ok(Self {
-            batches: Box::new(table.batches_of(key.dataset, path)?),
+            batches: Box::new(table.batches_of(key.dataset, footer)?),
             time_column: key.dataset.time_column(),
             rest: None,
         })

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use crate::duck::Reader;
-use crate::lake::{Lake, files_below};
+use crate::lake::{Lake, files_below, without_checksum};
 use crate::run::{Run, on};
 use crate::world::BOT;
 
@@ -131,7 +131,7 @@ impl<'a> Partition<'a> {
     }
 
     pub(crate) fn entry(&self) -> Value {
-        serde_json::from_slice(&fs::read(self.entry_path()).unwrap()).unwrap()
+        without_checksum(&self.entry_path())
     }
 
     /// Writes its file anew with a change to a row, and the manifest to fit.
@@ -191,7 +191,7 @@ impl<'a> Partition<'a> {
 /// Changes the account of a dataset in the ledger.
 pub(crate) fn bend_account(lake: &Lake, dataset: &str, bend: impl FnOnce(&mut Value)) {
     let path = lake.0.join("_export/ledger.json");
-    let mut ledger: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    let mut ledger = lake.ledger();
     bend(&mut ledger["datasets"][dataset][BOT]);
     fs::write(path, ledger.to_string()).unwrap();
 }

@@ -64,7 +64,6 @@ fn shrink(seed: u64, operations: &[Operation], reader: &mut Reader) -> Option<(V
 }
 
 #[test]
-#[ignore = "needs the new planner, and mends of damage that it found"]
 fn a_table_has_what_it_must_have_whatever_happens_to_it() {
     let first = Chance::seed();
     let lives: u64 = number_from(SEEDS, 200);

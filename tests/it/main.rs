@@ -18,6 +18,7 @@ mod duck;
 mod erased;
 mod errors;
 mod examples;
+mod flipped;
 mod help;
 mod honest;
 mod immovable;

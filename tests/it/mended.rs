@@ -313,9 +313,9 @@ fn a_ledger_of_a_newer_version_is_left_alone() {
     let world = World::new(small());
     world.export().run().ok();
     let path = world.lake().0.join("_export/ledger.json");
-    let newer = fs::read_to_string(&path)
-        .unwrap()
-        .replace("\"version\": 1", "\"version\": 2");
+    let mut newer = world.lake().ledger();
+    newer["version"] = json!(2);
+    let newer = newer.to_string();
     fs::write(&path, &newer).unwrap();
     let run = world.export().run().ended(2);
     assert!(run.stderr.contains("update converse-export"), "{}", run.stderr);

@@ -212,7 +212,7 @@ impl<'a> Life<'a> {
                 self.model.layouts = layouts;
                 (self.is_hurt, self.is_between) = (false, false);
                 self.check(&BTreeMap::new())?;
-                // a page or an entry that is damaged is not mended by it
+                // a page that is damaged is left to the next export
                 if self.is_damaged { Ok(()) } else { self.verify() }
             }
             None => {
@@ -323,16 +323,7 @@ impl<'a> Life<'a> {
             Some(step) => export.env("CONVERSE_EXPORT_TEST_KILL_AT", &step),
             None => export,
         };
-        let run = ended(export.start(), kill);
-        // the present command line takes the zone that is not given for UTC, and refuses a table of another
-        let zone = run
-            .stderr
-            .split_once("--timezone is ")
-            .filter(|_| run.code == Some(2));
-        match zone.and_then(|(_, rest)| rest.split_once(',')) {
-            Some((zone, _)) => ended(export.args(&["--timezone", zone]).start(), kill),
-            None => run,
-        }
+        ended(export.start(), kill)
     }
 
     fn command(&self, name: &str, args: &[&str], kill: Kill) -> Run {
