@@ -84,7 +84,8 @@ impl Options {
     /// As [`Options::table`].
     pub(super) fn table_to_read(&self) -> Result<Table> {
         let table = match Table::standing(&self.out) {
-            Err(Error::Usage { .. }) => return self.table(),
+            // the settings may be lost: files show what they were
+            Err(Error::Usage { .. } | Error::Damaged { .. }) => return self.table(),
             table => table?,
         };
         let asked = self.settings(Some(table.settings()))?;

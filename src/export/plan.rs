@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::Options;
 use super::left::KeptPages;
@@ -34,6 +34,7 @@ pub(super) fn plan(options: &Options, ledger: &Ledger, kept: &KeptPages, zone: &
                 knowledge: ledger.learnt(dataset.name(), bot),
                 density: account.map(|account| density(account, zone)).unwrap_or_default(),
                 reread,
+                settle: SignedDuration::try_from(options.settle).unwrap_or(SignedDuration::MAX),
                 disregarded: account
                     .iter()
                     .flat_map(|account| account.anew())

@@ -27,7 +27,7 @@ impl Endpoint {
             .client
             .page(ask, retryable, &self.budget, sent, tally, read)
             .await;
-        page.map_err(|error| NoPage::Ask(ask.window, error))
+        page.map_err(NoPage::Ask)
     }
 
     pub(super) async fn keep(

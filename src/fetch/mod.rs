@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use jiff::{SignedDuration, Timestamp};
 use tokio::sync::{AcquireError, Semaphore};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
@@ -19,7 +20,7 @@ pub use at_hand::AtHand;
 pub use progress::FetchProgress;
 pub use stop::{Stop, Stopper};
 
-use crate::api::{Answer, Ask, AskError, Budget, Client, Sent, Tally};
+use crate::api::{Answer, Ask, AskError, Budget, Client, Failure, Sent, Tally};
 use crate::dataset::{self, Dataset, Peek, PeekedRecord};
 use crate::error::{Error, Result};
 use crate::plan::{Knowledge, MAX_IN_FLIGHT, PageRequest, PlanError, Planner};
@@ -28,6 +29,8 @@ use crate::table::Lock;
 use crate::tombstones::Tombstones;
 use crate::window::{Window, Windows};
 
+/// Pages of time that has not settled count for this long.
+const FRESH: SignedDuration = SignedDuration::from_secs(60);
 /// So long an answer is still awaited after the run was told to stop.
 const LAST_ANSWERS: Duration = Duration::from_millis(1500);
 
@@ -126,11 +129,20 @@ pub struct Job {
     pub knowledge: Knowledge,
     /// Records over time, as far as earlier runs saw them.
     pub density: Vec<(Window, u64)>,
+    /// What is younger than this when it is requested is not complete.
+    pub settle: SignedDuration,
     /// What asking has cost so far.
     pub tally: Arc<Tally>,
 }
 
 impl Job {
+    /// Whether a page was requested before its window had settled, and so long ago that the window may list more now.
+    fn is_outdated(&self, page: &PageHeader) -> bool {
+        let settled = page.asked_at.checked_sub(self.settle).map(Timestamp::as_second);
+        let was_young = settled.is_ok_and(|settled| page.covers.end > settled);
+        was_young && Timestamp::now().duration_since(page.asked_at) > FRESH
+    }
+
     /// Whether a page says something about what is there now.
     #[must_use]
     pub fn regards(&self, page: &PageHeader) -> bool {
@@ -239,7 +251,7 @@ type Fetched = (PageRequest, Result<Page, NoPage>);
 /// Why there is no page.
 enum NoPage {
     /// The API gave none.
-    Ask(Window, AskError),
+    Ask(AskError),
     /// It could not be kept.
     Keep(Error),
     /// It was no longer of use.
@@ -258,6 +270,8 @@ struct Fetch {
     enough: (Stopper, Stop),
     failed: Option<Error>,
     unwanted: bool,
+    /// The first range that the server refused.
+    refused: Option<(Window, Failure)>,
 }
 
 impl Fetch {
@@ -279,6 +293,7 @@ impl Fetch {
             enough: Stopper::new(),
             failed: None,
             unwanted: false,
+            refused: None,
         })
     }
 
@@ -368,9 +383,9 @@ impl Fetch {
                 self.endpoint.broken.store(true, Ordering::Relaxed);
                 return self.fail(error);
             }
-            Err(NoPage::Ask(window, error)) => match self.adapt(&request, error, &mut cause) {
+            Err(NoPage::Ask(error)) => match self.adapt(&request, error, &mut cause) {
                 Ok(planned) => planned,
-                Err(source) => {
+                Err((window, source)) => {
                     return self.fail(Error::Fetch {
                         dataset: self.job.dataset.name(),
                         bot: self.job.bot.clone(),
@@ -402,7 +417,7 @@ impl Fetch {
         request: &PageRequest,
         error: AskError,
         cause: &mut String,
-    ) -> Result<Result<(), PlanError>, AskError> {
+    ) -> Result<Result<(), PlanError>, (Window, AskError)> {
         match error {
             AskError::CursorDied { failure } => {
                 tracing::info!("{failure}; the window starts again");
@@ -423,13 +438,19 @@ impl Fetch {
                 Ok(Ok(()))
             }
             AskError::Failed { failure } if failure.may_be_a_refused_range() => {
-                if !self.planner.range_refused(request) {
-                    return Err(AskError::Failed { failure });
+                let shorter = self.planner.range_refused(request);
+                // where no range is served the first refusal says why
+                let first = self
+                    .refused
+                    .get_or_insert_with(|| (request.asked, failure.clone()));
+                if !shorter {
+                    let (window, failure) = first.clone();
+                    return Err((window, AskError::Failed { failure }));
                 }
                 tracing::info!(window = %request.asked, "{failure}; requesting shorter ranges");
                 Ok(Ok(()))
             }
-            error => Err(error),
+            error => Err((request.asked, error)),
         }
     }
 

@@ -29,7 +29,8 @@ impl Endpoint {
             knowledge: job.knowledge,
             density: job.density.clone(),
         };
-        let pages = job.kept.iter().filter(|page| job.regards(page));
+        let counts = |page: &&PageHeader| job.regards(page) && !job.is_outdated(page);
+        let pages = job.kept.iter().filter(counts);
         let kept = Kept::of(pages.clone(), &job.missing);
         let going_on: Vec<(usize, u64)> = kept
             .chain_of

@@ -142,6 +142,8 @@ pub(super) struct Shown {
     pub(super) gap: i64,
     /// Records per second of all listings.
     pub(super) rate: f64,
+    /// Whether a range is read, and not one conversation within it.
+    pub(super) is_range: bool,
     /// Seconds from the start of all that was requested to its end.
     pub(super) seconds: i64,
 }
@@ -207,6 +209,9 @@ impl Listing {
         }
         if !self.is_checked && self.misses {
             return Some(whole(Kind::Content, i64::MAX));
+        }
+        if !shown.is_range {
+            return None;
         }
         if !self.is_checked
             && self.is_longest(shown)

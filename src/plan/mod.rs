@@ -154,6 +154,7 @@ impl Planner {
                 reach: knowledge.longest_reach,
                 longest_range: knowledge.limits.longest_range,
                 seconds: hull.seconds(),
+                is_range: options.splits,
                 ..Shown::default()
             },
             limits: knowledge.limits,

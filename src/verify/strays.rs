@@ -41,7 +41,10 @@ impl Verified {
         for name in names {
             let folder = folder.join(&name);
             let Some(period) = period_of(&name, by).filter(|_| self.is_folder(&folder)) else {
-                if let Some(january) = unnamed_january(&name) {
+                if !self.table.out().join(&folder).exists() {
+                    // a run has removed it
+                    self.report.changed(1);
+                } else if let Some(january) = unnamed_january(&name) {
                     let what = format!("its name lacks the month of {january}: the next run renames it");
                     self.report.problem(&folder, Mend::Export, what);
                 } else {

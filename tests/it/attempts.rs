@@ -101,7 +101,7 @@ fn every_attempt_that_fails_is_made_again() {
     );
     assert_eq!(run.count("conversations", "rate_limited"), 1);
     assert_eq!(world.lake().ids("conversations").len(), expected);
-    assert_eq!(run.count("conversations", "duplicates"), 0);
+    assert_eq!(run.count("conversations", "rows"), expected as u64);
 }
 
 #[test]
@@ -141,7 +141,9 @@ fn what_cannot_heal_is_asked_once_and_says_what_to_do() {
         assert!(run.stderr.contains(words), "{}", run.stderr);
         assert!(run.stderr.contains("that is why"), "{}", run.stderr);
         assert!(!run.stderr.contains("again later"), "{}", run.stderr);
-        assert_eq!(server.asked().len(), 1, "{status}");
+        // a range may be too long: shorter ones are requested, down to an hour
+        let ranges = if status.starts_with("400") { 3 } else { 1 };
+        assert_eq!(server.asked().len(), ranges, "{status}");
     }
 }
 

@@ -121,8 +121,8 @@ impl<'a> Export<'a> {
         let start = if self.verb == "sync" { "--since" } else { "--start" };
         let usual = [
             ("--bot", BOT.to_owned()),
-            (start, self.range.start.to_string()),
-            ("--end", self.range.end.to_string()),
+            (start, moment(self.range.start)),
+            ("--end", moment(self.range.end)),
         ];
         for (flag, value) in usual.iter().filter(|(flag, _)| !given(flag)) {
             command.arg(flag).arg(value);
@@ -365,5 +365,13 @@ impl Drop for Share {
     fn drop(&mut self) {
         *MACHINE.runs.lock().unwrap_or_else(PoisonError::into_inner) -= 1;
         MACHINE.changed.notify_all();
+    }
+}
+
+/// A second as the command line takes it: Unix seconds have 10 digits.
+fn moment(second: i64) -> String {
+    match second {
+        1_000_000_000.. => second.to_string(),
+        _ => jiff::Timestamp::from_second(second).unwrap().to_string(),
     }
 }

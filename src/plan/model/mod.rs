@@ -56,9 +56,6 @@ struct Outcome {
     wall: f64,
     chains: usize,
     most_in_flight: usize,
-    abandoned: usize,
-    listings: usize,
-    reread: usize,
 }
 
 struct Flight {
@@ -122,15 +119,6 @@ fn run(
             _ if random.chance(line.loses) && !flight.request.retryable => planner.lost(&flight.request)?,
             Answer::Dead => planner.cursor_died(&flight.request)?,
             Answer::Page(page) => {
-                if std::env::var("TRACE2").is_ok() {
-                    println!(
-                        "     {now:.2} {:?} page {} {:?} doubts {:?}",
-                        flight.request.chain,
-                        page.records.len(),
-                        page.next,
-                        planner.doubts
-                    );
-                }
                 server.receive(&page);
                 planner.answered(&flight.request, &page)?;
             }
@@ -149,33 +137,7 @@ fn run(
     );
     server.assert_received(&ranges);
     outcome.wall = now;
-    if std::env::var("TRACE").is_ok() {
-        for (at, c) in planner.chains.iter().enumerate() {
-            println!(
-                "{at:3} {:>10} +{:>8} {:?} pages {}",
-                c.covers.start - ranges.hull().unwrap().start,
-                c.covers.seconds(),
-                c.state,
-                c.pages
-            );
-        }
-        println!("wall {now:.2} requests {}", outcome.requests);
-    }
     outcome.chains = planner.progress().chains;
-    outcome.abandoned = planner
-        .chains
-        .iter()
-        .filter(|c| c.state == super::chain::State::Abandoned)
-        .map(|c| c.pages as usize)
-        .sum();
-    outcome.listings = planner.listings.len();
-    let mut seen = Windows::new();
-    for l in &planner.listings {
-        if !seen.intersect(l.covers).is_empty() {
-            outcome.reread += 1;
-        }
-        seen.insert(l.covers);
-    }
     Ok(outcome)
 }
 
@@ -189,12 +151,6 @@ fn send(
     outcome: &mut Outcome,
 ) {
     outcome.requests += 1;
-    if std::env::var("TRACE2").is_ok() {
-        println!(
-            "{now:.2} {:?} {} {:?}",
-            request.chain, request.index, request.covers
-        );
-    }
     assert!(outcome.requests < 5_000, "the planner does not end");
     let answer = server.answer(request.asked, request.cursor.as_deref());
     flights.push(Flight {
