@@ -265,7 +265,7 @@ mod tests {
         assert_eq!(align(0, 10 * 86_400 + 9_000, i64::MAX), 10 * 86_400);
         assert_eq!(align(0, 50_000, i64::MAX), 13 * 3_600);
         assert_eq!(align(0, 1_830, i64::MAX), 1_800);
-        assert_eq!(align(0, 1_830, 1_790), 1_830);
-        assert_eq!(align(0, 100, i64::MAX), 100);
+        assert_eq!(align(0, 100, i64::MAX), 120);
+        assert_eq!(align(0, 50, 59), 50);
     }
 }

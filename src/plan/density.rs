@@ -195,9 +195,11 @@ impl Density {
     fn level<'a>(&self, windows: impl Iterator<Item = &'a (Window, f64)>, gap: Window) -> Option<f64> {
         let (mut seconds, mut weight, mut records) = (0, 0.0, 0.0);
         for (window, count) in windows {
+            // of a busy second no more than what is needed
+            let share = ((self.enough - records) / count.max(1e-9)).min(1.0);
             seconds += window.seconds();
-            weight += self.profile.weight(*window);
-            records += count;
+            weight += self.profile.weight(*window) * share;
+            records += count * share;
             if records >= self.enough || seconds >= gap.seconds() {
                 break;
             }

@@ -120,6 +120,7 @@ pub struct Planner {
     width: usize,
     /// Records of a full page, as the API gives them.
     page_size: usize,
+    is_page_size_known: bool,
     /// Records of the largest page.
     largest_page: usize,
     pages: u64,
@@ -170,6 +171,7 @@ impl Planner {
                 .unwrap_or(1)
                 .clamp(1, options.max_in_flight.max(1)),
             page_size: 1,
+            is_page_size_known: false,
             largest_page: 0,
             pages: 0,
             records: 0,

@@ -52,9 +52,15 @@ impl Planner {
         self.pages += 1;
         self.largest_page = self.largest_page.max(page.records.len());
         let ended = chain.state == State::Ended;
-        if !ended {
-            let largest = if self.pages == 1 { 0 } else { self.page_size };
-            self.page_size = largest.max(page.records.len()).max(1);
+        // the first page that goes on shows how large pages are
+        if !page.records.is_empty() && (!ended || page.records.len() > self.page_size) {
+            let largest = if self.is_page_size_known {
+                self.page_size
+            } else {
+                0
+            };
+            self.page_size = largest.max(page.records.len());
+            self.is_page_size_known |= !ended;
         }
         self.shown.longest = self.shown.longest.max(self.chains[index].records.len());
         if let Some(field) = self.observations.likely_filter() {
