@@ -151,6 +151,7 @@ impl Account {
             && self.partitions.is_empty()
             && self.changed.is_empty()
             && self.under_way.is_empty()
+            && self.learnt == Knowledge::default()
     }
 
     /// Compares the keys of a run that has ended with those of the runs before it, and knows them from now on.

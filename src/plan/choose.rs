@@ -107,12 +107,7 @@ impl Planner {
         let share = (self.pages_left() / as_f64(self.width))
             .max(LEAST)
             .min(self.most_pages());
-        // a range is requested with a second more at each end
-        let range = self
-            .limits
-            .longest_range
-            .map_or(i64::MAX, |range| (range - 2).max(1));
-        let longest = longest.min(range);
+        let longest = longest.min(self.longest_window());
         let pages = self.pages_in(window);
         let end = if let Some(end) = self.density.end_of_trial(window) {
             end
@@ -186,19 +181,29 @@ impl Planner {
     /// The whole range, then parts of it here and there.
     fn guess(&self) -> Option<Window> {
         let range = self.ranges.iter().copied().max_by_key(Window::seconds)?;
-        let longest = self
-            .limits
-            .longest_range
-            .map_or(i64::MAX, |range| (range - 2).max(1));
-        let Some(number) = self.chains.len().checked_sub(1) else {
-            return Some(range.split_at(range.start.saturating_add(longest)).0);
+        let longest = self.longest_window();
+        let open = |window: Window| {
+            let mut open = self.chains.iter().filter(|chain| chain.is_open());
+            open.any(|chain| chain.covers == window)
         };
-        let part = (range.seconds() / PARTS).max(SHORTEST_PART);
-        let start = range.start + GUESSES.get(number)? * part;
-        let start = align(range.start, start, range.end);
-        let end = align(start, start + part.min(longest), start.saturating_add(longest));
-        let part = Window::new(start, end).intersect(range);
-        (!part.is_empty()).then_some(part)
+        if !self.chains.iter().any(super::Chain::is_open) {
+            return Some(range.split_at(range.start.saturating_add(longest)).0);
+        }
+        let length = (range.seconds() / PARTS).max(SHORTEST_PART);
+        let part = |number: i64| {
+            let start = align(range.start, range.start + number * length, range.end);
+            let end = start.saturating_add(length.min(longest));
+            Window::new(start, align(start, end, start.saturating_add(longest))).intersect(range)
+        };
+        let mut parts = GUESSES.into_iter().map(part);
+        parts.find(|part| !part.is_empty() && !open(*part))
+    }
+
+    /// The longest window in seconds: a range is requested with a second more at each end.
+    fn longest_window(&self) -> i64 {
+        self.limits
+            .longest_range
+            .map_or(i64::MAX, |range| (range - 2).max(1))
     }
 
     /// How many pages a chain has still to read.

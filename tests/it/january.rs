@@ -10,7 +10,7 @@ use converse_export::simulator::{Endpoint, Injected, Options};
 
 use crate::damage::{assert_sound, findings, verify};
 use crate::killed::steps;
-use crate::lake::{Lake, files_below};
+use crate::lake::{Lake, files_below, without_checksum};
 use crate::run::{Export, Run, on};
 use crate::world::{BOT, DAY, World, small};
 
@@ -115,7 +115,8 @@ fn make_old(lake: &Lake) {
     let own = lake.0.join("_export");
     for file in files_below(&own) {
         if file.extension().is_some_and(|ending| ending == "json") {
-            let text = fs::read_to_string(&file).unwrap();
+            // earlier versions wrote no checksum
+            let text = serde_json::to_string_pretty(&without_checksum(&file)).unwrap();
             fs::write(&file, old(&text)).unwrap();
         }
         let name = file.to_str().unwrap();

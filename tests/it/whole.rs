@@ -177,7 +177,8 @@ fn messages_in_no_order() {
 fn a_second_that_holds_everything_is_whole() {
     let world = World::new(Options {
         traffic: converse_export::simulator::Traffic::OneSecond,
-        conversations: 5_000,
+        // 5,000 would look like the limit of a server, and a second cannot be split
+        conversations: 5_003,
         ..small()
     });
     world.export().run().ok();
@@ -189,6 +190,19 @@ fn a_second_that_holds_everything_is_whole() {
         &world.truth("conversations"),
     );
     assert_true(&lake, "messages", "time", &world.truth("messages"));
+}
+
+#[test]
+fn a_second_with_as_many_records_as_a_limit_is_never_called_complete() {
+    let world = World::new(Options {
+        traffic: converse_export::simulator::Traffic::OneSecond,
+        conversations: 6_000,
+        listing_cap: 5_000,
+        ..small()
+    });
+    let run = world.export().only("conversations").run().ended(1);
+    assert!(run.stderr.contains("2023-10-03T12:00:0"), "{}", run.stderr);
+    assert!(run.stderr.contains("cannot be split further"), "{}", run.stderr);
 }
 
 #[test]

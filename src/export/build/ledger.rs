@@ -77,7 +77,7 @@ impl Build<'_> {
         let requests = self.asked.requests.load(Ordering::Relaxed);
         account.requests += requests - self.booked;
         self.booked = requests;
-        if self.job.conversation.is_none() {
+        if self.job.conversation.is_none() && self.progress.pages > 0 {
             account.learnt = self.progress.learned;
         }
     }
