@@ -38,7 +38,7 @@ use crate::changes;
 use crate::dataset::Dataset;
 use crate::erase;
 use crate::error::{Error, Result};
-use crate::fetch::{self, AtHand, Endpoint, Event, FetchProgress, Job, Stop};
+use crate::fetch::{self, AtHand, Endpoint, FetchProgress, Job, Stop};
 use crate::ledger::Ledger;
 use crate::plan::Field;
 use crate::rebuild;
@@ -253,16 +253,15 @@ async fn fetch_all(
         }
         let (mut received, looks_back) = (0, !job.reread.is_empty());
         let fetched = fetch::fetch(job, endpoint, stop.clone(), async |event| {
-            let event = match event {
-                Event::Progress(progress) => News { page: None, progress },
-                Event::Page(header, records, progress) => {
-                    received += records.len() as u64;
-                    let filters = &progress.possible_filters;
-                    News {
-                        page: Some(Arrived::new(header, &records, zone, looks_back, filters)),
-                        progress,
-                    }
-                }
+            let progress_of_job = event.progress;
+            let page = event.page.map(|(header, records)| {
+                received += records.len() as u64;
+                let filters = &progress_of_job.possible_filters;
+                Arrived::new(header, &records, zone, looks_back, filters)
+            });
+            let event = News {
+                page,
+                progress: progress_of_job,
             };
             let standing = Standing::of(&missing, &event.progress, received, &tally, endpoint);
             progress.reached(dataset, &bot, &standing);

@@ -154,13 +154,13 @@ impl Job {
     }
 }
 
-/// What happened during a fetch.
+/// How far a job is, and the page that brought it there.
 #[derive(Debug)]
-pub enum Event {
-    /// A page is spooled; the progress includes what was learned from it.
-    Page(PageHeader, Vec<PeekedRecord>, FetchProgress),
-    /// The job is so far.
-    Progress(FetchProgress),
+pub struct Event {
+    /// A page that is spooled now, and its records; the progress includes what was learned from it.
+    pub page: Option<(PageHeader, Vec<PeekedRecord>)>,
+    /// How far the job is.
+    pub progress: FetchProgress,
 }
 
 /// Fetches what a job is missing; every page is in the spool before `report` gets it. Where `report` returns false,
@@ -307,7 +307,10 @@ impl Fetch {
     }
 
     fn progress(&self) -> Event {
-        Event::Progress(FetchProgress::of(&self.planner))
+        Event {
+            page: None,
+            progress: FetchProgress::of(&self.planner),
+        }
     }
 
     /// Sends a request on its way.
@@ -395,10 +398,9 @@ impl Fetch {
                 }
             },
         };
-        let progress = FetchProgress::of(&self.planner);
-        let event = match page {
-            Some(page) => Event::Page(page.header, page.peek.records, progress),
-            None => Event::Progress(progress),
+        let event = Event {
+            page: page.map(|page| (page.header, page.peek.records)),
+            progress: FetchProgress::of(&self.planner),
         };
         if !report(event).await {
             self.unwanted = true;
