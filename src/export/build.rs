@@ -20,7 +20,7 @@ use crate::drift::Drift;
 use crate::error::{Error, Result};
 use crate::fetch::{AtHand, FetchProgress, Job};
 use crate::ledger::{Account, LastRun, Ledger};
-use crate::plan::Field;
+use crate::plan::{Field, Limits};
 use crate::rejected::RejectedRecords;
 use crate::spool::Spool;
 use crate::table::{Effect, PartitionKey, Period, RowRef, Staged, Table, Zone};
@@ -270,6 +270,11 @@ impl<'a> Build<'a> {
     /// The field that the API is proven to filter by.
     pub(super) fn filter(&self) -> Option<Field> {
         self.progress.learned.filter
+    }
+
+    /// What the server cannot do, as far as this run or an earlier one has met it.
+    pub(super) fn limits(&self) -> Limits {
+        self.progress.learned.limits
     }
 
     /// Ranges asked for that are not called complete.

@@ -40,7 +40,7 @@ use crate::erase;
 use crate::error::{Error, Result};
 use crate::fetch::{self, AtHand, Endpoint, FetchProgress, Job, Stop};
 use crate::ledger::Ledger;
-use crate::plan::Field;
+use crate::plan::{Field, Limits};
 use crate::rebuild;
 use crate::spool::Spool;
 use crate::table::{Lock, Table, Zone};
@@ -291,6 +291,7 @@ struct Built {
     tally: build::Tally,
     rejected: u64,
     filter: Option<Field>,
+    limits: Limits,
     unsettled: Windows,
 }
 
@@ -342,6 +343,7 @@ impl Site {
                 unsettled: build.unsettled(&ledger),
                 rejected: build.rejected(),
                 filter: build.filter(),
+                limits: build.limits(),
                 tally: build.tally,
             })
             .collect();
@@ -389,6 +391,8 @@ fn outcome(jobs: &[Job], fetched: Vec<(Result<()>, Instant)>, built: Vec<Built>,
         told.bytes_received += count(&job.tally.bytes_received);
         told.elapsed_seconds = told.elapsed_seconds.max((ended - begin).as_secs_f64());
         told.was_complete &= job.missing.is_empty();
+        report_limits(job, built.limits);
+        told.limits = built.limits;
         told.filtered_by = built.filter.and_then(|field| column_of(job.dataset, field));
         told.partitions.extend(built.tally.changed.into_values());
         if fetched.is_ok() {
@@ -415,6 +419,26 @@ fn outcome(jobs: &[Job], fetched: Vec<(Result<()>, Instant)>, built: Vec<Built>,
     }
     summary.elapsed_seconds = begin.elapsed().as_secs_f64();
     Outcome { summary, failures }
+}
+
+/// Logs what the server cannot do.
+fn report_limits(job: &Job, limits: Limits) {
+    let (dataset, bot) = (job.dataset, &job.bot);
+    if let Some(records) = limits.listing_cap {
+        tracing::warn!(
+            "the server ends listings of {dataset} of {bot} after {records} records: windows are smaller"
+        );
+    }
+    if let Some(seconds) = limits.longest_range {
+        tracing::warn!(
+            "the server refuses or shortens ranges of {dataset} of {bot} beyond {seconds} seconds: windows are shorter"
+        );
+    }
+    if let Some(records) = limits.largest_page {
+        tracing::warn!(
+            "the server fails on larger pages of {dataset} of {bot}: {records} records are requested at a time"
+        );
+    }
 }
 
 /// The name of the column that a field becomes.

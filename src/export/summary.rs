@@ -10,6 +10,7 @@ use super::mend::Damage;
 use crate::changes::Changed;
 use crate::dataset::{Dataset, Misfits};
 use crate::drift::Drift;
+use crate::plan::Limits;
 use crate::table::{FolderKey, PartitionBy, PeriodCount, duckdb_table};
 
 /// What a run did.
@@ -85,6 +86,9 @@ pub struct DatasetSummary {
     pub was_complete: bool,
     /// The time that the API filters by, where its pages proved it: `time` or `last_action_at`.
     pub filtered_by: Option<&'static str>,
+    /// What the server cannot do, as far as it was met: requests were adapted to it.
+    #[serde(skip_serializing_if = "Limits::is_empty")]
+    pub limits: Limits,
     /// Ranges asked for that are not complete yet, since they were too young when they were asked for.
     pub unsettled: Vec<(Timestamp, Timestamp)>,
     /// Days, or months, whose partitions this run changed.

@@ -75,6 +75,14 @@ pub struct Limits {
     pub largest_page: Option<u32>,
 }
 
+impl Limits {
+    /// Whether no limit was met.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
 fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
 }

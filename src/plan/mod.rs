@@ -1,7 +1,7 @@
 //! Decides which window and page to request next, and when a window is complete.
 //!
 //! A window is complete only when the API said so: its own chain of pages was read to the null cursor, and
-//! nothing makes that end doubtful ([`listing`]). Nothing is inferred from the order of records.
+//! nothing makes that end doubtful (`listing`). Nothing is inferred from the order of records.
 //!
 //! A pure state machine: no clock, no randomness, no I/O. [`Planner::next`] gives the next request whenever the
 //! rate limit would let one go; every answer is reported back. How many requests are in flight when it is called

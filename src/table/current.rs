@@ -33,7 +33,7 @@ impl Version {
 }
 
 impl Table {
-    /// Opens the table in `out` and reads it with `read`, as [`Table::read_again`] does.
+    /// Opens the table in `out` and reads it with `read`, again where a run replaces it meanwhile.
     ///
     /// # Errors
     /// As [`Table::standing`] and `read`.
