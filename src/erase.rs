@@ -170,6 +170,9 @@ pub fn dry_run(out: &Path, ids: &[String]) -> Result<Erased> {
         let goes = Goes::of_ids(ids);
         let mut erased = look::look(table, &spool, &ledger, &goes)?;
         erased.left = rest::left(table, &Goes::of_ids(ids))?;
+        // what a run stages is not part of the table yet, or removed by the erasure itself
+        let staged = Path::new(OWN_FOLDER).join("staging");
+        erased.left.retain(|path| !path.starts_with(&staged));
         let found = goes.found.into_inner().unwrap_or_else(PoisonError::into_inner);
         let counted = Erased::count(ids, &found, tombstones.as_ref());
         Ok(Erased {
