@@ -45,8 +45,8 @@ impl Scenario {
             days: 30,
             order: Order::StartAscending,
             counting: Counting::SlidingSecond,
-            chains: 2.0,
-            walls: 1.10,
+            chains: 3.0,
+            walls: 1.15,
             beyond: 1.0,
         }
     }
@@ -74,13 +74,13 @@ fn scenarios() -> Vec<Scenario> {
         Scenario {
             order: Order::Unordered,
             chains: 4.0,
-            walls: 1.25,
+            walls: 1.3,
             ..Scenario::new("no-order", 30.0, 300, 200_000)
         },
         Scenario {
             latency: heavy,
-            chains: unlimited,
-            walls: 1.25,
+            chains: 4.0,
+            walls: 1.3,
             ..Scenario::new("heavy-tail", 30.0, 300, 300_000)
         },
         Scenario {
