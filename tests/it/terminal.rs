@@ -223,7 +223,7 @@ fn the_end_of_a_run_is_a_table_and_a_line_for_duckdb() {
     let json = world.export().args(&["--refetch"]).run().ok().json();
     assert_eq!(json["duckdb"].as_str().unwrap().trim_end_matches(';'), query);
     let of = &json["datasets"]["conversations"];
-    assert_eq!(of["fewest_requests"], 2);
+    assert_eq!(of["fewest_requests"], 4);
     assert!(
         of["days"] == 0 && of["bytes_written"] == 0 && of["budget_used"].is_null(),
         "{of}"
