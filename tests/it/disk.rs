@@ -78,7 +78,7 @@ fn invariant_1_a_full_disk_is_told_and_with_room_the_same_command_finishes() {
         world
             .export()
             .to(name)
-            .args(&["--concurrency", "2", "--per-page", "250"])
+            .args(&["--concurrency", "1", "--per-page", "250"])
     };
     export("undisturbed").run().ok();
     let undisturbed = world.requests();
@@ -101,7 +101,7 @@ fn invariant_1_a_full_disk_is_told_and_with_room_the_same_command_finishes() {
     let mut sizes = vec![4 * BLOCK, pages / 3, pages * 2 / 3];
     sizes.extend([pages, pages + (staged - pages) / 2]);
     // a commit takes little, so it is met by going near in small steps
-    sizes.extend((0..12).map(|step| staged - 6 * BLOCK + 2 * step * BLOCK));
+    sizes.extend((0..32).map(|step| staged - 16 * BLOCK + 2 * step * BLOCK));
     let mut met: BTreeMap<&str, u32> = BTreeMap::new();
     for size in sizes {
         let disk = Disk::new(world.path("disk"), size / BLOCK * BLOCK).unwrap();
