@@ -156,6 +156,10 @@ pub fn erase(out: &Path, ids: &[String]) -> Result<Erased> {
     })
 }
 
+/// A dry run looks so often, with a pause between, at files that seem to be none of the table's.
+const LOOKS: u32 = 10;
+const PAUSE: std::time::Duration = std::time::Duration::from_millis(100);
+
 /// What [`erase`] would do with the same ids. Nothing is changed, and no lock is taken.
 ///
 /// # Errors
@@ -169,10 +173,16 @@ pub fn dry_run(out: &Path, ids: &[String]) -> Result<Erased> {
         let tombstones = Tombstones::load(&own)?;
         let goes = Goes::of_ids(ids);
         let mut erased = look::look(table, &spool, &ledger, &goes)?;
-        erased.left = rest::left(table, &Goes::of_ids(ids))?;
-        // what a run stages is not part of the table yet, or removed by the erasure itself
+        // what a run stages is not part of the table yet, and what it has just placed is part of it in a moment
         let staged = Path::new(OWN_FOLDER).join("staging");
-        erased.left.retain(|path| !path.starts_with(&staged));
+        for _ in 0..LOOKS {
+            erased.left = rest::left(table, &Goes::of_ids(ids))?;
+            erased.left.retain(|path| !path.starts_with(&staged));
+            if erased.left.is_empty() {
+                break;
+            }
+            std::thread::sleep(PAUSE);
+        }
         let found = goes.found.into_inner().unwrap_or_else(PoisonError::into_inner);
         let counted = Erased::count(ids, &found, tombstones.as_ref());
         Ok(Erased {
