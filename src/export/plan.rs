@@ -66,14 +66,20 @@ fn missing(options: &Options, account: Option<&Account>) -> (Windows, Windows) {
     (missing, reread)
 }
 
-/// How many rows each partition holds that the table has already, and in what time: of a month that is not over, or not
-/// asked for as a whole, only in that part.
+/// Rows of each partition that the table has, and the time that they come from: of a month that is not over, or was not
+/// requested as a whole, only that part. Complete time without a partition has no rows.
 fn density(account: &Account, zone: &Zone) -> Vec<(Window, u64)> {
     let periods = account.partitions.iter();
-    let density = periods.filter_map(|(period, held)| {
+    let mut empty = account.complete.clone();
+    let partitions = periods.filter_map(|(period, held)| {
         let window = zone.window(*period)?;
         let complete = account.complete.intersect(window).hull();
         Some((complete.unwrap_or(window), held.rows))
     });
-    density.collect()
+    let mut density: Vec<(Window, u64)> = partitions.collect();
+    for (window, _) in &density {
+        empty.subtract(*window);
+    }
+    density.extend(empty.iter().map(|window| (*window, 0)));
+    density
 }

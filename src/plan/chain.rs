@@ -16,7 +16,7 @@ const EMPTY_IN_A_ROW: u32 = 50_000;
 /// The direction of a page is read from the medians of so many parts of it.
 const PARTS: usize = 8;
 /// Share of the steps between medians that must have one direction.
-const MOSTLY: f64 = 0.8;
+const MOSTLY: f64 = 0.86;
 
 /// The state of a chain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,7 +1,7 @@
 //! The choice of the next request.
 
 use super::density::as_f64;
-use super::listing::Doubt;
+use super::listing::{Doubt, Kind};
 use super::{CursorStyle, Direction, Planner};
 use crate::window::{Window, Windows};
 
@@ -25,6 +25,11 @@ const REMAINDER: f64 = 0.2;
 /// this share.
 const ALIGNMENT_DOWN: f64 = 0.35;
 const ALIGNMENT_UP: f64 = 0.2;
+const UNITS: [i64; 3] = [86_400, 3_600, 60];
+/// Where the number of records is known well, a window ends by this share before its last page is full, and by this
+/// part of a page: it rarely takes a page more.
+const ERROR_SHARE: f64 = 0.02;
+const ERROR_PAGES: f64 = 0.1;
 
 /// A request is overdue once so many more were answered than were in flight with it.
 const SLACK: usize = 2;
@@ -76,12 +81,9 @@ impl Planner {
 
     /// A window that reads a doubtful part again. Doubts that more answers may clear up wait for them.
     fn doubtful_window(&self) -> Option<Window> {
-        let reads_new =
-            |chain: &super::Chain| chain.is_open() && !self.unlisted.intersect(chain.covers).is_empty();
-        let open = self.chains.iter().any(reads_new);
         // the latest doubts are those of the smallest windows
         self.doubts.iter().rev().find_map(|doubt| {
-            if doubt.waits() && open {
+            if doubt.waits() && (self.in_flight >= self.width || self.may_clear_up(doubt)) {
                 return None;
             }
             let mut part = self.ranges.intersect(doubt.part);
@@ -99,6 +101,16 @@ impl Planner {
         })
     }
 
+    /// Whether an open chain may become the longest, so that another one need not be checked.
+    fn may_clear_up(&self, doubt: &Doubt) -> bool {
+        doubt.kind == Kind::Longest
+            && (0..self.chains.len()).any(|at| {
+                let chain = &self.chains[at];
+                let records = as_f64(chain.records.len()) + self.chain_left(at) * as_f64(self.page_size);
+                chain.is_open() && records >= as_f64(self.shown.longest)
+            })
+    }
+
     /// The start of a window that is large enough and not too large.
     fn cut(&self, window: Window, longest: i64) -> Window {
         if !self.options.splits && longest == i64::MAX {
@@ -114,18 +126,23 @@ impl Planner {
         } else if pages <= (1.0 + REMAINDER) * share && pages <= self.most_pages() {
             window.end
         } else {
-            let records = share * as_f64(self.page_size);
+            let records = self.full_pages(window, share) * as_f64(self.page_size);
             self.density.second_after(window, records).max(window.start + 1)
         };
         let most = window.start.saturating_add(longest).min(window.end);
         let mut end = if end >= most {
             most
         } else {
+            let units = match self.density.is_precise(Window::new(window.start, end)) {
+                true => &UNITS[2..],
+                false => &UNITS,
+            };
             let records = MOST_ALIGNED.max(share) * as_f64(self.page_size);
             align(
                 window.start,
                 end,
                 most.min(self.density.second_after(window, records)),
+                units,
             )
         };
         // a window that was too long is not requested again as it was
@@ -137,6 +154,15 @@ impl Planner {
             end -= end.rem_euclid(60);
         }
         Window::new(window.start, end)
+    }
+
+    /// How many pages a window holds that begins where `window` does: full ones, where the number of records is known.
+    fn full_pages(&self, window: Window, share: f64) -> f64 {
+        let pages = (share + 0.3).floor();
+        match self.density.is_precise(window) && pages >= 2.0 {
+            true => pages * (1.0 - ERROR_SHARE) - ERROR_PAGES,
+            false => share,
+        }
     }
 
     fn was_too_long(&self, window: Window) -> bool {
@@ -191,9 +217,9 @@ impl Planner {
         }
         let length = (range.seconds() / PARTS).max(SHORTEST_PART);
         let part = |number: i64| {
-            let start = align(range.start, range.start + number * length, range.end);
+            let start = align(range.start, range.start + number * length, range.end, &UNITS);
             let end = start.saturating_add(length.min(longest));
-            Window::new(start, align(start, end, start.saturating_add(longest))).intersect(range)
+            Window::new(start, align(start, end, start.saturating_add(longest), &UNITS)).intersect(range)
         };
         let mut parts = GUESSES.into_iter().map(part);
         parts.find(|part| !part.is_empty() && !open(*part))
@@ -233,7 +259,10 @@ impl Planner {
     /// How many pages are left in all.
     pub(super) fn pages_left(&self) -> f64 {
         let chains: f64 = (0..self.chains.len()).map(|at| self.chain_left(at)).sum();
-        let unclaimed = self.unclaimed(&self.unlisted);
+        let mut unread = self.unlisted.clone();
+        let doubts = self.doubts.iter().filter(|doubt| !doubt.waits());
+        unread.extend(doubts.map(|doubt| doubt.part));
+        let unclaimed = self.unclaimed(&unread);
         chains + unclaimed.iter().map(|window| self.pages_in(*window)).sum::<f64>()
     }
 
@@ -247,12 +276,13 @@ impl Planner {
     }
 }
 
-/// A bound near `end` on a whole day, hour or minute, where that is near enough, after `start` and at most `most`.
+/// A bound near `end` on a whole unit, where that is near enough, after `start` and at most `most`.
 /// A server that rounds bounds then loses nothing between two windows, and a busy day has windows of its own.
-fn align(start: i64, end: i64, most: i64) -> i64 {
+fn align(start: i64, end: i64, most: i64, units: &[i64]) -> i64 {
     let seconds = as_f64(end - start);
-    [86_400, 3_600, 60]
-        .into_iter()
+    units
+        .iter()
+        .copied()
         .flat_map(|unit| {
             let before = end.div_euclid(unit) * unit;
             [(before, ALIGNMENT_DOWN), (before + unit, ALIGNMENT_UP)]
@@ -263,10 +293,11 @@ fn align(start: i64, end: i64, most: i64) -> i64 {
 
 #[cfg(test)]
 mod tests {
-    use super::align;
+    use super::{UNITS, align};
 
     #[test]
     fn bounds_are_whole_units_where_that_is_near() {
+        let align = |start, end, most| align(start, end, most, &UNITS);
         assert_eq!(align(0, 10 * 86_400 + 9_000, i64::MAX), 10 * 86_400);
         assert_eq!(align(0, 50_000, i64::MAX), 13 * 3_600);
         assert_eq!(align(0, 1_830, i64::MAX), 1_800);

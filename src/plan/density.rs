@@ -1,12 +1,11 @@
 //! How many records a window may hold, estimated from what was read so far. Estimates decide how large windows
 //! are, never whether one is complete.
 
+use super::counts::Counts;
 use super::profile::Profile;
 use super::sample::Sample;
-use crate::window::{Window, Windows};
+use crate::window::Window;
 
-/// More observations than this are merged in pairs.
-const MAX_OBSERVATIONS: usize = 8192;
 /// What was planned counts where a page does not differ by more than this factor.
 const FAR: f64 = 5.0;
 /// While nothing is known, a range is estimated to hold so many pages.
@@ -20,9 +19,9 @@ const TRIAL_POINTS: usize = 12;
 /// Records over time, as far as is known.
 #[derive(Debug, Clone)]
 pub(super) struct Density {
-    observed: Observed,
+    observed: Counts,
     /// What an earlier run observed.
-    earlier: Observed,
+    earlier: Counts,
     /// How traffic varies within a day.
     pub(super) profile: Profile,
     /// Where records come in no order, the first page of the range.
@@ -36,12 +35,12 @@ pub(super) struct Density {
 impl Density {
     /// Nothing is known of `hull` yet but the records of a page, and what an earlier run saw.
     pub(super) fn new(hull: Window, per_page: f64, earlier: &[(Window, u64)]) -> Self {
-        let mut before = Observed::default();
+        let mut before = Counts::default();
         for (window, records) in earlier {
             before.add(*window, as_f64(*records));
         }
         Self {
-            observed: Observed::default(),
+            observed: Counts::default(),
             earlier: before,
             profile: Profile::default(),
             sample: None,
@@ -93,6 +92,12 @@ impl Density {
         };
         let parts = self.observed.within(window).into_iter();
         let level = records / self.profile.weight(seen).max(1.0);
+        if self.earlier.covers(window) && self.earlier.covers(seen) {
+            let expected = self.earlier_records(seen) / self.profile.weight(seen).max(1.0);
+            if (1.0 / FAR..=FAR).contains(&(expected / level)) {
+                return self.records(window);
+            }
+        }
         let level = match planned / level {
             ratio if (1.0 / FAR..=FAR).contains(&ratio) => (level * planned).sqrt(),
             _ => level,
@@ -100,6 +105,16 @@ impl Density {
         parts
             .map(|(part, records)| records.unwrap_or_else(|| level * self.profile.weight(part)))
             .sum()
+    }
+
+    /// Whether an earlier run saw all of `window`, and the profile says where in a day its records lie.
+    pub(super) fn is_precise(&self, window: Window) -> bool {
+        self.profile.is_known() && self.earlier.covers(window)
+    }
+
+    /// Whether an earlier run saw all of `window`.
+    pub(super) fn is_known_from_earlier(&self, window: Window) -> bool {
+        self.earlier.covers(window)
     }
 
     /// Where in `window` so many records may have passed, from its start.
@@ -132,8 +147,9 @@ impl Density {
 
     fn estimate(&self, gap: Window, parts: &mut Vec<(Window, f64)>) {
         for (part, records) in self.earlier.within(gap) {
-            if let Some(records) = records {
-                let level = records / self.profile.weight(part).max(1e-9);
+            if records.is_some() {
+                let whole = self.earlier.around(part);
+                let level = self.left(whole) / self.unread_weight(whole).max(1e-9);
                 self.spread(part, level, parts);
                 continue;
             }
@@ -149,6 +165,37 @@ impl Density {
             self.spread(first, before, parts);
             self.spread(second, after, parts);
         }
+    }
+
+    /// Records of `window` as an earlier run saw them.
+    fn earlier_records(&self, window: Window) -> f64 {
+        let parts = self.earlier.within(window).into_iter();
+        let parts = parts.filter(|(_, records)| records.is_some());
+        parts
+            .map(|(part, _)| {
+                let (whole, records) = self.earlier.around(part);
+                records * self.profile.weight(part) / self.profile.weight(whole).max(1e-9)
+            })
+            .sum()
+    }
+
+    /// Whether an earlier run found `window` empty.
+    pub(super) fn is_known_empty(&self, window: Window) -> bool {
+        self.earlier.covers(window) && self.earlier_records(window) < 1.0
+    }
+
+    /// Records of a window of an earlier run that this run has not observed yet.
+    fn left(&self, (window, records): (Window, f64)) -> f64 {
+        let seen = self.observed.within(window);
+        let seen: f64 = seen.iter().filter_map(|(_, records)| *records).sum();
+        (records - seen).max(0.02 * records)
+    }
+
+    /// The weight of the part of a window that this run has not observed yet.
+    fn unread_weight(&self, (window, _): (Window, f64)) -> f64 {
+        let parts = self.observed.within(window).into_iter();
+        let unread = parts.filter(|(_, records)| records.is_none());
+        unread.map(|(part, _)| self.profile.weight(part)).sum()
     }
 
     /// A window in parts as even as the profile allows, `level` records per second of an even day.
@@ -171,7 +218,7 @@ impl Density {
     }
 
     fn level_before(&self, gap: Window) -> Option<f64> {
-        let nearest = |known: &Observed| {
+        let nearest = |known: &Counts| {
             let end = known
                 .windows
                 .partition_point(|(window, _)| window.end <= gap.start);
@@ -181,7 +228,7 @@ impl Density {
     }
 
     fn level_after(&self, gap: Window) -> Option<f64> {
-        let nearest = |known: &Observed| {
+        let nearest = |known: &Counts| {
             let start = known
                 .windows
                 .partition_point(|(window, _)| window.start < gap.end);
@@ -205,63 +252,6 @@ impl Density {
             }
         }
         (weight > 0.0).then(|| records / weight)
-    }
-}
-
-/// Windows that were read, with their records: sorted and disjoint.
-#[derive(Debug, Clone, Default)]
-struct Observed {
-    windows: Vec<(Window, f64)>,
-}
-
-impl Observed {
-    /// Adds a window; only what was not observed before counts.
-    fn add(&mut self, window: Window, records: f64) {
-        let from = self
-            .windows
-            .partition_point(|(known, _)| known.end <= window.start);
-        let mut fresh: Windows = std::iter::once(window).collect();
-        let known = self.windows[from..].iter();
-        for (known, _) in known.take_while(|(known, _)| known.start < window.end) {
-            fresh.subtract(*known);
-        }
-        for part in &fresh {
-            let at = self.windows.partition_point(|(known, _)| known.end <= part.start);
-            let share = as_f64(part.seconds()) / as_f64(window.seconds());
-            self.windows.insert(at, (*part, records * share));
-        }
-        if self.windows.len() > MAX_OBSERVATIONS {
-            let pairs = self.windows.chunks(2).flat_map(|pair| match pair {
-                [(a, x), (b, y)] if a.end == b.start => vec![(Window::new(a.start, b.end), x + y)],
-                apart => apart.to_vec(),
-            });
-            self.windows = pairs.collect();
-        }
-    }
-
-    /// `window` in parts, with the records of those that were observed.
-    fn within(&self, window: Window) -> Vec<(Window, Option<f64>)> {
-        let from = self
-            .windows
-            .partition_point(|(known, _)| known.end <= window.start);
-        let mut parts = Vec::new();
-        let mut start = window.start;
-        for (known, records) in self.windows[from..]
-            .iter()
-            .take_while(|(known, _)| known.start < window.end)
-        {
-            let inside = known.intersect(window);
-            if start < inside.start {
-                parts.push((Window::new(start, inside.start), None));
-            }
-            let share = as_f64(inside.seconds()) / as_f64(known.seconds());
-            parts.push((inside, Some(records * share)));
-            start = inside.end;
-        }
-        if start < window.end {
-            parts.push((Window::new(start, window.end), None));
-        }
-        parts
     }
 }
 

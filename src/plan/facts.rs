@@ -58,6 +58,9 @@ pub struct Knowledge {
     /// window, in seconds: a range of this length is served as requested.
     #[serde(skip_serializing_if = "is_default")]
     pub longest_reach: [i64; 2],
+    /// How traffic varies within a day: the share of each hour in UTC, in thousandths of the mean hour.
+    #[serde(skip_serializing_if = "is_default")]
+    pub hours: Option<[u16; 24]>,
 }
 
 /// What a server cannot do. All of it was observed; `None` means no limit was met.

@@ -9,16 +9,19 @@
 //!
 //! - `facts`: what goes in and out
 //! - `observed`: filter, bounds and order, as the pages show them
-//! - `density`, `profile`, `sample`: how many records a window may hold
+//! - `density`, `counts`, `profile`, `sample`: how many records a window may hold
 //! - `chain`: the pages of one window
 //! - `listing`: a chain that ended, and whether its end is believed
 //! - `choose`: the next request
-//! - `settle`: what an answer changes
+//! - `absorb`: what a page changes
+//! - `settle`: what all chains show together: what is complete, in doubt, or abandoned
 //! - `limits`: what the server cannot do: long ranges, large pages, long-lived cursors
 //! - `progress`: how far it is, and what it has learned
 
+mod absorb;
 mod chain;
 mod choose;
+mod counts;
 mod density;
 mod facts;
 mod limits;
@@ -38,6 +41,7 @@ use chain::{Chain, Flight};
 use density::Density;
 use listing::{Doubt, Listing, Shown};
 use observed::Observations;
+use profile::Profile;
 
 pub use facts::{
     ChainId, Knowledge, Limits, Next, PageFacts, PageRequest, PlanError, RecordFacts, SpooledChain,
@@ -139,8 +143,9 @@ impl Planner {
         let ranges: Windows = ranges.into_iter().collect();
         let hull = ranges.hull().unwrap_or(Window::new(0, 0));
         let per_page = options.per_page.max(1);
-        let density = Density::new(hull, f64::from(per_page), &options.density);
         let knowledge = options.knowledge;
+        let mut density = Density::new(hull, f64::from(per_page), &options.density);
+        density.profile = Profile::new(knowledge.hours);
         let mut planner = Self {
             observations: Observations::new(knowledge),
             chains: Vec::new(),

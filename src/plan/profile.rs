@@ -1,6 +1,6 @@
 //! How traffic varies within a day: the share of each hour, learned from whole days that were read.
 
-use super::density::as_f64;
+use super::density::{as_f64, whole};
 use crate::window::Window;
 
 const HOUR: i64 = 3_600;
@@ -17,7 +17,24 @@ pub(super) struct Profile {
     days: u32,
 }
 
+/// Earlier runs count as so many days.
+const EARLIER_DAYS: u32 = 3;
+
 impl Profile {
+    /// A profile that begins with what an earlier run [learned](Self::learned).
+    pub(super) fn new(earlier: Option<[u16; 24]>) -> Self {
+        earlier.map_or_else(Self::default, |hours| Self {
+            sums: hours.map(|share| f64::from(share) / 1_000.0 * f64::from(EARLIER_DAYS)),
+            days: EARLIER_DAYS,
+        })
+    }
+
+    /// The share of each hour in thousandths of the mean hour; `None` where nothing is known.
+    pub(super) fn learned(&self) -> Option<[u16; 24]> {
+        let share = |sum: f64| u16::try_from(whole(sum / f64::from(self.days) * 1_000.0)).unwrap_or(u16::MAX);
+        (self.days > 0).then(|| self.sums.map(share))
+    }
+
     /// Takes in a window that was read, with the seconds of its records, sorted.
     pub(super) fn learn(&mut self, window: Window, seconds: &[i64]) {
         let mut start = window.start;
@@ -32,6 +49,11 @@ impl Profile {
             }
             start += DAY;
         }
+    }
+
+    /// Whether anything was learned.
+    pub(super) fn is_known(&self) -> bool {
+        self.days > 0
     }
 
     /// Relative traffic of an hour: 1 is the mean.

@@ -107,6 +107,7 @@ impl Planner {
             limits,
             longest_listing: self.shown.longest,
             longest_reach: self.shown.reach,
+            hours: self.density.profile.learned(),
             ..self.observations.learned()
         }
     }

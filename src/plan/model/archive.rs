@@ -126,3 +126,16 @@ fn weight(traffic: Traffic, hour: i64, busy: i64, empty: i64) -> f64 {
 fn daily(hour: i64) -> f64 {
     1.0 + 0.9 * ((hour as f64 - 14.0) / 24.0 * std::f64::consts::TAU).cos()
 }
+
+/// Records of each day.
+pub(super) fn by_day(records: &[Record], start: i64, days: i64) -> Vec<(crate::window::Window, u64)> {
+    (0..days)
+        .map(|day| {
+            let window = crate::window::Window::new(start + day * DAY, start + (day + 1) * DAY);
+            let count = records
+                .iter()
+                .filter(|record| window.contains(record.time.div_euclid(SECOND)));
+            (window, count.count() as u64)
+        })
+        .collect()
+}

@@ -8,7 +8,7 @@ mod world;
 use archive::Random;
 use server::{Answer, Server};
 
-use super::{Options, PageRequest, PlanError, Planner};
+use super::{Knowledge, Options, PageRequest, PlanError, Planner};
 use crate::window::{Window, Windows};
 
 /// Seconds between a request and its answer.
@@ -56,6 +56,7 @@ struct Outcome {
     wall: f64,
     chains: usize,
     most_in_flight: usize,
+    learned: Knowledge,
 }
 
 struct Flight {
@@ -138,6 +139,7 @@ fn run(
     server.assert_received(&ranges);
     outcome.wall = now;
     outcome.chains = planner.progress().chains;
+    outcome.learned = planner.learned();
     Ok(outcome)
 }
 
