@@ -60,7 +60,7 @@ late: venv
 bench:
 	$(CARGO) bench --locked --bench speed
 
-# requests and seconds of an export beside what its budget allows: takes minutes
+# requests and seconds of an export, beside the fewest that its budget allows: takes minutes
 ceiling:
 	$(CARGO) bench --locked --bench ceiling
 

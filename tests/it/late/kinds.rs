@@ -1,10 +1,12 @@
 //! The kinds of archives and runs.
 
+use std::fs;
+use std::ops::Range;
 use std::time::Duration;
 
 use converse_export::simulator::{Clock, CursorKind, Growth, Latency, Options, Order, Truth};
 
-use crate::damage::verify;
+use crate::damage::{Partition, verify};
 use crate::lifecycle::Reader;
 use crate::world::{DAY, World};
 
@@ -88,12 +90,11 @@ impl Kind {
         self
     }
 
-    /// Exports an archive of so many conversations, and compares the table with it. Returns how many requests that took.
-    pub(super) fn try_seed(&self, seed: u64, conversations: u32, reader: &mut Reader) -> Result<u64, String> {
-        let clock = Clock::fixed(START + if self.is_sync { FIRST_NIGHT } else { 100 } * DAY);
+    /// Serves an archive of so many conversations, for a sync as of the first night.
+    fn world(&self, seed: u64, conversations: u32) -> World {
         let cursors = [CursorKind::Token, CursorKind::Offset, CursorKind::Scroll];
         let options = self.options.clone();
-        let world = World::in_memory(Options {
+        World::in_memory(Options {
             seed,
             cursor: cursors[usize::try_from(seed % 3).unwrap()],
             conversations,
@@ -104,9 +105,14 @@ impl Kind {
                 },
                 ..options.growth
             },
-            clock: clock.clone(),
+            clock: Clock::fixed(START + if self.is_sync { FIRST_NIGHT } else { 100 } * DAY),
             ..options
-        });
+        })
+    }
+
+    /// Exports an archive and compares the table with it. Returns how many requests that took.
+    pub(super) fn try_seed(&self, seed: u64, conversations: u32, reader: &mut Reader) -> Result<u64, String> {
+        let world = self.world(seed, conversations);
         let mut case = Case {
             kind: self,
             world: &world,
@@ -118,10 +124,10 @@ impl Kind {
             return Ok(world.requests());
         }
         for night in 0..NIGHTS {
-            let until = clock.now_us() / 1_000_000 - SETTLE;
+            let until = world.clock.now_us() / 1_000_000 - SETTLE;
             case.run("sync", until)
                 .map_err(|what| format!("night {night}: {what}"))?;
-            clock.advance(DAY);
+            world.clock.advance(DAY);
         }
         let proof = verify(&world.lake(), &[]);
         match proof.code {
@@ -164,7 +170,7 @@ struct Case<'a> {
 }
 
 impl Case<'_> {
-    /// Runs the command up to `end`. After that the table must have each record that the archive shows, once.
+    /// Runs the command up to `end`, and compares the table with the archive.
     fn run(&mut self, command: &str, end: i64) -> Result<(), String> {
         let range = START..end;
         let mut export = self.world.export().range(range.clone()).rate("200");
@@ -179,6 +185,11 @@ impl Case<'_> {
         if run.code != Some(0) {
             return Err(format!("exit code {:?}: {}", run.code, run.stderr));
         }
+        self.compare(&range)
+    }
+
+    /// The table has each record of the range that the archive shows, once.
+    fn compare(&mut self, range: &Range<i64>) -> Result<(), String> {
         for dataset in self.kind.datasets {
             let found = self.reader.ids(&self.world.lake().0, dataset)?;
             let mut all = self.world.truth(dataset);
@@ -194,4 +205,21 @@ impl Case<'_> {
         }
         Ok(())
     }
+}
+
+#[test]
+fn a_lost_record_fails_a_seed() {
+    let kind = Kind::export(1, Place::BusyDay, Order::Insertion);
+    let world = kind.world(1, 1_000);
+    let mut case = Case {
+        kind: &kind,
+        world: &world,
+        per_page: "100".to_owned(),
+        reader: &mut Reader::start(),
+    };
+    assert_eq!(case.run("export", world.range.end), Ok(()));
+    let lake = world.lake();
+    fs::remove_file(Partition::all(&lake, CONVERSATIONS)[0].path()).unwrap();
+    let lost = case.compare(&world.range).unwrap_err();
+    assert!(lost.starts_with("LOST "), "{lost}");
 }
