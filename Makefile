@@ -3,7 +3,7 @@
 PYTHON := .venv/bin/python
 CARGO ?= cargo
 
-.PHONY: build demo test lint venv bench ceiling peers readers spark growth instructions soak month lifecycle properties browser clean
+.PHONY: build demo test lint venv bench ceiling peers readers spark growth instructions soak month lifecycle late properties browser clean
 
 build:
 	$(CARGO) build --release --locked
@@ -50,11 +50,17 @@ lifecycle: venv
 	CONVERSE_EXPORT_TEST_LIFE_SEEDS=$${CONVERSE_EXPORT_TEST_LIFE_SEEDS:-10000} \
 		$(CARGO) test --locked --test it lifecycle -- --nocapture
 
+# late records: 100 large archives of each kind, exported and synced; takes hours
+late: venv
+	CONVERSE_EXPORT_TEST_LATE_SEEDS=$${CONVERSE_EXPORT_TEST_LATE_SEEDS:-100} \
+		CONVERSE_EXPORT_TEST_LATE_CONVERSATIONS=$${CONVERSE_EXPORT_TEST_LATE_CONVERSATIONS:-40000} \
+		$(CARGO) test --locked --test it late:: -- --test-threads 1 --nocapture
+
 # the hot paths beside their bounds, as ratios; benches/README.md says how to read all of these
 bench:
 	$(CARGO) bench --locked --bench speed
 
-# requests and seconds of an export beside what its budget allows: takes minutes
+# requests and seconds of an export, beside the fewest that its budget allows: takes minutes
 ceiling:
 	$(CARGO) bench --locked --bench ceiling
 

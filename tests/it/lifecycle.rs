@@ -17,7 +17,7 @@ use converse_export::simulator::Options;
 use crate::chance::{Chance, number_from};
 use life::Life;
 use operation::{Operation, archive, operations};
-use reader::Reader;
+pub(crate) use reader::Reader;
 
 /// Where this is set, so many lives instead of the gate's.
 const SEEDS: &str = "CONVERSE_EXPORT_TEST_LIFE_SEEDS";

@@ -1,4 +1,7 @@
-"""Reads a table with DuckDB for each line of standard input (a JSON text: the table's folder); answers a line of JSON."""
+"""Reads a table with DuckDB for each line of standard input, and answers a line of JSON.
+
+A line is a JSON text, the table's folder, or an array of the folder and a dataset: the answer is then its ids.
+"""
 
 import glob
 import json
@@ -11,15 +14,21 @@ COLUMNS = {
     "messages": "id, epoch_us(time), null, conversation_id",
 }
 
+
+def read(connection, lake, dataset, columns):
+    found = glob.glob(f"{glob.escape(lake)}/{dataset}/**/*.parquet", recursive=True)
+    sql = f"select {columns} from read_parquet($1, hive_partitioning = false, filename = true)"
+    return connection.execute(sql, [found]).fetchall() if found else []
+
+
 for line in sys.stdin:
-    lake, answer = json.loads(line), {}
+    task = json.loads(line)
     try:
         connection = duckdb.connect()
-        for dataset, columns in COLUMNS.items():
-            pattern = f"{glob.escape(lake)}/{dataset}/**/*.parquet"
-            found = [path for path in glob.glob(pattern, recursive=True)]
-            sql = f"select {columns}, filename from read_parquet($1, hive_partitioning = false, filename = true)"
-            answer[dataset] = connection.execute(sql, [found]).fetchall() if found else []
+        if isinstance(task, list):
+            answer = {"ids": [row[0] for row in read(connection, *task, "id")]}
+        else:
+            answer = {name: read(connection, task, name, f"{columns}, filename") for name, columns in COLUMNS.items()}
     except (duckdb.Error, OSError) as error:
         answer = {"error": str(error)}
     print(json.dumps(answer), flush=True)

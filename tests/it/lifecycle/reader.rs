@@ -5,33 +5,33 @@ use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::duck::python;
 
 /// A row, as far as the model looks at it. Times are Unix microseconds.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Row {
-    pub(super) time_us: i64,
+pub(crate) struct Row {
+    pub(crate) time_us: i64,
     /// Of conversations.
-    pub(super) last_action_us: Option<i64>,
+    pub(crate) last_action_us: Option<i64>,
     /// Of messages.
-    pub(super) conversation: Option<String>,
+    pub(crate) conversation: Option<String>,
     /// The name of the partition's folder, such as `date=2023-10-01`.
-    pub(super) partition: String,
+    pub(crate) partition: String,
 }
 
 /// The rows of a dataset by id.
-pub(super) type Rows = BTreeMap<String, Row>;
+pub(crate) type Rows = BTreeMap<String, Row>;
 
-pub(super) struct Reader {
+pub(crate) struct Reader {
     child: Child,
     input: ChildStdin,
     output: BufReader<ChildStdout>,
 }
 
 impl Reader {
-    pub(super) fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/lifecycle/reader.py");
         let mut child = Command::new(python())
             .arg(script)
@@ -47,15 +47,8 @@ impl Reader {
     }
 
     /// The rows of both datasets; an error where a file can't be read or an id comes twice.
-    pub(super) fn read(&mut self, lake: &Path) -> Result<BTreeMap<&'static str, Rows>, String> {
-        let line = serde_json::to_string(lake.to_str().unwrap()).unwrap();
-        writeln!(self.input, "{line}").unwrap();
-        let mut answer = String::new();
-        self.output.read_line(&mut answer).unwrap();
-        let answer: Value = serde_json::from_str(&answer).unwrap();
-        if let Some(error) = answer["error"].as_str() {
-            return Err(format!("DuckDB can't read the table: {error}"));
-        }
+    pub(crate) fn read(&mut self, lake: &Path) -> Result<BTreeMap<&'static str, Rows>, String> {
+        let answer = self.ask(&json!(lake))?;
         let mut tables = BTreeMap::new();
         for dataset in ["conversations", "messages"] {
             let mut rows = Rows::new();
@@ -76,6 +69,23 @@ impl Reader {
             tables.insert(dataset, rows);
         }
         Ok(tables)
+    }
+
+    /// The ids of a dataset, as often as the table has them.
+    pub(crate) fn ids(&mut self, lake: &Path, dataset: &str) -> Result<Vec<String>, String> {
+        let mut answer = self.ask(&json!([lake, dataset]))?;
+        Ok(serde_json::from_value(answer["ids"].take()).unwrap())
+    }
+
+    fn ask(&mut self, task: &Value) -> Result<Value, String> {
+        writeln!(self.input, "{task}").unwrap();
+        let mut answer = String::new();
+        self.output.read_line(&mut answer).unwrap();
+        let answer: Value = serde_json::from_str(&answer).unwrap();
+        match answer["error"].as_str() {
+            Some(error) => Err(format!("DuckDB can't read the table: {error}")),
+            None => Ok(answer),
+        }
     }
 }
 
