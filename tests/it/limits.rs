@@ -368,7 +368,6 @@ fn bounds_that_are_rounded() {
 
 /// A range whose bounds lie on no minute, in an archive whose bounds are rounded.
 #[test]
-#[ignore = "a range on no whole minute loses its rest where a server rounds inwards"]
 fn a_range_on_no_minute_is_complete_where_bounds_are_rounded() {
     for rounding in [Rounding::Inward(60), Rounding::Inward(3_600)] {
         let world = World::in_memory(Options {
