@@ -277,17 +277,17 @@ impl Bot {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use std::collections::HashSet;
 
-    const ALL: View = View {
+    pub(in crate::simulator) const ALL: View = View {
         now_us: i64::MAX,
         revealed: u32::MAX,
         shuffle: 0,
     };
 
-    fn bot(options: Options) -> Bot {
+    pub(in crate::simulator) fn bot(options: Options) -> Bot {
         Bot::new(
             "r3-218210",
             &Options {
