@@ -4,10 +4,9 @@ use super::{Limits, PageRequest, PlanError, Planner};
 use crate::window::Window;
 
 const DAY: i64 = 86_400;
-const HOUR: i64 = 3_600;
 const MINUTE: i64 = 60;
 /// Ranges to try where a longer one was refused, in seconds.
-pub(crate) const RANGES: [i64; 5] = [93 * DAY, 31 * DAY, 7 * DAY, DAY, HOUR];
+pub(crate) const RANGES: [i64; 5] = [93 * DAY, 31 * DAY, 7 * DAY, DAY, 3_600];
 /// Page sizes to try where a larger one failed.
 const PAGES: [u32; 9] = [500, 250, 100, 50, 25, 10, 5, 2, 1];
 /// So often may one window be started again because its cursor was invalid.
@@ -26,39 +25,25 @@ impl Planner {
     ///
     /// One second more is requested before it, until windows are known to include their first second. At the end of a
     /// range, where no other window follows, one second more is requested too: a server that rounds its times counts
-    /// the end of the last second to the next one. A server may also round the bounds of a window inwards. Windows
-    /// meet on whole minutes, so only the ends of a range can lose records: they are moved outwards to a whole minute,
-    /// and those of a day or more to a whole hour.
+    /// the end of the last second to the next one. A server may also round the bounds of a window inwards to minutes.
+    /// Windows meet on whole minutes, so only the ends of a range can lose records: they are moved outwards to a whole
+    /// minute. Whole hours would bring rows of other dates in time zones such as Asia/Kolkata.
     pub(super) fn outer(&self, covers: Window) -> Window {
         let before = i64::from(!self.observations.includes_first_second());
         let is_first = self.ranges.iter().any(|range| range.start == covers.start);
         let is_last = self.ranges.iter().any(|range| range.end == covers.end);
-        let rounded = |unit: i64| {
-            let to_start = if is_first {
-                covers.start.rem_euclid(unit)
+        let to_minute = |seconds: i64, is_outermost: bool| {
+            if is_outermost {
+                seconds.rem_euclid(MINUTE)
             } else {
                 0
-            };
-            let to_end = if is_last {
-                (-covers.end).rem_euclid(unit)
-            } else {
-                0
-            };
-            // there is no second before 1970 to request
-            Window::new(
-                (covers.start - to_start.max(before)).max(covers.start.min(0)),
-                covers.end + to_end.max(i64::from(is_last)),
-            )
+            }
         };
-        let hours = rounded(HOUR);
-        let is_served = self
-            .limits
-            .longest_range
-            .is_none_or(|longest| hours.seconds() <= longest);
-        match covers.seconds() >= DAY && is_served {
-            true => hours,
-            false => rounded(MINUTE),
-        }
+        // there is no second before 1970 to request
+        Window::new(
+            (covers.start - to_minute(covers.start, is_first).max(before)).max(covers.start.min(0)),
+            covers.end + to_minute(-covers.end, is_last).max(i64::from(is_last)),
+        )
     }
 
     /// The longest window, in seconds, that can be requested with both bounds moved to whole minutes.

@@ -170,7 +170,7 @@ impl Bot {
         }
     }
 
-    /// Where a record stands in order of insertion: at its insertion, or behind all others if it appears by requests.
+    /// The place of a record in order of insertion: at its insertion, or after all others if it appears by requests.
     pub(super) fn inserted_place(&self, endpoint: Endpoint, index: u32) -> i64 {
         let turn = self
             .of(endpoint, index)
