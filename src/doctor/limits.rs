@@ -123,7 +123,7 @@ impl Examination<'_> {
     }
 
     /// The part of the range that a listing lacks if it was cut off: what is behind its last record or, where records
-    /// come in no order, the later half. `None` where nothing is there that has settled.
+    /// come in no order, its end with about half a page of known records. `None` where nothing is there that has settled.
     fn unread(&self, pages: &[Peek], records: &[&PeekedRecord], field: Field) -> Option<Window> {
         let mut seconds: Vec<i64> = records
             .iter()
@@ -135,7 +135,12 @@ impl Examination<'_> {
         let part = match order(pages, Some(field)).filter(|order| order.field == field) {
             Some(order) if order.direction == Direction::Descending => Window::new(self.range.start, first),
             Some(_) => Window::new(last + 1, self.range.end),
-            None => Window::new(seconds[seconds.len() / 2], self.range.end),
+            None => {
+                // the missing records may be the last ones of every window: one page has to list all of this one
+                let page = self.limits.largest_page.unwrap_or(MOST_PER_PAGE) as usize;
+                let at = seconds.len().saturating_sub(page * 6 / 10);
+                Window::new(seconds[at.min(seconds.len() - 1)], self.range.end)
+            }
         };
         let part = part.intersect(Window::new(self.range.start, settled.max(self.range.start)));
         (!part.is_empty()).then_some(part)

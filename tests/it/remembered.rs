@@ -1,7 +1,7 @@
 //! What a server cannot do is remembered for 30 days, and shown by `status` and at the end of a run.
 
 use converse_export::ledger::{Account, Ledger};
-use converse_export::simulator::{Endpoint, Options};
+use converse_export::simulator::{Endpoint, Options, PageAnswer, PageMeasure, PageRefusal};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
@@ -11,14 +11,14 @@ use crate::world::{BOT, DAY, World, small};
 
 const START: i64 = 1_696_118_400;
 
-/// A month of conversations, where ranges of more than 10 days are refused and listings end after 1,000 records.
+/// A month of conversations, where ranges of more than 31 days are refused and listings end after 1,000 records.
 fn limited() -> World {
     World::in_memory(Options {
         range: START..START + 30 * DAY,
         conversations: 12_000,
         busy_day: None,
         empty_day: None,
-        range_refused_above: 10 * 86_400,
+        range_refused_above: 31 * 86_400,
         listing_cap: 1_000,
         ..small()
     })
@@ -68,7 +68,7 @@ fn end_of_run(world: &World) -> String {
 
 fn refused(world: &World) -> usize {
     let log = world.simulator.stats(Endpoint::Conversations).log;
-    log.iter().filter(|request| request.status == 400).count()
+    log.iter().filter(|request| request.status == 413).count()
 }
 
 #[test]
@@ -77,9 +77,9 @@ fn limits_are_shown_by_status_and_at_the_end_of_a_run() {
     let run = world.export().only("conversations").run().ok();
     let found = run.json()["datasets"]["conversations"]["limits"].clone();
     assert_eq!(found["listing_cap"], 1_000, "{found}");
-    assert_eq!(found["longest_range"], 7 * 86_400, "{found}");
+    assert_eq!(found["longest_range"], 31 * 86_400, "{found}");
     assert_eq!(limits(&world), found);
-    let line = "listings end at 1,000 records; ranges up to 7 days";
+    let line = "listings end at 1,000 records; ranges up to 31 days";
     let status = on(&world.path("lake"), "status", &[]).ok().stdout;
     assert!(status.contains(&format!("limits     {line}")), "{status}");
     let text = end_of_run(&world);
@@ -95,10 +95,18 @@ fn limits_are_shown_by_status_and_at_the_end_of_a_run() {
 
 #[test]
 fn a_limit_that_still_exists_is_found_again_after_30_days() {
-    let world = limited();
+    let world = World::in_memory(Options {
+        page_refused_above: Some(PageRefusal {
+            records: 100,
+            measure: PageMeasure::Requested,
+            answer: PageAnswer::Status(413),
+        }),
+        ..small()
+    });
     let export = world.export().only("conversations");
     export.run().ok();
-    let found = limits(&world);
+    let found = json!({"largest_page": 100});
+    assert_eq!(limits(&world), found);
     let refetch = export.args(&["--refetch"]);
     for (days, is_tried) in [(29, false), (31, true)] {
         change(&world, |account| account.limits_since = days_ago(days));
