@@ -130,7 +130,7 @@ pub fn erase(out: &Path, ids: &[String]) -> Result<Erased> {
     let goes = Goes::of_ids(ids);
     // entries that are missing or damaged are made again where the files are as they were written
     partitions::prove(&table, &ledger)?;
-    // where something cannot be read, tombstones are written all the same, and nobody can tell what is not there
+    // where something cannot be read, tombstones are written all the same: all ids count as found
     let all_is_read = look::look(&table, &spool, &ledger, &goes).is_ok();
     let mut found = goes.found.into_inner().unwrap_or_else(PoisonError::into_inner);
     if !all_is_read {

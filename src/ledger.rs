@@ -14,6 +14,7 @@ use crate::store;
 use crate::table::{Entry, Period};
 use crate::window::Windows;
 
+mod learned;
 mod moves;
 mod prove;
 mod sync;
@@ -76,6 +77,9 @@ pub struct Account {
     pub last: Option<Timestamp>,
     /// What the API showed of its ways.
     pub learnt: Knowledge,
+    /// When the limits in it were found, or found again; `None` where there are none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub limits_since: Option<Timestamp>,
     /// The keys that records of earlier runs had.
     pub known_keys: Observed,
     /// The keys of what the run under way has built so far.
@@ -322,14 +326,6 @@ impl Ledger {
     #[must_use]
     pub fn known(&self, dataset: &str, bot: &str) -> Option<&Account> {
         self.datasets.get(dataset)?.get(bot)
-    }
-
-    /// What is known of the API's ways with a dataset, from this bot or, where it is new, from another one.
-    #[must_use]
-    pub fn learnt(&self, dataset: &str, bot: &str) -> Knowledge {
-        let any = || self.datasets.get(dataset)?.values().next();
-        let account = self.known(dataset, bot).or_else(any);
-        account.map(|account| account.learnt).unwrap_or_default()
     }
 
     /// The account of a dataset of a bot, made where there is none.

@@ -10,7 +10,7 @@ use crate::commit::Commit;
 use crate::drift::Drift;
 use crate::error::Result;
 use crate::ledger::{Account, LastRun, Ledger};
-use crate::plan::Knowledge;
+use crate::plan::{Knowledge, Limits};
 use crate::rejected::Kept;
 use crate::spool::Spool;
 use crate::table::{Entry, Lock, PartitionBy, PartitionKey, PeriodCount, Settings, Table, Zone};
@@ -74,8 +74,11 @@ pub struct Holding {
     pub drift: Drift,
     /// How the last run that did something ended.
     pub last_run: Option<LastRun>,
-    /// What the API showed of its ways.
+    /// What earlier runs learned of the API, but for its limits.
     pub learnt: Knowledge,
+    /// What the server cannot do, as the next run knows it: limits are remembered for 30 days.
+    #[serde(skip_serializing_if = "Limits::is_empty")]
+    pub limits: Limits,
 }
 
 /// A half-open range of time.
@@ -103,11 +106,12 @@ pub(crate) fn status_with(table: &Table, entries: &BTreeMap<PartitionKey, Entry>
     let own = table.own_folder();
     let ledger = Ledger::load(&Ledger::path(&own))?;
     let by = table.settings().partition_by;
+    let now = Timestamp::now();
     let mut datasets: BTreeMap<String, BTreeMap<String, Holding>> = BTreeMap::new();
     let mut unreadable = Vec::new();
     for (dataset, bots) in &ledger.datasets {
         for (bot, account) in bots {
-            let mut holding = Holding::of(account, by);
+            let mut holding = Holding::of(account, by, now);
             if account.rejected > 0 {
                 match Kept::look(&own, dataset, bot) {
                     Err(error) if error.is_denied() => unreadable.push(own.join("rejected")),
@@ -124,7 +128,7 @@ pub(crate) fn status_with(table: &Table, entries: &BTreeMap<PartitionKey, Entry>
         let bots = datasets.entry(dataset.to_owned()).or_default();
         add(bots
             .entry(bot.to_owned())
-            .or_insert_with(|| Holding::of(&Account::default(), by)));
+            .or_insert_with(|| Holding::of(&Account::default(), by, now)));
     };
     for (key, entry) in entries {
         of(key.dataset.name(), &key.bot, &|holding| holding.add(key, entry));
@@ -164,7 +168,8 @@ impl Status {
 }
 
 impl Holding {
-    fn of(account: &Account, by: PartitionBy) -> Self {
+    fn of(account: &Account, by: PartitionBy, now: Timestamp) -> Self {
+        let learned = account.learned(now);
         let mut holes = Windows::new();
         holes.extend(account.complete.hull());
         holes.subtract_all(&account.complete);
@@ -181,7 +186,11 @@ impl Holding {
             rejected: account.rejected,
             drift: account.drift.clone(),
             last_run: account.last_run.clone(),
-            learnt: account.learnt,
+            learnt: Knowledge {
+                limits: Limits::default(),
+                ..learned
+            },
+            limits: learned.limits,
             periods: PeriodCount::new(by, 0),
             ..Self::default()
         }

@@ -4,7 +4,6 @@ use std::collections::{BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 use crate::dataset::Secret;
 use crate::error::{Error, Result};
@@ -147,20 +146,6 @@ impl Tombstones {
     fn save(&self) -> Result<()> {
         store::write_atomically(&self.path, &store::seal(&self.held)?)
     }
-}
-
-/// Whether a record in JSON names a conversation that `has` knows, anywhere.
-pub(crate) fn names_any(record: &str, has: impl Fn(&str) -> bool) -> bool {
-    fn is_in(value: &Value, has: &impl Fn(&str) -> bool) -> bool {
-        match value {
-            Value::String(text) => has(text),
-            Value::Number(number) => has(&number.to_string()),
-            Value::Array(values) => values.iter().any(|value| is_in(value, has)),
-            Value::Object(fields) => fields.iter().any(|(key, value)| has(key) || is_in(value, has)),
-            Value::Null | Value::Bool(_) => false,
-        }
-    }
-    serde_json::from_str(record).is_ok_and(|record| is_in(&record, &has))
 }
 
 #[cfg(test)]

@@ -8,7 +8,10 @@ use jiff::{SignedDuration, Timestamp};
 use super::args::{ApiArgs, Moment, TABLE, Told, dataset, local};
 use super::{export, told};
 use crate::dataset::Dataset;
-use crate::doctor::{Bounds, Cursors, DeadCursor, Options, PageLimit, Refusal, Report, examine, remember};
+use crate::doctor::{
+    Bounds, Cursors, DeadCursor, ListingLimit, Options, PageLimit, RangeLimit, Refusal, Report, examine,
+    remember,
+};
 use crate::error::{Error, Result};
 use crate::plan::{Direction, Field, Order};
 use crate::rebuild;
@@ -120,6 +123,9 @@ fn text(report: &Report) -> String {
         say("cursor", cursors(report.cursors).into());
     }
     say("page limit", page_limit(&report.page_limit));
+    say("page size", page_size(report));
+    say("listing", listing_limit(&report.listing_limit));
+    say("range", range_limit(&report.range_limit));
     say("dead cursor", dead_cursor(&report.dead_cursor));
     if report.future_records > 0 {
         say(
@@ -218,6 +224,53 @@ fn page_limit(limit: &PageLimit) -> String {
         }
         PageLimit::Gives { records } => format!("asked for 1001 records, it gives {records}"),
         PageLimit::Unclear { why } => format!("not known: {why}"),
+    }
+}
+
+fn page_size(report: &Report) -> String {
+    match report.limits.largest_page {
+        Some(records) => format!(
+            "larger pages than {} fail: an export requests pages of this size",
+            told::records(records.into())
+        ),
+        None => format!(
+            "no limit met: a page of {} is served",
+            told::records(report.records as u64)
+        ),
+    }
+}
+
+fn listing_limit(limit: &ListingLimit) -> String {
+    match limit {
+        ListingLimit::NotMet { listed } => {
+            format!("no limit met: one listing has {}", told::records(*listed as u64))
+        }
+        ListingLimit::EndsAt { records } => format!(
+            "ends after {}, and the range has more: an export requests smaller windows",
+            told::records(*records as u64)
+        ),
+        ListingLimit::Unclear { why } => format!("not known: {why}"),
+    }
+}
+
+fn range_limit(limit: &RangeLimit) -> String {
+    let limited = |how: &str, longest: Option<i64>| match longest {
+        Some(seconds) => format!(
+            "longer ranges than {} are {how}: an export requests shorter windows",
+            told::span(seconds)
+        ),
+        None => format!("long ranges are {how}: an export finds out how long they may be"),
+    };
+    match limit {
+        RangeLimit::NotMet { served_seconds } => {
+            format!(
+                "no limit met: a range of {} is served",
+                told::span(*served_seconds)
+            )
+        }
+        RangeLimit::Refused { longest_seconds } => limited("refused", *longest_seconds),
+        RangeLimit::Shortened { longest_seconds } => limited("shortened", *longest_seconds),
+        RangeLimit::Unclear { why } => format!("not known: {why}"),
     }
 }
 

@@ -192,6 +192,7 @@ fn told_of(holding: &Holding, zone: &Zone) -> Vec<(&'static str, String)> {
     if !learnt.is_empty() {
         told.push(("API", learnt.join(", ")));
     }
+    told.extend(told::limits(holding.limits).map(|limits| ("limits", limits)));
     told
 }
 

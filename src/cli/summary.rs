@@ -196,12 +196,14 @@ fn remarks(dataset: &DatasetSummary) -> Vec<String> {
     if let Some(field @ "last_action_at") = dataset.filtered_by {
         remarks.push(format!("the API filters by {field}"));
     }
+    remarks.extend(told::limits(dataset.limits).map(|limits| format!("limits  {limits}")));
     remarks
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::plan::Limits;
 
     fn dataset() -> DatasetSummary {
         DatasetSummary {
@@ -247,6 +249,27 @@ mod tests {
             lines[0].contains("retries") && lines[0].contains("rejected"),
             "{}",
             lines[0]
+        );
+    }
+
+    #[test]
+    fn limits_of_the_server_are_on_one_line() {
+        let limited = DatasetSummary {
+            limits: Limits {
+                listing_cap: Some(10_000),
+                longest_range: Some(31 * 86_400),
+                largest_page: None,
+            },
+            ..dataset()
+        };
+        let lines = lines(
+            &summary([("conversations", dataset()), ("messages", limited)]),
+            Path::new("lake"),
+        );
+        let shown: Vec<&String> = lines.iter().filter(|line| line.contains("limits")).collect();
+        assert_eq!(
+            shown,
+            ["messages: limits  listings end at 10,000 records; ranges up to 31 days"]
         );
     }
 

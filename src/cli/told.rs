@@ -10,6 +10,7 @@ use super::terminal::{Colour, Side, bold, hanging, write_told};
 use super::{bar, log};
 use crate::error::{Error, Result};
 use crate::export::Failure;
+use crate::plan::Limits;
 use crate::words;
 
 /// Prints an error: what failed, the causes, what to do.
@@ -122,6 +123,37 @@ pub(super) fn bytes(number: u64) -> String {
     }
 }
 
+/// What the server cannot do, on one line: `listings end at 10,000 records; ranges up to 31 days`.
+pub(super) fn limits(limits: Limits) -> Option<String> {
+    let cap = limits
+        .listing_cap
+        .map(|cap| format!("listings end at {}", records(cap as u64)));
+    let range = limits
+        .longest_range
+        .map(|seconds| format!("ranges up to {}", span(seconds)));
+    let page = limits
+        .largest_page
+        .map(|page| format!("pages up to {}", records(page.into())));
+    let all: Vec<String> = [cap, range, page].into_iter().flatten().collect();
+    (!all.is_empty()).then(|| all.join("; "))
+}
+
+/// A number of records: `1,000 records`.
+pub(super) fn records(number: u64) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{} record{plural}", words::grouped(number, ','))
+}
+
+/// A length of time in its largest unit: `31 days`, `90 minutes`.
+pub(super) fn span(seconds: i64) -> String {
+    let units = [(86_400, "day"), (3_600, "hour"), (60, "minute"), (1, "second")];
+    let fits = |(unit, _): &(i64, &str)| seconds % unit == 0 || seconds >= 10 * unit;
+    let (unit, name) = units.into_iter().find(fits).unwrap_or((1, "second"));
+    let number = seconds / unit;
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{} {name}{plural}", words::grouped(number.unsigned_abs(), ','))
+}
+
 /// Columns of the terminal; enough for most where there is none.
 pub(super) fn width() -> usize {
     Side::Data.width().unwrap_or(120)
@@ -143,6 +175,22 @@ pub(super) fn cut(text: &str, wide: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn limits_fit_one_line() {
+        let mut all = Limits::default();
+        assert_eq!(limits(all), None);
+        all.listing_cap = Some(10_000);
+        all.longest_range = Some(31 * 86_400);
+        all.largest_page = Some(100);
+        let expected = "listings end at 10,000 records; ranges up to 31 days; pages up to 100 records";
+        assert_eq!(limits(all).as_deref(), Some(expected));
+        let spans = [86_400, 3_600, 5_400, 90_001, 864_123, 1].map(span);
+        assert_eq!(
+            spans,
+            ["1 day", "1 hour", "90 minutes", "25 hours", "10 days", "1 second"]
+        );
+    }
 
     #[test]
     fn numbers_and_sizes_can_be_read() {

@@ -53,7 +53,8 @@ pub use promote::{Misfit, Misfits};
 pub use promoted::{Promoted, PromotedType, ShapeError};
 pub(crate) use shape::metadata_map;
 pub use shape::{MetadataMode, Shape};
-pub use strip::strip;
+pub(crate) use strip::names_any;
+pub use strip::{strip, strip_with};
 pub(crate) use texts::{Texts, in_memory, numbered, same, take_rows};
 
 /// A kind of record that the API exports.

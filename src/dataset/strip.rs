@@ -14,38 +14,61 @@ impl Dataset {
     }
 }
 
-/// The body of an answer without the records whose conversation `goes`, and how many these are; `None` where there
-/// are none.
+/// The body of a page without the records whose conversation `goes`, and how many these are; `None` where there are
+/// none. A record that cannot become a row is removed where it names such a conversation in any value.
+///
+/// # Errors
+/// Where the body is no page.
 pub fn strip(
     dataset: Dataset,
     body: &[u8],
-    mut goes: impl FnMut(&str) -> bool,
+    goes: impl Fn(&str) -> bool,
+) -> Result<Option<(Vec<u8>, u64)>, Error> {
+    strip_with(dataset, body, &goes, |rejected| names_any(rejected, &goes))
+}
+
+/// The same, where `rejected_goes` decides about the JSON text of a record that cannot become a row.
+///
+/// # Errors
+/// Where the body is no page.
+pub fn strip_with(
+    dataset: Dataset,
+    body: &[u8],
+    goes: impl Fn(&str) -> bool,
+    rejected_goes: impl Fn(&str) -> bool,
 ) -> Result<Option<(Vec<u8>, u64)>, Error> {
     let Some(column) = dataset.conversation_column() else {
         return Ok(None);
     };
     let field = dataset.columns()[column].field;
+    let id_field = dataset.columns()[dataset.id_column()].field;
     let text = page::text(body)?;
     type Stay<'a> = (Vec<&'a str>, u64);
     let page = page::read(&text, Stay::default, |(stay, gone), walk| {
         let start = walk.position();
-        let mut conversation = Value::Null;
+        let (mut id, mut conversation) = (Value::Null, Value::Null);
         if walk.next() == Some(b'{') {
             walk.open();
             while let Some(key) = walk.key() {
                 let value = walk.value();
-                if key.text() == field {
+                let key = key.text();
+                if key == id_field {
+                    id = value;
+                }
+                if key == field {
                     conversation = value;
                 }
             }
         } else {
             walk.value();
         }
-        let is_gone = conversation.id().is_some_and(|id| goes(&id));
+        let record = walk.since(start);
+        let is_gone =
+            conversation.id().is_some_and(|id| goes(&id)) || (id.id().is_none() && rejected_goes(record));
         if is_gone {
             *gone += 1;
         } else {
-            stay.push(walk.since(start));
+            stay.push(record);
         }
     })?;
     let (cursor, (stay, gone)) = (page.cursor, page.records);
@@ -59,6 +82,21 @@ pub fn strip(
     };
     let body = format!(r#"{{"data":[{}]{cursor}}}"#, stay.join(","));
     Ok(Some((body.into_bytes(), gone)))
+}
+
+/// Whether a record in JSON has, as a key or a value at any depth, a text that `has` accepts.
+pub(crate) fn names_any(record: &str, has: impl Fn(&str) -> bool) -> bool {
+    fn is_in(value: &serde_json::Value, has: &impl Fn(&str) -> bool) -> bool {
+        use serde_json::Value;
+        match value {
+            Value::String(text) => has(text),
+            Value::Number(number) => has(&number.to_string()),
+            Value::Array(values) => values.iter().any(|value| is_in(value, has)),
+            Value::Object(fields) => fields.iter().any(|(key, value)| has(key) || is_in(value, has)),
+            Value::Null | Value::Bool(_) => false,
+        }
+    }
+    serde_json::from_str(record).is_ok_and(|record| is_in(&record, &has))
 }
 
 #[cfg(test)]
@@ -86,8 +124,12 @@ mod tests {
             None
         );
         let strange = r#"{"data":[{"_id":""},{"_id":"\ud800"}]}"#;
-        let any = super::strip(Dataset::Conversations, strange.as_bytes(), |_| true);
-        assert_eq!(any.unwrap(), None, "no id, so none that goes");
+        assert_eq!(strip(Dataset::Conversations, strange), None, "they name nothing");
+        let rejected = r#"{"data":[["x"],{"_id":"","a":{"b":[7]}},{"_id":null,"a":"an x"}],"cursor":null}"#;
+        let expected = r#"{"data":[{"_id":null,"a":"an x"}],"cursor":null}"#;
+        for dataset in Dataset::ALL {
+            assert_eq!(strip(dataset, rejected), Some((expected.into(), 2)));
+        }
         let all = r#"{"data":[{"_id":"x"}],"cursor":null}"#;
         assert_eq!(
             strip(Dataset::Conversations, all),

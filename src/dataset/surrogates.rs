@@ -1,5 +1,5 @@
 //! Lone surrogates: escapes such as `\ud800` that are half of a pair, which UTF-8 cannot store. Each is read as U+FFFD;
-//! what differs in nothing else would become the same.
+//! so strings that differ only in them would become equal.
 
 use std::collections::{HashMap, HashSet};
 use std::fmt::Write;
@@ -9,7 +9,7 @@ use super::json::{Walk, code_point};
 /// Bytes of the escape of a code unit.
 const ESCAPE: usize = "\\ud800".len();
 
-/// Whether a lone surrogate is among the escapes of a JSON string, or of any JSON text.
+/// Whether the escapes of a JSON string, or of any JSON text, include a lone surrogate.
 pub(super) fn has_lone(text: &str) -> bool {
     lone(text).next().is_some()
 }
@@ -33,8 +33,8 @@ fn lone(text: &str) -> impl Iterator<Item = usize> {
     })
 }
 
-/// Bytes that are not UTF-8 as escapes of lone surrogates, one for each byte, so that what differs in them stays
-/// different. Outside of strings they are no JSON either way.
+/// Writes bytes that are not UTF-8 as escapes of lone surrogates, one for each byte, so that different bytes remain
+/// different. Outside of strings they are invalid JSON either way.
 pub(super) fn escaped_bytes(body: &[u8]) -> String {
     let mut text = String::with_capacity(body.len());
     for chunk in body.utf8_chunks() {
@@ -45,7 +45,7 @@ pub(super) fn escaped_bytes(body: &[u8]) -> String {
                 // Writing to a String cannot fail.
                 let _ = write!(text, "\\udc{byte:02x}");
             } else {
-                // behind an open escape: it is no JSON, and must not become some
+                // after an open escape: this is invalid JSON, and must not become valid
                 text.push(char::REPLACEMENT_CHARACTER);
             }
         }
@@ -63,8 +63,9 @@ struct Key<'a> {
     text: String,
 }
 
-/// JSON text in which different keys of an object are also read as different ones: of those that would not be, the
-/// lone surrogates are followed by their code in hexadecimal digits, as often as it takes. None where nothing changes.
+/// JSON text in which different keys of an object are read as different keys. Where two would be read as the same, the
+/// code of each lone surrogate is added to it in hexadecimal digits, repeatedly if necessary. `None` where nothing
+/// changes.
 pub(super) fn distinct_keys(text: &str) -> Option<String> {
     let mut codes: Vec<(usize, String)> = Vec::new();
     let mut walk = Walk::new(text);
@@ -111,12 +112,12 @@ pub(super) fn distinct_keys(text: &str) -> Option<String> {
     Some(out + &text[done..])
 }
 
-/// Adds what is to be written into the keys of an object, and where.
+/// Adds the insertions that make the keys of an object different: each with its place in the text.
 fn tell_apart(keys: &[Key<'_>], codes: &mut Vec<(usize, String)>) {
     if !keys.iter().any(|key| has_lone(key.inner)) {
         return;
     }
-    // what each text is read from
+    // the keys that are read as each text
     let mut read: HashMap<&str, HashSet<Vec<u8>>> = HashMap::new();
     for key in keys {
         read.entry(&key.text).or_default().insert(exact(key));
@@ -139,12 +140,12 @@ fn tell_apart(keys: &[Key<'_>], codes: &mut Vec<(usize, String)>) {
     }
 }
 
-/// The code of the surrogate whose escape begins here.
+/// The code of the surrogate whose escape begins at this place.
 fn code_at(inner: &str, at: usize) -> String {
     inner[at + 2..at + ESCAPE].to_ascii_lowercase()
 }
 
-/// What a key would be read as with the codes written so many times behind its lone surrogates.
+/// The text of a key with the code of each lone surrogate added so many times after it.
 fn with_codes(key: &Key<'_>, times: usize) -> String {
     let (mut written, mut done) = (String::new(), 0);
     for at in lone(key.inner) {
@@ -156,9 +157,9 @@ fn with_codes(key: &Key<'_>, times: usize) -> String {
     Walk::new(&written).string().text().into_owned()
 }
 
-/// The same for the same key however it is written, and for no other.
+/// Bytes that are equal for equal keys, however they are escaped, and for no others.
 fn exact(key: &Key<'_>) -> Vec<u8> {
-    // no text has the byte 255
+    // UTF-8 has no byte 255
     let codes = lone(key.inner).flat_map(|at| [&[255], code_at(key.inner, at).as_bytes()].concat());
     let places = key.text.bytes().chain(codes);
     // which of the replacement characters were sent as such
@@ -167,7 +168,7 @@ fn exact(key: &Key<'_>) -> Vec<u8> {
     places.chain(sent).collect()
 }
 
-/// What is read of the parts of a string between its lone surrogates.
+/// The text of the parts of a string between its lone surrogates.
 fn parts(inner: &str) -> impl Iterator<Item = String> {
     let begins = std::iter::once(0).chain(lone(inner).map(|at| at + ESCAPE));
     let ends = lone(inner).chain(std::iter::once(inner.len()));
@@ -214,7 +215,7 @@ mod tests {
                 "[{\"a\\uDC00\":{\"\u{fffd}\":1 , \"\\udfff\":[]},\"a\u{fffd}\":0}]",
                 "[{\"a\\uDC00dc00\":{\"\u{fffd}\":1 , \"\\udfffdfff\":[]},\"a\u{fffd}\":0}]",
             ),
-            // a name that is taken
+            // the name exists already
             (
                 "{\"\\ud800\":1,\"\\ud801\":2,\"\u{fffd}d800\":3}",
                 "{\"\\ud800d800d800\":1,\"\\ud801d801\":2,\"\u{fffd}d800\":3}",

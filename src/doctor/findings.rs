@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 
 use crate::dataset::Dataset;
-use crate::plan::{Field, Order};
+use crate::plan::{Field, Knowledge, Limits, Order};
 use crate::window::Window;
 
 /// What was found out about one dataset's endpoint.
@@ -39,6 +39,13 @@ pub struct Report {
     pub cursors: Cursors,
     /// What becomes of a request for more records than a page may hold.
     pub page_limit: PageLimit,
+    /// Where listings end.
+    pub listing_limit: ListingLimit,
+    /// How long a range may be.
+    pub range_limit: RangeLimit,
+    /// What the server cannot do, as far as it was found: an export adapts to it.
+    #[serde(skip_serializing_if = "Limits::is_empty")]
+    pub limits: Limits,
     /// Records in a window that lies in the future; there should be none.
     pub future_records: usize,
     /// What a cursor answers that the API does not know.
@@ -132,6 +139,53 @@ pub struct Refusal {
     pub retry_after_seconds: Option<f64>,
 }
 
+/// Where the server ends listings.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ListingLimit {
+    /// No limit was met.
+    NotMet {
+        /// Records that one listing had, as far as it was read.
+        listed: usize,
+    },
+    /// A listing ended, and the range has more records.
+    EndsAt {
+        /// Records of the listing.
+        records: usize,
+    },
+    /// Nothing was learned.
+    Unclear {
+        /// Why.
+        why: String,
+    },
+}
+
+/// How long the range of a request may be.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RangeLimit {
+    /// No limit was met.
+    NotMet {
+        /// Seconds of a range that was served as requested.
+        served_seconds: i64,
+    },
+    /// A longer range is answered with an error.
+    Refused {
+        /// Seconds of a range that is served.
+        longest_seconds: Option<i64>,
+    },
+    /// A longer range is answered without all of its records.
+    Shortened {
+        /// Seconds of a range that is served as requested; `None` where that was not found.
+        longest_seconds: Option<i64>,
+    },
+    /// Nothing was learned.
+    Unclear {
+        /// Why.
+        why: String,
+    },
+}
+
 impl Report {
     pub(super) fn new(dataset: Dataset, range: Window) -> Self {
         let unclear = || "not asked".to_owned();
@@ -150,9 +204,33 @@ impl Report {
             bounds: Bounds::default(),
             cursors: Cursors::NotNeeded,
             page_limit: PageLimit::Unclear { why: unclear() },
+            listing_limit: ListingLimit::Unclear { why: unclear() },
+            range_limit: RangeLimit::Unclear { why: unclear() },
+            limits: Limits::default(),
             future_records: 0,
             dead_cursor: DeadCursor::Unclear { why: unclear() },
             refusal: None,
+        }
+    }
+
+    /// What an export can begin with.
+    #[must_use]
+    pub fn knowledge(&self) -> Knowledge {
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a small number, never negative"
+        )]
+        let in_flight = self.in_flight as usize;
+        Knowledge {
+            order: self
+                .order
+                .filter(|order| self.bounds.filter.is_none_or(|filter| filter == order.field)),
+            filter: self.bounds.filter,
+            includes_first_second: self.bounds.includes_start == Some(true),
+            in_flight: (in_flight > 0).then_some(in_flight),
+            limits: self.limits,
+            ..Knowledge::default()
         }
     }
 }

@@ -1,9 +1,10 @@
-//! What the records of a page look like: their fields, and how times are written.
+//! What the records of pages look like: their fields, how times are written, and their order.
 
 use serde_json::{Map, Value};
 
-use super::Report;
-use crate::dataset::{Column, Dataset, Kind};
+use super::{APART, Report};
+use crate::dataset::{Column, Dataset, Kind, Peek, PeekedRecord};
+use crate::plan::{Direction, Field, Order};
 
 /// Seconds, milliseconds and microseconds are told apart by their size.
 const SECONDS_BELOW: f64 = 1e11;
@@ -60,6 +61,45 @@ fn form(value: &Value) -> &'static str {
         Value::String(text) if text.parse::<jiff::Timestamp>().is_ok() => "ISO 8601 text",
         Value::String(_) => "other text",
         Value::Bool(_) | Value::Array(_) | Value::Object(_) => "no time at all",
+    }
+}
+
+/// The record that shows most about bounds: its times are whole seconds and differ.
+pub(super) fn telling(pages: &[Peek]) -> Option<PeekedRecord> {
+    let exact = |time: Option<i64>| time.is_none_or(|micros| micros % 1_000_000 == 0);
+    let apart = |record: &PeekedRecord| match (record.time, record.last_action) {
+        (Some(time), Some(last)) => time.abs_diff(last) >= APART.unsigned_abs() * 1_000_000,
+        _ => false,
+    };
+    let records = pages.iter().flat_map(|page| &page.records);
+    records
+        .filter(|record| !record.rejected && record.time.is_some())
+        .max_by_key(|record| (apart(record), exact(record.time) && exact(record.last_action)))
+        .copied()
+}
+
+/// The order of pages that follow each other, on the field that windows filter where that is known.
+pub(super) fn order(pages: &[Peek], filter: Option<Field>) -> Option<Order> {
+    let fields = [Field::Time, Field::LastAction];
+    let directed = |field: Field| {
+        let time = |record: &PeekedRecord| match field {
+            Field::Time => record.time,
+            Field::LastAction => record.last_action,
+        };
+        let times: Option<Vec<i64>> = pages.iter().flat_map(|page| &page.records).map(time).collect();
+        let times = times.filter(|times| times.first() != times.last())?;
+        let rising = times.is_sorted().then_some(Direction::Ascending);
+        let direction =
+            rising.or_else(|| times.is_sorted_by(|a, b| a >= b).then_some(Direction::Descending))?;
+        Some(Order { field, direction })
+    };
+    let mut orders = fields.into_iter().filter_map(directed);
+    match filter {
+        Some(filter) => orders
+            .clone()
+            .find(|order| order.field == filter)
+            .or_else(|| orders.next()),
+        None => orders.next(),
     }
 }
 

@@ -1,9 +1,11 @@
-//! Asks the live API what its documentation leaves open: about ten requests to each endpoint.
+//! Asks the live API what its documentation leaves open: about 25 requests to each endpoint, and a few more where the
+//! server refuses pages or ranges.
 //!
-//! Nothing that is told here is needed for an export to be right; it lets one begin with beliefs instead of
-//! guesses, and tells a person what API this is.
+//! No export needs what is found here to be correct. It spares an export the requests to find it, and shows a person
+//! what this API is like.
 
 mod findings;
+mod limits;
 mod look;
 
 use std::sync::Arc;
@@ -13,13 +15,14 @@ use futures_util::future::join_all;
 use jiff::Timestamp;
 use tokio::time::{Instant, sleep};
 
-pub use findings::{Bounds, Cursors, DeadCursor, PageLimit, Refusal, Report};
+pub use findings::{Bounds, Cursors, DeadCursor, ListingLimit, PageLimit, RangeLimit, Refusal, Report};
+use look::{order, telling};
 
 use crate::api::{Answer, Ask, AskError, Budget, Client, Connection, Failure, Tally};
-use crate::dataset::{self, Dataset, Next, Peek, PeekedRecord};
+use crate::dataset::{self, Dataset, Next, Peek};
 use crate::error::{Error, Result};
 use crate::ledger::Ledger;
-use crate::plan::{Field, Knowledge, Order};
+use crate::plan::{Field, Limits};
 use crate::table::{Lock, OWN_FOLDER, Settings};
 use crate::window::Window;
 
@@ -57,6 +60,8 @@ pub async fn examine(options: &Options, dataset: Dataset) -> Result<Report> {
         budget: Budget::new(options.requests_per_second),
         options,
         dataset,
+        range: options.range,
+        limits: Limits::default(),
         tally: Arc::default(),
         latencies: Vec::new(),
     };
@@ -84,7 +89,8 @@ pub fn remember(out: &std::path::Path, options: &Options, reports: &[Report]) ->
     let _lock = Lock::take(out, &own)?;
     let mut ledger = Ledger::load_or_restore(&own)?;
     for report in reports {
-        ledger.account(report.dataset.name(), &options.bot).learnt = report.knowledge();
+        let account = ledger.account(report.dataset.name(), &options.bot);
+        account.learn(report.knowledge(), Timestamp::now());
     }
     ledger.save(&own)
 }
@@ -95,15 +101,20 @@ struct Examination<'a> {
     budget: Budget,
     options: &'a Options,
     dataset: Dataset,
+    /// The range that is asked about: the part of the given one that the server serves at once.
+    range: Window,
+    /// What the server cannot do, as far as it was found.
+    limits: Limits,
     tally: Arc<Tally>,
     latencies: Vec<Duration>,
 }
 
 impl Examination<'_> {
     async fn run(&mut self) -> Result<Report> {
-        let mut report = Report::new(self.dataset, self.options.range);
+        let mut report = Report::new(self.dataset, self.range);
         let now = Timestamp::now();
-        let (answer, first) = self.page(self.ask(self.options.range, None)).await?;
+        let (answer, first) = self.first_page().await?;
+        report.range = self.range;
         let server = answer.server_time.unwrap_or(now);
         let ahead = server.duration_since(now).as_secs_f64();
         report.clock_ahead_seconds = ahead;
@@ -115,6 +126,9 @@ impl Examination<'_> {
         self.bounds(&pages, &mut report).await?;
         report.order = order(&pages, report.bounds.filter);
         report.page_limit = self.page_limit(&pages).await;
+        report.listing_limit = self.listing_limit(&mut pages, &report).await;
+        report.range_limit = self.range_limit(&pages).await;
+        report.limits = self.limits;
         let empty = self.future(ahead);
         let (_, page) = self.page(self.ask(empty, None)).await?;
         report.future_records = page.records.len();
@@ -133,34 +147,40 @@ impl Examination<'_> {
             endpoint: self.dataset.endpoint(),
             bot: self.options.bot.clone(),
             window,
-            per_page: MOST_PER_PAGE,
+            per_page: self.limits.largest_page.unwrap_or(MOST_PER_PAGE),
             cursor,
             conversation: None,
             may_shrink: false,
         }
     }
 
-    /// A page that must be had.
+    /// A page that is needed to go on.
     async fn page(&mut self, ask: Ask) -> Result<(Answer, Peek)> {
+        let page = self.try_page(&ask).await;
+        page.map_err(|source| self.not_fetched(ask, source))
+    }
+
+    /// A page, with the usual retries.
+    async fn try_page(&mut self, ask: &Ask) -> std::result::Result<(Answer, Peek), AskError> {
         let begin = Instant::now();
         let dataset = self.dataset;
         let read = |body: &[u8]| dataset::peek(dataset, body).map_err(|error| error.to_string());
-        let page = match self.budget.permit().await {
-            Ok(permit) => {
-                let sent = permit.spend();
-                self.client
-                    .page(&ask, true, &self.budget, sent, &self.tally, read)
-                    .await
-            }
-            Err(error) => Err(error),
-        };
+        let sent = self.budget.permit().await?.spend();
+        let page = self
+            .client
+            .page(ask, true, &self.budget, sent, &self.tally, read)
+            .await;
         self.latencies.push(begin.elapsed());
-        page.map_err(|source| Error::Fetch {
-            dataset: dataset.name(),
+        page
+    }
+
+    fn not_fetched(&self, ask: Ask, source: AskError) -> Error {
+        Error::Fetch {
+            dataset: self.dataset.name(),
             bot: ask.bot,
             window: ask.window.to_string(),
             source,
-        })
+        }
     }
 
     /// One attempt, whatever comes of it.
@@ -182,24 +202,20 @@ impl Examination<'_> {
         let Next::Cursor(cursor) = pages[0].cursor.clone() else {
             return Ok(Cursors::NotNeeded);
         };
-        let (_, second) = self
-            .page(self.ask(self.options.range, Some(cursor.clone())))
-            .await?;
+        let (_, second) = self.page(self.ask(self.range, Some(cursor.clone()))).await?;
         let next = second.cursor.clone();
         pages.push(second);
         if next == Next::Cursor(cursor.clone()) {
             return Ok(Cursors::Stays);
         }
         let ids = |page: &Peek| page.records.iter().map(|record| record.id).collect::<Vec<_>>();
-        Ok(
-            match self.attempt(&self.ask(self.options.range, Some(cursor))).await {
-                Ok(again) => Cursors::Changes {
-                    repeatable: ids(&again) == ids(&pages[1]),
-                },
-                Err(failure) if failure.may_be_a_dead_cursor() => Cursors::Once,
-                Err(_) => Cursors::Changes { repeatable: false },
+        Ok(match self.attempt(&self.ask(self.range, Some(cursor))).await {
+            Ok(again) => Cursors::Changes {
+                repeatable: ids(&again) == ids(&pages[1]),
             },
-        )
+            Err(failure) if failure.may_be_a_dead_cursor() => Cursors::Once,
+            Err(_) => Cursors::Changes { repeatable: false },
+        })
     }
 
     /// Which time a window filters, and whether it includes its ends: a record is looked for in windows around it.
@@ -250,7 +266,7 @@ impl Examination<'_> {
     async fn page_limit(&self, pages: &[Peek]) -> PageLimit {
         let ask = Ask {
             per_page: MOST_PER_PAGE + 1,
-            ..self.ask(self.options.range, None)
+            ..self.ask(self.range, None)
         };
         match self.attempt(&ask).await {
             Err(Failure::Status { status, excerpt, .. }) => PageLimit::Refused {
@@ -277,7 +293,7 @@ impl Examination<'_> {
     }
 
     async fn dead_cursor(&self) -> DeadCursor {
-        let ask = self.ask(self.options.range, Some("not-a-cursor".into()));
+        let ask = self.ask(self.range, Some("not-a-cursor".into()));
         match self.attempt(&ask).await {
             Ok(page) => DeadCursor::Answered {
                 records: page.records.len(),
@@ -332,67 +348,5 @@ impl Examination<'_> {
             refused: refused.len(),
             retry_after_seconds: retry_after.map(|wait| wait.as_secs_f64()),
         })
-    }
-}
-
-/// The record that tells most about bounds: its times stand on whole seconds, and lie apart.
-fn telling(pages: &[Peek]) -> Option<PeekedRecord> {
-    let exact = |time: Option<i64>| time.is_none_or(|micros| micros % 1_000_000 == 0);
-    let apart = |record: &PeekedRecord| match (record.time, record.last_action) {
-        (Some(time), Some(last)) => time.abs_diff(last) >= APART.unsigned_abs() * 1_000_000,
-        _ => false,
-    };
-    let records = pages.iter().flat_map(|page| &page.records);
-    records
-        .filter(|record| !record.rejected && record.time.is_some())
-        .max_by_key(|record| (apart(record), exact(record.time) && exact(record.last_action)))
-        .copied()
-}
-
-/// The order of pages that follow each other, on the field that windows filter where that is known.
-fn order(pages: &[Peek], filter: Option<Field>) -> Option<Order> {
-    use crate::plan::Direction;
-    let fields = [Field::Time, Field::LastAction];
-    let directed = |field: Field| {
-        let time = |record: &PeekedRecord| match field {
-            Field::Time => record.time,
-            Field::LastAction => record.last_action,
-        };
-        let times: Option<Vec<i64>> = pages.iter().flat_map(|page| &page.records).map(time).collect();
-        let times = times.filter(|times| times.first() != times.last())?;
-        let rising = times.is_sorted().then_some(Direction::Ascending);
-        let direction =
-            rising.or_else(|| times.is_sorted_by(|a, b| a >= b).then_some(Direction::Descending))?;
-        Some(Order { field, direction })
-    };
-    let mut orders = fields.into_iter().filter_map(directed);
-    match filter {
-        Some(filter) => orders
-            .clone()
-            .find(|order| order.field == filter)
-            .or_else(|| orders.next()),
-        None => orders.next(),
-    }
-}
-
-impl Report {
-    /// What an export can begin with.
-    #[must_use]
-    pub fn knowledge(&self) -> Knowledge {
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "a small number, never negative"
-        )]
-        let in_flight = self.in_flight as usize;
-        Knowledge {
-            order: self
-                .order
-                .filter(|order| self.bounds.filter.is_none_or(|filter| filter == order.field)),
-            filter: self.bounds.filter,
-            includes_first_second: self.bounds.includes_start == Some(true),
-            in_flight: (in_flight > 0).then_some(in_flight),
-            ..Knowledge::default()
-        }
     }
 }

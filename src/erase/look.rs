@@ -5,7 +5,7 @@ use rayon::prelude::*;
 
 use super::partitions::column;
 use super::{Erased, Goes, rest};
-use crate::dataset::{Dataset, strip};
+use crate::dataset::Dataset;
 use crate::error::{Error, Result};
 use crate::ledger::Ledger;
 use crate::rejected;
@@ -58,7 +58,7 @@ pub(super) fn look(table: &Table, spool: &Spool, ledger: &Ledger, goes: &Goes<'_
                 Err(error) if error.is_not_found() || matches!(error, Error::Damaged { .. }) => continue,
                 body => body?,
             };
-            if let Ok(Some((_, gone))) = strip(dataset, &body, |id| goes.has(id)) {
+            if let Ok(Some((_, gone))) = rest::stripped(dataset, &body, goes) {
                 erased.records_in_pages += gone;
             }
         }

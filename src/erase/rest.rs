@@ -3,14 +3,13 @@
 use std::path::PathBuf;
 
 use super::{Erased, Goes};
-use crate::dataset::{Dataset, Next, peek, strip};
+use crate::dataset::{Dataset, Next, PageError, names_any, peek, strip_with};
 use crate::error::{Error, Result};
 use crate::ledger::Ledger;
 use crate::rejected;
 use crate::spool::{PageHeader, Spool};
 use crate::store;
 use crate::table::{OWN_FOLDER, Table};
-use crate::tombstones::names_any;
 
 /// Files that are none of the table's and are named one by one.
 const NAMED: usize = 1_000;
@@ -73,7 +72,7 @@ fn page(
     };
     let cursors = [header.cursor.as_deref().unwrap_or_default(), &cursor];
     let named = cursors.iter().any(|cursor| goes.is_in(cursor.as_bytes()));
-    match strip(dataset, &body, |id| goes.has(id)) {
+    match stripped(dataset, &body, goes) {
         Ok(Some((rest, gone))) => {
             erased.records_in_pages += gone;
             if !asked_for && !named {
@@ -93,6 +92,15 @@ fn page(
         discard()?;
     }
     Ok(Some(()))
+}
+
+/// A page without the records of the conversations, and how many these are; `None` where it has none.
+pub(super) fn stripped(
+    dataset: Dataset,
+    body: &[u8],
+    goes: &Goes<'_>,
+) -> std::result::Result<Option<(Vec<u8>, u64)>, PageError> {
+    strip_with(dataset, body, |id| goes.has(id), |record| names_one(record, goes))
 }
 
 /// Takes rejected records out that name a conversation anywhere.

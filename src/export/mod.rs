@@ -392,7 +392,7 @@ fn outcome(jobs: &[Job], fetched: Vec<(Result<()>, Instant)>, built: Vec<Built>,
         told.elapsed_seconds = told.elapsed_seconds.max((ended - begin).as_secs_f64());
         told.was_complete &= job.missing.is_empty();
         report_limits(job, built.limits);
-        told.limits = built.limits;
+        told.limits = told.limits.and(built.limits);
         told.filtered_by = built.filter.and_then(|field| column_of(job.dataset, field));
         told.partitions.extend(built.tally.changed.into_values());
         if fetched.is_ok() {

@@ -13,7 +13,8 @@ use crate::window::{Window, Windows};
 
 /// What is to be fetched, for each dataset of each bot.
 pub(super) fn plan(options: &Options, ledger: &Ledger, kept: &KeptPages, zone: &Zone) -> Vec<Job> {
-    let run = format!("{}-{}", Timestamp::now().as_millisecond(), std::process::id());
+    let now = Timestamp::now();
+    let run = format!("{}-{}", now.as_millisecond(), std::process::id());
     let mut jobs = Vec::new();
     for dataset in &options.datasets {
         for bot in &options.bots {
@@ -31,7 +32,7 @@ pub(super) fn plan(options: &Options, ledger: &Ledger, kept: &KeptPages, zone: &
                     .get(&(*dataset, bot.clone()))
                     .map(|pages| pages.iter().map(|page| page.header.clone()).collect())
                     .unwrap_or_default(),
-                knowledge: ledger.learnt(dataset.name(), bot),
+                knowledge: ledger.learned(dataset.name(), bot, now),
                 density: account.map(|account| density(account, zone)).unwrap_or_default(),
                 reread,
                 settle: SignedDuration::try_from(options.settle).unwrap_or(SignedDuration::MAX),

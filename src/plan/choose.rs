@@ -225,13 +225,6 @@ impl Planner {
         parts.find(|part| !part.is_empty() && !open(*part))
     }
 
-    /// The longest window in seconds: a range is requested with a second more at each end.
-    fn longest_window(&self) -> i64 {
-        self.limits
-            .longest_range
-            .map_or(i64::MAX, |range| (range - 2).max(1))
-    }
-
     /// How many pages a chain has still to read.
     pub(super) fn chain_left(&self, at: usize) -> f64 {
         let chain = &self.chains[at];

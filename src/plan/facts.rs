@@ -84,6 +84,19 @@ impl Limits {
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
+
+    /// The stricter of both, limit by limit.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        fn least<T: Ord>(one: Option<T>, other: Option<T>) -> Option<T> {
+            one.into_iter().chain(other).min()
+        }
+        Self {
+            listing_cap: least(self.listing_cap, other.listing_cap),
+            longest_range: least(self.longest_range, other.longest_range),
+            largest_page: least(self.largest_page, other.largest_page),
+        }
+    }
 }
 
 fn is_default<T: Default + PartialEq>(value: &T) -> bool {

@@ -1,10 +1,12 @@
 //! What the server cannot do, and how requests adapt to it.
 
 use super::{Limits, PageRequest, PlanError, Planner};
+use crate::window::Window;
 
 const DAY: i64 = 86_400;
+const MINUTE: i64 = 60;
 /// Ranges to try where a longer one was refused, in seconds.
-const RANGES: [i64; 5] = [93 * DAY, 31 * DAY, 7 * DAY, DAY, 3_600];
+pub(crate) const RANGES: [i64; 5] = [93 * DAY, 31 * DAY, 7 * DAY, DAY, 3_600];
 /// Page sizes to try where a larger one failed.
 const PAGES: [u32; 9] = [500, 250, 100, 50, 25, 10, 5, 2, 1];
 /// So often may one window be started again because its cursor was invalid.
@@ -17,6 +19,37 @@ impl Planner {
     pub(super) fn per_page(&self) -> u32 {
         let largest = self.limits.largest_page.unwrap_or(u32::MAX);
         self.options.per_page.min(largest).max(1)
+    }
+
+    /// The window to request for `covers`, where its bounds may not be exact.
+    ///
+    /// One second more is requested before it, until windows are known to include their first second. At the end of a
+    /// range, where no other window follows, one second more is requested too: a server that rounds its times counts
+    /// the end of the last second to the next one. A server may also round the bounds of a window inwards to minutes.
+    /// Windows meet on whole minutes, so only the ends of a range can lose records: they are moved outwards to a whole
+    /// minute. Whole hours would bring rows of other dates in time zones such as Asia/Kolkata.
+    pub(super) fn outer(&self, covers: Window) -> Window {
+        let before = i64::from(!self.observations.includes_first_second());
+        let is_first = self.ranges.iter().any(|range| range.start == covers.start);
+        let is_last = self.ranges.iter().any(|range| range.end == covers.end);
+        let to_minute = |seconds: i64, is_outermost: bool| {
+            if is_outermost {
+                seconds.rem_euclid(MINUTE)
+            } else {
+                0
+            }
+        };
+        // there is no second before 1970 to request
+        Window::new(
+            (covers.start - to_minute(covers.start, is_first).max(before)).max(covers.start.min(0)),
+            covers.end + to_minute(-covers.end, is_last).max(i64::from(is_last)),
+        )
+    }
+
+    /// The longest window, in seconds, that can be requested with both bounds moved to whole minutes.
+    pub(super) fn longest_window(&self) -> i64 {
+        let longest = self.limits.longest_range;
+        longest.map_or(i64::MAX, |range| (range - 2 * MINUTE).max(1))
     }
 
     /// The server refused the first page of a window, perhaps because its range is too long. Returns whether

@@ -46,6 +46,7 @@ use profile::Profile;
 pub use facts::{
     ChainId, Knowledge, Limits, Next, PageFacts, PageRequest, PlanError, RecordFacts, SpooledChain,
 };
+pub(crate) use limits::RANGES;
 pub use observed::{Direction, Field, Order};
 pub use progress::Progress;
 
@@ -314,15 +315,7 @@ impl Planner {
 
     /// Begins a chain.
     fn start(&mut self, covers: Window, restarts: u32) -> usize {
-        let before = i64::from(!self.observations.includes_first_second());
-        // A server that rounds its times counts the end of the last second to the next one: where no other window
-        // follows, one second more is requested at the end too.
-        let beyond = i64::from(self.ranges.iter().any(|range| range.end == covers.end));
-        // there is no second before 1970 to request
-        let asked = Window::new(
-            (covers.start - before).max(covers.start.min(0)),
-            covers.end + beyond,
-        );
+        let asked = self.outer(covers);
         let mut chain = Chain::new(covers, asked, self.per_page(), restarts);
         if self.pages > 0 {
             chain.planned = self.density.records(covers) / self.density.profile.weight(covers).max(1.0);

@@ -170,7 +170,7 @@ impl Bot {
         }
     }
 
-    /// Where a record stands in order of insertion: at its insertion, or behind all others if it appears by requests.
+    /// The place of a record in order of insertion: at its insertion, or after all others if it appears by requests.
     pub(super) fn inserted_place(&self, endpoint: Endpoint, index: u32) -> i64 {
         let turn = self
             .of(endpoint, index)
@@ -277,17 +277,17 @@ impl Bot {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use std::collections::HashSet;
 
-    const ALL: View = View {
+    pub(in crate::simulator) const ALL: View = View {
         now_us: i64::MAX,
         revealed: u32::MAX,
         shuffle: 0,
     };
 
-    fn bot(options: Options) -> Bot {
+    pub(in crate::simulator) fn bot(options: Options) -> Bot {
         Bot::new(
             "r3-218210",
             &Options {

@@ -107,25 +107,10 @@ pub(super) fn candidates(options: &Options, start: &[i64]) -> Range<u32> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::bot::{Bot, View};
+    use super::super::bot::View;
+    use super::super::bot::tests::{ALL, bot};
     use super::super::choices::{Endpoint, Filter, Growth, MessageFilter};
     use super::*;
-
-    const ALL: View = View {
-        now_us: i64::MAX,
-        revealed: u32::MAX,
-        shuffle: 0,
-    };
-
-    fn bot(options: Options) -> Bot {
-        Bot::new(
-            "bot",
-            &Options {
-                conversations: 500,
-                ..options
-            },
-        )
-    }
 
     #[test]
     fn late_ones_are_of_the_day_and_late_by_up_to_the_seconds() {

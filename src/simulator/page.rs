@@ -27,7 +27,7 @@ impl Page {
     }
 }
 
-/// Makes the page of `turn` from the archive as it is now. `repeated` stands in the place of its cursor. An error
+/// Makes the page of `turn` from the archive as it is now. `repeated` replaces its cursor. An error
 /// where the page is larger than the server can make.
 pub(super) fn make(app: &App, turn: Turn, now: Age, repeated: Option<&str>) -> Result<Page, PageAnswer> {
     let (archive, options) = (&app.archive, &app.options);

@@ -17,7 +17,7 @@ fn settings(lake: &Lake) -> Value {
     serde_json::from_slice(&fs::read(lake.0.join("_export/table.json")).unwrap()).unwrap()
 }
 
-/// Every data file, with what tells whether it was written again.
+/// Every data file, with what shows whether it was written again.
 fn written(lake: &Lake) -> BTreeMap<PathBuf, (u64, i64, i64)> {
     let files = files_below(&lake.0).into_iter();
     let data = files.filter(|path| path.extension().is_some_and(|ending| ending == "parquet"));

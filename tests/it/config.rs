@@ -1,11 +1,10 @@
 //! The config file: what stands above it, what it may not say, and what `config` tells of it.
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
-use crate::run::Run;
+use crate::run::{Run, within};
 use crate::said::Said;
 use crate::scripted::{Scripted, ok};
 use crate::world::{BOT, KEY, World, small};
@@ -25,23 +24,7 @@ impl Place {
 
     /// Runs the binary there.
     fn run(&self, args: &[&str], envs: &[(&str, &str)]) -> Run {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_converse-export"));
-        command
-            .env_clear()
-            .env("CONVERSE_EXPORT_API_KEY", KEY)
-            .envs(envs.iter().copied());
-        let output = command
-            .args(args)
-            .current_dir(&self.folder)
-            .stdin(Stdio::null())
-            .output()
-            .unwrap();
-        let text = |bytes| String::from_utf8(bytes).unwrap();
-        Run {
-            code: output.status.code(),
-            stdout: text(output.stdout),
-            stderr: text(output.stderr),
-        }
+        within(&self.folder, args, envs)
     }
 
     /// Every setting as `config` tells it: its value and where it comes from.

@@ -1,11 +1,12 @@
 //! The doctor tells how an API is, whichever way it turns out, and exports begin with what it learnt.
 
 use converse_export::simulator::{
-    CursorKind, Endpoint, Filter, Injected, Options, Order, RetryAfter, TimeFormat,
+    CursorKind, Endpoint, Filter, Injected, Options, Order, PageAnswer, PageMeasure, PageRefusal, RangeCap,
+    RetryAfter, TimeFormat,
 };
 use serde_json::{Value, json};
 
-use crate::run::{Run, converse};
+use crate::run::{Run, converse, on};
 use crate::world::{BOT, World, small};
 
 fn doctor(world: &World, args: &[&str]) -> Run {
@@ -76,8 +77,8 @@ fn what_the_api_leaves_open_is_found_out() {
             assert_eq!(report["refusal"]["retry_after_seconds"], 1.0);
             let burst = report["refusal"]["asked"].as_u64().unwrap();
             assert!(
-                report["requests"].as_u64() <= Some(12 + burst),
-                "about ten questions: {report}"
+                report["requests"].as_u64() <= Some(16 + burst),
+                "about 20 requests: {report}"
             );
         }
     }
@@ -116,6 +117,138 @@ fn scrolls_times_and_new_fields_are_told() {
     ] {
         assert!(words.contains(part), "{part:?} is not in {words}");
     }
+}
+
+/// What the doctor finds out about the conversations of an API, as JSON; its text has the line.
+#[track_caller]
+fn finds(options: Options, line: &str) -> Value {
+    let world = World::new(Options {
+        requests_per_second: 0.0,
+        ..options
+    });
+    let conversations = ["--dataset", "conversations"];
+    let text = doctor(
+        &world,
+        &[&["--requests-per-second", "0"], &conversations[..]].concat(),
+    );
+    let text = text.ok().stdout;
+    assert!(text.contains(line), "{line:?} is not in {text}");
+    let json = ["--json", "--requests-per-second", "0"];
+    let run = doctor(&world, &[&json, &conversations[..]].concat()).ok();
+    let found = run.json()[0].clone();
+    assert!(found["requests"].as_u64() <= Some(30), "{found}");
+    found
+}
+
+#[test]
+fn the_end_of_listings_is_found() {
+    let orders = [Order::StartAscending, Order::StartDescending, Order::Unordered];
+    for (listing_cap, conversations, shown) in [(1_000, 2_000, "1,000"), (10_000, 12_000, "10,000")] {
+        for order in orders {
+            let options = Options {
+                listing_cap,
+                conversations,
+                order,
+                ..small()
+            };
+            let line = format!("listing      ends after {shown} records, and the range has more: an export");
+            let found = finds(options, &line);
+            assert_eq!(
+                found["listing_limit"],
+                json!({"ends_at": {"records": listing_cap}})
+            );
+            assert_eq!(found["limits"], json!({"listing_cap": listing_cap}));
+        }
+    }
+    for (conversations, listed) in [(2_000, 2_000), (12_000, 11_000)] {
+        let options = Options {
+            conversations,
+            ..small()
+        };
+        let found = finds(options, "listing      no limit met: one listing has");
+        assert_eq!(found["listing_limit"], json!({"not_met": {"listed": listed}}));
+        assert_eq!(found["limits"], Value::Null);
+    }
+}
+
+#[test]
+fn the_longest_range_is_found() {
+    let days = |days: i64| json!({"longest_seconds": days * 86_400});
+    let refused = Options {
+        range_refused_above: 31 * 86_400,
+        ..small()
+    };
+    let line = "range        longer ranges than 31 days are refused: an export requests shorter windows";
+    let found = finds(refused.clone(), line);
+    assert_eq!(found["range_limit"], json!({"refused": days(31)}));
+    assert_eq!(found["limits"], json!({"longest_range": 31 * 86_400}));
+    // the range itself is refused
+    let shorter = Options {
+        range_refused_above: 2 * 86_400,
+        ..refused
+    };
+    let line = "range        longer ranges than 1 day are refused";
+    let found = finds(shorter, line);
+    assert_eq!(found["range_limit"], json!({"refused": days(1)}));
+    assert_ne!(found["records"], 0);
+    for cap in [RangeCap::First(10 * 86_400), RangeCap::Last(10 * 86_400)] {
+        for order in [Order::StartAscending, Order::StartDescending] {
+            let shortened = Options {
+                range_cap: Some(cap),
+                order,
+                ..small()
+            };
+            let found = finds(shortened, "range        longer ranges than 7 days are shortened");
+            assert_eq!(
+                found["range_limit"],
+                json!({"shortened": days(7)}),
+                "{cap:?} {order:?}"
+            );
+            assert_eq!(found["limits"], json!({"longest_range": 7 * 86_400}));
+        }
+    }
+    let found = finds(
+        small(),
+        "range        no limit met: a range of 3,650 days is served",
+    );
+    assert_eq!(
+        found["range_limit"],
+        json!({"not_met": {"served_seconds": 3_650 * 86_400}})
+    );
+}
+
+#[test]
+fn the_largest_page_is_found_and_exports_begin_with_it() {
+    let refusal = PageRefusal {
+        records: 100,
+        measure: PageMeasure::Requested,
+        answer: PageAnswer::Status(413),
+    };
+    let options = Options {
+        page_refused_above: Some(refusal),
+        ..small()
+    };
+    let line = "page size    larger pages than 100 records fail: an export requests pages of this size";
+    let found = finds(options.clone(), line);
+    assert_eq!(found["limits"], json!({"largest_page": 100}));
+    assert_eq!(found["records"], 100);
+
+    let world = World::new(options);
+    let out = world.path("lake");
+    reports(&world, &["--out", out.to_str().unwrap()]);
+    let refused = || {
+        let log = world.simulator.stats(Endpoint::Conversations).log;
+        log.iter().filter(|request| request.status == 413).count()
+    };
+    let before = refused();
+    world.export().run().ok();
+    assert_eq!(refused(), before, "the export knows the limit");
+    let status = on(&out, "status", &[]).ok().stdout;
+    assert_eq!(
+        status.matches("limits     pages up to 100 records").count(),
+        2,
+        "{status}"
+    );
 }
 
 #[test]

@@ -154,6 +154,50 @@ fn nothing_of_an_erased_conversation_is_left_and_no_run_brings_it_back() {
 }
 
 #[test]
+fn a_rejected_record_that_names_a_conversation_in_any_field_is_removed_from_pages() {
+    let ids = some(&World::new(small()), 2);
+    let records = [
+        format!(r#"{{"_id":"","metadata":{{"parent":["{}"]}}}}"#, ids[0]),
+        format!(r#"{{"_id":null,"userInput":"{}"}}"#, ids[1]),
+        format!(r#"["{}"]"#, ids[1]),
+        r#"{"userInput":"of nobody"}"#.to_owned(),
+    ];
+    let injected = [
+        Endpoint::Conversations,
+        Endpoint::Messages,
+        Endpoint::Messages,
+        Endpoint::Messages,
+    ];
+    let extra = injected
+        .into_iter()
+        .zip(records)
+        .map(|(endpoint, raw_json)| Injected {
+            endpoint,
+            time_seconds: small().range.start + 5_000,
+            raw_json,
+        });
+    let world = World::new(Options {
+        extra: extra.collect(),
+        ..small()
+    });
+    let (lake, export) = (world.lake(), world.export().args(&["--keep-pages"]));
+    export.run().ended(4);
+    let named = named(&ids);
+    let named: Vec<&str> = named.iter().map(String::as_str).collect();
+    let report = on(&lake.0, "erase", &named).ok().json();
+    assert_eq!(report["rejected"], 3);
+    assert_nowhere(&lake, &ids);
+    lake.assert_ledger_adds_up();
+    // they do not come back
+    let again = export.args(&["--refetch"]).run().ended(4);
+    assert_eq!(again.count("conversations", "rejected"), 0);
+    assert_eq!(again.count("messages", "rejected"), 1);
+    assert_nowhere(&lake, &ids);
+    lake.assert_ledger_adds_up();
+    assert_sound(&lake);
+}
+
+#[test]
 fn pages_that_wait_lose_what_is_erased_before_they_become_part_of_the_table() {
     let world = World::new(Options {
         latency: Latency::Fixed(Duration::from_millis(60)),

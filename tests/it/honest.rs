@@ -69,7 +69,7 @@ fn ids_of_each(world: &World, lake: &str, datasets: &[&str]) -> BTreeMap<String,
     ids
 }
 
-/// Two moments stand in the text: RFC 3339, or Unix seconds.
+/// Whether the text contains two moments: RFC 3339, or Unix seconds.
 fn names_a_window(error: &str) -> bool {
     let is_moment = |word: &str| {
         let digits = word.bytes().take_while(u8::is_ascii_digit).count();

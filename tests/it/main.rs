@@ -50,6 +50,7 @@ mod readers;
 mod rebuilt;
 mod refetched;
 mod refused;
+mod remembered;
 mod report;
 mod resumed;
 mod rights;

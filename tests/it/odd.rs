@@ -10,6 +10,19 @@ use crate::world::{World, small};
 
 const AT: i64 = 1_696_204_800;
 
+/// Each record is among the rejected ones once, as it was sent.
+#[track_caller]
+fn assert_kept_once(world: &World, records: &[&str]) {
+    let text: String = files_below(&world.path("lake/_export/rejected"))
+        .iter()
+        .map(|file| std::fs::read_to_string(file).unwrap())
+        .collect();
+    for record in records {
+        let line = format!("\"record\":{}}}", record.replace("@AT", &AT.to_string()));
+        assert_eq!(text.matches(&line).count(), 1, "{text}");
+    }
+}
+
 fn with(records: &[&str]) -> (World, Run) {
     let inject = |raw: &&str| Injected {
         endpoint: Endpoint::Conversations,
@@ -284,15 +297,7 @@ fn invariant_5_records_that_cannot_become_rows_are_kept_once() {
     let run = run.ended(4);
     assert_eq!(run.count("conversations", "rejected"), 3);
     assert_eq!(run.count("conversations", "rows"), 300);
-    let kept = files_below(&world.path("lake/_export/rejected"));
-    let text: String = kept
-        .iter()
-        .map(|file| std::fs::read_to_string(file).unwrap())
-        .collect();
-    for record in odd {
-        let line = format!("\"record\":{}}}", record.replace("@AT", &AT.to_string()));
-        assert_eq!(text.matches(&line).count(), 1, "{text}");
-    }
+    assert_kept_once(&world, &odd);
     // the run that makes no request met none
     world.export().run().ok();
 }
@@ -313,14 +318,7 @@ fn invariant_5_ids_that_are_empty_or_no_text_are_rejected_each_by_itself() {
     let run = run.ended(4);
     assert_eq!(run.count("conversations", "rejected"), 4);
     assert_eq!(run.count("conversations", "rows"), 302);
-    let text: String = files_below(&world.path("lake/_export/rejected"))
-        .iter()
-        .map(|file| std::fs::read_to_string(file).unwrap())
-        .collect();
-    for record in odd {
-        let line = format!("\"record\":{}}}", record.replace("@AT", &AT.to_string()));
-        assert_eq!(text.matches(&line).count(), 1, "{text}");
-    }
+    assert_kept_once(&world, &odd);
     assert_eq!(
         of(
             &world,

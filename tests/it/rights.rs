@@ -3,12 +3,11 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use converse_export::simulator::{Endpoint, Injected, Options};
 
 use crate::lake::files_below;
-use crate::world::{BOT, DAY, KEY, World, small};
+use crate::world::{DAY, World, small};
 
 const PRIVATE: [&str; 4] = ["pages", "kept", "damaged", "rejected"];
 
@@ -59,33 +58,9 @@ fn world() -> World {
 
 /// An export whose umask takes no right away.
 fn export(world: &World, args: &[&str], kill_at: &str) -> Option<i32> {
-    let mut command = Command::new("sh");
-    command
-        .env_clear()
-        .env("CONVERSE_EXPORT_API_KEY", KEY)
-        .env("CONVERSE_EXPORT_TEST_KILL_AT", kill_at);
-    command.args([
-        "-c",
-        "umask 000; exec \"$0\" \"$@\"",
-        env!("CARGO_BIN_EXE_converse-export"),
-    ]);
-    let (start, end) = (world.range.start.to_string(), world.range.end.to_string());
-    command.args([
-        "export",
-        "--bot",
-        BOT,
-        "--start",
-        &start,
-        "--end",
-        &end,
-        "--requests-per-second",
-        "0",
-    ]);
-    command
-        .args(["--base-url", world.simulator.base_url(), "--out"])
-        .arg(world.lake().0)
-        .args(args);
-    command.output().unwrap().status.code()
+    let export = world.export().args(args);
+    let export = export.started_by(&["sh", "-c", "umask 000; exec \"$0\" \"$@\""]);
+    export.env("CONVERSE_EXPORT_TEST_KILL_AT", kill_at).run().code
 }
 
 /// With or without a record that an earlier run has rejected.

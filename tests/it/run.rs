@@ -22,6 +22,14 @@ pub(crate) fn converse(args: &[&str]) -> Run {
     Run::of(command.args(args).stdin(Stdio::null()).output().unwrap())
 }
 
+/// The same in a working directory, with variables of the environment.
+pub(crate) fn within(folder: &Path, args: &[&str], envs: &[(&str, &str)]) -> Run {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_converse-export"));
+    command.env_clear().env("CONVERSE_EXPORT_API_KEY", KEY);
+    command.envs(envs.iter().copied()).current_dir(folder);
+    Run::of(command.args(args).stdin(Stdio::null()).output().unwrap())
+}
+
 /// A run of `converse-export export` that is being put together.
 #[derive(Clone)]
 pub(crate) struct Export<'a> {
@@ -34,6 +42,8 @@ pub(crate) struct Export<'a> {
     rate: &'a str,
     verb: &'a str,
     envs: Vec<(String, String)>,
+    /// The program that starts it, with arguments; empty where it is started directly.
+    starter: Vec<String>,
 }
 
 impl<'a> Export<'a> {
@@ -48,6 +58,7 @@ impl<'a> Export<'a> {
             rate: "0",
             verb: "export",
             envs: vec![("CONVERSE_EXPORT_API_KEY".into(), KEY.into())],
+            starter: Vec::new(),
         }
     }
 
@@ -92,6 +103,12 @@ impl<'a> Export<'a> {
         Self { verb, ..self }
     }
 
+    /// Started by another program, which gets the binary's path and arguments after its own arguments.
+    pub(crate) fn started_by(mut self, program: &[&str]) -> Self {
+        self.starter = program.iter().map(|arg| (*arg).to_owned()).collect();
+        self.env("PATH", "/usr/bin:/bin")
+    }
+
     /// Sets a variable of the environment, which holds nothing but the key otherwise.
     pub(crate) fn env(mut self, name: &str, value: &str) -> Self {
         self.envs.push((name.to_owned(), value.to_owned()));
@@ -104,8 +121,11 @@ impl<'a> Export<'a> {
     }
 
     fn command(&self) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_converse-export"));
+        let mut program = self.starter.clone();
+        program.push(env!("CARGO_BIN_EXE_converse-export").to_owned());
+        let mut command = Command::new(&program[0]);
         command
+            .args(&program[1..])
             .env_clear()
             .envs(self.envs.iter().map(|(name, value)| (name, value)));
         command.args([self.verb, "--json"]);

@@ -1,35 +1,13 @@
 //! Times and folders as they are typed.
 
 use std::path::Path;
-use std::process::{Command, Stdio};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use converse_export::simulator::Options;
 
 use crate::lake::Lake;
-use crate::run::Run;
-use crate::world::{BOT, KEY, World, small};
-
-/// Runs the binary in a working directory.
-fn run(folder: &Path, args: &[&str], envs: &[(&str, &str)]) -> Run {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_converse-export"));
-    command
-        .env_clear()
-        .env("CONVERSE_EXPORT_API_KEY", KEY)
-        .envs(envs.iter().copied());
-    let output = command
-        .args(args)
-        .current_dir(folder)
-        .stdin(Stdio::null())
-        .output()
-        .unwrap();
-    let text = |bytes| String::from_utf8(bytes).unwrap();
-    Run {
-        code: output.status.code(),
-        stdout: text(output.stdout),
-        stderr: text(output.stderr),
-    }
-}
+use crate::run::{Run, within as run};
+use crate::world::{BOT, World, small};
 
 /// A fresh folder of a test.
 fn place(world: &World, name: &str) -> std::path::PathBuf {

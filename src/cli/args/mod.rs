@@ -169,7 +169,10 @@ pub(super) enum Command {
     Preview(Box<PreviewArgs>),
     /// Ask the API what its documentation leaves open
     ///
-    /// Order, bounds, which time a window filters, cursors, refusals, latency: with about ten requests to each endpoint.
+    /// Order, bounds, which time a window filters, cursors, refusals, latency, and what the server cannot do: how many
+    /// records a listing has, how long a range and how large a page may be. It takes about 25 requests to each endpoint,
+    /// about ten seconds at 3 requests a second, and a few more where the server refuses pages or ranges. A listing
+    /// is tried up to 11,000 records: choose a range that has so many to find out where listings end.
     Doctor(Box<DoctorArgs>),
     /// Prove that a table is what its exports left
     ///

@@ -2,6 +2,8 @@
 
 use std::sync::atomic::Ordering;
 
+use jiff::Timestamp;
+
 use super::Build;
 use crate::changes::Changed;
 use crate::commit::Commit;
@@ -78,7 +80,7 @@ impl Build<'_> {
         account.requests += requests - self.booked;
         self.booked = requests;
         if self.job.conversation.is_none() && self.progress.pages > 0 {
-            account.learnt = self.progress.learned;
+            account.learn(self.progress.learned, Timestamp::now());
         }
     }
 }

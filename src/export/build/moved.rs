@@ -18,7 +18,7 @@ use search::{Mover, each_row};
 
 /// Records of which a run remembers the partition: 16 bytes each. `verify` reports what is missed beyond them.
 const MOST_SEEN: usize = 4_000_000;
-/// New rows of a partition that are told from those that it held before.
+/// New rows of a partition that are distinguished from those that it had before.
 const MOST_COMPARED: u64 = 20_000;
 /// Where records lie by the API's last word, by the hash of their id.
 #[derive(Debug, Default)]

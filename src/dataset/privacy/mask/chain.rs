@@ -12,14 +12,14 @@ pub(super) const DIGITS: usize = 4;
 #[derive(Debug, Default)]
 pub(super) struct Chain {
     pub(super) groups: Vec<Range<usize>>,
-    /// Before which group two colons stand; the number of groups where they stand behind the last.
+    /// The index of each group that follows two colons; the number of groups for two colons after the last group.
     pub(super) doubles: Vec<usize>,
-    /// Where the first colon begins, and where what is behind the last group and its colons begins.
+    /// The position of the first colon, and of the first byte after the last group and its colons.
     pub(super) first_colon: usize,
     pub(super) end: usize,
     /// Whether the last group is an IPv4 address.
     pub(super) has_v4: bool,
-    /// Whether one colon stands behind the last group.
+    /// Whether one colon follows the last group.
     pub(super) ends_with_colon: bool,
     /// How a colon is written in it.
     pub(super) colon: Range<usize>,
@@ -27,10 +27,10 @@ pub(super) struct Chain {
     pub(super) behind: Neighbour,
 }
 
-/// What stands beside a chain.
+/// The kind of character next to a chain.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Neighbour {
-    /// No part of a word.
+    /// Not part of a word.
     #[default]
     Space,
     Underscore,
@@ -49,7 +49,7 @@ impl Neighbour {
 }
 
 impl Chain {
-    /// The chain whose first colon is here; what is before `done` is no part of it.
+    /// The chain whose first colon is at `first`; text before `done` is not part of it.
     pub(super) fn at(text: &str, first: usize, done: usize) -> Self {
         let bytes = text.as_bytes();
         let is_hex = |at: usize| bytes.get(at).is_some_and(u8::is_ascii_hexdigit);
@@ -68,7 +68,7 @@ impl Chain {
         if begin < first {
             chain.groups.push(begin..first);
         } else if colon(bytes, first + chain.colon.len()) == 0 {
-            // the colon stands between it and the word
+            // the colon is between it and the word
             chain.before = Neighbour::Space;
         }
         let mut at = first;
@@ -79,7 +79,7 @@ impl Chain {
             }
             let two = colon(bytes, at + one);
             if two > 0 && colon(bytes, at + one + two) > 0 {
-                // three are nothing
+                // three colons are no separator
                 at += one;
                 while colon(bytes, at) > 0 {
                     at += colon(bytes, at);

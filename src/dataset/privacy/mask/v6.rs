@@ -1,7 +1,7 @@
 //! IPv6 addresses in text.
 //!
-//! An address is looked for in each chain: groups of hexadecimal digits with colons between them. Before and behind it may
-//! stand anything, even more digits; what could be an address or something else is one only if there is evidence.
+//! Each chain (groups of hexadecimal digits with colons between them) is searched for an address. Any text may precede or
+//! follow it, even more digits. Where a chain could also be something else, it counts as an address only with evidence.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::ops::Range;
@@ -12,7 +12,7 @@ use super::escape::{colon, dot};
 /// Groups of an address.
 const GROUPS: usize = 8;
 
-/// The text with IPv6 addresses masked; none where there are none.
+/// The text with IPv6 addresses masked; `None` where it has none.
 pub(super) fn masked(text: &str) -> Option<String> {
     let bytes = text.as_bytes();
     let (mut masked, mut done, mut at) = (String::new(), 0, 0);
@@ -36,7 +36,7 @@ pub(super) fn masked(text: &str) -> Option<String> {
 }
 
 impl Chain {
-    /// The address in it: where it stands, and what is to stand there.
+    /// The range of the address in the text, and its replacement.
     fn address(&self, text: &str) -> Option<(Range<usize>, String)> {
         let count = self.groups.len();
         let all = 0..count;
@@ -65,8 +65,8 @@ impl Chain {
         self.masked(text, longest)
     }
 
-    /// The chain without the two colons at one of its ends, where two stand elsewhere, too: they may be of what stands
-    /// beside it.
+    /// The chain without the two colons at one of its ends, if there are two elsewhere, too: they may belong to the text
+    /// next to it.
     fn without_outer_colons(&self) -> Option<Self> {
         let count = self.groups.len();
         let outer = self
@@ -84,11 +84,12 @@ impl Chain {
         (!rest.doubles.is_empty()).then_some(rest)
     }
 
-    /// More groups than an address has, and no two colons at a place: before it may stand a time of day, behind it a port.
+    /// An address in more groups than an address has, without two adjacent colons: a time of day may precede it, and a
+    /// port may follow it.
     fn long(&self, text: &str, clock: usize) -> Option<(Range<usize>, String)> {
         let count = self.groups.len();
         let of = |group: usize| &text[self.groups[group].clone()];
-        // fingerprints of keys are written so
+        // fingerprints of keys have this form
         if (0..count).all(|group| of(group).len() == 2) {
             return None;
         }
@@ -99,7 +100,7 @@ impl Chain {
         if count == GROUPS + 1 && is_usual(of(0)) {
             return self.masked(text, 0..GROUPS);
         }
-        // nobody knows where it begins, so that all of it goes
+        // its beginning is unknown, so all groups are masked
         let (place, _) = self.masked(text, 0..GROUPS)?;
         let begin: Vec<&str> = (0..3).map(of).collect();
         let address: Ipv6Addr = format!("{}::", begin.join(":")).parse().ok()?;
@@ -120,7 +121,7 @@ impl Chain {
         }
     }
 
-    /// How often two colons stand in this part: at its beginning and its end only where the chain begins and ends.
+    /// How often this part has two colons. Those at its ends count only at the ends of the chain.
     fn doubles_of(&self, part: &Range<usize>) -> usize {
         let is_in = |double: &&usize| {
             let is_outer = **double == 0 && part.start == 0
@@ -130,14 +131,14 @@ impl Chain {
         self.doubles.iter().filter(is_in).count()
     }
 
-    /// Whether a part of the chain is so much like an address that it is one whatever stands beside it.
+    /// Whether a part of the chain is so similar to an address that it is one, whatever is next to it.
     fn is_evident(&self, text: &str, part: &Range<usize>) -> bool {
         let groups = || self.groups[part.clone()].iter().map(|group| &text[group.clone()]);
         let has_digit = groups().any(|group| group.bytes().any(|byte| byte.is_ascii_digit()));
         has_digit && (part.len() > 2 || groups().next().is_some_and(is_usual))
     }
 
-    /// Where a part of the chain stands, and what is to stand there; none where it cannot be an address in this place.
+    /// The range of a part of the chain in the text, and its replacement; `None` where it cannot be an address.
     fn masked(&self, text: &str, part: Range<usize>) -> Option<(Range<usize>, String)> {
         let count = self.groups.len();
         let groups = &self.groups[part.clone()];
@@ -173,7 +174,7 @@ impl Chain {
             let group = &text[group.clone()];
             match self.has_v4 && ends && place + 1 == groups.len() {
                 true => address.push_str(&plain_v4(group)?),
-                // digits that are too many are of a word behind it
+                // excess digits belong to a word after it
                 false => address.push_str(&group[..group.len().min(DIGITS)]),
             }
         }
@@ -196,7 +197,7 @@ impl Chain {
     }
 }
 
-/// Two digits, as times of day are written.
+/// Two digits, as in a time of day.
 fn is_clock(group: &str) -> bool {
     group.len() == 2 && group.parse::<u8>().is_ok_and(|number| number < 60)
 }
@@ -224,7 +225,7 @@ fn plain_v4(text: &str) -> Option<String> {
     Some(Ipv4Addr::new(a, b, c, d).to_string())
 }
 
-/// An address cut to its first 48 bits, or to the first 24 of the IPv4 address that it stands for.
+/// An address cut to its first 48 bits, or to the first 24 bits of the IPv4 address that it contains.
 fn shortened(address: Ipv6Addr) -> String {
     if let Some(mapped) = address.to_ipv4_mapped() {
         let [a, b, c, _] = mapped.octets();

@@ -39,7 +39,7 @@ pub(super) struct TakenOut {
     pub(super) withdrawn: Vec<PartitionKey>,
 }
 
-/// Does what an earlier run was killed before: takes rows out of partitions where it committed their records under another
+/// Does what an earlier run did not reach when it was killed: takes rows out of partitions where it committed their records under another
 /// date. Only for the holder of the lock.
 pub(in crate::export) fn recover(
     (table, spool, zone): (&Table, &Spool, &Zone),
@@ -68,7 +68,7 @@ pub(in crate::export) fn recover(
             .and_then(|gone| mover.take_out(&gone, ledger));
         match moved {
             Ok(_) => ledger.save(&table.own_folder())?,
-            // what is damaged is another run's affair
+            // another run repairs what is damaged
             Err(error) if !(options.datasets.contains(&dataset) && options.bots.contains(&bot)) => {
                 tracing::warn!(
                     "cannot search {dataset} of {bot} for records under two dates: {}",

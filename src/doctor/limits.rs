@@ -1,0 +1,245 @@
+//! Looks for what the server cannot do: large pages, long ranges, long listings.
+//!
+//! Where the first page is refused, requests adapt to it as those of an export do, by the planner's own rules. The
+//! limits that are found are those that an export would find, in the same form.
+
+use std::collections::HashSet;
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::look::order;
+use super::{Examination, ListingLimit, MOST_PER_PAGE, RangeLimit, Report};
+use crate::api::{Answer, Ask, AskError};
+use crate::dataset::{Next, Peek, PeekedRecord};
+use crate::error::{Error, Result};
+use crate::plan::{self, Direction, Field, Planner, RANGES};
+use crate::window::Window;
+
+/// Pages of a listing that are read at most: together they have more than 10,000 records, where many servers end one.
+const LISTING_PAGES: usize = 11;
+/// A listing of fewer records is too short to be cut off.
+const SHORTEST_LISTING: usize = 100;
+/// So many records, and this share of a page, may be inserted into a window between two requests.
+const NEW: usize = 3;
+const SHARE: usize = 50;
+/// Records of younger time may be inserted at any moment.
+const SETTLE: SignedDuration = SignedDuration::from_mins(15);
+/// The longest range that is tried. An API of this kind has no records from 10 years ago, and none from the future: a
+/// range that reaches so far and lists nothing was shortened.
+const LONGEST_RANGE: i64 = 3_650 * 86_400;
+
+/// How a range was served that is known to contain a record.
+enum Served {
+    /// As requested, over so many seconds at least.
+    For(i64),
+    /// With an error.
+    Refused,
+    /// Without the record.
+    Shortened,
+    /// It shows nothing, for this reason.
+    Unclear(String),
+}
+
+impl Examination<'_> {
+    /// The first page of the range, with smaller pages or of a shorter range where the server refuses it.
+    pub(super) async fn first_page(&mut self) -> Result<(Answer, Peek)> {
+        let options = plan::Options {
+            per_page: MOST_PER_PAGE,
+            max_in_flight: 1,
+            ..plan::Options::default()
+        };
+        let mut planner = Planner::new(vec![self.range], options);
+        let mut refused = None;
+        while let Some(request) = planner.next() {
+            let ask = Ask {
+                per_page: request.per_page,
+                may_shrink: request.may_shrink,
+                ..self.ask(request.covers, None)
+            };
+            match self.try_page(&ask).await {
+                Ok(page) => {
+                    (self.range, self.limits) = (request.covers, planner.limits());
+                    return Ok(page);
+                }
+                Err(AskError::PageTooHeavy { .. }) => planner.page_too_heavy(&request),
+                Err(AskError::Failed { failure }) if failure.may_be_a_refused_range() => {
+                    // where no range is served the first refusal says why
+                    let (ask, failure) = refused.get_or_insert((ask, failure)).clone();
+                    if !planner.range_refused(&request) {
+                        return Err(self.not_fetched(ask, AskError::Failed { failure }));
+                    }
+                }
+                Err(error) => return Err(self.not_fetched(ask, error)),
+            }
+        }
+        Err(Error::Internal("the planner has no first request".into()))
+    }
+
+    /// Where listings end: reads the one whose first `pages` are given, and then what is behind its last record.
+    pub(super) async fn listing_limit(&mut self, pages: &mut Vec<Peek>, report: &Report) -> ListingLimit {
+        while let Some(Next::Cursor(cursor)) = pages.last().map(|page| page.cursor.clone())
+            && pages.len() < LISTING_PAGES
+        {
+            match self.try_page(&self.ask(self.range, Some(cursor))).await {
+                Ok((_, page)) => pages.push(page),
+                Err(error) => {
+                    return ListingLimit::Unclear {
+                        why: error.to_string(),
+                    };
+                }
+            }
+        }
+        let records: Vec<&PeekedRecord> = pages.iter().flat_map(|page| &page.records).collect();
+        let ids: HashSet<u64> = records.iter().map(|record| record.id).collect();
+        let listed = ids.len();
+        let goes_on = pages
+            .last()
+            .is_some_and(|page| matches!(page.cursor, Next::Cursor(_)));
+        if goes_on || listed < SHORTEST_LISTING {
+            return ListingLimit::NotMet { listed };
+        }
+        let field = report.bounds.filter.unwrap_or(Field::Time);
+        let Some(unread) = self.unread(pages, &records, field) else {
+            return ListingLimit::NotMet { listed };
+        };
+        match self.try_page(&self.ask(unread, None)).await {
+            Err(error) => ListingLimit::Unclear {
+                why: error.to_string(),
+            },
+            Ok((_, page)) => {
+                let new = page
+                    .records
+                    .iter()
+                    .filter(|record| !ids.contains(&record.id))
+                    .count();
+                if new > NEW + page.records.len() / SHARE {
+                    self.limits.listing_cap = Some(listed);
+                    ListingLimit::EndsAt { records: listed }
+                } else {
+                    ListingLimit::NotMet { listed }
+                }
+            }
+        }
+    }
+
+    /// The part of the range that a listing lacks if it was cut off: what is behind its last record or, where records
+    /// come in no order, its end with about half a page of known records. `None` where nothing is there that has settled.
+    fn unread(&self, pages: &[Peek], records: &[&PeekedRecord], field: Field) -> Option<Window> {
+        let mut seconds: Vec<i64> = records
+            .iter()
+            .filter_map(|record| second(record, field))
+            .collect();
+        seconds.sort_unstable();
+        let (first, last) = (*seconds.first()?, *seconds.last()?);
+        let settled = (Timestamp::now() - SETTLE).as_second();
+        let part = match order(pages, Some(field)).filter(|order| order.field == field) {
+            Some(order) if order.direction == Direction::Descending => Window::new(self.range.start, first),
+            Some(_) => Window::new(last + 1, self.range.end),
+            None => {
+                // the missing records may be the last ones of every window: one page has to list all of this one
+                let page = self.limits.largest_page.unwrap_or(MOST_PER_PAGE) as usize;
+                let at = seconds.len().saturating_sub(page * 6 / 10);
+                Window::new(seconds[at.min(seconds.len() - 1)], self.range.end)
+            }
+        };
+        let part = part.intersect(Window::new(self.range.start, settled.max(self.range.start)));
+        (!part.is_empty()).then_some(part)
+    }
+
+    /// How long a range may be: ranges that end with a record, and others that begin with it, have to list it.
+    pub(super) async fn range_limit(&mut self, pages: &[Peek]) -> RangeLimit {
+        if let Some(longest) = self.limits.longest_range {
+            // the range itself was refused
+            let longest_seconds = Some(longest);
+            return RangeLimit::Refused { longest_seconds };
+        }
+        let records = pages.iter().flat_map(|page| &page.records);
+        let records = records.filter(|record| !record.rejected && record.time.is_some());
+        let [first, last] = [
+            records.clone().min_by_key(|record| record.time),
+            records.max_by_key(|record| record.time),
+        ];
+        let (Some(first), Some(last)) = (first, last) else {
+            let why = "there is no record to look for".into();
+            return RangeLimit::Unclear { why };
+        };
+        let mut served_seconds = LONGEST_RANGE;
+        // few others are before the first one, and after the last one
+        for (record, is_back) in [(first, true), (last, false)] {
+            let mut limit = None;
+            for seconds in [LONGEST_RANGE].into_iter().chain(RANGES) {
+                match self.serves(record, seconds, is_back).await {
+                    Served::Unclear(why) => return RangeLimit::Unclear { why },
+                    Served::Refused if is_back => limit = Some(true),
+                    Served::Refused => {
+                        // the server may refuse the future, however short it is
+                        let why = "a range that reaches into the future is refused".into();
+                        return RangeLimit::Unclear { why };
+                    }
+                    Served::Shortened => limit = limit.or(Some(false)),
+                    Served::For(served) => {
+                        let Some(is_refused) = limit else {
+                            served_seconds = served_seconds.min(served);
+                            break;
+                        };
+                        let is_exact = is_refused || served >= seconds;
+                        let longest_seconds = is_exact.then_some(seconds);
+                        self.limits.longest_range = longest_seconds;
+                        return match is_refused {
+                            true => RangeLimit::Refused { longest_seconds },
+                            false => RangeLimit::Shortened { longest_seconds },
+                        };
+                    }
+                }
+            }
+            if limit.is_some() {
+                let why = "not even an hour around a record lists it".into();
+                return RangeLimit::Unclear { why };
+            }
+        }
+        RangeLimit::NotMet { served_seconds }
+    }
+
+    /// How a range of so many seconds is served that ends with a record (`is_back`) or begins with it.
+    async fn serves(&self, record: &PeekedRecord, seconds: i64, is_back: bool) -> Served {
+        // whichever of its times is filtered, and bounds are not known to be exact
+        let times = [Field::Time, Field::LastAction].map(|field| second(record, field));
+        let times = times.into_iter().flatten();
+        let (Some(first), Some(last)) = (times.clone().min(), times.max()) else {
+            return Served::Unclear("the record has no time".into());
+        };
+        let window = match is_back {
+            true => Window::new((last + 2 - seconds).max(0), last + 2),
+            false => Window::new(first - 1, first - 1 + seconds),
+        };
+        let page = match self.attempt(&self.ask(window, None)).await {
+            Err(failure) if failure.may_be_a_refused_range() => return Served::Refused,
+            Err(failure) => return Served::Unclear(failure.to_string()),
+            Ok(page) => page,
+        };
+        if page.records.iter().any(|listed| listed.id == record.id) {
+            return Served::For(seconds);
+        }
+        if !matches!(page.cursor, Next::Cursor(_)) {
+            return Served::Shortened;
+        }
+        // the record may be on a later page: how far from the bound are those of this one?
+        let listed = page
+            .records
+            .iter()
+            .filter_map(|record| second(record, Field::Time));
+        let distance = match is_back {
+            true => listed.max().map(|last| last - window.start),
+            false => listed.min().map(|first| window.end - first),
+        };
+        Served::For(distance.unwrap_or(0).clamp(0, seconds))
+    }
+}
+
+fn second(record: &PeekedRecord, field: Field) -> Option<i64> {
+    let micros = match field {
+        Field::Time => record.time,
+        Field::LastAction => record.last_action,
+    };
+    micros.map(|micros| micros.div_euclid(1_000_000))
+}
