@@ -1,4 +1,4 @@
-//! What the ledger gets to know of what was built.
+//! What was built goes into the ledger.
 
 use std::sync::atomic::Ordering;
 
@@ -11,8 +11,8 @@ use crate::table::Staged;
 use crate::window::Windows;
 
 impl Build<'_> {
-    /// Commits what is staged, with all that it completes. The last commit of a run lets go of every page that
-    /// is part of the table, also of those whose window was too young to be called complete.
+    /// Commits what is staged, with all that it completes. The last commit of a run removes every page from the spool that
+    /// is part of the table, also those whose window was too young to be called complete.
     pub(super) fn commit(&mut self, staged: &[Staged], ledger: &mut Ledger, last: bool) -> Result<()> {
         let answered = self.answered(ledger);
         let account = ledger.account(self.dataset.name(), &self.bot);
