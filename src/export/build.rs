@@ -8,7 +8,7 @@ mod partition_change;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 
 use super::page_contents::PageContents;
 use crate::api;
@@ -17,7 +17,7 @@ use crate::dataset::Dataset;
 use crate::drift::Drift;
 use crate::error::Result;
 use crate::fetch::{FetchProgress, Job};
-use crate::ledger::{Account, LastRun, Ledger};
+use crate::ledger::Ledger;
 use crate::plan::{Field, Limits};
 use crate::rejected::RejectedRecords;
 use crate::spool::Spool;
@@ -237,61 +237,11 @@ impl<'a> Build<'a> {
         self.progress.learned.limits
     }
 
-    /// Requested ranges that are not called complete.
-    pub(super) fn unsettled(&self, ledger: &Ledger) -> Windows {
-        if self.job.conversation.is_some() {
-            return Windows::new();
-        }
-        let mut missing = self.ranges.clone();
-        if let Some(account) = ledger.known(self.dataset.name(), &self.bot) {
-            missing.subtract_all(&account.complete);
-        }
-        missing
-    }
-
     fn key(&self, period: Period) -> PartitionKey {
         PartitionKey {
             dataset: self.dataset,
             bot: self.bot.clone(),
             period,
-        }
-    }
-
-    /// Builds what can be built of a run that has ended, and records how it ended.
-    pub(super) fn close(&mut self, ledger: &mut Ledger, ended: Timestamp) -> Result<()> {
-        let whole = self.has_all();
-        let idle = self.ranges.is_empty() && self.pending.is_empty();
-        if idle
-            && !ledger
-                .known(self.dataset.name(), &self.bot)
-                .is_some_and(Account::is_anew)
-        {
-            return Ok(());
-        }
-        if whole {
-            self.settle_filter();
-            let periods: Vec<_> = self.waiting.keys().copied().collect();
-            self.build(&periods, ledger)?;
-            self.mend_moved(ledger)?;
-            self.answered(ledger);
-        }
-        if whole && self.job.conversation.is_none() {
-            let account = ledger.account(self.dataset.name(), &self.bot);
-            self.tally.drift = account.end_observing(self.dataset);
-        }
-        let rows = self.tally.effect.rows;
-        let account = ledger.account(self.dataset.name(), &self.bot);
-        let ends = whole && self.job.conversation.is_none() && account.end_anew(self.job.range);
-        if whole && idle && !ends {
-            return Ok(());
-        }
-        account.last_run = Some(LastRun { ended, rows, whole });
-        if whole {
-            // removes every page from the spool
-            self.commit(&[], ledger, true)
-        } else {
-            self.book(ledger);
-            ledger.save(&self.table.own_folder())
         }
     }
 }
