@@ -5,11 +5,12 @@
 //! it counts as never answered. Pages that are part of the table are removed, or kept beside the spool for as
 //! long as the user likes.
 
+mod folder;
 mod format;
 #[cfg(test)]
 mod tests;
 
-use std::fs::{self, File};
+use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -20,9 +21,8 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, Result};
 use crate::store;
 use crate::window::Window;
-use format::{decode_body, encode, is_damage, read_header};
-
-const ENDING: &str = ".json.zst";
+use folder::{create_private, list, look_into, path, read, sequences};
+use format::encode;
 
 /// Where a page belongs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -254,65 +254,4 @@ impl Spool {
     pub fn path(&self, sequence: u64) -> PathBuf {
         path(&self.folder, sequence)
     }
-}
-
-/// Creates a folder of pages, which only its owner can read.
-fn create_private(folder: &Path) -> Result<()> {
-    store::create_private_folder(folder.parent().unwrap_or(Path::new(".")), folder)
-}
-
-fn path(folder: &Path, sequence: u64) -> PathBuf {
-    folder.join(format!("{sequence:012}{ENDING}"))
-}
-
-fn sequences(folder: &Path) -> Result<Vec<u64>> {
-    let names = store::names(folder)?;
-    Ok(names
-        .iter()
-        .filter_map(|name| name.strip_suffix(ENDING)?.parse().ok())
-        .collect())
-}
-
-/// The same as [`sequences`], and whether the files themselves may be read.
-fn look_into(folder: &Path) -> Result<Vec<u64>> {
-    let sequences = sequences(folder)?;
-    if let Some(first) = sequences.first() {
-        let path = path(folder, *first);
-        match File::open(&path).map_err(Error::io("read", &path)) {
-            Err(error) if error.is_denied() => return Err(error),
-            _ => {}
-        }
-    }
-    Ok(sequences)
-}
-
-fn list(folder: &Path) -> Result<(Vec<PageHeader>, Vec<PathBuf>)> {
-    let mut headers = Vec::new();
-    let mut damaged = Vec::new();
-    for sequence in sequences(folder)? {
-        let path = path(folder, sequence);
-        let file = match File::open(&path) {
-            // a run has removed it since the folder was listed
-            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-            file => file.map_err(Error::io("read", &path))?,
-        };
-        match read_header(file) {
-            Ok(header) if header.sequence == sequence => headers.push(header),
-            Ok(_) => damaged.push(path),
-            Err(error) if is_damage(&error) => damaged.push(path),
-            Err(error) => return Err(Error::io("read", &path)(error)),
-        }
-    }
-    Ok((headers, damaged))
-}
-
-fn read(path: PathBuf) -> Result<Vec<u8>> {
-    let content = fs::read(&path).map_err(Error::io("read", &path))?;
-    decode_body(&content).map_err(|error| match is_damage(&error) {
-        true => Error::Damaged {
-            path,
-            what: error.to_string(),
-        },
-        false => Error::io("read", &path)(error),
-    })
 }

@@ -1,3 +1,6 @@
+use std::fs;
+
+use super::format::encode;
 use super::*;
 
 fn header() -> PageHeader {

@@ -5,7 +5,7 @@
 mod merge_heads;
 
 use std::collections::HashSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use arrow::array::{AsArray, RecordBatch};
 use arrow::datatypes::TimestampMicrosecondType;
@@ -174,7 +174,7 @@ impl<'a> SortedRuns<'a> {
     }
 
     /// Calls `row` with the id, the time and the version of each row of a file.
-    fn each_key(&self, path: &PathBuf, mut row: impl FnMut(&str, Option<i64>, Option<i64>)) -> Result<()> {
+    fn each_key(&self, path: &Path, mut row: impl FnMut(&str, Option<i64>, Option<i64>)) -> Result<()> {
         let dataset = self.key.dataset;
         let columns = [
             Some(dataset.id_column()),

@@ -78,7 +78,10 @@ fn take_lock(out: &Path) -> (Lock, u32) {
             Err(Error::Locked { .. }) => refused += 1,
             Err(error) => panic!("{error}"),
         }
-        assert!(begin.elapsed() < Duration::from_secs(60), "the lock is never free");
+        assert!(
+            begin.elapsed() < Duration::from_secs(60),
+            "the lock is never free"
+        );
     }
 }
 

@@ -39,7 +39,11 @@ impl Day {
         let next = end.min(first + asked.number_of("per_page").unwrap());
         let messages: Vec<String> = (first..next).map(|number| self.message(number)).collect();
         let cursor = (next < end).then(|| next.to_string());
-        format!(r#"{{"data":[{}],"cursor":{}}}"#, messages.join(","), json!(cursor))
+        format!(
+            r#"{{"data":[{}],"cursor":{}}}"#,
+            messages.join(","),
+            json!(cursor)
+        )
     }
 
     fn message(&self, number: i64) -> String {
@@ -87,7 +91,9 @@ fn stays_within_bounds(messages: i64, text: usize, has_times: bool) {
         peaks.push(peak * 1024);
     }
     assert!(peaks.iter().all(|peak| *peak < MOST), "{peaks:?}");
-    let rows = world.lake().rows("select count(*), count(distinct id) from messages");
+    let rows = world
+        .lake()
+        .rows("select count(*), count(distinct id) from messages");
     assert_eq!(rows, [vec![json!(count), json!(count)]]);
 }
 

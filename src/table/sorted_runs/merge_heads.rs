@@ -91,7 +91,10 @@ pub(super) struct Head {
 }
 
 impl Head {
-    pub(super) fn new(dataset: Dataset, mut batches: Box<dyn Iterator<Item = Result<RecordBatch>>>) -> Result<Self> {
+    pub(super) fn new(
+        dataset: Dataset,
+        mut batches: Box<dyn Iterator<Item = Result<RecordBatch>>>,
+    ) -> Result<Self> {
         let first = batches.next().transpose()?;
         let batch = first.ok_or_else(|| Error::Internal("a sorted run has no rows".into()))?;
         Ok(Self {
