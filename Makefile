@@ -3,7 +3,7 @@
 PYTHON := .venv/bin/python
 CARGO ?= cargo
 
-.PHONY: build demo test lint venv bench ceiling peers readers spark growth instructions soak month lifecycle late properties browser clean
+.PHONY: build demo test lint venv bench ceiling peers readers spark growth instructions memory soak month lifecycle late properties browser clean
 
 build:
 	$(CARGO) build --release --locked
@@ -36,6 +36,10 @@ properties:
 # memory over a range of 10 and of 100 days, side by side: takes minutes
 soak: venv
 	$(CARGO) test --release --locked --test it soak -- --ignored --nocapture
+
+# memory where records are large, or have no time: takes minutes
+memory: venv
+	$(CARGO) test --locked --test it memory -- --ignored --nocapture --test-threads 1
 
 # the page of `report` drawn by Chromium, which has to be there (Debian's package chromium)
 browser: venv

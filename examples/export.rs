@@ -8,7 +8,7 @@ use std::time::Duration;
 use converse_export::api::{ApiKey, Connection};
 use converse_export::dataset::{Dataset, RulesAsked};
 use converse_export::export::{Options, Silent, export};
-use converse_export::fetch::Stopper;
+use converse_export::fetch::CancellationToken;
 use converse_export::simulator::{self, Simulator};
 use converse_export::window::Window;
 
@@ -38,8 +38,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         conversation: None,
         keep_pages: false,
     };
-    // whoever holds the stopper can end the run early; what was answered is kept
-    let (_stopper, stop) = Stopper::new();
+    // cancelled from elsewhere, the run ends early, and keeps what was answered
+    let stop = CancellationToken::new();
     let outcome = export(&options, Arc::new(Silent), stop).await?;
     let done = &outcome.summary.datasets["conversations"];
     assert!(outcome.failures.is_empty());

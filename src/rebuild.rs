@@ -23,23 +23,20 @@ use crate::changes;
 use crate::commit::Commit;
 use crate::dataset::{Cleaner, Dataset, MetadataMode, Misfits, Promoted};
 use crate::error::{Error, Result};
-use crate::fetch::Stop;
+use crate::fetch::CancellationToken;
 use crate::ledger::{Account, Arrivals, Ledger};
 use crate::rejected::RejectedRecords;
 use crate::spool::Spool;
 use crate::store;
 use crate::table::{
-    Effect, Entry, Lock, OWN_FOLDER, PartitionBy, PartitionKey, Period, RowRef, Settings, Staged, Table, Zone,
+    Effect, Entry, Lock, OWN_FOLDER, PartitionBy, PartitionKey, Period, Settings, Table, Zone,
 };
 pub use options::Changes;
 pub use recover::{finish, settings};
 use switch::Switch;
 
-/// Rows built at a time: what bounds the memory, beside the largest partition.
+/// Rows of the partitions that are built side by side, unless one has more.
 const GROUP_ROWS: u64 = 150_000;
-
-/// Rows passed on at a time on their way into a partition that has more than [`GROUP_ROWS`].
-const SLICE_ROWS: usize = 20_000;
 
 /// What a table is after it was made again.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -67,7 +64,7 @@ pub struct Rebuilt {
 /// # Errors
 /// Where there is no table, where something of it is damaged, where its rows do not hold what is asked for, or where
 /// the new one cannot be written; the old one is as it was then.
-pub fn rebuild(out: &Path, changes: &Changes, stop: &Stop) -> Result<Rebuilt> {
+pub fn rebuild(out: &Path, changes: &Changes, stop: &CancellationToken) -> Result<Rebuilt> {
     let own = out.join(OWN_FOLDER);
     let no_table = || Error::Usage {
         what: format!("--out {} holds no table", out.display()),
@@ -96,7 +93,7 @@ fn rebuild_locked(
     out: &Path,
     settings: Settings,
     changes: &Changes,
-    stop: &Stop,
+    stop: &CancellationToken,
     had_begun: bool,
 ) -> Result<Rebuilt> {
     let own = out.join(OWN_FOLDER);
@@ -161,17 +158,6 @@ fn floor(time: Timestamp) -> i64 {
     time.as_microsecond().div_euclid(1_000_000)
 }
 
-/// Every row of some batches.
-fn all_rows(batches: &[RecordBatch]) -> Result<Vec<RowRef>> {
-    let number = |number: usize| u32::try_from(number).map_err(|error| Error::Internal(error.to_string()));
-    let mut rows = Vec::new();
-    for (batch, held) in batches.iter().enumerate() {
-        let (batch, count) = (number(batch)?, number(held.num_rows())?);
-        rows.extend((0..count).map(|row| RowRef { batch, row }));
-    }
-    Ok(rows)
-}
-
 struct Rebuild {
     old: Table,
     new: Table,
@@ -198,7 +184,7 @@ impl Rebuild {
         })
     }
 
-    fn run(&self, mut ledger: Ledger, stop: &Stop) -> Result<Rebuilt> {
+    fn run(&self, mut ledger: Ledger, stop: &CancellationToken) -> Result<Rebuilt> {
         let mut own_files = BTreeSet::new();
         let mut misfits = Misfits::default();
         for (dataset, bots) in &mut ledger.datasets {
@@ -263,13 +249,13 @@ impl Rebuild {
         dataset: Dataset,
         bot: &str,
         old: &BTreeMap<Period, Entry>,
-        stop: &Stop,
+        stop: &CancellationToken,
     ) -> Result<Vec<Made>> {
         let sources: Vec<(Period, Vec<&Entry>)> = self.sources(old).into_iter().collect();
         let mut made = Vec::new();
         let mut rest = &sources[..];
         while !rest.is_empty() {
-            if stop.is_told() {
+            if stop.is_cancelled() {
                 return Err(Error::Interrupted);
             }
             let mut rows = 0;
@@ -319,52 +305,17 @@ impl Rebuild {
 
     /// Writes one new partition; none where no row belongs to it.
     fn make_one(&self, key: &PartitionKey, from: &[&Entry]) -> Result<Option<Made>> {
-        let large = from.iter().map(|entry| entry.rows).sum::<u64>() > GROUP_ROWS;
-        // rows that a change of the zone's rules left in two partitions are not in order
-        let in_order = from.windows(2).all(|pair| pair[0].last < pair[1].first);
-        let in_slices = if !large || !in_order {
-            None
-        } else if self.rows_of(key, from).next().is_some() {
-            self.stage_in_slices(key, from)?
-        } else {
+        let mut misfits = Misfits::default();
+        let mut builder = self.new.builder(key);
+        for batch in self.rows_of(key, from) {
+            builder.add(self.formed(key, &batch?, &mut misfits)?)?;
+        }
+        if builder.is_empty() {
             return Ok(None);
-        };
-        let (staged, misfits) = match in_slices {
-            Some(staged) => staged,
-            None => {
-                let mut misfits = Misfits::default();
-                let batches = self
-                    .rows_of(key, from)
-                    .map(|batch| self.formed(key, &batch?, &mut misfits));
-                let batches = batches.collect::<Result<Vec<RecordBatch>>>()?;
-                if batches.is_empty() {
-                    return Ok(None);
-                }
-                (self.new.stage(key, &batches, &all_rows(&batches)?)?, misfits)
-            }
-        };
+        }
+        let staged = builder.finish()?;
         self.new.publish(&staged.key, &staged.entry)?;
         Ok(Some((key.period, staged.entry, staged.effect, misfits)))
-    }
-
-    /// Stages a new partition that may be too large for memory. The old ones hold one stretch of time after another, each
-    /// in order, so their rows need only be passed on. `None` where an id comes twice: one of its rows has to go.
-    fn stage_in_slices(&self, key: &PartitionKey, from: &[&Entry]) -> Result<Option<(Staged, Misfits)>> {
-        let mut misfits = Misfits::default();
-        let mut slices = self.new.slices(key)?;
-        let mut batches = Vec::new();
-        let mut rows = self.rows_of(key, from).peekable();
-        while let Some(batch) = rows.next() {
-            batches.push(self.formed(key, &batch?, &mut misfits)?);
-            let held: usize = batches.iter().map(RecordBatch::num_rows).sum();
-            if held >= SLICE_ROWS || rows.peek().is_none() {
-                if !slices.add(i64::MAX, &batches, &all_rows(&batches)?)? {
-                    return Ok(None);
-                }
-                batches.clear();
-            }
-        }
-        Ok(Some((slices.finish()?, misfits)))
     }
 
     /// Rows in the new form, without what new rules take out.

@@ -1,13 +1,16 @@
-//! Pages on disk, as they came: kept durably before anything is made of them, read again whenever needed.
+//! Pages on disk, as they came: durable before rows are made of them, and read again when they are.
 //!
 //! A page is one file: a zstd skippable frame with its header as JSON, then a zstd frame with the body. So
 //! `zstd -dc` of a page prints exactly what the API answered. Both parts carry a checksum; a page that fails
-//! it counts as never answered. Pages that are part of the table are forgotten, or kept beside the spool for as
+//! it counts as never answered. Pages that are part of the table are removed, or kept beside the spool for as
 //! long as the user likes.
 
+mod folder;
 mod format;
+#[cfg(test)]
+mod tests;
 
-use std::fs::{self, File};
+use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -18,9 +21,8 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, Result};
 use crate::store;
 use crate::window::Window;
-use format::{decode_body, encode, is_damage, read_header};
-
-const ENDING: &str = ".json.zst";
+use folder::{create_private, list, look_into, path, read, sequences};
+use format::encode;
 
 /// Where a page belongs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -130,7 +132,7 @@ impl Spool {
         self.next.fetch_max(first, Ordering::Relaxed);
     }
 
-    /// Keeps a page; it is durable when this returns. The header's sequence number is given here.
+    /// Stores a page; it is durable when this returns. The header's sequence number is given here.
     ///
     /// # Errors
     /// Where it cannot be written; nothing of it is left then.
@@ -199,7 +201,7 @@ impl Spool {
         path(if is_kept { &self.kept } else { &self.folder }, sequence)
     }
 
-    /// Forgets pages; those that are gone already are passed over.
+    /// Removes pages; those that are gone already are passed over.
     ///
     /// # Errors
     /// Where a file cannot be removed.
@@ -251,154 +253,5 @@ impl Spool {
     #[must_use]
     pub fn path(&self, sequence: u64) -> PathBuf {
         path(&self.folder, sequence)
-    }
-}
-
-/// Creates a folder of pages, which only its owner can read.
-fn create_private(folder: &Path) -> Result<()> {
-    store::create_private_folder(folder.parent().unwrap_or(Path::new(".")), folder)
-}
-
-fn path(folder: &Path, sequence: u64) -> PathBuf {
-    folder.join(format!("{sequence:012}{ENDING}"))
-}
-
-fn sequences(folder: &Path) -> Result<Vec<u64>> {
-    let names = store::names(folder)?;
-    Ok(names
-        .iter()
-        .filter_map(|name| name.strip_suffix(ENDING)?.parse().ok())
-        .collect())
-}
-
-/// The same as [`sequences`], and whether the files themselves may be read.
-fn look_into(folder: &Path) -> Result<Vec<u64>> {
-    let sequences = sequences(folder)?;
-    if let Some(first) = sequences.first() {
-        let path = path(folder, *first);
-        match File::open(&path).map_err(Error::io("read", &path)) {
-            Err(error) if error.is_denied() => return Err(error),
-            _ => {}
-        }
-    }
-    Ok(sequences)
-}
-
-fn list(folder: &Path) -> Result<(Vec<PageHeader>, Vec<PathBuf>)> {
-    let mut headers = Vec::new();
-    let mut damaged = Vec::new();
-    for sequence in sequences(folder)? {
-        let path = path(folder, sequence);
-        let file = match File::open(&path) {
-            // a run has removed it since the folder was listed
-            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-            file => file.map_err(Error::io("read", &path))?,
-        };
-        match read_header(file) {
-            Ok(header) if header.sequence == sequence => headers.push(header),
-            Ok(_) => damaged.push(path),
-            Err(error) if is_damage(&error) => damaged.push(path),
-            Err(error) => return Err(Error::io("read", &path)(error)),
-        }
-    }
-    Ok((headers, damaged))
-}
-
-fn read(path: PathBuf) -> Result<Vec<u8>> {
-    let content = fs::read(&path).map_err(Error::io("read", &path))?;
-    decode_body(&content).map_err(|error| match is_damage(&error) {
-        true => Error::Damaged {
-            path,
-            what: error.to_string(),
-        },
-        false => Error::io("read", &path)(error),
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn header() -> PageHeader {
-        PageHeader {
-            sequence: 0,
-            dataset: "messages".into(),
-            bot: "r3-218210".into(),
-            run: "one".into(),
-            chain: 4,
-            index: 2,
-            covers: Window::new(2, 9),
-            asked: Window::new(1, 9),
-            range: Window::new(2, 8),
-            per_page: 1000,
-            cursor: Some("ä\"".into()),
-            conversation: None,
-            erased: 0,
-            asked_at: "2026-01-01T00:00:00Z".parse().unwrap(),
-        }
-    }
-
-    #[test]
-    fn a_page_comes_back_as_it_was_after_reopening() {
-        let folder = tempfile::tempdir().unwrap();
-        let spool = Spool::open(&folder.path().join("pages")).unwrap();
-        spool.begin_at(7);
-        let kept = spool.append(header(), b"{\"data\": []}").unwrap();
-        assert_eq!(kept.sequence, 7);
-        let spool = Spool::open(&folder.path().join("pages")).unwrap();
-        assert_eq!(spool.next_sequence(), 8);
-        assert_eq!(spool.list().unwrap(), (vec![kept], vec![]));
-        assert_eq!(spool.read(7).unwrap(), &b"{\"data\": []}"[..]);
-        spool.remove([7, 8]).unwrap();
-        assert_eq!(spool.list().unwrap(), (vec![], vec![]));
-        assert!(spool.read(7).is_err(), "a page that is gone was still at hand");
-    }
-
-    #[test]
-    fn a_page_torn_at_any_byte_is_noticed() {
-        let folder = tempfile::tempdir().unwrap();
-        let spool = Spool::open(&folder.path().join("pages")).unwrap();
-        spool
-            .append(header(), b"{\"data\": [1, 2, 3], \"cursor\": null}")
-            .unwrap();
-        let spool = Spool::open(&folder.path().join("pages")).unwrap();
-        let path = spool.path(0);
-        let whole = fs::read(&path).unwrap();
-        for length in 0..whole.len() {
-            fs::write(&path, &whole[..length]).unwrap();
-            assert!(matches!(spool.read(0), Err(Error::Damaged { .. })), "{length}");
-        }
-        for place in 0..whole.len() {
-            let mut bent = whole.clone();
-            bent[place] ^= 0x20;
-            fs::write(&path, &bent).unwrap();
-            if let Ok(body) = spool.read(0) {
-                panic!(
-                    "a bent byte {place} was read as {:?}",
-                    String::from_utf8_lossy(&body)
-                );
-            }
-        }
-    }
-
-    #[test]
-    fn kept_pages_are_pages_still_and_their_numbers_are_not_given_again() {
-        let folder = tempfile::tempdir().unwrap();
-        let spool = Spool::open(&folder.path().join("pages")).unwrap();
-        let page = spool.append(header(), b"{}").unwrap();
-        for _ in 0..2 {
-            spool.keep([0, 1]).unwrap();
-            assert_eq!(spool.list().unwrap(), (vec![], vec![]));
-            assert_eq!(spool.list_kept().unwrap(), (vec![page.clone()], vec![]));
-            assert_eq!(spool.read_kept(0).unwrap(), &b"{}"[..]);
-        }
-        let spool = Spool::open(&folder.path().join("pages")).unwrap();
-        assert_eq!(spool.next_sequence(), 1);
-    }
-
-    #[test]
-    fn other_tools_read_the_body() {
-        let content = encode(&header(), b"body").unwrap();
-        assert_eq!(zstd::decode_all(&content[..]).unwrap(), b"body");
     }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use converse_export::api::{ApiKey, Client, Connection};
 use converse_export::dataset::{Dataset, RulesAsked};
 use converse_export::export::{DEFAULT_BASE_URL, Options, Silent, export};
-use converse_export::fetch::Stopper;
+use converse_export::fetch::CancellationToken;
 use converse_export::simulator::Simulator;
 use converse_export::spool::{PageHeader, Spool};
 use converse_export::table::OWN_FOLDER;
@@ -52,7 +52,7 @@ fn options(dataset: Dataset, connection: Connection, place: &Path) -> Options {
 }
 
 fn run(runtime: &Runtime, options: &Options, records: usize, requests: bool) {
-    let (_stopper, stop) = Stopper::new();
+    let stop = CancellationToken::new();
     let outcome = runtime.block_on(export(options, Arc::new(Silent), stop)).unwrap();
     assert!(outcome.failures.is_empty(), "{:?}", outcome.failures);
     let done = &outcome.summary.datasets[options.datasets[0].name()];

@@ -21,6 +21,8 @@ const HINTED_BYTES: u64 = 8 * 1024 * 1024;
 /// So many bytes of a page must come within the silence that is borne, or its end: a server that drips is as
 /// good as silent, and a body without an end would be read for ever.
 const PROGRESS: usize = 16 * 1024;
+/// A page with more bytes is requested with fewer records, where it can be: it is in memory as a whole.
+const HEAVY_BYTES: u64 = 32 * 1024 * 1024;
 /// Attempts in a row that a page too large may explain, before the caller makes it smaller.
 const HEAVY_ATTEMPTS: u32 = 3;
 
@@ -115,21 +117,43 @@ impl Client {
         ask: &Ask,
         repeatable: bool,
         budget: &Budget,
-        mut sent: Sent,
+        sent: Sent,
         tally: &Tally,
         read: impl Fn(&[u8]) -> Result<T, String>,
+    ) -> Result<(Answer, T), AskError> {
+        let check = |answer: Answer| {
+            let page = read(&answer.body);
+            std::future::ready((answer, page))
+        };
+        self.checked_page(ask, repeatable, budget, sent, tally, check)
+            .await
+    }
+
+    /// The same as [`Client::page`], with a check that may take its time elsewhere: it gets an answer, and returns it with
+    /// what it found.
+    ///
+    /// # Errors
+    /// See [`AskError`]: by what the caller can do.
+    pub async fn checked_page<T, C: Future<Output = (Answer, Result<T, String>)>>(
+        &self,
+        ask: &Ask,
+        repeatable: bool,
+        budget: &Budget,
+        mut sent: Sent,
+        tally: &Tally,
+        check: impl Fn(Answer) -> C,
     ) -> Result<(Answer, T), AskError> {
         let begin = Instant::now();
         let (mut number, mut heavy) = (1, 0);
         loop {
             tally.requests.fetch_add(1, Ordering::Relaxed);
             let (failure, cut_off) = match self.attempt(ask, tally).await {
-                Ok(answer) => match read(&answer.body) {
-                    Ok(page) => {
+                Ok(answer) => match check(answer).await {
+                    (answer, Ok(page)) => {
                         self.answered.store(true, Ordering::Relaxed);
                         return Ok((answer, page));
                     }
-                    Err(why) => (self.bad_page(&why), is_cut_off(&answer.body)),
+                    (answer, Err(why)) => (self.bad_page(&why), is_cut_off(&answer.body)),
                 },
                 Err(failure) => (failure, false),
             };
@@ -225,7 +249,13 @@ impl Client {
             return Err(failure);
         }
         let held = self.shelf.body();
-        let body = self.body(response, &held).await?;
+        let most = self.connection.max_page_bytes;
+        let most = if ask.may_shrink {
+            most.min(HEAVY_BYTES)
+        } else {
+            most
+        };
+        let body = self.body(response, &held, most).await?;
         let bytes = body.len() as u64;
         tally.bytes_received.fetch_add(bytes, Ordering::Relaxed);
         tracing::debug!(
@@ -275,8 +305,12 @@ impl Client {
     }
 
     /// Reads the body of a page; of an error, as much as tells it.
-    async fn body(&self, mut response: reqwest::Response, held: &Held) -> Result<Vec<u8>, Failure> {
-        let limit = self.connection.max_page_bytes;
+    async fn body(
+        &self,
+        mut response: reqwest::Response,
+        held: &Held,
+        limit: u64,
+    ) -> Result<Vec<u8>, Failure> {
         let success = response.status().is_success();
         let cap = if success { limit } else { limit.min(ERROR_BYTES) };
         // what the server says of the length is a hint, not more

@@ -8,8 +8,10 @@ use url::{Host, Url};
 
 use super::{ApiKey, Patience};
 
-/// The largest page accepted, and the most bytes of pages held at a time, where nobody says otherwise.
+/// The largest page accepted by default.
 pub const DEFAULT_PAGE_BYTES: u64 = 256 * 1024 * 1024;
+/// The most bytes of pages in memory at a time by default.
+const DEFAULT_HELD_BYTES: u64 = 64 * 1024 * 1024;
 
 /// How to reach the API.
 #[derive(Clone, Debug)]
@@ -40,7 +42,7 @@ impl Connection {
             allow_http: false,
             key,
             max_page_bytes: DEFAULT_PAGE_BYTES,
-            max_held_bytes: DEFAULT_PAGE_BYTES,
+            max_held_bytes: DEFAULT_HELD_BYTES,
             silence: Duration::from_secs(60),
             patience: Patience::default(),
         }

@@ -11,7 +11,7 @@ use super::told;
 use super::track::Track;
 use crate::api::Failure;
 use crate::dataset::Dataset;
-use crate::export::{Progress, Silent, Standing};
+use crate::export::{Progress, ProgressSnapshot, Silent};
 
 /// All bars of this process, so that log lines can be printed above them.
 static BARS: OnceLock<MultiProgress> = OnceLock::new();
@@ -145,7 +145,7 @@ impl Progress for Bars {
         locked(&self.all).push((track, bar));
     }
 
-    fn reached(&self, dataset: Dataset, bot: &str, standing: &Standing) {
+    fn reached(&self, dataset: Dataset, bot: &str, standing: &ProgressSnapshot) {
         self.with(dataset, bot, |track, _| track.reached(standing, Instant::now()));
     }
 
@@ -241,7 +241,7 @@ impl Progress for Lines {
         }
     }
 
-    fn reached(&self, dataset: Dataset, bot: &str, standing: &Standing) {
+    fn reached(&self, dataset: Dataset, bot: &str, standing: &ProgressSnapshot) {
         self.with(dataset, bot, |track| track.reached(standing, Instant::now()));
     }
 

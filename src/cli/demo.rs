@@ -12,7 +12,7 @@ use crate::api::{ApiKey, Connection};
 use crate::dataset::{Dataset, RulesAsked};
 use crate::error::{Error, Result};
 use crate::export::{DEFAULT_SETTLE, MAX_PER_PAGE, Options};
-use crate::fetch::Stop;
+use crate::fetch::CancellationToken;
 use crate::simulator::{self, Latency, Simulator};
 use crate::table::{OWN_FOLDER, Settings, read_file};
 use crate::window::Window;
@@ -46,7 +46,7 @@ const REQUESTS_PER_SECOND: f64 = 30.0;
 const LATENCY: Duration = Duration::from_millis(120);
 const PREVIEW_ROWS: usize = 5;
 
-pub(super) async fn run(args: &DemoArgs, told: &Told, stop: Stop) -> Result<u8> {
+pub(super) async fn run(args: &DemoArgs, told: &Told, stop: CancellationToken) -> Result<u8> {
     let conversations = u32::try_from(args.conversations).map_err(|_| Error::Usage {
         what: format!("--conversations {} is too many", args.conversations),
         hint: "give a few thousand: it is a demo".into(),

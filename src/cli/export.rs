@@ -18,7 +18,7 @@ use crate::api::{ApiKey, Connection, Patience};
 use crate::dataset::Dataset;
 use crate::error::{Error, Result, Severity};
 use crate::export::{DEFAULT_BASE_URL, Failure, Options, Outcome, check_asking, export};
-use crate::fetch::Stop;
+use crate::fetch::CancellationToken;
 use crate::rebuild;
 use crate::table::{DEFAULT_TIMEZONE, PartitionBy, Zone};
 use crate::window::Window;
@@ -104,7 +104,7 @@ pub(super) struct ExportArgs {
 
 pub(super) const KEY_VARIABLE: &str = "CONVERSE_EXPORT_API_KEY";
 
-pub(super) async fn run(args: &ExportArgs, told: &Told, stop: Stop) -> Result<u8> {
+pub(super) async fn run(args: &ExportArgs, told: &Told, stop: CancellationToken) -> Result<u8> {
     if args.dry_run {
         return super::plan::run(args, told).await;
     }

@@ -37,7 +37,7 @@ use std::time::Duration;
 use clap::FromArgMatches;
 
 use crate::error::{Error, Severity};
-use crate::fetch::{Stop, Stopper};
+use crate::fetch::CancellationToken;
 use args::{Cli, Command};
 use config::Config;
 
@@ -159,8 +159,9 @@ fn interrupted_code() -> u8 {
 
 /// Turns Ctrl-C and SIGTERM into a stop; the second one ends the process at once, which loses no more than the
 /// requests in flight.
-fn listen() -> Stop {
-    let (stopper, stop) = Stopper::new();
+fn listen() -> CancellationToken {
+    let stop = CancellationToken::new();
+    let stopper = stop.clone();
     tokio::spawn(async move {
         stop_on_signals(&stopper).await;
     });
@@ -183,7 +184,7 @@ fn report_large_files() {}
 const STOPS_WITHIN: Duration = Duration::from_millis(1900);
 
 #[cfg(unix)]
-async fn stop_on_signals(stopper: &Stopper) {
+async fn stop_on_signals(stopper: &CancellationToken) {
     use tokio::signal::unix::{SignalKind, signal};
     let (Ok(mut interrupt), Ok(mut terminate)) =
         (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
@@ -197,7 +198,7 @@ async fn stop_on_signals(stopper: &Stopper) {
         }
     };
     next().await;
-    stopper.stop();
+    stopper.cancel();
     tracing::warn!("stopping: what was answered is kept; once more stops at once");
     // whatever is still at work then can be left in the middle, as in a crash: the next run mends it
     let _ = tokio::time::timeout(STOPS_WITHIN, next()).await;
@@ -205,9 +206,9 @@ async fn stop_on_signals(stopper: &Stopper) {
 }
 
 #[cfg(not(unix))]
-async fn stop_on_signals(stopper: &Stopper) {
+async fn stop_on_signals(stopper: &CancellationToken) {
     if tokio::signal::ctrl_c().await.is_ok() {
-        stopper.stop();
+        stopper.cancel();
         let _ = tokio::time::timeout(STOPS_WITHIN, tokio::signal::ctrl_c()).await;
         std::process::exit(i32::from(interrupted_code()));
     }

@@ -9,7 +9,7 @@ use super::args::{PrivacyArgs, ShapeArgs, TABLE, Told, local, partition_by};
 use super::{export, summary, told};
 use crate::error::{Error, Result};
 use crate::export::check_base_url;
-use crate::fetch::Stop;
+use crate::fetch::CancellationToken;
 use crate::rebuild::{Changes, Rebuilt, rebuild};
 use crate::table::PartitionBy;
 
@@ -62,7 +62,7 @@ pub(super) struct RebuildArgs {
     pub(super) partition_by: Option<PartitionBy>,
 }
 
-pub(super) async fn run(args: &RebuildArgs, told: &Told, stop: Stop) -> Result<u8> {
+pub(super) async fn run(args: &RebuildArgs, told: &Told, stop: CancellationToken) -> Result<u8> {
     let zone = args.timezone.as_deref().map(export::zone).transpose()?;
     if let Some(url) = &args.base_url {
         // no key is sent now, and an export checks the address again

@@ -10,7 +10,7 @@ use super::args::{day, duration};
 use super::told;
 use crate::error::{Error, Result};
 use crate::export::DEFAULT_REQUESTS_PER_SECOND;
-use crate::fetch::Stop;
+use crate::fetch::CancellationToken;
 use crate::simulator::{Latency, Options, serve};
 use crate::table::Zone;
 
@@ -52,7 +52,7 @@ pub(super) struct SimulateArgs {
     pub(super) seed: u64,
 }
 
-pub(super) async fn run(args: &SimulateArgs, mut stop: Stop) -> Result<u8> {
+pub(super) async fn run(args: &SimulateArgs, stop: CancellationToken) -> Result<u8> {
     let start = Zone::named("UTC").and_then(|zone| zone.begin(args.start));
     let start = start
         .map_err(|error| Error::Internal(error.to_string()))?
@@ -77,7 +77,7 @@ pub(super) async fn run(args: &SimulateArgs, mut stop: Stop) -> Result<u8> {
     serve(
         options,
         |simulator| told(simulator.base_url(), &said),
-        async move { stop.told().await },
+        async move { stop.cancelled().await },
     )
     .await
     .map_err(Error::io("serve", Path::new(&format!("127.0.0.1:{}", args.port))))?;

@@ -13,7 +13,7 @@ use super::bar;
 use super::export::{self, ExportArgs};
 use crate::dataset::Dataset;
 use crate::error::{Error, Result};
-use crate::fetch::Stop;
+use crate::fetch::CancellationToken;
 use crate::table::PartitionBy;
 
 const EXAMPLES: &str = "\
@@ -93,7 +93,7 @@ pub(super) struct SyncArgs {
 /// without being complete.
 const CLOCKS: Duration = Duration::from_secs(5);
 
-pub(super) async fn run(args: &SyncArgs, told: &Told, stop: Stop) -> Result<u8> {
+pub(super) async fn run(args: &SyncArgs, told: &Told, stop: CancellationToken) -> Result<u8> {
     let mut options = export::options(&args.as_export(Timestamp::now())?)?;
     options.lookback = Some(args.lookback);
     let outcome = crate::export::export(&options, bar::progress(told, options.bots.len()), stop).await?;

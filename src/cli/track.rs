@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 
 use super::told::{cut, grouped};
 use crate::api::Failure;
-use crate::export::Standing;
+use crate::export::ProgressSnapshot;
 use crate::window::Window;
 use crate::words;
 
@@ -24,7 +24,7 @@ pub(super) struct Track {
     pub(super) bot: String,
     /// Of the range that has to be asked for.
     seconds: i64,
-    standing: Standing,
+    standing: ProgressSnapshot,
     files: u64,
     /// Requests that had been sent at a moment.
     marks: VecDeque<(Instant, u64)>,
@@ -40,7 +40,7 @@ impl Track {
             dataset,
             bot: bot.to_owned(),
             seconds,
-            standing: Standing::default(),
+            standing: ProgressSnapshot::default(),
             files: 0,
             marks: VecDeque::from([(now, 0)]),
             share: 0.0,
@@ -48,7 +48,7 @@ impl Track {
         }
     }
 
-    pub(super) fn reached(&mut self, standing: &Standing, now: Instant) {
+    pub(super) fn reached(&mut self, standing: &ProgressSnapshot, now: Instant) {
         self.standing = standing.clone();
         self.marks.push_back((now, standing.requests));
         while self.marks.len() > 2 && now - self.marks[1].0 > RECENTLY {
@@ -309,7 +309,7 @@ mod tests {
     fn track(begin: Instant) -> Track {
         let mut track = Track::new("conversations", "r3-218210", 5 * 86_400, begin);
         track.reached(
-            &Standing {
+            &ProgressSnapshot {
                 covered_seconds: 3 * 86_400,
                 records: 12_340,
                 pages: 30,
@@ -371,11 +371,11 @@ mod tests {
         let begin = Instant::now();
         let mut track = track(begin);
         let mut share = |covered_days: i64, pages_left: Option<f64>| {
-            let standing = Standing {
+            let standing = ProgressSnapshot {
                 covered_seconds: covered_days * 86_400,
                 pages: 25,
                 pages_left,
-                ..Standing::default()
+                ..ProgressSnapshot::default()
             };
             track.reached(&standing, begin);
             track.share

@@ -10,7 +10,7 @@ use super::grid::framed;
 use super::{bar, exit_code, export, told};
 use crate::error::{Error, Result};
 use crate::export::{DEFAULT_BASE_URL, check_asking};
-use crate::fetch::Stop;
+use crate::fetch::CancellationToken;
 use crate::table::{OWN_FOLDER, Settings};
 use crate::verify::{AskAgain, Finding, Report, verify};
 
@@ -49,7 +49,7 @@ pub(super) struct VerifyArgs {
 /// Problems that are told one by one; there may be one for each partition.
 const TOLD: usize = 100;
 
-pub(super) async fn run(args: &VerifyArgs, told: &Told, mut stop: Stop) -> Result<u8> {
+pub(super) async fn run(args: &VerifyArgs, told: &Told, stop: CancellationToken) -> Result<u8> {
     let again = ask_again(args)?;
     let verified = {
         let (out, stop, bar) = (args.out.clone(), stop.clone(), bar::counted(told, "partitions"));
@@ -69,7 +69,7 @@ pub(super) async fn run(args: &VerifyArgs, told: &Told, mut stop: Stop) -> Resul
         .map_err(|error| Error::Internal(format!("choosing ended: {error}")))??;
     let asked = tokio::select! {
         asked = chosen.ask(&again) => asked,
-        () = stop.told() => Err(Error::Interrupted),
+        () = stop.cancelled() => Err(Error::Interrupted),
     };
     let code = report(chosen.report(), told)?;
     match asked {

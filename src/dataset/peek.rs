@@ -1,13 +1,17 @@
 //! A first look at a page: how many records, their ids and times, and where the chain goes on.
 
+#[cfg(test)]
 use arrow::array::{Array, AsArray, TimestampMicrosecondArray};
+#[cfg(test)]
 use arrow::datatypes::TimestampMicrosecondType;
 
+use super::Dataset;
+#[cfg(test)]
+use super::Decoded;
 use super::json::{Value, Walk};
 use super::names::{Meanings, Names};
 use super::page::{self, Next, PageError};
 use super::time::parse_time;
-use super::{Dataset, Decoded};
 
 /// What one look at a page tells.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -47,10 +51,10 @@ pub fn peek(dataset: Dataset, body: &[u8]) -> Result<Peek, PageError> {
     })
 }
 
+#[cfg(test)]
 impl Decoded {
     /// What [`peek`] tells of the same page. `dataset` is the one that it was decoded as.
-    #[must_use]
-    pub fn peek(&self, dataset: Dataset) -> Peek {
+    pub(super) fn peek(&self, dataset: Dataset) -> Peek {
         let ids = self.batch.column(dataset.id_column()).as_string::<i32>();
         let times = |column: usize| {
             self.batch

@@ -6,14 +6,14 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::arrived::Arrived;
-use super::left::kept_pages;
+use super::backlog;
+use super::page_contents::PageContents;
 use super::probe::{Probed, probe};
 use super::{Failure, Options, endpoints, plan, reopen};
 use crate::api::Client;
 use crate::dataset::Dataset;
 use crate::error::{Error, Result};
-use crate::fetch::{AtHand, Endpoint, Job};
+use crate::fetch::{Endpoint, Job};
 use crate::ledger::Ledger;
 use crate::spool::Spool;
 use crate::table::{Table, Zone};
@@ -88,14 +88,14 @@ pub enum Basis {
 /// failures.
 pub async fn forecast(options: &Options) -> Result<(Forecast, Vec<Failure>)> {
     options.check()?;
-    let (table, zone, spool, ledger, kept) = Table::read_again(&options.out, || {
+    let (table, zone, spool, ledger, backlog) = Table::read_again(&options.out, || {
         let table = options.table_to_read()?;
         let (zone, own) = (table.zone()?, table.own_folder());
         let spool = Spool::open_to_read(&own.join("pages"))?;
         let mut ledger = Ledger::load(&Ledger::path(&own))?;
         reopen(options, &mut ledger, &spool);
-        let (kept, _) = kept_pages((&spool, &AtHand::default()), &zone, false)?;
-        Ok((table, zone, spool, ledger, kept))
+        let (backlog, _) = backlog::read(&spool, &zone, false)?;
+        Ok((table, zone, spool, ledger, backlog))
     })?;
     if !spool.unreadable().is_empty() {
         tracing::warn!(
@@ -105,14 +105,14 @@ pub async fn forecast(options: &Options) -> Result<(Forecast, Vec<Failure>)> {
     let spool = std::sync::Arc::new(spool);
     let client = Client::new(options.connection.clone()).map_err(Error::Connection)?;
     let client = std::sync::Arc::new(client);
-    let endpoints = endpoints(options, &client, &spool, &super::Shared::default());
+    let endpoints = endpoints(options, &client, &spool, None, None);
 
     let (mut forecast, mut failures) = (Forecast::default(), Vec::new());
     let mut seconds: BTreeMap<Dataset, f64> = BTreeMap::new();
-    for job in plan(options, &ledger, &kept, &zone) {
-        let kept = kept.get(&(job.dataset, job.bot.clone()));
-        let kept = kept.map_or(0, |pages| pages.iter().map(Arrived::records).sum());
-        match foresee(&job, kept, &table, &zone, &endpoints[&job.dataset], options).await {
+    for job in plan(options, &ledger, &backlog, &zone) {
+        let spooled = backlog.get(&(job.dataset, job.bot.clone()));
+        let spooled = spooled.map_or(0, |pages| pages.iter().map(PageContents::records).sum());
+        match foresee(&job, spooled, &table, &zone, &endpoints[&job.dataset], options).await {
             Ok((told, latency)) => {
                 if options.requests_per_second > 0.0 && told.requests > 0 {
                     *seconds.entry(job.dataset).or_insert(latency) +=
@@ -133,7 +133,7 @@ pub async fn forecast(options: &Options) -> Result<(Forecast, Vec<Failure>)> {
 
 async fn foresee(
     job: &Job,
-    kept: u64,
+    spooled: u64,
     table: &Table,
     zone: &Zone,
     endpoint: &Endpoint,
@@ -154,7 +154,7 @@ async fn foresee(
     } else {
         (Basis::Probes, probe(job, endpoint, table.settings()).await?)
     };
-    let left = (probed.records - kept as f64).max(0.0);
+    let left = (probed.records - spooled as f64).max(0.0);
     let latency = probed.latency.unwrap_or(USUAL_LATENCY).as_secs_f64();
     let pages = (left / f64::from(job.per_page)).ceil();
     let windows = ((options.requests_per_second * latency).ceil() + 1.0).min(pages);
@@ -171,7 +171,7 @@ async fn foresee(
         range: job.range,
         complete,
         missing: job.missing.clone(),
-        kept_pages: job.kept.len() as u64,
+        kept_pages: job.spooled.len() as u64,
         basis,
         probes: probed.requests,
         records: whole(left),

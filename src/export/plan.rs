@@ -5,14 +5,14 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 
 use super::Options;
-use super::left::KeptPages;
+use super::backlog::Backlog;
 use crate::fetch::Job;
 use crate::ledger::{Account, Anew, Ledger};
 use crate::table::Zone;
 use crate::window::{Window, Windows};
 
 /// What is to be fetched, for each dataset of each bot.
-pub(super) fn plan(options: &Options, ledger: &Ledger, kept: &KeptPages, zone: &Zone) -> Vec<Job> {
+pub(super) fn plan(options: &Options, ledger: &Ledger, backlog: &Backlog, zone: &Zone) -> Vec<Job> {
     let now = Timestamp::now();
     let run = format!("{}-{}", now.as_millisecond(), std::process::id());
     let mut jobs = Vec::new();
@@ -28,7 +28,7 @@ pub(super) fn plan(options: &Options, ledger: &Ledger, kept: &KeptPages, zone: &
                 conversation: options.conversation.clone(),
                 per_page: options.per_page,
                 run: run.clone(),
-                kept: kept
+                spooled: backlog
                     .get(&(*dataset, bot.clone()))
                     .map(|pages| pages.iter().map(|page| page.header.clone()).collect())
                     .unwrap_or_default(),
@@ -48,7 +48,7 @@ pub(super) fn plan(options: &Options, ledger: &Ledger, kept: &KeptPages, zone: &
     jobs
 }
 
-/// What is to be fetched of an account, and what of that is complete and asked for anew.
+/// What is to be fetched of an account, and what of that is complete and re-fetched.
 fn missing(options: &Options, account: Option<&Account>) -> (Windows, Windows) {
     let mut missing: Windows = [options.range].into_iter().collect();
     let mut reread = Windows::new();

@@ -1,4 +1,4 @@
-//! What a run tells while it works.
+//! What a run reports while it works.
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use crate::window::{Window, Windows};
 
 /// How far a dataset of a bot is.
 #[derive(Clone, Debug, Default)]
-pub struct Standing {
+pub struct ProgressSnapshot {
     /// Seconds of the range that are fetched completely, of those that have to be.
     pub covered_seconds: i64,
     /// Records received.
@@ -29,7 +29,7 @@ pub struct Standing {
     pub awaited: Vec<Window>,
 }
 
-impl Standing {
+impl ProgressSnapshot {
     pub(super) fn of(
         missing: &Windows,
         progress: &FetchProgress,
@@ -38,7 +38,7 @@ impl Standing {
         endpoint: &Endpoint,
     ) -> Self {
         let mut left = missing.clone();
-        left.subtract_all(&progress.read);
+        left.subtract_all(&progress.covered);
         Self {
             covered_seconds: missing.seconds() - left.seconds(),
             records,
@@ -54,13 +54,13 @@ impl Standing {
 
 /// Receives what happens during a run. Methods are called from several threads.
 pub trait Progress: Send + Sync {
-    /// A dataset of a bot begins: this much of the range (seconds) has to be asked for.
+    /// A dataset of a bot begins: this much of the range (seconds) has to be fetched.
     fn begins(&self, dataset: Dataset, bot: &str, seconds: i64) {
         let _ = (dataset, bot, seconds);
     }
     /// A page came.
-    fn reached(&self, dataset: Dataset, bot: &str, standing: &Standing) {
-        let _ = (dataset, bot, standing);
+    fn reached(&self, dataset: Dataset, bot: &str, snapshot: &ProgressSnapshot) {
+        let _ = (dataset, bot, snapshot);
     }
     /// A request failed and is made again after so long.
     fn waits(&self, dataset: Dataset, bot: &str, failure: &Failure, wait: Duration) {
@@ -70,13 +70,13 @@ pub trait Progress: Send + Sync {
     fn committed(&self, dataset: Dataset, bot: &str, partitions: u64) {
         let _ = (dataset, bot, partitions);
     }
-    /// All is said of a dataset of a bot.
+    /// A dataset of a bot ends.
     fn ends(&self, dataset: Dataset, bot: &str) {
         let _ = (dataset, bot);
     }
 }
 
-/// Tells nobody.
+/// Reports nothing.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Silent;
 

@@ -8,9 +8,6 @@ use crate::window::{Window, Windows};
 pub struct FetchProgress {
     /// What is fetched completely.
     pub covered: Windows,
-    /// What no request that is still to be made or answered will bring more of, as far as can be known. It decides
-    /// which partitions are built early, nothing else.
-    pub read: Windows,
     /// What was learned of the API.
     pub learned: Knowledge,
     /// Fields that windows may filter.
@@ -30,7 +27,6 @@ impl FetchProgress {
         let progress = planner.progress();
         Self {
             covered: planner.covered(),
-            read: planner.read(),
             learned: planner.learned(),
             possible_filters: planner.possible_filters(),
             settled_filter: planner.settled_filter(),

@@ -11,7 +11,7 @@ use crate::plan::{Next, Options, PageFacts, Planner, RecordFacts, SpooledChain};
 use crate::spool::PageHeader;
 use crate::window::Windows;
 
-/// Pages read and looked at side by side, so that no more than these are in memory.
+/// Pages read side by side: what bounds the memory.
 const AT_A_TIME: usize = 32;
 
 impl Endpoint {
@@ -30,44 +30,41 @@ impl Endpoint {
             density: job.density.clone(),
         };
         let counts = |page: &&PageHeader| job.regards(page) && !job.is_outdated(page);
-        let pages = job.kept.iter().filter(counts);
-        let kept = Kept::of(pages.clone(), &job.missing);
-        let going_on: Vec<(usize, u64)> = kept
+        let pages = job.spooled.iter().filter(counts);
+        let chains = Chains::of(pages.clone(), &job.missing);
+        let continued: Vec<(usize, u64)> = chains
             .chain_of
             .iter()
             .zip(pages)
             .filter_map(|(chain, page)| Some(((*chain)?, page.sequence)))
             .collect();
         let mut unreadable = None;
-        let facts = going_on
+        let facts = continued
             .chunks(AT_A_TIME)
             .map_while(|pages| {
                 let look =
-                    |(chain, page): &(usize, u64)| Ok((*chain, facts(&self.look_at_kept(job, *page)?)));
+                    |(chain, page): &(usize, u64)| Ok((*chain, facts(&self.peek_spooled(job, *page)?)));
                 let looks: Result<Vec<_>> = pages.par_iter().map(look).collect();
                 looks.map_err(|error| unreadable = Some(error)).ok()
             })
             .flatten();
         let ranges = job.missing.iter().copied().collect();
-        let planner = Planner::resume(ranges, options, &kept.chains, facts);
+        let planner = Planner::resume(ranges, options, &chains.chains, facts);
         if let Some(error) = unreadable {
             return Err(error);
         }
         let planner = planner.map_err(|error| chain_error(job, error.to_string()))?;
-        Ok((planner, kept.names))
+        Ok((planner, chains.names))
     }
 
-    fn look_at_kept(&self, job: &Job, page: u64) -> Result<Peek> {
-        if let Some(peek) = self.at_hand.peek(job.dataset, page) {
-            return Ok(peek);
-        }
+    fn peek_spooled(&self, job: &Job, page: u64) -> Result<Peek> {
         dataset::peek(job.dataset, &self.spool.read(page)?)
             .map_err(|error| Error::Internal(format!("page {page}: {error}")))
     }
 }
 
-/// What kept pages are of.
-struct Kept {
+/// The chains that spooled pages belong to.
+struct Chains {
     /// The names that the chains' pages carry.
     names: Vec<(String, u32)>,
     /// The chains in the order in which they began.
@@ -76,7 +73,7 @@ struct Kept {
     chain_of: Vec<Option<usize>>,
 }
 
-impl Kept {
+impl Chains {
     /// Sorts pages, which come in the order in which they were answered. Chains that cover nothing of what is
     /// missing are of no use.
     fn of<'a>(pages: impl Iterator<Item = &'a PageHeader> + Clone, missing: &Windows) -> Self {
@@ -100,7 +97,7 @@ impl Kept {
         let chain_of = pages
             .map(|page| {
                 let chain = names.binary_search(&name(page)).ok()?;
-                // a page behind one that is damaged or was never kept leads nowhere
+                // a page behind one that is damaged or missing leads nowhere
                 let follows = of_use(&page) && page.index == lengths[chain];
                 lengths[chain] += u32::from(follows);
                 follows.then_some(chain)

@@ -5,7 +5,7 @@ use std::path::Path;
 use super::{Changes, rebuild_locked, switch};
 use crate::commit::Commit;
 use crate::error::{Error, Result};
-use crate::fetch::Stopper;
+use crate::fetch::CancellationToken;
 use crate::ledger::Ledger;
 use crate::table::{Entry, OWN_FOLDER, PartitionKey, Settings, Table, Zone};
 
@@ -53,7 +53,7 @@ fn keep_rules(out: &Path, settings: Settings) -> Result<()> {
         settings.timezone,
         key.folder().display()
     );
-    let (_stopper, stop) = Stopper::new();
+    let stop = CancellationToken::new();
     match rebuild_locked(out, settings, &Changes::default(), &stop, false) {
         Err(error @ Error::Damaged { .. }) => {
             // this run repairs the damage, and the next one rebuilds

@@ -35,6 +35,12 @@ const TIMES_ZSTD_LEVEL: i32 = 3;
 /// group, and many are longer than the usual limit of 1 MiB lets in: files become a fifth smaller.
 const DICTIONARY_BYTES: usize = 8 * 1024 * 1024;
 
+/// Row groups of a sorted run: what is in memory of it while runs are merged.
+const RUN_ROW_GROUPS: RowGroups = RowGroups {
+    rows: 8192,
+    bytes: 1024 * 1024,
+};
+
 /// What a file turned out to be.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Written {
@@ -90,6 +96,22 @@ impl Writer<BufWriter<File>> {
         Self::new(BufWriter::with_capacity(1 << 18, file), path, key, settings)
     }
 
+    /// A new file for a sorted run, which is read once and removed: cheap to write, in row groups that take little memory.
+    pub(super) fn create_run(path: &Path, key: &PartitionKey, settings: &Settings) -> Result<Self> {
+        let file = File::create(path).map_err(Error::io("create", path))?;
+        let properties = WriterProperties::builder()
+            .set_dictionary_enabled(false)
+            .set_statistics_enabled(EnabledStatistics::None)
+            .set_compression(zstd(ZSTD_LEVEL))
+            .build();
+        let settings = Settings {
+            row_groups: RUN_ROW_GROUPS,
+            ..settings.clone()
+        };
+        let output = BufWriter::with_capacity(1 << 18, file);
+        Self::with(output, path, key, &settings, properties)
+    }
+
     /// Ends the file; it is durable when this returns.
     pub(crate) fn close(mut self) -> Result<Written> {
         let written = self.finish()?;
@@ -101,6 +123,16 @@ impl Writer<BufWriter<File>> {
 
 impl<W: Write + Send> Writer<W> {
     fn new(output: W, path: &Path, key: &PartitionKey, settings: &Settings) -> Result<Self> {
+        Self::with(output, path, key, settings, properties(key, &settings.shape)?)
+    }
+
+    fn with(
+        output: W,
+        path: &Path,
+        key: &PartitionKey,
+        settings: &Settings,
+        properties: WriterProperties,
+    ) -> Result<Self> {
         let output = Hashing {
             inner: output,
             sha256: Sha256::new(),
@@ -110,7 +142,7 @@ impl<W: Write + Send> Writer<W> {
         let encoder = Encoder::new(
             output,
             &settings.shape.schema(key.dataset),
-            properties(key, &settings.shape)?,
+            properties,
             settings.row_groups,
         );
         Ok(Self {
@@ -141,7 +173,8 @@ impl<W: Write + Send> Writer<W> {
         }
     }
 
-    fn finish(&mut self) -> Result<Written> {
+    /// Ends the file, which may be lost in a crash.
+    pub(super) fn finish(&mut self) -> Result<Written> {
         // taking the output out would turn an error of the system, such as a full disk, into mere text
         let finished = self.encoder.finish();
         finished.map_err(|error| self.failed(error))?;

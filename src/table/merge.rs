@@ -179,7 +179,7 @@ impl<'a> View<'a> {
     }
 }
 
-fn same_row(a: &RecordBatch, a_row: usize, b: &RecordBatch, b_row: usize) -> bool {
+pub(super) fn same_row(a: &RecordBatch, a_row: usize, b: &RecordBatch, b_row: usize) -> bool {
     a.columns()
         .iter()
         .zip(b.columns())

@@ -12,13 +12,14 @@ mod lock;
 mod manifest;
 mod merge;
 mod partition;
+mod partition_builder;
 mod parts;
 mod period;
 mod reading;
 mod scan;
 mod settings;
 mod sizes;
-mod slices;
+mod sorted_runs;
 mod without;
 mod zone_rules;
 
@@ -33,7 +34,9 @@ pub(crate) use current::Version;
 pub use entry::{Effect, Entry, Staged};
 pub use lock::Lock;
 pub use manifest::Manifest;
-pub(crate) use merge::{RowRef, moment};
+#[cfg(test)]
+pub(crate) use merge::RowRef;
+pub(crate) use merge::moment;
 pub(crate) use partition::bot_of;
 pub use partition::{PartitionKey, Periods, Zone, bot_folder};
 pub(crate) use parts::{Part, times_in};
@@ -42,7 +45,6 @@ pub(crate) use period::{period_of, unnamed_january};
 pub(crate) use reading::{FolderKey, duckdb_table};
 pub(crate) use scan::{Footer, Scan};
 pub use settings::{DEFAULT_TIMEZONE, RowGroups, SCHEMA_VERSION, Settings};
-pub(crate) use slices::Slices;
 pub(crate) use without::Without;
 pub use zone_rules::ZoneRules;
 
@@ -317,30 +319,6 @@ impl Table {
             ([name], entry) => Ok(Some((folder.join(name), entry))),
             _ => Err(damaged(format!("it holds {} files instead of one", files.len()))),
         }
-    }
-
-    /// Makes a partition's next version from the rows that it holds and new ones, in the order in which they
-    /// were fetched; seen by nobody until [`Table::publish`], and durable once [`Table::sync_staged`] has been called.
-    ///
-    /// # Errors
-    /// Where the present rows cannot be read or the new file cannot be written.
-    pub(crate) fn stage(&self, key: &PartitionKey, new: &[RecordBatch], rows: &[RowRef]) -> Result<Staged> {
-        let mut batches = self.rows(key)?;
-        let (all, held) = merge::together(&mut batches, new, rows)?;
-        let merged = merge::merge(key.dataset, &batches, &all, held)?;
-        let effect = merged.effect(held);
-        if let (Some(entry), false) = (self.entry(key)?, merged.changed) {
-            return self.unchanged(key, entry, effect);
-        }
-        let written = file::write(
-            &self.begin_staging(key)?,
-            key,
-            &self.settings,
-            &batches,
-            &merged.rows,
-        )?;
-        let bounds = merge::time_bounds(key.dataset, &batches, &merged.rows);
-        self.staged(key, written, effect, merged.rows.len() as u64, bounds)
     }
 
     /// Where the file of a partition's next version is written, before it has a name.

@@ -12,6 +12,7 @@ use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder,
 };
 use parquet::errors::ParquetError;
+use parquet::file::metadata::RowGroupMetaData;
 use sha2::{Digest, Sha256};
 
 use super::encoder::file_schema;
@@ -21,8 +22,9 @@ use crate::dataset::{Shape, in_memory};
 use crate::error::{Error, Result};
 use crate::words::hex;
 
-/// Rows of a batch: what bounds the memory of a scan.
+/// Rows of a batch at most, and their bytes as far as they are known: what bounds the memory of a scan.
 const BATCH_ROWS: usize = 8192;
+const BATCH_BYTES: i64 = 4 * 1024 * 1024;
 
 /// A data file whose bytes were all read.
 #[derive(Debug)]
@@ -168,11 +170,12 @@ impl Footer {
             None => ProjectionMask::all(),
         };
         let failed = move |error: ParquetError| Error::parquet("read", &path)(error);
-        // where a batch is of two row groups, the reader gives all nulls of its numbered texts a text each
+        // a batch is never larger than a row group: the footer doesn't tell the bytes of values that dictionaries share
         let readers = (0..metadata.metadata().num_row_groups()).map(move |group| {
             let builder =
                 ParquetRecordBatchReaderBuilder::new_with_metadata(file.try_clone()?, metadata.clone());
-            let builder = builder.with_batch_size(BATCH_ROWS).with_projection(mask.clone());
+            let rows = batch_rows(metadata.metadata().row_group(group));
+            let builder = builder.with_batch_size(rows).with_projection(mask.clone());
             builder.with_row_groups(vec![group]).build()
         });
         let batches = readers.flat_map(|reader| {
@@ -184,6 +187,13 @@ impl Footer {
         });
         Ok(batches.map(move |batch| batch.map_err(&failed)))
     }
+}
+
+/// Rows to read from a row group at a time.
+fn batch_rows(group: &RowGroupMetaData) -> usize {
+    let bytes = group.total_byte_size() / group.num_rows().max(1);
+    let rows = BATCH_BYTES / bytes.max(1);
+    usize::try_from(rows).unwrap_or(1).clamp(1, BATCH_ROWS)
 }
 
 #[cfg(test)]

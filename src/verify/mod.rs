@@ -25,7 +25,7 @@ pub use report::{Asked, Finding, Live, Proven, Report};
 
 use crate::dataset::Dataset;
 use crate::error::{Error, Result};
-use crate::fetch::Stop;
+use crate::fetch::CancellationToken;
 use crate::ledger::Ledger;
 use crate::spool::{PageHeader, Spool};
 use crate::table::{Entry, Lock, OWN_FOLDER, PartitionKey, Table, Version, Zone};
@@ -62,7 +62,7 @@ pub struct Verified {
 ///
 /// # Errors
 /// Where there is no table, or it cannot be looked at; what is wrong with one is told in the [`Report`].
-pub fn verify(out: &Path, stop: &Stop, told: &dyn Fn(usize, usize)) -> Result<Verified> {
+pub fn verify(out: &Path, stop: &CancellationToken, told: &dyn Fn(usize, usize)) -> Result<Verified> {
     let begin = Instant::now();
     let mut report = Report::new();
     let Snapshot {
@@ -171,7 +171,7 @@ impl Verified {
     }
 
     /// Checks every partition against its entry; conversations first, since messages are looked up in them.
-    fn partitions(&mut self, stop: &Stop, told: &dyn Fn(usize, usize)) -> Result<()> {
+    fn partitions(&mut self, stop: &CancellationToken, told: &dyn Fn(usize, usize)) -> Result<()> {
         let mut done = 0;
         for dataset in Dataset::ALL {
             let entries: Vec<(PartitionKey, Entry)> = self

@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 
 use crate::dataset::{Dataset, Kind, Shape, id_hash};
 use crate::error::{Error, Result};
-use crate::fetch::Stop;
+use crate::fetch::CancellationToken;
 use crate::table::{Entry, PartitionKey, Periods, Scan, Zone, file_name, moment};
 use crate::words::hex;
 
@@ -23,7 +23,7 @@ pub(super) struct Look<'a> {
     pub(super) shape: &'a Shape,
     /// Sorted hashes of ids, conversations among them once they are known.
     pub(super) conversations: &'a BTreeMap<(Dataset, String), Vec<u64>>,
-    pub(super) stop: &'a Stop,
+    pub(super) stop: &'a CancellationToken,
 }
 
 /// What a look at a partition brought.
@@ -114,7 +114,7 @@ impl Look<'_> {
             misplaced: 0,
         };
         for batch in footer.batches(None)? {
-            if self.stop.is_told() {
+            if self.stop.is_cancelled() {
                 return Err(Error::Interrupted);
             }
             rows.take(&batch?)?;
@@ -212,7 +212,7 @@ mod tests {
 
     use super::*;
     use crate::dataset::decode;
-    use crate::fetch::Stopper;
+    use crate::fetch::CancellationToken;
     use crate::table::{PartitionBy, Period, RowRef, Settings, Table};
 
     /// A published partition of some messages.
@@ -246,7 +246,7 @@ mod tests {
     fn a_file_that_was_bent_with_its_entry_does_not_bring_the_proof_down() {
         let folder = tempfile::tempdir().unwrap();
         let (key, entry) = published(folder.path());
-        let (_stopper, stop) = Stopper::new();
+        let stop = CancellationToken::new();
         let look = Look {
             out: folder.path(),
             zone: &Zone::named("UTC").unwrap(),

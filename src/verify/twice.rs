@@ -9,7 +9,7 @@ use super::Verified;
 use super::report::Mend;
 use crate::dataset::{Dataset, id_hash};
 use crate::error::{Error, Result};
-use crate::fetch::Stop;
+use crate::fetch::CancellationToken;
 use crate::table::{Entry, PartitionKey};
 
 /// How often each pair of partitions shares an id, with one of the ids.
@@ -20,7 +20,7 @@ impl Verified {
     ///
     /// A run that sees a record under another date takes the row under the old date out at its end. So an id that is twice
     /// while a run is at work is no problem yet.
-    pub(super) fn twice(&mut self, stop: &Stop, is_changing: bool) -> Result<()> {
+    pub(super) fn twice(&mut self, stop: &CancellationToken, is_changing: bool) -> Result<()> {
         let mut shared = Shared::new();
         for ((dataset, bot), ids) in &self.ids {
             let candidates: BTreeSet<u64> = ids
@@ -71,7 +71,7 @@ impl Verified {
         bot: &str,
         candidates: &BTreeSet<u64>,
         shared: &mut Shared,
-        stop: &Stop,
+        stop: &CancellationToken,
     ) -> Result<()> {
         let found = self
             .readable()
@@ -101,14 +101,14 @@ impl Verified {
         candidates: &BTreeSet<u64>,
         key: &PartitionKey,
         entry: &Entry,
-        stop: &Stop,
+        stop: &CancellationToken,
     ) -> Result<Vec<String>> {
         let mut found = Vec::new();
         let Some(footer) = self.table.open_current(key, entry)? else {
             return Ok(found);
         };
         for batch in footer.batches(Some(&[key.dataset.id_column()]))? {
-            if stop.is_told() {
+            if stop.is_cancelled() {
                 return Err(Error::Interrupted);
             }
             let batch = batch?;

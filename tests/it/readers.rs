@@ -8,7 +8,7 @@ use std::time::Duration;
 use converse_export::api::{ApiKey, Connection};
 use converse_export::dataset::Dataset;
 use converse_export::export::{Options as ExportOptions, Silent, export};
-use converse_export::fetch::Stopper;
+use converse_export::fetch::CancellationToken;
 use converse_export::simulator::{Options, Traffic};
 use converse_export::window::Window;
 use serde_json::{Value, json};
@@ -104,7 +104,7 @@ fn invariant_2_duckdb_and_pyarrow_see_whole_versions_while_partitions_are_replac
             conversation: None,
             keep_pages: false,
         };
-        let (_stopper, stop) = Stopper::new();
+        let stop = CancellationToken::new();
         let outcome = runtime
             .block_on(export(&options, Arc::new(Silent), stop))
             .unwrap();

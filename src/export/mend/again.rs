@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use arrow::array::{AsArray, RecordBatch};
+use arrow::array::{AsArray, RecordBatch, UInt32Array};
+use arrow::compute::take_record_batch;
 use arrow::datatypes::TimestampMicrosecondType;
 use rayon::prelude::*;
 
@@ -11,9 +12,12 @@ use crate::error::{Error, Result};
 use crate::export::build::is_outside;
 use crate::plan::Field;
 use crate::spool::{PageHeader, Spool};
-use crate::table::{PartitionKey, Period, RowRef, Staged, Table, Zone};
+use crate::table::{PartitionKey, Period, Staged, Table, Zone};
 use crate::tombstones::Tombstones;
 use crate::window::Windows;
+
+/// Pages decoded at a time: what bounds the memory.
+const AT_A_TIME: usize = 4;
 
 /// What kept pages hold of lost partitions of one dataset of one bot, each staged where there is anything. `times` is
 /// the time whose windows may hold their rows.
@@ -51,18 +55,15 @@ pub(super) fn from_kept_pages(
     }
     let stage = |key: &PartitionKey| {
         let pages = of_period.get(&key.period).map_or(&[][..], Vec::as_slice);
-        let batches = pages
-            .par_iter()
-            .map(|page| rows_of(spool, (zone, table), key, page, filter, erased))
-            .collect::<Result<Vec<_>>>()?;
-        let (batches, rows): (Vec<RecordBatch>, Vec<Vec<u32>>) = batches.into_iter().unzip();
-        let rows: Vec<RowRef> = (0..)
-            .zip(&rows)
-            .flat_map(|(batch, rows)| rows.iter().map(move |row| RowRef { batch, row: *row }))
-            .collect();
-        (!rows.is_empty())
-            .then(|| table.stage(key, &batches, &rows))
-            .transpose()
+        let mut builder = table.builder(key);
+        for pages in pages.chunks(AT_A_TIME) {
+            let batches = pages
+                .par_iter()
+                .map(|page| rows_of(spool, (zone, table), key, page, filter, erased))
+                .collect::<Result<Vec<_>>>()?;
+            batches.into_iter().try_for_each(|batch| builder.add(batch))?;
+        }
+        (!builder.is_empty()).then(|| builder.finish()).transpose()
     };
     lost.iter().map(stage).collect()
 }
@@ -116,18 +117,18 @@ fn rows_of(
     page: &PageHeader,
     filter: Option<Field>,
     erased: Option<&Tombstones>,
-) -> Result<(RecordBatch, Vec<u32>)> {
+) -> Result<RecordBatch> {
     let body = read(spool, key.dataset, page, erased)?;
     let batch = table.decode(key.dataset, &body)?.batch;
     let times = batch.column(key.dataset.time_column());
     let periods = zone
         .periods()
         .of_column(times.as_primitive::<TimestampMicrosecondType>());
-    let rows = (0..)
+    let rows: Vec<u32> = (0..)
         .zip(periods)
         .zip(is_outside(key.dataset, filter, page.range, &batch))
         .filter(|((_, period), is_outside)| *period == key.period && !is_outside)
         .map(|((row, _), _)| row)
         .collect();
-    Ok((batch, rows))
+    Ok(take_record_batch(&batch, &UInt32Array::from(rows))?)
 }

@@ -1,4 +1,4 @@
-//! What the ledger gets to know of what was built.
+//! What was built goes into the ledger.
 
 use std::sync::atomic::Ordering;
 
@@ -8,13 +8,13 @@ use super::Build;
 use crate::changes::Changed;
 use crate::commit::Commit;
 use crate::error::Result;
-use crate::ledger::Ledger;
+use crate::ledger::{Account, LastRun, Ledger};
 use crate::table::Staged;
 use crate::window::Windows;
 
 impl Build<'_> {
-    /// Commits what is staged, with all that it completes. The last commit of a run lets go of every page that
-    /// is part of the table, also of those whose window was too young to be called complete.
+    /// Commits what is staged, with all that it completes. The last commit of a run removes every page from the spool that
+    /// is part of the table, also those whose window was too young to be called complete.
     pub(super) fn commit(&mut self, staged: &[Staged], ledger: &mut Ledger, last: bool) -> Result<()> {
         let answered = self.answered(ledger);
         let account = ledger.account(self.dataset.name(), &self.bot);
@@ -81,6 +81,56 @@ impl Build<'_> {
         self.booked = requests;
         if self.job.conversation.is_none() && self.progress.pages > 0 {
             account.learn(self.progress.learned, Timestamp::now());
+        }
+    }
+
+    /// Requested ranges that are not called complete.
+    pub(in crate::export) fn unsettled(&self, ledger: &Ledger) -> Windows {
+        if self.job.conversation.is_some() {
+            return Windows::new();
+        }
+        let mut missing = self.ranges.clone();
+        if let Some(account) = ledger.known(self.dataset.name(), &self.bot) {
+            missing.subtract_all(&account.complete);
+        }
+        missing
+    }
+
+    /// Builds what can be built of a run that has ended, and records how it ended.
+    pub(in crate::export) fn close(&mut self, ledger: &mut Ledger, ended: Timestamp) -> Result<()> {
+        let whole = self.has_all();
+        let idle = self.ranges.is_empty() && self.pending.is_empty();
+        if idle
+            && !ledger
+                .known(self.dataset.name(), &self.bot)
+                .is_some_and(Account::is_anew)
+        {
+            return Ok(());
+        }
+        if whole {
+            self.settle_filter();
+            let periods: Vec<_> = self.waiting.keys().copied().collect();
+            self.build(&periods, ledger)?;
+            self.mend_moved(ledger)?;
+            self.answered(ledger);
+        }
+        if whole && self.job.conversation.is_none() {
+            let account = ledger.account(self.dataset.name(), &self.bot);
+            self.tally.drift = account.end_observing(self.dataset);
+        }
+        let rows = self.tally.effect.rows;
+        let account = ledger.account(self.dataset.name(), &self.bot);
+        let ends = whole && self.job.conversation.is_none() && account.end_anew(self.job.range);
+        if whole && idle && !ends {
+            return Ok(());
+        }
+        account.last_run = Some(LastRun { ended, rows, whole });
+        if whole {
+            // removes every page from the spool
+            self.commit(&[], ledger, true)
+        } else {
+            self.book(ledger);
+            ledger.save(&self.table.own_folder())
         }
     }
 }

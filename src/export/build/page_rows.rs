@@ -1,4 +1,4 @@
-//! What building needs of a page.
+//! The rows of a page, by partition.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::AddAssign;
@@ -6,18 +6,16 @@ use std::ops::AddAssign;
 use arrow::array::{Array, AsArray, RecordBatch, UInt32Array};
 use arrow::datatypes::TimestampMicrosecondType;
 
-use super::Build;
+use super::{Build, PeriodPages};
 use crate::dataset::{Dataset, Decoded, Misfits, Observed, Rejected, take_rows};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::plan::Field;
 use crate::table::Period;
 use crate::window::Window;
 
-/// What a group needs of one page.
-pub(super) struct DecodedPage {
-    pub(super) batch: RecordBatch,
-    /// Places in the batch, by partition.
-    pub(super) rows: BTreeMap<Period, Vec<u32>>,
+/// What a group of partitions needs of one page.
+pub(super) struct PageRows {
+    pub(super) rows: BTreeMap<Period, RecordBatch>,
     pub(super) rejected: Vec<Rejected>,
     pub(super) met: Met,
 }
@@ -42,79 +40,50 @@ impl AddAssign for Met {
 }
 
 impl Build<'_> {
-    /// Decodes the rows of a page that belong to the partitions wanted.
-    pub(super) fn decode(
-        &self,
-        sequence: u64,
-        wanted: &BTreeMap<Period, BTreeSet<u64>>,
-    ) -> Result<DecodedPage> {
+    /// Decodes a page, and takes the rows that belong to a group of partitions.
+    pub(super) fn decode(&self, sequence: u64, group: &BTreeMap<Period, PeriodPages>) -> Result<PageRows> {
         let Decoded {
             batch,
             rejected,
             misfits,
             observed,
             ..
-        } = match self.at_hand.get(sequence) {
-            Some(rows) => rows,
-            None => self.table.decode(self.dataset, &self.spool.read(sequence)?)?,
-        };
+        } = self.table.decode(self.dataset, &self.spool.read(sequence)?)?;
         let times = batch
             .column(self.dataset.time_column())
             .as_primitive::<TimestampMicrosecondType>();
-        let wanted = wanted.iter().filter(|(_, pages)| pages.contains(&sequence));
-        let mut rows: BTreeMap<Period, Vec<u32>> = wanted.map(|(period, _)| (*period, Vec::new())).collect();
-        let mut count = 0;
+        let wanted = group.iter().filter(|(_, pages)| pages.pages.contains(&sequence));
+        let mut places: BTreeMap<Period, Vec<u32>> =
+            wanted.map(|(period, _)| (*period, Vec::new())).collect();
         let mut met = Met::default();
         if !self.observed.contains(&sequence) {
             met.observed = observed;
         }
         let ever = Window::new(i64::MIN, i64::MAX);
         let range = self.pending.get(&sequence).map_or(ever, |page| page.range);
-        for ((row, period), is_outside) in (0..).zip(self.zone.periods().of_column(times)).zip(is_outside(
-            self.dataset,
-            self.leaves_out,
-            range,
-            &batch,
-        )) {
-            match rows.get_mut(&period) {
+        let is_outside = is_outside(self.dataset, self.leaves_out, range, &batch);
+        for ((row, period), is_outside) in (0..).zip(self.zone.periods().of_column(times)).zip(is_outside) {
+            match places.get_mut(&period) {
                 Some(_) if is_outside => met.outside += 1,
-                Some(rows) => {
-                    rows.push(row);
-                    count += 1;
-                }
+                Some(rows) => rows.push(row),
                 None => {}
             }
         }
         if !misfits.is_empty() {
-            let taken: BTreeSet<usize> = rows.values().flatten().map(|row| *row as usize).collect();
+            let taken: BTreeSet<usize> = places.values().flatten().map(|row| *row as usize).collect();
             let misfits = misfits.iter().filter(|misfit| taken.contains(&misfit.row));
             met.misfits = Misfits::of(self.table.shape(), misfits);
         }
-        if count * 2 >= batch.num_rows() {
-            return Ok(DecodedPage {
-                batch,
-                rows,
-                rejected,
-                met,
-            });
-        }
-        // most of the page belongs to other partitions: let go of it
-        let mut places = Vec::with_capacity(count);
-        for rows in rows.values_mut() {
-            for row in rows {
-                let place =
-                    u32::try_from(places.len()).map_err(|error| Error::Internal(error.to_string()))?;
-                places.push(*row);
-                *row = place;
-            }
-        }
-        let batch = take_rows(&batch, &UInt32Array::from(places))?;
-        Ok(DecodedPage {
-            batch,
-            rows,
-            rejected,
-            met,
-        })
+        places.retain(|_, rows| !rows.is_empty());
+        let rows = places.into_iter().map(|(period, rows)| {
+            let rows = match rows.len() == batch.num_rows() {
+                true => batch.clone(),
+                false => take_rows(&batch, &UInt32Array::from(rows))?,
+            };
+            Ok((period, rows))
+        });
+        let rows = rows.collect::<Result<_>>()?;
+        Ok(PageRows { rows, rejected, met })
     }
 }
 

@@ -1,4 +1,4 @@
-//! A large day is built while its rest is fetched, and is the same as if it were not.
+//! A large day is the same table, whatever order its records come in and however it is built.
 
 use std::ops::Range;
 
@@ -22,7 +22,7 @@ fn server(day: Range<i64>, late_from: Option<i64>) -> Scripted {
 }
 
 #[test]
-fn invariant_4_a_record_that_comes_late_into_a_day_that_is_begun_is_there_once() {
+fn invariant_4_an_early_record_that_comes_late_in_a_large_day_is_there_once() {
     let world = World::new(small());
     let day = world.range.start..world.range.start + DAY;
     let moment = day.start + 80_000;

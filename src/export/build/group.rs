@@ -1,0 +1,147 @@
+//! Builds partitions whose time is complete, as many at a time as fit into memory.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use rayon::prelude::*;
+
+use super::page_rows::PageRows;
+use super::{Build, Met, PeriodPages};
+use crate::error::{Error, Result};
+use crate::ledger::Ledger;
+use crate::plan::Field;
+use crate::table::{Period, Staged};
+use crate::window::Window;
+
+/// Bytes of rows that are built at a time, unless one partition has more: its rows are merged on disk then.
+const GROUP_BYTES: u64 = 32 * 1024 * 1024;
+/// Bytes of pages that are decoded side by side, unless one page has more.
+const DECODED_BYTES: u64 = 16 * 1024 * 1024;
+/// Bytes of rows that are worth a commit while more pages are fetched.
+const COMMIT_BYTES: u64 = 8 * 1024 * 1024;
+
+impl Build<'_> {
+    /// Builds and commits the partitions whose time is complete, once they are worth it.
+    pub(in crate::export) fn build_ready(&mut self, ledger: &mut Ledger) -> Result<()> {
+        if self.ready().map(|(_, bytes)| bytes).sum::<u64>() < COMMIT_BYTES {
+            return Ok(());
+        }
+        let periods: Vec<_> = self.ready().map(|(period, _)| period).collect();
+        self.build(&periods, ledger)
+    }
+
+    /// Partitions whose time is complete, and their bytes. One that gets a row later, since its record's times are far
+    /// from each other, is merged again.
+    fn ready(&self) -> impl Iterator<Item = (Period, u64)> {
+        // most conversations end within a day of their start
+        let late = match self.progress.learned.filter {
+            Some(Field::LastAction) => 86_400,
+            _ => 0,
+        };
+        self.waiting.iter().filter_map(move |(period, waiting)| {
+            let window = self.zone.window(*period)?;
+            // windows are requested with a second more than they cover
+            let window = Window::new(window.start - 1, window.end + late + 1);
+            let mut missing = self.ranges.intersect(window);
+            missing.subtract_all(&self.progress.covered);
+            missing.is_empty().then_some((*period, waiting.bytes))
+        })
+    }
+
+    /// Builds partitions in groups that fit into memory; a partition that does not is alone.
+    pub(super) fn build(&mut self, periods: &[Period], ledger: &mut Ledger) -> Result<()> {
+        let mut rest = periods;
+        while !rest.is_empty() {
+            let mut bytes = 0;
+            let fits = |period: &&Period| {
+                bytes += self.waiting.get(period).map_or(0, |pages| pages.bytes);
+                bytes <= GROUP_BYTES
+            };
+            let count = rest.iter().take_while(fits).count().max(1);
+            let (group, later) = rest.split_at(count);
+            let waiting = group
+                .iter()
+                .filter_map(|period| self.waiting.remove_entry(period));
+            let group: BTreeMap<Period, PeriodPages> = waiting.collect();
+            self.build_group(&group, ledger)?;
+            rest = later;
+        }
+        Ok(())
+    }
+
+    fn build_group(&mut self, group: &BTreeMap<Period, PeriodPages>, ledger: &mut Ledger) -> Result<()> {
+        let (staged, mut met) = self.stage(group)?;
+        let (outside, observed) = (met.outside, std::mem::take(&mut met.observed));
+        self.observed
+            .extend(group.values().flat_map(|pages| &pages.pages));
+        self.tally.met += met;
+
+        let expected: u64 = group.values().map(|pages| pages.records).sum();
+        let placed = staged.iter().map(|staged| staged.effect.records()).sum::<u64>();
+        if placed + outside != expected {
+            // invariant 5, before anything is published: better no table than one that lacks a record
+            return Err(Error::Internal(format!(
+                "{expected} records were to be placed, {placed} were, and {outside} lay outside the range"
+            )));
+        }
+        self.note_arrivals(&staged, ledger)?;
+        let account = ledger.account(self.dataset.name(), &self.bot);
+        account.observing.add(&observed);
+        account.received += placed;
+        account.outside += outside;
+        for staged in &staged {
+            account.duplicates += staged.effect.duplicates;
+            account.superseded += staged.effect.superseded;
+            account.hold(staged.key.period, &staged.entry);
+        }
+        for (period, pages) in group {
+            for page in &pages.pages {
+                account.under_way.entry(*page).or_default().insert(*period);
+                if let Some(pending) = self.pending.get_mut(page) {
+                    pending.periods.remove(period);
+                }
+            }
+        }
+        self.commit(&staged, ledger, false)
+    }
+
+    /// Stages the next versions of partitions; each of their pages is decoded once.
+    fn stage(&mut self, group: &BTreeMap<Period, PeriodPages>) -> Result<(Vec<Staged>, Met)> {
+        let pages: BTreeSet<u64> = group
+            .values()
+            .flat_map(|pages| pages.pages.iter().copied())
+            .collect();
+        let pages: Vec<u64> = pages.into_iter().collect();
+        let keys = group.keys().map(|period| (*period, self.key(*period)));
+        let keys: BTreeMap<Period, _> = keys.collect();
+        let table = self.table;
+        let mut builders: BTreeMap<Period, _> = keys
+            .iter()
+            .map(|(period, key)| (*period, table.builder(key)))
+            .collect();
+        let mut met = Met::default();
+        let mut rest = &pages[..];
+        while !rest.is_empty() {
+            let mut bytes = 0;
+            let fits = |page: &&u64| {
+                bytes += self.pending.get(page).map_or(0, |pending| pending.bytes);
+                bytes <= DECODED_BYTES
+            };
+            let count = rest.iter().take_while(fits).count().max(1);
+            let (now, later) = rest.split_at(count);
+            let decoded = now.par_iter().map(|page| self.decode(*page, group));
+            for page in decoded.collect::<Result<Vec<PageRows>>>()? {
+                self.rejected.keep(&page.rejected)?;
+                met += page.met;
+                for (period, rows) in page.rows {
+                    if let Some(builder) = builders.get_mut(&period) {
+                        builder.add(rows)?;
+                    }
+                }
+            }
+            rest = later;
+        }
+        let filled = builders.into_values().filter(|builder| !builder.is_empty());
+        let staged = filled.map(|builder| builder.finish()).collect::<Result<_>>()?;
+        Ok((staged, met))
+    }
+}

@@ -1,0 +1,111 @@
+//! The thread that builds the table while pages are fetched.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use jiff::{SignedDuration, Timestamp};
+use tokio::sync::mpsc;
+
+use super::backlog::Backlog;
+use super::build::{self, Build};
+use super::page_contents::PageContents;
+use super::progress::Progress;
+use crate::changes;
+use crate::error::Result;
+use crate::fetch::{FetchProgress, Job};
+use crate::ledger::Ledger;
+use crate::plan::{Field, Limits};
+use crate::spool::Spool;
+use crate::table::{Table, Zone};
+use crate::window::Windows;
+
+/// How far a job is, and the page that brought it there.
+pub(super) struct JobEvent {
+    /// The job's place among all jobs.
+    pub(super) job: usize,
+    pub(super) page: Option<PageContents>,
+    pub(super) progress: FetchProgress,
+}
+
+/// Builds partitions of spooled pages, and commits them.
+pub(super) struct TableWriter {
+    pub(super) table: Arc<Table>,
+    pub(super) spool: Arc<Spool>,
+    pub(super) zone: Zone,
+    pub(super) settle: SignedDuration,
+    pub(super) keep_pages: bool,
+    /// The command that the list of changes names.
+    pub(super) command: &'static str,
+    pub(super) progress: Arc<dyn Progress>,
+}
+
+/// What was built of one job.
+pub(super) struct Built {
+    pub(super) tally: build::Tally,
+    pub(super) rejected: u64,
+    pub(super) filter: Option<Field>,
+    pub(super) limits: Limits,
+    pub(super) unsettled: Windows,
+}
+
+impl TableWriter {
+    /// Builds partitions once their time is complete; what is left, once all pages of a job are there.
+    pub(super) fn run(
+        &self,
+        jobs: &[Job],
+        mut backlog: Backlog,
+        mut ledger: Ledger,
+        mut events: mpsc::Receiver<JobEvent>,
+    ) -> Result<(Vec<Built>, Option<PathBuf>)> {
+        let build = |job| {
+            let at = (&*self.table, &*self.spool, &self.zone);
+            Build::new(job, at, self.settle, self.keep_pages)
+        };
+        let mut builds = jobs.iter().map(build).collect::<Result<Vec<_>>>()?;
+        for (job, build) in jobs.iter().zip(&mut builds) {
+            let pages = backlog.remove(&(job.dataset, job.bot.clone()));
+            for page in pages.into_iter().flatten() {
+                build.add(page, &ledger);
+            }
+        }
+        drop(backlog);
+        while let Some(JobEvent { job, page, progress }) = events.blocking_recv() {
+            let build = &mut builds[job];
+            if let Some(page) = page {
+                self.table.establish()?;
+                build.add(page, &ledger);
+            }
+            build.advance(progress, &mut ledger)?;
+            self.commit(&jobs[job], build, |build| build.build_ready(&mut ledger))?;
+        }
+        let ended = Timestamp::now();
+        for (job, build) in jobs.iter().zip(&mut builds) {
+            self.commit(job, build, |build| build.close(&mut ledger, ended))?;
+        }
+        let changes = changes::write(&self.table, &mut ledger, self.command)?;
+        let built = builds.into_iter().map(|build| Built {
+            unsettled: build.unsettled(&ledger),
+            rejected: build.rejected(),
+            filter: build.filter(),
+            limits: build.limits(),
+            tally: build.tally,
+        });
+        Ok((built.collect(), changes))
+    }
+
+    /// Builds something of a job, and reports the partitions that it changed.
+    fn commit<'a>(
+        &self,
+        job: &Job,
+        build: &mut Build<'a>,
+        commit: impl FnOnce(&mut Build<'a>) -> Result<()>,
+    ) -> Result<()> {
+        let before = build.tally.changed.len();
+        commit(build)?;
+        let changed = (build.tally.changed.len() - before) as u64;
+        if changed > 0 {
+            self.progress.committed(job.dataset, &job.bot, changed);
+        }
+        Ok(())
+    }
+}

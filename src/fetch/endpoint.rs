@@ -1,0 +1,210 @@
+//! An endpoint: requests its pages within the rate limit, and spools them.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use tokio::sync::{AcquireError, Semaphore};
+
+use super::Job;
+use crate::api::{Answer, Ask, AskError, Budget, Client, Sent, Tally};
+use crate::dataset::{self, Dataset, Peek};
+use crate::error::{Error, Result};
+use crate::plan::{MAX_IN_FLIGHT, PageRequest, Planner};
+use crate::spool::{PageHeader, Spool};
+use crate::table::Lock;
+use crate::tombstones::Tombstones;
+
+/// Requests in flight where no budget bounds them.
+const UNLIMITED_IN_FLIGHT: usize = 8;
+
+/// What all fetches of one endpoint share.
+#[derive(Debug)]
+pub struct Endpoint {
+    client: Arc<Client>,
+    pub(super) spool: Arc<Spool>,
+    budget: Budget,
+    in_flight: Semaphore,
+    pub(super) most_in_flight: usize,
+    /// Whether a page could not be spooled: answers to more requests would be lost.
+    is_broken: AtomicBool,
+    /// Conversations that were erased: their records are not spooled.
+    erased: Option<Arc<Tombstones>>,
+    /// The table stays locked as long as a page may still be spooled.
+    _lock: Option<Arc<Lock>>,
+}
+
+/// A page in the spool.
+#[derive(Debug)]
+pub struct SpooledPage {
+    /// Where it belongs.
+    pub header: PageHeader,
+    /// Bytes of its body.
+    pub bytes: u64,
+    /// Its records, and where its chain continues.
+    pub peek: Peek,
+}
+
+/// Why there is no page.
+pub(super) enum NoPage {
+    /// The API gave none.
+    Ask(AskError),
+    /// It could not be spooled.
+    Spool(Error),
+    /// It was no longer of use.
+    Unneeded,
+}
+
+impl Endpoint {
+    /// An endpoint that gets at most so many requests a second and at a time, and whose pages go to `spool`.
+    #[must_use]
+    pub fn new(
+        client: Arc<Client>,
+        spool: Arc<Spool>,
+        requests_per_second: f64,
+        concurrency: Option<usize>,
+    ) -> Self {
+        // without a budget only the number of chains bounds what is requested in vain
+        let fitting = if requests_per_second > 0.0 {
+            MAX_IN_FLIGHT
+        } else {
+            UNLIMITED_IN_FLIGHT
+        };
+        let most_in_flight = concurrency.unwrap_or(fitting);
+        Self {
+            client,
+            spool,
+            budget: Budget::new(requests_per_second),
+            in_flight: Semaphore::new(most_in_flight),
+            most_in_flight,
+            is_broken: AtomicBool::new(false),
+            erased: None,
+            _lock: None,
+        }
+    }
+
+    /// The same, which keeps the table locked until its last page is spooled.
+    #[must_use]
+    pub fn locked(self, lock: Option<Arc<Lock>>) -> Self {
+        Self { _lock: lock, ..self }
+    }
+
+    /// The same, which spools no record of what was erased.
+    #[must_use]
+    pub fn without(self, erased: Option<Arc<Tombstones>>) -> Self {
+        Self { erased, ..self }
+    }
+
+    /// Requests a second that are allowed at the moment; infinite where there is no limit.
+    #[must_use]
+    pub fn allowed_per_second(&self) -> f64 {
+        self.budget.per_second()
+    }
+
+    /// Whether a page could not be spooled.
+    pub(super) fn is_broken(&self) -> bool {
+        self.is_broken.load(Ordering::Relaxed)
+    }
+
+    /// Waits until a request may go, then lets the planner choose it.
+    pub(super) async fn next(&self, job: &Job, planner: &mut Planner) -> Result<Option<(PageRequest, Sent)>> {
+        let closed = |_: AcquireError| Error::Internal("the endpoint was closed".into());
+        let slot = self.in_flight.acquire().await.map_err(closed)?;
+        let permit = self.budget.permit().await.map_err(|source| Error::Fetch {
+            dataset: job.dataset.name(),
+            bot: job.bot.clone(),
+            window: job.range.to_string(),
+            source,
+        })?;
+        Ok(planner.next().map(|request| {
+            slot.forget();
+            (request, permit.spend())
+        }))
+    }
+
+    /// Ends a request that [`Endpoint::next`] gave.
+    pub(super) fn end_request(&self) {
+        self.in_flight.add_permits(1);
+    }
+
+    /// Requests one page that is not spooled.
+    ///
+    /// # Errors
+    /// Where the API does not give it.
+    pub async fn look(&self, dataset: Dataset, ask: &Ask, tally: &Tally) -> Result<(Answer, Peek)> {
+        let failed = |source| Error::Fetch {
+            dataset: dataset.name(),
+            bot: ask.bot.clone(),
+            window: ask.window.to_string(),
+            source,
+        };
+        let sent = self.budget.permit().await.map_err(failed)?.spend();
+        self.request(dataset, ask, true, sent, tally)
+            .await
+            .map_err(failed)
+    }
+
+    /// Requests a page, and checks it.
+    pub(super) async fn request(
+        &self,
+        dataset: Dataset,
+        ask: &Ask,
+        retryable: bool,
+        sent: Sent,
+        tally: &Tally,
+    ) -> Result<(Answer, Peek), AskError> {
+        let check = |answer| check(dataset, answer);
+        self.client
+            .checked_page(ask, retryable, &self.budget, sent, tally, check)
+            .await
+    }
+
+    /// Spools a page without what was erased; it is durable when this returns.
+    pub(super) async fn spool(
+        self: &Arc<Self>,
+        dataset: Dataset,
+        mut header: PageHeader,
+        answer: Answer,
+        mut peek: Peek,
+    ) -> Result<SpooledPage, NoPage> {
+        header.asked_at = answer.asked_at;
+        let endpoint = Arc::clone(self);
+        let spooled = tokio::task::spawn_blocking(move || {
+            let mut body = &answer.body;
+            let unreadable = |error| Error::Internal(format!("a page cannot be read twice: {error}"));
+            let stripped = match &endpoint.erased {
+                Some(erased) => dataset::strip(dataset, body, |id| erased.has(id)).map_err(unreadable)?,
+                None => None,
+            };
+            if let Some((rest, erased)) = &stripped {
+                peek = dataset::peek(dataset, rest).map_err(unreadable)?;
+                (header.erased, body) = (*erased, rest);
+            }
+            let header = endpoint.spool.append(header, body)?;
+            let bytes = body.len() as u64;
+            Ok(SpooledPage { header, bytes, peek })
+        });
+        let spooled = spooled
+            .await
+            .unwrap_or_else(|error| Err(Error::Internal(format!("the spool ended: {error}"))));
+        spooled.map_err(|error| {
+            self.is_broken.store(true, Ordering::Relaxed);
+            NoPage::Spool(error)
+        })
+    }
+}
+
+/// Checks a page, and reads the ids and times of its records. A large page takes too long for a thread of the network.
+async fn check(dataset: Dataset, answer: Answer) -> (Answer, Result<Peek, String>) {
+    let checked = tokio::task::spawn_blocking(move || {
+        let peek = dataset::peek(dataset, &answer.body).map_err(|error| error.to_string());
+        (answer, peek)
+    });
+    match checked.await {
+        Ok(checked) => checked,
+        Err(error) => match error.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            // the runtime has ended, and so does this task
+            Err(_) => std::future::pending().await,
+        },
+    }
+}

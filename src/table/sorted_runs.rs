@@ -1,0 +1,215 @@
+//! Merges rows on disk: new rows as sorted runs, each a file, and the file that the partition has.
+//!
+//! Of a run as many rows are in memory as a batch of it has, and of each row 16 bytes: a hash of its id, and its time.
+
+mod merge_heads;
+
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+
+use arrow::array::{AsArray, RecordBatch};
+use arrow::datatypes::TimestampMicrosecondType;
+use hashbrown::HashMap;
+
+use super::file::Writer;
+use super::merge::Merged;
+use super::{Effect, Footer, PartitionKey, Staged, Table};
+use crate::dataset::id_hash;
+use crate::error::{Error, Result};
+use crate::store;
+use merge_heads::{Head, KeptTimes, View, merge, value};
+
+/// Runs that are read side by side. Where there are more, neighbours are merged into one first.
+const FAN_IN: usize = 16;
+
+/// Sorted runs of a partition's new rows, in the order in which the rows were fetched. A run has each id once.
+pub(super) struct SortedRuns<'a> {
+    table: &'a Table,
+    key: PartitionKey,
+    folder: PathBuf,
+    runs: Vec<PathBuf>,
+    written: usize,
+    /// Rows that were duplicates or superseded by another new row.
+    duplicates: u64,
+    superseded: u64,
+    /// Of each row a hash of its id, and its time in microseconds, or `i64::MIN` where it has none.
+    keys: Vec<(u64, i64)>,
+}
+
+impl<'a> SortedRuns<'a> {
+    pub(super) fn new(table: &'a Table, key: &PartitionKey) -> Self {
+        let mut folder = table.staging(key).into_os_string();
+        folder.push(".runs");
+        Self {
+            table,
+            key: key.clone(),
+            folder: folder.into(),
+            runs: Vec::new(),
+            written: 0,
+            duplicates: 0,
+            superseded: 0,
+            keys: Vec::new(),
+        }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.runs.is_empty()
+    }
+
+    /// Writes rows as the next run.
+    pub(super) fn write(&mut self, batches: &[RecordBatch], merged: &Merged) -> Result<()> {
+        self.duplicates += merged.duplicates;
+        self.superseded += merged.superseded;
+        let views: Vec<View> = batches
+            .iter()
+            .map(|batch| View::of(self.key.dataset, batch))
+            .collect();
+        let keys = merged.rows.iter().map(|at| {
+            let (view, row) = (&views[at.batch as usize], at.row as usize);
+            (id_hash(view.ids.value(row)), view.time(row).unwrap_or(i64::MIN))
+        });
+        self.keys.extend(keys);
+        let path = self.next_run()?;
+        let mut writer = Writer::create_run(&path, &self.key, &self.table.settings)?;
+        writer.rows(batches, &merged.rows)?;
+        writer.finish()?;
+        self.runs.push(path);
+        Ok(())
+    }
+
+    /// Merges all runs and the rows that the partition has into its next version.
+    pub(super) fn merge(mut self) -> Result<Staged> {
+        let (table, key) = (self.table, self.key.clone());
+        let present = table.proven_file(&key)?;
+        let present_rows = present.as_ref().map_or(0, Footer::rows);
+        let present = present.map(|footer| footer.path().to_owned());
+        let kept = self.kept_times(present.as_ref())?;
+        while self.runs.len() > FAN_IN {
+            self.merge_neighbours(&kept)?;
+        }
+        let mut writer = Writer::create(&table.begin_staging(&key)?, &key, &table.settings)?;
+        let mut heads = self.heads(present.iter().chain(&self.runs))?;
+        let has_present = present.is_some();
+        let outcome = merge(key.dataset, &mut heads, has_present, &kept, |batches, rows| {
+            writer.rows(batches, rows)
+        })?;
+        let written = writer.close()?;
+        let effect = Effect {
+            rows: outcome.rows - present_rows,
+            duplicates: self.duplicates + outcome.duplicates,
+            superseded: self.superseded + outcome.superseded,
+        };
+        match table.entry(&key)?.filter(|_| !outcome.changed) {
+            Some(entry) => table.unchanged(&key, entry, effect),
+            None => table.staged(&key, written, effect, outcome.rows, (outcome.first, outcome.last)),
+        }
+    }
+
+    /// Merges each [`FAN_IN`] neighbours into one run.
+    fn merge_neighbours(&mut self, kept: &KeptTimes) -> Result<()> {
+        let mut merged = Vec::new();
+        for runs in std::mem::take(&mut self.runs).chunks(FAN_IN) {
+            let path = self.next_run()?;
+            let mut writer = Writer::create_run(&path, &self.key, &self.table.settings)?;
+            let mut heads = self.heads(runs)?;
+            let outcome = merge(self.key.dataset, &mut heads, false, kept, |batches, rows| {
+                writer.rows(batches, rows)
+            })?;
+            writer.finish()?;
+            self.duplicates += outcome.duplicates;
+            self.superseded += outcome.superseded;
+            runs.iter().try_for_each(|run| store::remove_file(run))?;
+            merged.push(path);
+        }
+        self.runs = merged;
+        Ok(())
+    }
+
+    fn next_run(&mut self) -> Result<PathBuf> {
+        if self.written == 0 {
+            store::remove_folder(&self.folder)?;
+            store::create_folder(&self.table.staging_folder())?;
+            std::fs::create_dir(&self.folder).map_err(Error::io("create the folder", &self.folder))?;
+        }
+        self.written += 1;
+        Ok(self.folder.join(format!("{}.parquet", self.written)))
+    }
+
+    fn heads<'p>(&self, paths: impl IntoIterator<Item = &'p PathBuf>) -> Result<Vec<Head>> {
+        let head = |path: &PathBuf| {
+            let batches = self.table.batches_of(self.key.dataset, Footer::open(path)?)?;
+            Head::new(self.key.dataset, Box::new(batches))
+        };
+        paths.into_iter().map(head).collect()
+    }
+
+    /// Which row is kept of an id that has rows of different times: the one with the later version, on a tie the one
+    /// that was fetched later. Rows of one time meet while runs are merged.
+    fn kept_times(&mut self, present: Option<&PathBuf>) -> Result<KeptTimes> {
+        let mut keys = std::mem::take(&mut self.keys);
+        if let Some(path) = present {
+            self.each_key(path, |id, time, _| {
+                keys.push((id_hash(id), time.unwrap_or(i64::MIN)));
+            })?;
+        }
+        keys.sort_unstable();
+        let differ = |pair: &&[(u64, i64)]| pair[0].0 == pair[1].0 && pair[0].1 != pair[1].1;
+        let ids: HashSet<u64> = keys.windows(2).filter(differ).map(|pair| pair[0].0).collect();
+        drop(keys);
+        let mut kept: HashMap<String, (Option<i64>, Option<i64>)> = HashMap::new();
+        if ids.is_empty() {
+            return Ok(KeptTimes::new());
+        }
+        for path in present.into_iter().chain(&self.runs) {
+            self.each_key(path, |id, time, version| {
+                if ids.contains(&id_hash(id)) {
+                    let row = kept.entry_ref(id).or_insert((version, time));
+                    if row.0 <= version {
+                        *row = (version, time);
+                    }
+                }
+            })?;
+        }
+        Ok(kept.into_iter().map(|(id, (_, time))| (id, time)).collect())
+    }
+
+    /// Calls `row` with the id, the time and the version of each row of a file.
+    fn each_key(&self, path: &Path, mut row: impl FnMut(&str, Option<i64>, Option<i64>)) -> Result<()> {
+        let dataset = self.key.dataset;
+        let columns = [
+            Some(dataset.id_column()),
+            Some(dataset.time_column()),
+            dataset.version_column(),
+        ];
+        let mut columns: Vec<usize> = columns.into_iter().flatten().collect();
+        columns.sort_unstable();
+        let place = |column: usize| columns.iter().position(|other| *other == column);
+        for batch in Footer::open(path)?.batches(Some(&columns))? {
+            let batch = batch?;
+            let times = |column: usize| {
+                let place = place(column)?;
+                Some(batch.column(place).as_primitive::<TimestampMicrosecondType>())
+            };
+            let ids = batch
+                .column(place(dataset.id_column()).unwrap_or_default())
+                .as_string::<i32>();
+            let (time, version) = (
+                times(dataset.time_column()),
+                dataset.version_column().and_then(times),
+            );
+            for number in 0..batch.num_rows() {
+                row(ids.value(number), value(time, number), value(version, number));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Drop for SortedRuns<'_> {
+    fn drop(&mut self) {
+        if self.written > 0 {
+            // what is left is removed by the next run
+            let _ = store::remove_folder(&self.folder);
+        }
+    }
+}
