@@ -69,6 +69,8 @@ struct Placement {
     middle: i64,
     /// The longest time between two of them.
     gap: i64,
+    /// Which way they run.
+    direction: Option<Direction>,
 }
 
 impl Placement {
@@ -86,6 +88,7 @@ impl Placement {
             tail: tail(chain, field, &seconds, page_size),
             middle: split(middle, covers),
             gap: gaps.max().unwrap_or(0),
+            direction: chain.direction(field),
         }
     }
 }
@@ -262,29 +265,34 @@ impl Listing {
         let rest = if minute > start { minute } else { last + 1 };
         let behind = (last - start, end - last, Window::new(rest, end));
         let before = (end - first, first - start, Window::new(start, first));
-        [(behind, shown.reach[0]), (before, shown.reach[1])]
-            .into_iter()
-            .filter_map(|((filled, rest, part), reach)| {
-                let rate = records / (filled + 1) as f64;
-                let beyond = self.covers.seconds() - reach.max(filled);
-                let is_too_long = shown
-                    .longest_range
-                    .is_some_and(|range| self.covers.seconds() > range);
-                let may_be_shortened =
-                    rate * beyond as f64 >= EXPECTED_BEYOND_RANGE || (is_too_long && beyond > 0);
-                let breaks_off = records >= EXPECTED_IN_GAP
-                    && rate.min(shown.rate) * rest as f64 >= EXPECTED_IN_GAP
-                    && rest > LONGER_THAN_GAPS * shown.gap;
-                let is_doubtful = (may_be_shortened || breaks_off) && !part.is_empty();
-                is_doubtful.then_some((rest, part))
-            })
-            .max_by_key(|(rest, _)| *rest)
-            .map(|(_, part)| Doubt {
-                kind: Kind::Stretch,
-                part,
-                split: part.end,
-                longest: i64::MAX,
-            })
+        let direction = self.placement.direction;
+        [
+            (behind, shown.reach[0], direction != Some(Direction::Descending)),
+            (before, shown.reach[1], direction != Some(Direction::Ascending)),
+        ]
+        .into_iter()
+        .filter_map(|((filled, rest, part), reach, is_end)| {
+            let rate = records / (filled + 1) as f64;
+            let beyond = self.covers.seconds() - reach.max(filled);
+            let is_too_long = shown
+                .longest_range
+                .is_some_and(|range| self.covers.seconds() > range);
+            let may_be_shortened =
+                rate * beyond as f64 >= EXPECTED_BEYOND_RANGE || (is_too_long && beyond > 0);
+            let breaks_off = is_end
+                && records >= EXPECTED_IN_GAP
+                && rate.min(shown.rate) * rest as f64 >= EXPECTED_IN_GAP
+                && rest > LONGER_THAN_GAPS * shown.gap;
+            let is_doubtful = (may_be_shortened || breaks_off) && !part.is_empty();
+            is_doubtful.then_some((rest, part))
+        })
+        .max_by_key(|(rest, _)| *rest)
+        .map(|(_, part)| Doubt {
+            kind: Kind::Stretch,
+            part,
+            split: part.end,
+            longest: i64::MAX,
+        })
     }
 
     /// A long window without any record.

@@ -8,7 +8,7 @@ mod world;
 use archive::Random;
 use server::{Answer, Server};
 
-use super::{Knowledge, Options, PageRequest, PlanError, Planner};
+use super::{Knowledge, Next, Options, PageRequest, PlanError, Planner};
 use crate::window::{Window, Windows};
 
 /// Seconds between a request and its answer.
@@ -57,6 +57,8 @@ struct Outcome {
     chains: usize,
     most_in_flight: usize,
     learned: Knowledge,
+    /// Requests for time that was listed before.
+    checks: usize,
 }
 
 struct Flight {
@@ -90,7 +92,7 @@ fn run(
     let (mut now, mut slot) = (0.0_f64, 0.0_f64);
     let mut flights: Vec<Flight> = Vec::new();
     let mut outcome = Outcome::default();
-    let mut covered = Windows::new();
+    let (mut covered, mut listed) = (Windows::new(), Windows::new());
     while !planner.is_done() {
         let landing = (0..flights.len()).min_by(|a, b| flights[*a].lands.total_cmp(&flights[*b].lands));
         let lands = landing.map_or(f64::INFINITY, |at| flights[at].lands);
@@ -98,6 +100,7 @@ fn run(
             now = now.max(slot);
             slot = now + interval;
             let request = planner.next().expect("it wants to");
+            outcome.checks += usize::from(listed.covers(request.covers));
             send(&mut flights, server, request, now, line, random, &mut outcome);
             continue;
         }
@@ -121,6 +124,9 @@ fn run(
             Answer::Dead => planner.cursor_died(&flight.request)?,
             Answer::Page(page) => {
                 server.receive(&page);
+                if page.next == Next::End {
+                    listed.insert(flight.request.covers);
+                }
                 planner.answered(&flight.request, &page)?;
             }
         }
