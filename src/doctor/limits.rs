@@ -61,7 +61,9 @@ impl Examination<'_> {
                     (self.range, self.limits) = (request.covers, planner.limits());
                     return Ok(page);
                 }
-                Err(AskError::PageTooHeavy { .. }) => planner.page_too_heavy(&request),
+                Err(AskError::PageTooHeavy { failure }) => {
+                    planner.page_too_heavy(&request, failure.is_a_heavy_page());
+                }
                 Err(AskError::Failed { failure }) if failure.may_be_a_refused_range() => {
                     // where no range is served the first refusal says why
                     let (ask, failure) = refused.get_or_insert((ask, failure)).clone();

@@ -28,9 +28,10 @@ impl Fetch {
                 Ok(self.planner.lost(request))
             }
             AskError::PageTooHeavy { failure } => {
-                self.planner.page_too_heavy(request);
-                match self.planner.limits().largest_page {
-                    Some(size) => tracing::warn!("{failure}; continuing with pages of {size} records"),
+                match self.planner.page_too_heavy(request, failure.is_a_heavy_page()) {
+                    Some(size) => {
+                        tracing::warn!(window = %request.asked, "{failure}; requesting pages of {size} records");
+                    }
                     None => tracing::info!("{failure}; requesting the page again"),
                 }
                 Ok(Ok(()))

@@ -29,12 +29,13 @@ pub(super) enum State {
     Abandoned,
 }
 
-/// A request that is not answered yet: how many others were in flight with it, and how many requests had been
-/// answered before.
+/// A request that is not answered yet: how many others were in flight with it, how many requests had been answered
+/// before, and how many of them with a page.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Flight {
     pub(super) others: usize,
     pub(super) landed: usize,
+    pub(super) pages: u64,
 }
 
 /// What a page showed of the cursors of this API.

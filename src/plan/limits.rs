@@ -70,15 +70,28 @@ impl Planner {
         true
     }
 
-    /// The server failed to make a page several times, perhaps because it is too large. Smaller pages are
-    /// requested, unless pages of this size were seen: then the same page is requested again, and no longer
-    /// [may shrink](PageRequest::may_shrink).
-    pub fn page_too_heavy(&mut self, request: &PageRequest) {
-        let Some(index) = self.land(request) else { return };
+    /// The server failed to make a page several times, perhaps because it is too large; `is_certain` where it said
+    /// so. Returns the size of the pages that are requested in its place; `None` where the same page is requested
+    /// again, which then no longer [may shrink](PageRequest::may_shrink).
+    ///
+    /// Where no page of this size was ever served, all pages become smaller. Where some were, the records of this
+    /// window are larger than others, or the server has failed for another reason: this window alone is read in
+    /// smaller pages, if the server said so, or has answered others meanwhile, or nothing else is requested.
+    pub fn page_too_heavy(&mut self, request: &PageRequest, is_certain: bool) -> Option<u32> {
+        let flight = self.chains.get(request.chain.0 as usize)?.flight;
+        let index = self.land(request)?;
         let smaller = PAGES.into_iter().find(|size| *size < request.per_page);
         let is_served = self.largest_page * 2 > request.per_page as usize;
-        match smaller.filter(|_| !is_served) {
+        let others_came = flight.is_some_and(|flight| self.pages > flight.pages);
+        let smaller = smaller.filter(|_| !is_served || is_certain || others_came || self.in_flight == 0);
+        match smaller {
             None => self.chains[index].is_patient = true,
+            Some(smaller) if is_served => {
+                let covers = self.chains[index].covers;
+                self.abandon(index);
+                let again = self.start(covers, self.chains[index].restarts);
+                self.chains[again].per_page = smaller;
+            }
             Some(smaller) => {
                 let known = self.limits.largest_page.unwrap_or(u32::MAX);
                 self.limits.largest_page = Some(known.min(smaller));
@@ -87,6 +100,7 @@ impl Planner {
             }
         }
         self.settle();
+        smaller
     }
 
     /// Starts a chain again whose cursor is of no use any more.

@@ -241,11 +241,15 @@ impl Planner {
         let others = self.in_flight.saturating_sub(overdue);
         self.in_flight += 1;
         self.width = self.width.max(others + 1);
-        let landed = self.landed;
+        let (landed, pages) = (self.landed, self.pages);
         let repeatable = self.cursors == CursorStyle::Changes;
         let chain = &mut self.chains[index];
         chain.requests += 1;
-        chain.flight = Some(Flight { others, landed });
+        chain.flight = Some(Flight {
+            others,
+            landed,
+            pages,
+        });
         Some(PageRequest {
             chain: ChainId(u32::try_from(index).unwrap_or(u32::MAX)),
             covers: chain.covers,

@@ -50,19 +50,6 @@ impl Planner {
             .collect()
     }
 
-    /// What was read so far and will hardly be met again by a request that is still to be made or answered.
-    #[must_use]
-    pub fn read(&self) -> Windows {
-        let mut read = self.complete.clone();
-        let mut unread = self.ranges.clone();
-        unread.subtract_all(&read);
-        for window in &unread {
-            // windows are requested with a second more than they cover
-            read.subtract(Window::new(window.start - 1, window.end + 1));
-        }
-        read
-    }
-
     /// How far the job is.
     #[must_use]
     pub fn progress(&self) -> Progress {

@@ -19,6 +19,7 @@ mod erased;
 mod errors;
 mod examples;
 mod flipped;
+mod heavy;
 mod help;
 mod honest;
 mod immovable;
