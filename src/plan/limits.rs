@@ -9,6 +9,8 @@ const MINUTE: i64 = 60;
 pub(crate) const RANGES: [i64; 5] = [93 * DAY, 31 * DAY, 7 * DAY, DAY, 3_600];
 /// Page sizes to try where a larger one failed.
 const PAGES: [u32; 9] = [500, 250, 100, 50, 25, 10, 5, 2, 1];
+/// Pages of one window are tried with this fraction of their records.
+const TRIAL: u32 = 10;
 /// So often may one window be started again because its cursor was invalid.
 const MAX_RESTARTS: u32 = 16;
 /// So many windows, and two for each page, may be started again before the cursors count as useless.
@@ -71,32 +73,38 @@ impl Planner {
     }
 
     /// The server failed to make a page several times, perhaps because it is too large; `is_certain` where it said
-    /// so. Returns the size of the pages that are requested in its place; `None` where the same page is requested
-    /// again, which then no longer [may shrink](PageRequest::may_shrink).
+    /// so. Returns the size of the pages that are requested in its place; `None` where pages of the usual size are
+    /// requested again, which then no longer [may shrink](PageRequest::may_shrink).
     ///
     /// Where no page of this size was ever served, all pages become smaller. Where some were, the records of this
-    /// window are larger than others, or the server has failed for another reason: this window alone is read in
-    /// smaller pages, if the server said so, or has answered others meanwhile, or nothing else is requested.
+    /// window may be larger than others, or nothing works at the moment. This window alone is tried in smaller pages,
+    /// and in still smaller ones as long as the server says that they are too large or answers other requests.
     pub fn page_too_heavy(&mut self, request: &PageRequest, is_certain: bool) -> Option<u32> {
         let flight = self.chains.get(request.chain.0 as usize)?.flight;
         let index = self.land(request)?;
-        let smaller = PAGES.into_iter().find(|size| *size < request.per_page);
-        let is_served = self.largest_page * 2 > request.per_page as usize;
+        let (size, usual) = (request.per_page, self.per_page());
+        let is_served = self.largest_page * 2 > size as usize;
         let others_came = flight.is_some_and(|flight| self.pages > flight.pages);
-        let smaller = smaller.filter(|_| !is_served || is_certain || others_came || self.in_flight == 0);
+        let smaller = if !is_served || is_certain {
+            PAGES.into_iter().find(|smaller| *smaller < size)
+        } else {
+            let trial = (size > 1).then_some((size / TRIAL).max(1));
+            trial.filter(|_| others_came || size == usual)
+        };
         match smaller {
-            None => self.chains[index].is_patient = true,
-            Some(smaller) if is_served => {
-                let covers = self.chains[index].covers;
-                self.abandon(index);
-                let again = self.start(covers, self.chains[index].restarts);
-                self.chains[again].per_page = smaller;
-            }
-            Some(smaller) => {
+            None if size == usual => self.chains[index].is_patient = true,
+            Some(smaller) if !is_served => {
                 let known = self.limits.largest_page.unwrap_or(u32::MAX);
                 self.limits.largest_page = Some(known.min(smaller));
                 self.page_size = self.page_size.min(self.per_page() as usize);
                 self.abandon(index);
+            }
+            _ => {
+                let (covers, restarts) = (self.chains[index].covers, self.chains[index].restarts);
+                self.abandon(index);
+                let again = self.start(covers, restarts);
+                self.chains[again].per_page = smaller.unwrap_or(usual);
+                self.chains[again].is_patient = smaller.is_none();
             }
         }
         self.settle();

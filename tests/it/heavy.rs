@@ -36,7 +36,10 @@ fn a_day_of_large_records_is_read_in_smaller_pages() {
             .of(&server.url())
             .only("conversations")
             .range(range);
-        let run = export.args(&["--retry-for", "60s", "--per-page", "1000"]).run().ok();
+        let run = export
+            .args(&["--retry-for", "60s", "--per-page", "1000"])
+            .run()
+            .ok();
         assert_eq!(run.count("conversations", "rows"), all as u64, "{status}");
     }
 }
