@@ -5,6 +5,7 @@
 
 pub mod api;
 pub mod changes;
+#[cfg(feature = "cli")]
 pub mod cli;
 pub mod commit;
 pub mod dataset;
@@ -20,10 +21,7 @@ pub mod plan;
 pub mod rebuild;
 pub mod rejected;
 pub mod report;
-#[cfg(test)]
-mod rooms;
 pub mod schema;
-pub mod simulator;
 pub mod spool;
 pub mod status;
 mod store;
