@@ -4,6 +4,7 @@
 //! building meet only in the [`spool`]. [`export::export`] is the whole way.
 
 pub mod api;
+mod blocking;
 pub mod changes;
 #[cfg(feature = "cli")]
 pub mod cli;
