@@ -13,12 +13,14 @@ demo: build
 
 # format, lints, all tests, docs: what the gate runs
 test: lint venv
-	$(CARGO) test --locked
+	$(CARGO) test --locked --workspace
 
+# both packages, and the library without the program
 lint:
-	$(CARGO) fmt --check
-	$(CARGO) clippy --locked --all-targets -- -D warnings
-	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
+	$(CARGO) clippy --locked --package converse-export --no-default-features --lib -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --workspace --no-deps
 
 # the outside readers that tests check the table with
 venv: .venv/ready

@@ -14,7 +14,7 @@ use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
-use converse_export::simulator::{Counting, Endpoint, Growth, Latency, Options, Order, Simulator};
+use converse_export_simulator::{Counting, Endpoint, Growth, Latency, Options, Order, Simulator};
 
 const DAY: i64 = 86_400;
 const START: i64 = 1_696_118_400;

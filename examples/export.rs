@@ -9,8 +9,8 @@ use converse_export::api::{ApiKey, Connection};
 use converse_export::dataset::{Dataset, RulesAsked};
 use converse_export::export::{Options, Silent, export};
 use converse_export::fetch::CancellationToken;
-use converse_export::simulator::{self, Simulator};
 use converse_export::window::Window;
+use converse_export_simulator::{self as simulator, Simulator};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {

@@ -4,7 +4,9 @@
 //! building meet only in the [`spool`]. [`export::export`] is the whole way.
 
 pub mod api;
+mod blocking;
 pub mod changes;
+#[cfg(feature = "cli")]
 pub mod cli;
 pub mod commit;
 pub mod dataset;
@@ -20,10 +22,7 @@ pub mod plan;
 pub mod rebuild;
 pub mod rejected;
 pub mod report;
-#[cfg(test)]
-mod rooms;
 pub mod schema;
-pub mod simulator;
 pub mod spool;
 pub mod status;
 mod store;

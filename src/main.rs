@@ -1,4 +1,4 @@
-//! The binary: everything is in the library.
+//! The program `converse-export`: the command line of the library.
 
 // what a long run frees is given back, so that a range of any length takes the same memory
 #[global_allocator]

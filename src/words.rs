@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::fmt::Write as _;
 
 /// A number with its thousands set apart.
+#[cfg(feature = "cli")]
 pub(crate) fn grouped(number: u64, between: char) -> String {
     let digits = number.to_string();
     let mut text = String::new();
@@ -72,6 +73,7 @@ pub(crate) fn safe(text: &str) -> Cow<'_, str> {
 }
 
 /// The same for text of several lines.
+#[cfg(feature = "cli")]
 pub(crate) fn safe_lines(text: &str) -> Cow<'_, str> {
     if !text.contains(|c| c != '\n' && is_unsafe(c)) {
         return text.into();
@@ -81,6 +83,7 @@ pub(crate) fn safe_lines(text: &str) -> Cow<'_, str> {
 }
 
 /// JSON as it may be printed: what is unsafe in its strings is escaped, as JSON does it, so that its values stay the same.
+#[cfg(feature = "cli")]
 pub(crate) fn safe_json(json: &str) -> Cow<'_, str> {
     // control characters of ASCII are either escaped already or the white space between values
     let must_be_escaped = |c: char| c >= '\u{7f}' && is_unsafe(c);
@@ -100,7 +103,7 @@ pub(crate) fn safe_json(json: &str) -> Cow<'_, str> {
     escaped.into()
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "cli"))]
 mod tests {
     use super::*;
 

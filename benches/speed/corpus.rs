@@ -7,9 +7,9 @@ use arrow::compute::interleave_record_batch;
 use arrow::datatypes::TimestampMicrosecondType;
 use converse_export::api::{Answer, ApiKey, Ask, Budget, Client, Connection, Tally};
 use converse_export::dataset::{Dataset, Next, decode, peek};
-use converse_export::simulator::{Options, Simulator};
 use converse_export::table::{PartitionKey, Zone};
 use converse_export::window::Window;
+use converse_export_simulator::{Options, Simulator};
 use tokio::runtime::Runtime;
 
 pub(crate) const BOT: &str = "r3-218210";

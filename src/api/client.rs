@@ -91,12 +91,12 @@ pub struct Client {
 }
 
 impl Client {
-    /// Prepares connections; nothing is sent yet.
+    /// Prepares connections, for which it reads the system's certificates; nothing is sent yet.
     ///
     /// # Errors
     /// Where the system's TLS or proxy settings cannot be used.
     pub fn new(connection: Connection) -> Result<Self, Failure> {
-        let http = connection.open().map_err(|error| transport::unprepared(&error))?;
+        let http = connection.open()?;
         Ok(Self {
             http,
             shelf: Shelf::new(connection.max_held_bytes),
@@ -109,46 +109,25 @@ impl Client {
 
     /// Asks until there is a page that `read` accepts. The first attempt's permit was spent for `sent`, later
     /// ones take theirs from `budget`; a refusal pauses all that share it. Where `repeatable` is false nothing is asked twice.
+    /// `read` runs on a blocking thread.
     ///
     /// # Errors
     /// See [`AskError`]: by what the caller can do.
-    pub async fn page<T>(
-        &self,
-        ask: &Ask,
-        repeatable: bool,
-        budget: &Budget,
-        sent: Sent,
-        tally: &Tally,
-        read: impl Fn(&[u8]) -> Result<T, String>,
-    ) -> Result<(Answer, T), AskError> {
-        let check = |answer: Answer| {
-            let page = read(&answer.body);
-            std::future::ready((answer, page))
-        };
-        self.checked_page(ask, repeatable, budget, sent, tally, check)
-            .await
-    }
-
-    /// The same as [`Client::page`], with a check that may take its time elsewhere: it gets an answer, and returns it with
-    /// what it found.
-    ///
-    /// # Errors
-    /// See [`AskError`]: by what the caller can do.
-    pub async fn checked_page<T, C: Future<Output = (Answer, Result<T, String>)>>(
+    pub async fn page<T: Send + 'static>(
         &self,
         ask: &Ask,
         repeatable: bool,
         budget: &Budget,
         mut sent: Sent,
         tally: &Tally,
-        check: impl Fn(Answer) -> C,
+        read: impl Fn(&[u8]) -> Result<T, String> + Clone + Send + 'static,
     ) -> Result<(Answer, T), AskError> {
         let begin = Instant::now();
         let (mut number, mut heavy) = (1, 0);
         loop {
             tally.requests.fetch_add(1, Ordering::Relaxed);
             let (failure, cut_off) = match self.attempt(ask, tally).await {
-                Ok(answer) => match check(answer).await {
+                Ok(answer) => match read_body(answer, read.clone()).await {
                     (answer, Ok(page)) => {
                         self.answered.store(true, Ordering::Relaxed);
                         return Ok((answer, page));
@@ -370,6 +349,25 @@ impl Client {
             }
         }
         url
+    }
+}
+
+/// Reads the body of an answer on a blocking thread: a large page takes too long for a thread of the network.
+pub(crate) async fn read_body<T: Send + 'static>(
+    answer: Answer,
+    read: impl Fn(&[u8]) -> Result<T, String> + Send + 'static,
+) -> (Answer, Result<T, String>) {
+    let reading = tokio::task::spawn_blocking(move || {
+        let page = read(&answer.body);
+        (answer, page)
+    });
+    match reading.await {
+        Ok(read) => read,
+        Err(error) => match error.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            // the runtime has ended, and so does this task
+            Err(_) => std::future::pending().await,
+        },
     }
 }
 

@@ -1,12 +1,15 @@
 //! How to reach the API, and how far the key may go.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use hyper_util::client::proxy::matcher::Matcher;
 use reqwest::redirect::Policy;
+use rustls::{ClientConfig, RootCertStore};
+use rustls_platform_verifier::BuilderVerifierExt;
 use url::{Host, Url};
 
-use super::{ApiKey, Patience};
+use super::{ApiKey, Failure, Patience, transport};
 
 /// The largest page accepted by default.
 pub const DEFAULT_PAGE_BYTES: u64 = 256 * 1024 * 1024;
@@ -56,22 +59,34 @@ impl Connection {
 
     /// Connections that are kept and reused. Proxies come from the environment; one on another machine does not
     /// get what stays on this one.
-    pub(super) fn open(&self) -> reqwest::Result<reqwest::Client> {
-        // a second call finds the provider installed already, which is as good
-        let _ = rustls::crypto::ring::default_provider().install_default();
+    pub(super) fn open(&self) -> Result<reqwest::Client, Failure> {
+        let tls = self.tls().map_err(|error| transport::unprepared(&error))?;
         let mut builder = reqwest::Client::builder()
             .user_agent(concat!("converse-export/", env!("CARGO_PKG_VERSION")))
             .redirect(same_origin())
             .connect_timeout(Duration::from_secs(15))
-            .tcp_nodelay(true);
+            .tcp_nodelay(true)
+            .tls_backend_preconfigured(tls);
         if !self.bears_proxies() {
             builder = builder.no_proxy();
         }
-        if self.base_url.scheme() == "http" && self.proxy().is_none() {
-            // nobody on the way speaks TLS, and reading the system's certificates takes longer than a page does
-            builder = builder.tls_certs_only([]);
-        }
-        builder.build()
+        builder.build().map_err(|error| transport::unprepared(&error))
+    }
+
+    /// TLS with the system's certificates. The crypto provider is of these connections alone: a library must not choose
+    /// the default of the process.
+    fn tls(&self) -> Result<ClientConfig, rustls::Error> {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
+        let builder = if self.base_url.scheme() == "http" && self.proxy().is_none() {
+            // these connections never use TLS, and reading the system's certificates takes longer than a page does
+            builder.with_root_certificates(RootCertStore::empty())
+        } else {
+            builder.with_platform_verifier()?
+        };
+        let mut tls = builder.with_no_client_auth();
+        tls.alpn_protocols = vec![b"http/1.1".to_vec()];
+        Ok(tls)
     }
 
     fn bears_proxies(&self) -> bool {

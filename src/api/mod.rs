@@ -14,6 +14,7 @@ mod told;
 mod transport;
 
 pub use budget::{Budget, Permit};
+pub(crate) use client::read_body;
 pub use client::{Answer, Client, Listener, Tally};
 pub use connection::{Connection, DEFAULT_PAGE_BYTES};
 pub use failure::Failure;

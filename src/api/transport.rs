@@ -120,7 +120,7 @@ pub(super) fn failure(error: &reqwest::Error, proxy: Option<&str>) -> Failure {
 }
 
 /// What an error at the preparation of connections means.
-pub(super) fn unprepared(error: &reqwest::Error) -> Failure {
+pub(super) fn unprepared(error: &(dyn Error + 'static)) -> Failure {
     let why = innermost(error);
     if why.contains("No CA certificates") {
         Failure::Tls(Unsafe::NoRoots)

@@ -13,9 +13,9 @@ use crate::dataset::{Dataset, RulesAsked};
 use crate::error::{Error, Result};
 use crate::export::{DEFAULT_SETTLE, MAX_PER_PAGE, Options};
 use crate::fetch::CancellationToken;
-use crate::simulator::{self, Latency, Simulator};
 use crate::table::{OWN_FOLDER, Settings, read_file};
 use crate::window::Window;
+use converse_export_simulator::{self as simulator, Latency, Simulator};
 
 const EXAMPLES: &str = "\
 Examples:

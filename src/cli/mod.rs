@@ -18,6 +18,7 @@ mod plan;
 mod preview;
 mod rebuild;
 mod report;
+mod report_page;
 mod schema;
 mod settings;
 mod simulate;

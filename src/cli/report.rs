@@ -6,9 +6,10 @@ use clap::Args;
 use jiff::Timestamp;
 
 use super::args::{PartArgs, Told, local};
+use super::report_page::html;
 use super::told;
 use crate::error::{Error, Result};
-use crate::report::{Question, Report, Tags, html, report, write};
+use crate::report::{Question, Report, Tags, report, write};
 use crate::table::Table;
 
 const EXAMPLES: &str = "\

@@ -11,8 +11,8 @@ use super::told;
 use crate::error::{Error, Result};
 use crate::export::DEFAULT_REQUESTS_PER_SECOND;
 use crate::fetch::CancellationToken;
-use crate::simulator::{Latency, Options, serve};
 use crate::table::Zone;
+use converse_export_simulator::{Latency, Options, serve};
 
 const EXAMPLES: &str = "\
 Examples:

@@ -18,7 +18,8 @@ use tokio::time::{Instant, sleep};
 pub use findings::{Bounds, Cursors, DeadCursor, ListingLimit, PageLimit, RangeLimit, Refusal, Report};
 use look::{order, telling};
 
-use crate::api::{Answer, Ask, AskError, Budget, Client, Connection, Failure, Tally};
+use crate::api::{Answer, Ask, AskError, Budget, Client, Connection, Failure, Tally, read_body};
+use crate::blocking;
 use crate::dataset::{self, Dataset, Next, Peek};
 use crate::error::{Error, Result};
 use crate::ledger::Ledger;
@@ -54,7 +55,11 @@ pub struct Options {
 /// # Errors
 /// Where the API refuses the key or the bot, or gives no page at all.
 pub async fn examine(options: &Options, dataset: Dataset) -> Result<Report> {
-    let client = Client::new(options.connection.clone()).map_err(Error::Connection)?;
+    let connection = options.connection.clone();
+    let client = blocking::run("the preparation", || {
+        Client::new(connection).map_err(Error::Connection)
+    });
+    let client = client.await?;
     let mut examination = Examination {
         client: &client,
         budget: Budget::new(options.requests_per_second),
@@ -164,7 +169,7 @@ impl Examination<'_> {
     async fn try_page(&mut self, ask: &Ask) -> std::result::Result<(Answer, Peek), AskError> {
         let begin = Instant::now();
         let dataset = self.dataset;
-        let read = |body: &[u8]| dataset::peek(dataset, body).map_err(|error| error.to_string());
+        let read = move |body: &[u8]| dataset::peek(dataset, body).map_err(|error| error.to_string());
         let sent = self.budget.permit().await?.spend();
         let page = self
             .client
@@ -194,7 +199,10 @@ impl Examination<'_> {
             .requests
             .fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         let answer = self.client.attempt(ask, &self.tally).await?;
-        dataset::peek(self.dataset, &answer.body).map_err(|error| self.client.bad_page(&error.to_string()))
+        let dataset = self.dataset;
+        let read = move |body: &[u8]| dataset::peek(dataset, body).map_err(|error| error.to_string());
+        let (_, page) = read_body(answer, read).await;
+        page.map_err(|why| self.client.bad_page(&why))
     }
 
     /// The second page, twice.

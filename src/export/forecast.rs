@@ -2,15 +2,17 @@
 //! little, from a few probing requests.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Serialize;
 
-use super::backlog;
+use super::backlog::{self, Backlog};
 use super::page_contents::PageContents;
 use super::probe::{Probed, probe};
 use super::{Failure, Options, endpoints, plan, reopen};
 use crate::api::Client;
+use crate::blocking;
 use crate::dataset::Dataset;
 use crate::error::{Error, Result};
 use crate::fetch::{Endpoint, Job};
@@ -88,23 +90,19 @@ pub enum Basis {
 /// failures.
 pub async fn forecast(options: &Options) -> Result<(Forecast, Vec<Failure>)> {
     options.check()?;
-    let (table, zone, spool, ledger, backlog) = Table::read_again(&options.out, || {
-        let table = options.table_to_read()?;
-        let (zone, own) = (table.zone()?, table.own_folder());
-        let spool = Spool::open_to_read(&own.join("pages"))?;
-        let mut ledger = Ledger::load(&Ledger::path(&own))?;
-        reopen(options, &mut ledger, &spool);
-        let (backlog, _) = backlog::read(&spool, &zone, false)?;
-        Ok((table, zone, spool, ledger, backlog))
-    })?;
+    let reading = options.clone();
+    let read = blocking::run("reading", move || {
+        let table = Table::read_again(&reading.out, || read(&reading))?;
+        let client = Client::new(reading.connection).map_err(Error::Connection)?;
+        Ok((table, Arc::new(client)))
+    });
+    let ((table, zone, spool, ledger, backlog), client) = read.await?;
     if !spool.unreadable().is_empty() {
         tracing::warn!(
             "cannot read the pages of an interrupted run: permission denied; they are not counted"
         );
     }
-    let spool = std::sync::Arc::new(spool);
-    let client = Client::new(options.connection.clone()).map_err(Error::Connection)?;
-    let client = std::sync::Arc::new(client);
+    let spool = Arc::new(spool);
     let endpoints = endpoints(options, &client, &spool, None, None);
 
     let (mut forecast, mut failures) = (Forecast::default(), Vec::new());
@@ -131,6 +129,17 @@ pub async fn forecast(options: &Options) -> Result<(Forecast, Vec<Failure>)> {
     Ok((forecast, failures))
 }
 
+/// What the table holds, as it is.
+fn read(options: &Options) -> Result<(Table, Zone, Spool, Ledger, Backlog)> {
+    let table = options.table_to_read()?;
+    let (zone, own) = (table.zone()?, table.own_folder());
+    let spool = Spool::open_to_read(&own.join("pages"))?;
+    let mut ledger = Ledger::load(&Ledger::path(&own))?;
+    reopen(options, &mut ledger, &spool);
+    let (backlog, _) = backlog::read(&spool, &zone, false)?;
+    Ok((table, zone, spool, ledger, backlog))
+}
+
 async fn foresee(
     job: &Job,
     spooled: u64,
@@ -145,9 +154,11 @@ async fn foresee(
     let (basis, probed) = if job.missing.is_empty() {
         (Basis::Nothing, Probed::default())
     } else if held_seconds >= ENOUGH_SECONDS || held_seconds * ENOUGH_PART >= job.missing.seconds() {
+        let (table, dataset, bot) = (table.clone(), job.dataset, job.bot.clone());
+        let row_bytes = blocking::run("reading", move || table.row_bytes(dataset, &bot, ENTRIES));
         let told = Probed {
             records: held_rows as f64 / held_seconds as f64 * job.missing.seconds() as f64,
-            row_bytes: table.row_bytes(job.dataset, &job.bot, ENTRIES)?,
+            row_bytes: row_bytes.await?,
             ..Probed::default()
         };
         (Basis::Table, told)

@@ -4,6 +4,7 @@ mod backlog;
 mod build;
 mod forecast;
 mod mend;
+mod open;
 mod options;
 mod outcome;
 mod page_contents;
@@ -35,15 +36,15 @@ pub use progress::{Progress, ProgressSnapshot, Silent};
 pub use summary::{DatasetSummary, Failed, Summary};
 
 use crate::api::Client;
+use crate::blocking;
 use crate::dataset::Dataset;
-use crate::erase;
 use crate::error::{Error, Result};
 use crate::fetch::{self, CancellationToken, Endpoint, Event, Job};
 use crate::ledger::Ledger;
-use crate::rebuild;
 use crate::spool::Spool;
 use crate::table::{Lock, Zone};
 use crate::tombstones::Tombstones;
+use open::{Open, open};
 use outcome::outcome;
 use page_contents::PageContents;
 use plan::plan;
@@ -65,19 +66,19 @@ pub async fn export(
 ) -> Result<Outcome> {
     let begin = Instant::now();
     options.check()?;
-    let table = options.table()?;
-    let client = Arc::new(Client::new(options.connection.clone()).map_err(Error::Connection)?);
-    // all that writes has a share of the lock: it lives longer than this future where that is dropped
-    let lock = Arc::new(Lock::take(table.out(), &table.own_folder())?);
-    rebuild::finish(&options.out)?;
-    // until now its settings might have become others
-    let table = options.table()?.with_secret(options.privacy.secret.clone())?;
-    let (by, zone) = (table.settings().partition_by, table.zone()?);
-    let (spool, mut ledger, mut damaged) = mend::open_folder(&table, &zone, options)?;
-    let erased = erase::finish(&table, &spool, &mut ledger)?.map(Arc::new);
-    build::recover_moved((&table, &spool, &zone), &mut ledger, options)?;
-    let (backlog, damaged_pages) = backlog::read(&spool, &zone, looks_back(&ledger))?;
-    damaged.extend(backlog::quarantine(&table, damaged_pages)?);
+    let opening = options.clone();
+    let Open {
+        client,
+        lock,
+        table,
+        zone,
+        spool,
+        ledger,
+        erased,
+        backlog,
+        damaged,
+    } = blocking::run("opening the table", move || open(&opening)).await?;
+    let by = table.settings().partition_by;
 
     let spool = Arc::new(spool);
     let jobs = plan(options, &ledger, &backlog, &zone);
@@ -97,9 +98,14 @@ pub async fn export(
     };
     let writing = {
         let jobs = jobs.clone();
+        let (datasets, out) = (options.datasets.clone(), options.out.clone());
         tokio::task::spawn_blocking(move || {
             let _lock = lock;
-            writer.run(&jobs, backlog, ledger, received)
+            let (built, changes) = writer.run(&jobs, backlog, ledger, received)?;
+            let exported = datasets
+                .into_iter()
+                .find(|dataset| out.join(dataset.name()).is_dir());
+            Ok((built, changes, exported))
         })
     };
     let fetched = fetch_all(jobs.clone(), &endpoints, &zone, &events, &progress, &cancellation).await;
@@ -109,7 +115,7 @@ pub async fn export(
         progress.ends(job.dataset, &job.bot);
     }
     let written = written.map_err(|error| Error::Internal(format!("building ended: {error}")))?;
-    let (built, changes) = match written {
+    let (built, changes, exported) = match written {
         Ok(written) => written,
         Err(error) => return Err(first_cause(fetched, error)),
     };
@@ -120,12 +126,8 @@ pub async fn export(
     for dataset in summary.datasets.values_mut() {
         dataset.close(by, options.per_page, options.requests_per_second);
     }
-    let exported = options
-        .datasets
-        .iter()
-        .find(|dataset| options.out.join(dataset.name()).is_dir());
     summary.duckdb = exported
-        .map(|dataset| summary::duckdb(&options.out, *dataset, by))
+        .map(|dataset| summary::duckdb(&options.out, dataset, by))
         .unwrap_or_default();
     Ok(outcome)
 }

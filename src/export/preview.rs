@@ -3,6 +3,7 @@
 use arrow::array::RecordBatch;
 
 use crate::api::{Ask, Budget, Client, Connection, Tally};
+use crate::blocking;
 use crate::dataset::{Dataset, decode};
 use crate::error::{Error, Result};
 use crate::window::Window;
@@ -29,7 +30,11 @@ pub async fn preview(
     range: Window,
     records: u32,
 ) -> Result<Preview> {
-    let client = Client::new(connection.clone()).map_err(Error::Connection)?;
+    let connection = connection.clone();
+    let client = blocking::run("the preparation", || {
+        Client::new(connection).map_err(Error::Connection)
+    });
+    let client = client.await?;
     let ask = Ask {
         endpoint: dataset.endpoint(),
         bot: bot.to_owned(),
@@ -47,7 +52,7 @@ pub async fn preview(
         source,
     };
     let sent = budget.permit().await.map_err(not_fetched)?.spend();
-    let read = |body: &[u8]| decode(dataset, body).map_err(|error| error.to_string());
+    let read = move |body: &[u8]| decode(dataset, body).map_err(|error| error.to_string());
     let page = client
         .page(&ask, true, &budget, sent, &Tally::default(), read)
         .await;

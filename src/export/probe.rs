@@ -5,6 +5,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::api::Ask;
+use crate::blocking;
 use crate::dataset::{Next, Peek, PeekedRecord, decode_as};
 use crate::error::{Error, Result};
 use crate::fetch::{Endpoint, Job};
@@ -51,7 +52,7 @@ pub(super) async fn probe(job: &Job, endpoint: &Endpoint, settings: &Settings) -
             let (body, page) = look(job, endpoint, window).await?;
             latencies.push(begin.elapsed());
             if !page.records.is_empty() {
-                probed.row_bytes = row_bytes(job, settings, &body)?;
+                probed.row_bytes = row_bytes(job, settings, body).await?;
             }
             match told(&page, window) {
                 Some(told) => break told,
@@ -139,24 +140,28 @@ async fn look(job: &Job, endpoint: &Endpoint, window: Window) -> Result<(Vec<u8>
     Ok((answer.body, page))
 }
 
-fn row_bytes(job: &Job, settings: &Settings, body: &[u8]) -> Result<f64> {
-    let decoded = decode_as(job.dataset, &settings.shape, None, body)
-        .map_err(|error| Error::Internal(error.to_string()))?;
+async fn row_bytes(job: &Job, settings: &Settings, body: Vec<u8>) -> Result<f64> {
+    let settings = settings.clone();
     let key = PartitionKey {
         dataset: job.dataset,
         bot: job.bot.clone(),
         period: Period::timeless(settings.partition_by),
     };
-    let rows = decoded.batch.num_rows();
-    let (bytes, empty) = (
-        file_size(&key, settings, &decoded.batch)?,
-        file_size(&key, settings, &decoded.batch.slice(0, 0))?,
-    );
-    Ok(if rows > 0 {
-        (bytes - empty) as f64 / rows as f64
-    } else {
-        0.0
-    })
+    let sizes = move || {
+        let decoded = decode_as(key.dataset, &settings.shape, None, &body)
+            .map_err(|error| Error::Internal(error.to_string()))?;
+        let rows = decoded.batch.num_rows();
+        let (bytes, empty) = (
+            file_size(&key, &settings, &decoded.batch)?,
+            file_size(&key, &settings, &decoded.batch.slice(0, 0))?,
+        );
+        Ok(if rows > 0 {
+            (bytes - empty) as f64 / rows as f64
+        } else {
+            0.0
+        })
+    };
+    blocking::run("the estimate", sizes).await
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "an estimate")]

@@ -7,6 +7,7 @@ use tokio::sync::{AcquireError, Semaphore};
 
 use super::Job;
 use crate::api::{Answer, Ask, AskError, Budget, Client, Sent, Tally};
+use crate::blocking;
 use crate::dataset::{self, Dataset, Peek};
 use crate::error::{Error, Result};
 use crate::plan::{MAX_IN_FLIGHT, PageRequest, Planner};
@@ -152,9 +153,9 @@ impl Endpoint {
         sent: Sent,
         tally: &Tally,
     ) -> Result<(Answer, Peek), AskError> {
-        let check = |answer| check(dataset, answer);
+        let read = move |body: &[u8]| dataset::peek(dataset, body).map_err(|error| error.to_string());
         self.client
-            .checked_page(ask, retryable, &self.budget, sent, tally, check)
+            .page(ask, retryable, &self.budget, sent, tally, read)
             .await
     }
 
@@ -168,7 +169,7 @@ impl Endpoint {
     ) -> Result<SpooledPage, NoPage> {
         header.asked_at = answer.asked_at;
         let endpoint = Arc::clone(self);
-        let spooled = tokio::task::spawn_blocking(move || {
+        let spooled = blocking::run("the spool", move || {
             let mut body = &answer.body;
             let unreadable = |error| Error::Internal(format!("a page cannot be read twice: {error}"));
             let stripped = match &endpoint.erased {
@@ -183,28 +184,9 @@ impl Endpoint {
             let bytes = body.len() as u64;
             Ok(SpooledPage { header, bytes, peek })
         });
-        let spooled = spooled
-            .await
-            .unwrap_or_else(|error| Err(Error::Internal(format!("the spool ended: {error}"))));
-        spooled.map_err(|error| {
+        spooled.await.map_err(|error| {
             self.is_broken.store(true, Ordering::Relaxed);
             NoPage::Spool(error)
         })
-    }
-}
-
-/// Checks a page, and reads the ids and times of its records. A large page takes too long for a thread of the network.
-async fn check(dataset: Dataset, answer: Answer) -> (Answer, Result<Peek, String>) {
-    let checked = tokio::task::spawn_blocking(move || {
-        let peek = dataset::peek(dataset, &answer.body).map_err(|error| error.to_string());
-        (answer, peek)
-    });
-    match checked.await {
-        Ok(checked) => checked,
-        Err(error) => match error.try_into_panic() {
-            Ok(panic) => std::panic::resume_unwind(panic),
-            // the runtime has ended, and so does this task
-            Err(_) => std::future::pending().await,
-        },
     }
 }

@@ -20,6 +20,7 @@ pub use job::Job;
 pub use progress::FetchProgress;
 
 use crate::api::{Failure, Sent};
+use crate::blocking;
 use crate::error::{Error, Result};
 use crate::plan::{PageRequest, Planner};
 use crate::window::Window;
@@ -95,13 +96,11 @@ struct Fetch {
 impl Fetch {
     async fn begin(job: Job, endpoint: &Arc<Endpoint>) -> Result<Self> {
         let resuming = Arc::clone(endpoint);
-        let begun = tokio::task::spawn_blocking(move || {
+        let begun = blocking::run("the schedule", move || {
             let (planner, names) = resuming.resume(&job)?;
             Ok((job, planner, names))
         });
-        let (job, planner, names) = begun
-            .await
-            .unwrap_or_else(|error| Err(Error::Internal(format!("the schedule ended: {error}"))))?;
+        let (job, planner, names) = begun.await?;
         Ok(Self {
             job,
             endpoint: Arc::clone(endpoint),

@@ -166,7 +166,7 @@ impl Unit {
 }
 
 /// Puts days together; none of no days.
-pub(super) fn bins(days: &BTreeMap<Date, Count>) -> Option<Bins> {
+pub(crate) fn bins(days: &BTreeMap<Date, Count>) -> Option<Bins> {
     let (stretch, far) = stretch(days)?;
     let mut found = None;
     for unit in Unit::ALL {

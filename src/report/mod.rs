@@ -1,12 +1,9 @@
-//! What a table tells of its conversations, as numbers and as one page of HTML: the vendor's own metrics, who came
-//! when and from where, and how complete the export is.
+//! The numbers of a table: the vendor's own metrics, conversations by time, place and channel, and how complete the
+//! export is.
 
 mod bins;
-mod chart;
 mod counts;
 mod gather;
-mod page;
-mod words;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -14,10 +11,10 @@ use std::path::Path;
 use jiff::Timestamp;
 use serde::Serialize;
 
+pub(crate) use bins::bins;
 pub use bins::{Bin, Bins, Count, Unit};
 pub use counts::Ranking;
 use gather::{Gathered, gather};
-pub use page::html;
 
 use crate::dataset::Dataset;
 use crate::error::{Error, Result};
@@ -174,7 +171,7 @@ pub fn report(table: &Table, question: &Question, now: Timestamp) -> Result<Repo
         total: sum.total,
         self_service_rate: sum.total.self_service_rate(),
         undated: sum.undated,
-        over_time: bins::bins(&sum.days),
+        over_time: bins(&sum.days),
         hours: sum.hours.chunks(24).map(<[u64]>::to_vec).collect(),
         by: sum
             .by

@@ -78,7 +78,8 @@ impl Desk<'_> {
             };
             let budget = &self.budgets[&chosen.dataset];
             let sent = budget.permit().await.map_err(not_fetched)?.spend();
-            let read = |body: &[u8]| peek(chosen.dataset, body).map_err(|error| error.to_string());
+            let dataset = chosen.dataset;
+            let read = move |body: &[u8]| peek(dataset, body).map_err(|error| error.to_string());
             // where the cursor stays the same, the server moves on at each request
             let page = self
                 .client

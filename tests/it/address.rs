@@ -5,7 +5,7 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 
-use converse_export::simulator::{Clock, Options};
+use converse_export_simulator::{Clock, Options};
 use serde_json::Value;
 
 use crate::damage::assert_sound;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use converse_export::simulator::{Clock, Growth, Options};
+use converse_export_simulator::{Clock, Growth, Options};
 use jiff::Timestamp;
 use jiff::fmt::rfc2822::DateTimePrinter;
 

@@ -1,6 +1,6 @@
 //! The doctor tells how an API is, whichever way it turns out, and exports begin with what it learnt.
 
-use converse_export::simulator::{
+use converse_export_simulator::{
     CursorKind, Endpoint, Filter, Injected, Options, Order, PageAnswer, PageMeasure, PageRefusal, RangeCap,
     RetryAfter, TimeFormat,
 };

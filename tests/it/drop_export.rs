@@ -12,9 +12,9 @@ use converse_export::api::{ApiKey, Connection};
 use converse_export::dataset::Dataset;
 use converse_export::export::{Options as ExportOptions, Outcome, Silent, export};
 use converse_export::fetch::CancellationToken;
-use converse_export::simulator::{Latency, Options};
 use converse_export::table::{Lock, OWN_FOLDER};
 use converse_export::window::Window;
+use converse_export_simulator::{Latency, Options};
 
 use crate::left::Left;
 use crate::world::{BOT, KEY, World, small};

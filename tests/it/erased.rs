@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use converse_export::simulator::{Endpoint, Injected, Latency, Options};
+use converse_export_simulator::{Endpoint, Injected, Latency, Options};
 use rustix::process::Signal;
 
 use crate::damage::{Snapshot, assert_sound};

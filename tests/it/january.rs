@@ -6,7 +6,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use converse_export::simulator::{Endpoint, Injected, Options};
+use converse_export_simulator::{Endpoint, Injected, Options};
 
 use crate::damage::{assert_sound, findings, verify};
 use crate::killed::steps;

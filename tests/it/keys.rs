@@ -1,6 +1,6 @@
 //! `keys` catalogues what the maps of a table hold; DuckDB counts the same.
 
-use converse_export::simulator::{Endpoint, Injected, Options};
+use converse_export_simulator::{Endpoint, Injected, Options};
 use serde_json::{Value, json};
 
 use crate::run::on;

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 use std::{fs, thread};
 
-use converse_export::simulator::{CursorKind, Endpoint, Injected, Latency, Options, Order};
+use converse_export_simulator::{CursorKind, Endpoint, Injected, Latency, Options, Order};
 
 use crate::chance::{Chance, number_from};
 use crate::lake::files_below;

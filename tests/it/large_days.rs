@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use converse_export::simulator::Options;
+use converse_export_simulator::Options;
 use serde_json::json;
 
 use crate::scripted::{Asked, Scripted, ok, page};

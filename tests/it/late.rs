@@ -6,7 +6,7 @@ mod inserted;
 mod kinds;
 mod seeds;
 
-use converse_export::simulator::{Filter, Options, Order};
+use converse_export_simulator::{Filter, Options, Order};
 
 use kinds::{CONVERSATIONS, Kind, MESSAGES, Place};
 

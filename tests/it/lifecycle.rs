@@ -12,7 +12,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 
-use converse_export::simulator::Options;
+use converse_export_simulator::Options;
 
 use crate::chance::{Chance, number_from};
 use life::Life;

@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::time::Duration;
 
-use converse_export::simulator::{
+use converse_export_simulator::{
     Clock, CursorKind, CursorLife, Endpoint, Latency, Options, Order, PageAnswer, PageMeasure, PageRefusal,
     RangeCap, Rounding,
 };
@@ -111,7 +111,7 @@ fn listings_that_end_after_a_number_that_is_not_round() {
 #[test]
 fn a_second_of_more_records_than_a_listing_has_is_an_error() {
     let world = World::in_memory(Options {
-        traffic: converse_export::simulator::Traffic::OneSecond,
+        traffic: converse_export_simulator::Traffic::OneSecond,
         conversations: 3_000,
         listing_cap: 1_000,
         ..small()
@@ -324,12 +324,9 @@ fn pages_in_mid_chain_can_be_short() {
 fn orders_that_change_from_page_to_page() {
     for seed in 1..4 {
         for (order, traffic) in [
-            (Order::Unstable, converse_export::simulator::Traffic::Uneven),
-            (Order::UnstableTies, converse_export::simulator::Traffic::Uneven),
-            (
-                Order::UnstableTies,
-                converse_export::simulator::Traffic::OneSecond,
-            ),
+            (Order::Unstable, converse_export_simulator::Traffic::Uneven),
+            (Order::UnstableTies, converse_export_simulator::Traffic::Uneven),
+            (Order::UnstableTies, converse_export_simulator::Traffic::OneSecond),
         ] {
             let options = Options {
                 conversations: 3_000,

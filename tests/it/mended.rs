@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use converse_export::simulator::{Endpoint, Filter, Growth, Injected, Latency, Options};
+use converse_export_simulator::{Endpoint, Filter, Growth, Injected, Latency, Options};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 

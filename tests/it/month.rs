@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use converse_export::simulator::{Clock, CursorKind, Fault, Faults, Filter, Growth, Options, Order};
+use converse_export_simulator::{Clock, CursorKind, Fault, Faults, Filter, Growth, Options, Order};
 
 use crate::chance::Chance;
 use crate::damage::assert_sound;

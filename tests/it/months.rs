@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 
-use converse_export::simulator::{Clock, Endpoint, Growth, Injected, Options, Traffic};
+use converse_export_simulator::{Clock, Endpoint, Growth, Injected, Options, Traffic};
 use serde_json::{Value, json};
 
 use crate::damage::{assert_sound, assert_told};

@@ -1,6 +1,6 @@
 //! Odd but legal records follow the table's contract, as DuckDB and pyarrow read them.
 
-use converse_export::simulator::{Endpoint, Injected, Options};
+use converse_export_simulator::{Endpoint, Injected, Options};
 use serde_json::{Value, json};
 
 use crate::duck::{self, Reader};

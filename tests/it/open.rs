@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use converse_export::simulator::{
+use converse_export_simulator::{
     CursorKind, Filter, Growth, Latency, MessageFilter, Options, Order, TimeFormat,
 };
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use converse_export::simulator::{Counting, Fault, Faults, Latency, Options, RetryAfter};
+use converse_export_simulator::{Counting, Fault, Faults, Latency, Options, RetryAfter};
 
 use crate::run::alone;
 use crate::world::{World, small};

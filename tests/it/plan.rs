@@ -1,6 +1,6 @@
 //! What an export would do is told without doing it.
 
-use converse_export::simulator::{Latency, Options, Order, Traffic};
+use converse_export_simulator::{Latency, Options, Order, Traffic};
 use serde_json::Value;
 
 use crate::world::{DAY, World, small};

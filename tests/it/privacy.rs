@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use converse_export::simulator::{Endpoint, Injected, Options};
+use converse_export_simulator::{Endpoint, Injected, Options};
 use serde_json::{Value, json};
 
 use crate::lake::{Lake, files_below};

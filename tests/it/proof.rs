@@ -3,7 +3,7 @@
 use std::fs;
 use std::time::Duration;
 
-use converse_export::simulator::{Injected, Latency, Options};
+use converse_export_simulator::{Injected, Latency, Options};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
@@ -312,7 +312,7 @@ pub(crate) fn odd() -> Vec<Injected> {
     [r#"{"startTime": 1, "note": "no id"}"#, "[1, 2]"]
         .into_iter()
         .map(|json| Injected {
-            endpoint: converse_export::simulator::Endpoint::Conversations,
+            endpoint: converse_export_simulator::Endpoint::Conversations,
             time_seconds: at,
             raw_json: json.to_owned(),
         })

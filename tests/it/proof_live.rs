@@ -1,6 +1,6 @@
 //! `verify --live` asks the API again: it passes what is there, and misses what is not.
 
-use converse_export::simulator::{CursorKind, CursorLife, Filter, Options, Order, TimeFormat};
+use converse_export_simulator::{CursorKind, CursorLife, Filter, Options, Order, TimeFormat};
 
 use crate::damage::{Change, Partition, Snapshot, assert_sound, findings, verify};
 use crate::world::{BOT, World, small};

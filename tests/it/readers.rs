@@ -9,8 +9,8 @@ use converse_export::api::{ApiKey, Connection};
 use converse_export::dataset::Dataset;
 use converse_export::export::{Options as ExportOptions, Silent, export};
 use converse_export::fetch::CancellationToken;
-use converse_export::simulator::{Options, Traffic};
 use converse_export::window::Window;
+use converse_export_simulator::{Options, Traffic};
 use serde_json::{Value, json};
 
 use crate::chance::number_from;

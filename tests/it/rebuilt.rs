@@ -3,7 +3,7 @@
 use std::fs;
 use std::time::{Duration, Instant};
 
-use converse_export::simulator::{Endpoint, Injected, Latency, Options};
+use converse_export_simulator::{Endpoint, Injected, Latency, Options};
 use rustix::process::Signal;
 use serde_json::Value;
 

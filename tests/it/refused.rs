@@ -1,6 +1,6 @@
 //! Bad input: a sentence, a hint, an exit code, and nothing left behind.
 
-use converse_export::simulator::{Endpoint, Fault, Faults, Options};
+use converse_export_simulator::{Endpoint, Fault, Faults, Options};
 
 use crate::lake::files_below;
 use crate::run::Run;

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use converse_export::simulator::{Latency, Options};
+use converse_export_simulator::{Latency, Options};
 use rustix::process::Signal;
 
 use crate::lake::files_below;

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use converse_export::simulator::{Endpoint, Injected, Options};
+use converse_export_simulator::{Endpoint, Injected, Options};
 use serde_json::{Value, json};
 
 use crate::damage::verify;

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use converse_export::simulator::Options;
+use converse_export_simulator::Options;
 use serde_json::{Value, json};
 
 use crate::damage::verify;

@@ -1,6 +1,6 @@
 //! Memory over a long range: not part of the gate, `make soak` runs it.
 
-use converse_export::simulator::Options;
+use converse_export_simulator::Options;
 
 use crate::chance::number_from;
 use crate::world::{DAY, World};

@@ -6,7 +6,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use converse_export::simulator::{Clock, Endpoint, Filter, Growth, Latency, Options, Order};
+use converse_export_simulator::{Clock, Endpoint, Filter, Growth, Latency, Options, Order};
 use rustix::process::Signal;
 use serde_json::Value;
 

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use converse_export::simulator::Options;
+use converse_export_simulator::Options;
 use serde_json::Value;
 
 use crate::run::{Run, converse};

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use converse_export::simulator::Options;
+use converse_export_simulator::Options;
 
 use crate::lake::Lake;
 use crate::run::{Run, within as run};

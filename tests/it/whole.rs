@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use converse_export::simulator::{Options, Order, TimeFormat, Truth};
+use converse_export_simulator::{Options, Order, TimeFormat, Truth};
 use jiff::Timestamp;
 use serde_json::Value;
 
@@ -176,7 +176,7 @@ fn messages_in_no_order() {
 #[test]
 fn a_second_that_holds_everything_is_whole() {
     let world = World::new(Options {
-        traffic: converse_export::simulator::Traffic::OneSecond,
+        traffic: converse_export_simulator::Traffic::OneSecond,
         // 5,000 would look like the limit of a server, and a second cannot be split
         conversations: 5_003,
         ..small()
@@ -195,7 +195,7 @@ fn a_second_that_holds_everything_is_whole() {
 #[test]
 fn a_second_with_as_many_records_as_a_limit_is_never_called_complete() {
     let world = World::new(Options {
-        traffic: converse_export::simulator::Traffic::OneSecond,
+        traffic: converse_export_simulator::Traffic::OneSecond,
         conversations: 6_000,
         listing_cap: 5_000,
         ..small()

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::path::PathBuf;
 
-use converse_export::simulator::{Clock, Endpoint, Options, Simulator, Stats, Truth};
+use converse_export_simulator::{Clock, Endpoint, Options, Simulator, Stats, Truth};
 use tempfile::TempDir;
 
 use crate::lake::Lake;

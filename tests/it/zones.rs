@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use converse_export::simulator::Options;
+use converse_export_simulator::Options;
 use serde_json::Value;
 
 use crate::damage::assert_sound;

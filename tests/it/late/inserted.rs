@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use converse_export::simulator::{Filter, Import, Latency, MessageFilter, Options, Order, Traffic};
+use converse_export_simulator::{Filter, Import, Latency, MessageFilter, Options, Order, Traffic};
 
 use super::kinds::{CONVERSATIONS, MESSAGES, START};
 use crate::honest::assert_complete;

@@ -4,7 +4,7 @@ use std::fs;
 use std::ops::Range;
 use std::time::Duration;
 
-use converse_export::simulator::{Clock, CursorKind, Growth, Latency, Options, Order, Truth};
+use converse_export_simulator::{Clock, CursorKind, Growth, Latency, Options, Order, Truth};
 
 use crate::damage::{Partition, verify};
 use crate::lifecycle::Reader;

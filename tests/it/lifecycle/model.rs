@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
-use converse_export::simulator::Truth;
+use converse_export_simulator::Truth;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 

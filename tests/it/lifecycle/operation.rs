@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use converse_export::simulator::{Clock, CursorKind, Filter, Growth, Latency, Options, Order};
+use converse_export_simulator::{Clock, CursorKind, Filter, Growth, Latency, Options, Order};
 
 use crate::chance::Chance;
 use crate::world::{DAY, small};

@@ -3,8 +3,8 @@
 
 use maud::{Markup, html};
 
-use super::bins::{Bin, Bins, Count};
 use super::words;
+use crate::report::{Bin, Bins, Count};
 
 /// The size of a chart, in units that are pixels where the page is wide enough.
 #[derive(Clone, Copy)]
@@ -324,7 +324,7 @@ mod tests {
             },
         )]
         .into();
-        let bins = super::super::bins::bins(&days).unwrap();
+        let bins = crate::report::bins(&days).unwrap();
         let size = Size {
             width: 460.0,
             height: 150.0,

@@ -3,8 +3,7 @@ use jiff::civil::date;
 
 use super::*;
 use crate::keys::{Key, Look, OfColumn};
-use crate::report::counts::Ranking;
-use crate::report::{Tags, bins};
+use crate::report::{Ranking, Tags, bins};
 use crate::status::{Holding, Range};
 use crate::table::PartitionBy;
 
@@ -75,7 +74,7 @@ fn hostile() -> Report {
         total: count,
         self_service_rate: count.self_service_rate(),
         undated: count,
-        over_time: bins::bins(&days.collect()),
+        over_time: bins(&days.collect()),
         hours: vec![vec![1_000_000; 24]; 7],
         by: [
             Dimension::Locale,

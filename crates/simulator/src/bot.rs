@@ -281,13 +281,13 @@ pub(super) mod tests {
     use super::*;
     use std::collections::HashSet;
 
-    pub(in crate::simulator) const ALL: View = View {
+    pub(crate) const ALL: View = View {
         now_us: i64::MAX,
         revealed: u32::MAX,
         shuffle: 0,
     };
 
-    pub(in crate::simulator) fn bot(options: Options) -> Bot {
+    pub(crate) fn bot(options: Options) -> Bot {
         Bot::new(
             "r3-218210",
             &Options {

@@ -1,18 +1,19 @@
 //! The report as one page of HTML that needs nothing but itself: no script, no network. Whatever came with a record is
 //! text here, by construction: maud escapes what it is given.
 
+mod chart;
 mod tables;
+mod words;
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
-use super::bins::{Bin, Bins, Count};
-use super::chart::{self, Part, Size};
-use super::words::{counted, day, days, grouped, share, shown};
-use super::{Dimension, Report};
 use crate::error::{Error, Result};
+use crate::report::{Bin, Bins, Count, Dimension, Report};
 use crate::table::Zone;
+use chart::{Part, Size};
+use words::{counted, day, days, grouped, share, shown};
 
-const STYLE: &str = include_str!("style.css");
+const STYLE: &str = include_str!("report_page/style.css");
 /// A browser that keeps to this loads nothing and runs nothing, whatever a page holds.
 const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'";
 
@@ -29,7 +30,7 @@ const HALF: Size = Size {
 ///
 /// # Errors
 /// Where the table's zone is not known.
-pub fn html(report: &Report) -> Result<String> {
+pub(super) fn html(report: &Report) -> Result<String> {
     let zone = Zone::named(&report.timezone).map_err(|error| Error::Internal(error.to_string()))?;
     let page = html! {
         (DOCTYPE)

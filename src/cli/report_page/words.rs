@@ -2,7 +2,7 @@
 
 use jiff::civil::Date;
 
-use super::bins::{Bin, Unit};
+use crate::report::{Bin, Unit};
 use crate::words;
 
 /// Characters of a text from a record that are shown.

@@ -2,11 +2,9 @@
 
 use maud::{Markup, html};
 
-use crate::report::Report;
-use crate::report::bins::Bins;
-use crate::report::chart;
-use crate::report::counts::Ranking;
-use crate::report::words::{counted, day, days, grouped, percent, share, shown};
+use super::chart;
+use super::words::{counted, day, days, grouped, percent, share, shown};
+use crate::report::{Bins, Ranking, Report};
 use crate::status::{Holding, Range};
 use crate::table::Zone;
 

@@ -5,7 +5,7 @@
 //! that a million conversations are at hand within a second. What the vendor leaves open can be chosen.
 //!
 //! ```no_run
-//! use converse_export::simulator::{Endpoint, Options, Simulator};
+//! use converse_export_simulator::{Endpoint, Options, Simulator};
 //!
 //! # async fn run() -> std::io::Result<()> {
 //! let simulator = Simulator::start(Options { conversations: 100_000, ..Options::default() }).await?;
