@@ -12,9 +12,8 @@ mod switch;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use arrow::array::{AsArray, RecordBatch, UInt32Array};
+use arrow::array::{RecordBatch, UInt32Array};
 use arrow::compute::take_record_batch;
-use arrow::datatypes::TimestampMicrosecondType;
 use jiff::Timestamp;
 use rayon::prelude::*;
 use serde::Serialize;
@@ -343,12 +342,12 @@ impl Rebuild {
                 Ok(batch) => batch,
                 Err(error) => return Some(Err(error)),
             };
-            let times = batch.column(key.dataset.time_column());
-            let periods = periods.of_column(times.as_primitive::<TimestampMicrosecondType>());
-            let places = (0..).zip(periods).filter(|(_, period)| *period == key.period);
-            let places: UInt32Array = places.map(|(place, _)| place).collect::<Vec<u32>>().into();
-            let taken = || take_record_batch(&batch, &places).map_err(Error::from);
-            (!places.is_empty()).then(taken)
+            let rows = match periods.rows_of(key.period, key.dataset, &batch) {
+                Ok(rows) => UInt32Array::from_iter_values(rows),
+                Err(error) => return Some(Err(error)),
+            };
+            let taken = || take_record_batch(&batch, &rows).map_err(Error::from);
+            (!rows.is_empty()).then(taken)
         })
     }
 

@@ -4,7 +4,7 @@
 //!
 //! Files go aside first. Killed after that, the next run finds them missing and mends the same.
 
-mod again;
+mod kept_pages;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -19,7 +19,7 @@ use crate::error::{Error, Result};
 use crate::ledger::{Account, Held, Ledger};
 use crate::plan::Field;
 use crate::spool::Spool;
-use crate::table::{Look, OWN_FOLDER, PartitionKey, Period, Staged, Table, Wrong, Zone};
+use crate::table::{Depth, Entry, Inspection, OWN_FOLDER, PartitionKey, Period, Staged, Table, Wrong, Zone};
 use crate::window::{Window, Windows};
 
 const EVER: Window = Window {
@@ -136,7 +136,7 @@ impl Mending<'_> {
         }
         if self.damages.is_empty() {
             let path = path.strip_prefix(self.table.out()).unwrap_or(&path).to_owned();
-            let what = "is missing".into();
+            let what = "it is missing".into();
             self.damages.push(Damage { path, what });
         }
         match Ledger::load(&copy) {
@@ -149,97 +149,59 @@ impl Mending<'_> {
         }
     }
 
-    /// Compares the partitions of an account with what is known of them, and lets go of those that are not as they
-    /// were written. What was called complete and is no longer.
+    /// Inspects the partitions of an account and moves aside what is wrong. Gives the time that is no longer complete.
     fn mend(&mut self, dataset: Dataset, bot: &str, account: &mut Account) -> Result<Windows> {
         let mut periods = self.table.periods(dataset, bot)?;
         periods.extend(account.partitions.keys());
-        let table = self.table;
-        let looks = periods
+        let (table, zone) = (self.table, self.zone);
+        let known = &*account;
+        let inspections = periods
             .into_par_iter()
             .map(|period| {
                 let bot = bot.to_owned();
                 let key = PartitionKey { dataset, bot, period };
-                let look = table.look_at(&key)?;
-                Ok((key, look))
+                let window = zone.window(period).unwrap_or(EVER);
+                let is_in_period = |entry: &Entry| {
+                    let mut bounds = [entry.first, entry.last].into_iter().flatten();
+                    bounds.all(|time| window.contains(time.as_second()))
+                };
+                let inspection = known.inspect(table, &key, Depth::Listing, is_in_period)?;
+                Ok(inspection.map(|inspection| (key, inspection)))
             })
             .collect::<Result<Vec<_>>>()?;
         let mut lost = Vec::new();
-        for (key, look) in looks {
-            if let Some(look) = look {
-                let held = account.partitions.get(&key.period);
-                if let Some(wrong) = self.judge(&key, look, held)? {
-                    self.told(wrong);
-                    lost.push(key);
-                } else if held.is_none() {
-                    // it stands there, whole, and only the ledger does not know of it
-                    let entry = self.table.entry(&key)?;
-                    entry.iter().for_each(|entry| account.adopt(key.period, entry));
+        for (key, Inspection { found, strays }) in inspections.into_iter().flatten() {
+            strays.iter().try_for_each(|path| self.table.set_aside(path))?;
+            match found {
+                Ok(entry) => {
+                    self.damages.extend(strays.into_iter().map(|path| Damage {
+                        path,
+                        what: "it does not belong there".into(),
+                    }));
+                    if !account.partitions.contains_key(&key.period) {
+                        // it is sound, and only the ledger does not have it
+                        account.adopt(key.period, &entry);
+                    }
                 }
-            } else if account.partitions.contains_key(&key.period) {
-                self.told(Wrong {
-                    path: key.folder(),
-                    what: "has no file".into(),
-                });
-                lost.push(key);
+                Err(Wrong { path, what }) => {
+                    self.damages.push(Damage { path, what });
+                    lost.push(key);
+                }
             }
         }
-        self.bring_again(&lost, account)
-    }
-
-    fn told(&mut self, Wrong { path, what }: Wrong) {
-        self.damages.push(Damage { path, what });
-    }
-
-    /// What is wrong with a partition, if anything; what does not belong there goes aside.
-    fn judge(&mut self, key: &PartitionKey, look: Look, held: Option<&Held>) -> Result<Option<Wrong>> {
-        let mut aside = look.strays;
-        let wrong = match look.found {
-            Err(wrong) => Some(wrong),
-            Ok(entry) => {
-                let lies_in_its_period = || {
-                    let bounds = [entry.first, entry.last];
-                    let period = self.zone.window(key.period).unwrap_or(EVER);
-                    bounds
-                        .iter()
-                        .flatten()
-                        .all(|time| period.contains(time.as_second()))
-                };
-                let mut is_right = held.map_or_else(lies_in_its_period, |held| *held == Held::of(&entry));
-                if let (false, Some(held)) = (is_right, held) {
-                    // the entry may be what is wrong
-                    let again = self.table.find(key)?.and_then(|look| look.found.ok());
-                    is_right = again.is_some_and(|again| *held == Held::of(&again));
-                }
-                if is_right {
-                    self.damages.extend(aside.iter().map(|stray| Damage {
-                        path: stray.clone(),
-                        what: "does not belong there".into(),
-                    }));
-                    None
-                } else {
-                    aside = self.table.all_files(key)?;
-                    Some(Wrong {
-                        path: entry.path,
-                        what: "holds other rows than were written".into(),
-                    })
-                }
-            }
-        };
-        aside.iter().try_for_each(|path| self.table.set_aside(path))?;
-        Ok(wrong)
+        self.rebuild_from_pages(&lost, account)
     }
 
     /// Builds lost partitions again from kept pages. One that is, to the byte, what it was, is mended; of any other
     /// the rows that were found are taken, and its time is to be asked for.
-    fn bring_again(&mut self, lost: &[PartitionKey], account: &mut Account) -> Result<Windows> {
+    fn rebuild_from_pages(&mut self, lost: &[PartitionKey], account: &mut Account) -> Result<Windows> {
         let time_of = |period: Period, account: &Account| {
             // partitions say nothing of windows that filter by another time
             let by_time = account.learnt.filter == Some(Field::Time);
             self.zone.window(period).filter(|_| by_time).unwrap_or(EVER)
         };
         let times = lost.iter().map(|key| time_of(key.period, account)).collect();
-        let found = again::from_kept_pages(
+        let found = kept_pages::stage(
             self.table,
             self.zone,
             self.spool,
@@ -269,7 +231,7 @@ impl Mending<'_> {
 
     fn tell(&self) {
         for damage in self.damages.iter().take(TOLD) {
-            tracing::warn!("{} {}", damage.path.display(), damage.what);
+            tracing::warn!("{}: {}", damage.path.display(), damage.what);
         }
         if self.damages.len() > TOLD {
             tracing::warn!("and {} more", self.damages.len() - TOLD);

@@ -14,14 +14,14 @@ use super::{Dimension, Question};
 use crate::dataset::{Dataset, Texts, metadata_map};
 use crate::error::Result;
 use crate::keys::Tally;
-use crate::table::{Part, Zone, times_in};
+use crate::table::{DataFile, Zone, times_in};
 
 /// Hours of a week, from Monday's first on.
 pub(super) const HOURS: usize = 7 * 24;
 /// User agents whose meaning is remembered: there are few, each in very many rows.
 const REMEMBERED: usize = 4_096;
 
-/// What was read of some parts.
+/// What was read of some files.
 #[derive(Default)]
 pub(super) struct Gathered {
     pub(super) total: Count,
@@ -72,19 +72,19 @@ fn columns(dataset: Dataset) -> &'static [&'static str] {
     }
 }
 
-/// Reads a part.
-pub(super) fn gather(question: &Question, dataset: Dataset, part: Part, zone: &Zone) -> Result<Gathered> {
+/// Reads a file.
+pub(super) fn gather(question: &Question, dataset: Dataset, file: DataFile, zone: &Zone) -> Result<Gathered> {
     let mut gathered = Gathered {
         hours: vec![0; HOURS],
         ..Gathered::default()
     };
-    let fields = part.schema().fields().iter().enumerate();
+    let fields = file.schema().fields().iter().enumerate();
     let columns: Vec<usize> = fields
         .filter(|(_, field)| columns(dataset).contains(&field.name().as_str()))
         .map(|(column, _)| column)
         .collect();
     let mut agents = Agents::default();
-    for batch in part.batches(columns)? {
+    for batch in file.batches(Some(&columns))? {
         let batch = batch?;
         let times = question.times(dataset, &batch, zone);
         match dataset {

@@ -1,24 +1,34 @@
-//! Whether what stands on disk is what the table knows of it.
+//! The one check of a partition's file against its entry: of runs, `erase`, `rebuild` and `verify`.
+//!
+//! The ledger has the last word: whoever checks compares the entry with it, too (see `Account::inspect`).
 
-use std::collections::BTreeSet;
-use std::ffi::OsStr;
 use std::fs;
-use std::io;
+use std::panic::{self, AssertUnwindSafe};
 use std::path::{Path, PathBuf};
 
-use super::entry::read_entry_with_change;
-use super::{Entry, OWN_FOLDER, PartitionKey, Period, Table, bot_folder, bot_of, file, period_of};
-use crate::dataset::Dataset;
+use arrow::array::{Array, AsArray, RecordBatch};
+use arrow::datatypes::TimestampMicrosecondType;
+use jiff::Timestamp;
+use parquet::errors::ParquetError;
+use sha2::{Digest, Sha256};
+
+use super::merge::moment;
+use super::reader::{DataFile, checksum};
+use super::{Entry, PartitionKey, Table, Zone, file};
 use crate::error::{Error, Result};
 use crate::store;
+use crate::words::hex;
 
-/// What a look at a partition found.
-#[derive(Debug)]
-pub(crate) struct Look {
-    /// What is known of its file, which stands there as it was written; or what is wrong.
-    pub(crate) found: Result<Entry, Wrong>,
-    /// What does not belong there, from the table's folder on; where something is wrong, all there is.
-    pub(crate) strays: Vec<PathBuf>,
+/// How much of a file is read. Each depth includes those before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Depth {
+    /// The file has the path and the size of its entry.
+    Listing,
+    /// Its bytes have the SHA-256 of its entry.
+    Checksum,
+    /// Its columns and labels are those of the partition, and every row can be decoded, is in order, and belongs to the
+    /// partition; number, ids and times are those of the entry.
+    Contents,
 }
 
 /// What is wrong with a partition.
@@ -26,191 +36,203 @@ pub(crate) struct Look {
 pub(crate) struct Wrong {
     /// The file or folder, from the table's folder on.
     pub(crate) path: PathBuf,
+    /// A sentence about it.
     pub(crate) what: String,
 }
 
 impl Table {
-    /// The bots of which a dataset has files or entries.
-    pub(crate) fn bots(&self, dataset: Dataset) -> Result<BTreeSet<String>> {
-        let mut bots = BTreeSet::new();
-        for folder in [&self.out, &self.entries()] {
-            for name in store::names(&folder.join(dataset.name()))? {
-                bots.extend(bot_of(&name));
-            }
-        }
-        Ok(bots)
-    }
-
-    /// The partitions of which a dataset of a bot has a folder or an entry.
-    pub(crate) fn periods(&self, dataset: Dataset, bot: &str) -> Result<BTreeSet<Period>> {
-        let below = Path::new(dataset.name()).join(bot_folder(bot));
-        let by = self.settings.partition_by;
-        let mut periods = BTreeSet::new();
-        for folder in [&self.out, &self.entries()] {
-            let names = store::names(&folder.join(&below))?;
-            periods.extend(
-                names
-                    .iter()
-                    .filter_map(|name| period_of(name.strip_suffix(".json").unwrap_or(name), by)),
-            );
-        }
-        Ok(periods)
-    }
-
-    /// Looks at a partition: at names, sizes and times, and at the file's content only where it was changed after
-    /// its entry was written. An entry that is lost, damaged or wrong is made again from a file that bears the hash of
-    /// its content in its name. `None` where there is nothing at all.
+    /// A sentence for each thing that is wrong with the file of a partition; none where it is sound. Changes nothing.
+    ///
+    /// `batch` is called with each batch of rows that is decoded, which is none above [`Depth::Contents`].
     ///
     /// # Errors
-    /// Where the system refuses to let it be looked at.
-    pub(crate) fn look_at(&self, key: &PartitionKey) -> Result<Option<Look>> {
-        let folder = key.folder();
-        let known = match read_entry_with_change(&self.entry_path_of(&folder)) {
-            Err(Error::Damaged { .. }) => None,
-            entry => entry?.filter(|(entry, _)| is_named_as_it_should(entry, &folder)),
-        };
-        let Some((entry, written)) = known else {
-            return self.find(key);
-        };
-        let look = self.compare(key, &folder, entry, written)?;
-        if look.found.is_ok() {
-            return Ok(Some(look));
+    /// Where the system refuses to read the file, and those of `batch`. At [`Depth::Contents`] only an error of `batch`
+    /// that is [`Error::Interrupted`] is one; any other is a finding.
+    pub(crate) fn check(
+        &self,
+        key: &PartitionKey,
+        entry: &Entry,
+        depth: Depth,
+        batch: impl FnMut(&RecordBatch) -> Result<()>,
+    ) -> Result<Vec<String>> {
+        if !is_named_for(entry, &key.folder()) {
+            return Ok(vec![format!(
+                "the manifest names it for {}",
+                key.folder().display()
+            )]);
         }
-        // the entry may be what is wrong
-        let found = self.find(key)?.filter(|look| look.found.is_ok());
-        Ok(Some(found.unwrap_or(look)))
+        let mut findings = Vec::new();
+        let checked = self.check_file(key, entry, depth, batch, &mut findings);
+        match checked {
+            Err(error) if error.is_not_found() => findings.push("it is missing".into()),
+            Err(error) if depth == Depth::Contents && !matches!(error, Error::Interrupted) => {
+                findings.push(error.with_causes());
+            }
+            checked => checked?,
+        }
+        Ok(findings)
     }
 
-    /// Compares a partition's file with its entry, which was last written so late.
-    fn compare(&self, key: &PartitionKey, folder: &Path, entry: Entry, written: i128) -> Result<Look> {
+    fn check_file(
+        &self,
+        key: &PartitionKey,
+        entry: &Entry,
+        depth: Depth,
+        batch: impl FnMut(&RecordBatch) -> Result<()>,
+        findings: &mut Vec<String>,
+    ) -> Result<()> {
         let path = self.out.join(&entry.path);
-        let file = match fs::metadata(&path) {
-            Ok(file) => file,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                return self.wrong(key, entry.path, "is missing".into());
-            }
-            Err(error) => return Err(Error::io("read", &path)(error)),
-        };
-        if file.len() != entry.bytes {
-            let what = format!("has {} bytes instead of {}", file.len(), entry.bytes);
-            return self.wrong(key, entry.path, what);
+        let bytes = fs::metadata(&path).map_err(Error::io("read", &path))?.len();
+        if bytes != entry.bytes {
+            findings.push(format!("it has {bytes} bytes instead of {}", entry.bytes));
+        } else if depth >= Depth::Checksum && checksum(&path)? != entry.sha256 {
+            let what = "it does not contain what was written: its SHA-256 is not the manifest's";
+            findings.push(what.into());
         }
-        let folder = self.out.join(folder);
-        let folder = fs::metadata(&folder).map_err(Error::io("read", &folder))?;
-        if store::changed(&file) <= written && store::changed(&folder) <= written {
-            return Ok(Look {
-                found: Ok(entry),
-                strays: Vec::new(),
-            });
+        if depth < Depth::Contents {
+            return Ok(());
         }
-        if store::changed(&file) > written && file::sha256(&path)? != entry.sha256 {
-            return self.wrong(key, entry.path, "does not hold what was written".into());
+        let file = DataFile::open(&path)?;
+        if file.rows() != entry.rows {
+            findings.push(format!("it has {} rows instead of {}", file.rows(), entry.rows));
         }
-        let mut strays = self.data_files(key)?;
-        strays.retain(|stray| *stray != entry.path);
-        // written again it is the younger one, and the next look is quick
-        self.remember(key, &entry)?;
-        Ok(Look {
-            found: Ok(entry),
-            strays,
-        })
-    }
-
-    /// Whether a file's content is, to the byte, what was written. Where it is not, the next look at its partition reads
-    /// it, whatever its times were.
-    pub(crate) fn holds_what_was_written(&self, entry: &Entry) -> Result<bool> {
-        let path = self.out.join(&entry.path);
-        let holds = file::sha256(&path)? == entry.sha256;
-        if !holds {
-            store::touch(&path);
+        if !file.has_schema_of(key, self.shape()) {
+            findings.push(format!("its columns are not those of {}", key.dataset));
         }
-        Ok(holds)
-    }
-
-    /// Looks for a partition's file without its entry, and makes that again. `None` where there is nothing at all.
-    ///
-    /// # Errors
-    /// Where the system refuses to let it be looked at.
-    pub(crate) fn find(&self, key: &PartitionKey) -> Result<Option<Look>> {
-        let folder = key.folder();
-        let mut files = self.data_files(key)?;
-        if files.is_empty() && !self.entry_path(key).exists() {
-            return Ok(None);
-        }
-        let mut whole = Vec::new();
-        for (place, path) in files.iter().enumerate() {
-            let standing = self.out.join(path);
-            let sha256 = file::sha256(&standing)?;
-            if *path == folder.join(file::name(&sha256)) {
-                let entry = file::describe(&standing, key, path, sha256)?;
-                whole.extend(entry.map(|entry| (place, entry)));
-            }
-        }
-        let look = match (whole.pop(), whole.is_empty()) {
-            (Some((place, entry)), true) => {
-                files.remove(place);
-                self.remember(key, &entry)?;
-                Look {
-                    found: Ok(entry),
-                    strays: files,
-                }
-            }
-            (None, _) if files.is_empty() => self.wrong(key, key.folder(), "has no file".into())?,
-            (None, _) => self.wrong(key, files.remove(0), "does not hold what was written".into())?,
-            (Some(_), false) => self.wrong(key, key.folder(), "holds several files".into())?,
-        };
-        Ok(Some(look))
-    }
-
-    fn wrong(&self, key: &PartitionKey, path: PathBuf, what: String) -> Result<Look> {
-        Ok(Look {
-            found: Err(Wrong { path, what }),
-            strays: self.all_files(key)?,
-        })
-    }
-
-    /// Everything that stands for a partition, its entry too, from the table's folder on.
-    pub(crate) fn all_files(&self, key: &PartitionKey) -> Result<Vec<PathBuf>> {
-        let mut files = self.data_files(key)?;
-        let entry = self.entry_path(key);
-        files.extend(entry.strip_prefix(&self.out).ok().map(Into::into));
-        Ok(files)
-    }
-
-    /// Whether readers of a partition would open a file.
-    pub(crate) fn has_file(&self, key: &PartitionKey) -> Result<bool> {
-        Ok(!self.data_files(key)?.is_empty())
-    }
-
-    /// What readers of a partition would open, from the table's folder on.
-    fn data_files(&self, key: &PartitionKey) -> Result<Vec<PathBuf>> {
-        let folder = key.folder();
-        let names = store::names(&self.out.join(&folder))?;
-        let seen = names.iter().filter(|name| !name.starts_with(['.', '_']));
-        Ok(seen.map(|name| folder.join(name)).collect())
-    }
-
-    /// Moves a file, told from the table's folder on, to `_export/damaged/`; nothing that a user may miss is ever
-    /// deleted. One that is not there is as good.
-    ///
-    /// # Errors
-    /// Where the system refuses.
-    pub fn set_aside(&self, path: &Path) -> Result<()> {
-        let own = path.strip_prefix(OWN_FOLDER).ok();
-        let own_folder = self.own_folder();
-        let aside = own_folder.join("damaged").join(own.unwrap_or(path));
-        let path = self.out.join(path);
-        store::set_aside(&path, &own_folder, &aside)?;
-        if let (None, Some(folder)) = (own, path.parent()) {
-            // a partition is never an empty folder; one that is not empty stays
-            let _ = fs::remove_dir(folder);
+        findings.extend(file.differing_labels(key, self.shape()));
+        // unknown bytes are not decoded
+        if findings.is_empty() {
+            let contents = Contents::read(file, key, &self.zone()?, batch)?;
+            findings.extend(contents.differences(key, entry));
         }
         Ok(())
     }
+
+    /// Whether the file of a partition is, to the byte, what was written. Where it is not, the next run reads it whole,
+    /// whatever its times are. Only for the process that has the lock.
+    ///
+    /// # Errors
+    /// Where the system refuses to read the file.
+    pub(super) fn is_as_written(&self, key: &PartitionKey, entry: &Entry) -> Result<bool> {
+        Ok(self.wrong_bytes(key, entry)?.is_none())
+    }
+
+    /// What is wrong with the bytes of a partition's file; as [`Table::is_as_written`].
+    pub(super) fn wrong_bytes(&self, key: &PartitionKey, entry: &Entry) -> Result<Option<Wrong>> {
+        let findings = self.check(key, entry, Depth::Checksum, |_| Ok(()))?;
+        let wrong = findings.into_iter().next().map(|what| Wrong {
+            path: entry.path.clone(),
+            what,
+        });
+        if wrong.is_some() {
+            store::touch(&self.out.join(&entry.path));
+        }
+        Ok(wrong)
+    }
 }
 
-/// Whether the file lies in its partition's folder and bears the beginning of its hash in its name.
-fn is_named_as_it_should(entry: &Entry, folder: &Path) -> bool {
-    let name = entry.path.file_name().and_then(OsStr::to_str);
-    entry.path.parent() == Some(folder) && name.is_some_and(|name| name == file::name(&entry.sha256))
+/// Whether the entry's file is in its partition's folder and named after its content.
+pub(super) fn is_named_for(entry: &Entry, folder: &Path) -> bool {
+    entry.path == folder.join(file::name(&entry.sha256))
+}
+
+/// What the rows of a file are.
+pub(super) struct Contents {
+    pub(super) rows: u64,
+    pub(super) ids_sha256: String,
+    pub(super) first: Option<Timestamp>,
+    pub(super) last: Option<Timestamp>,
+    /// Rows that are not in the order of time, then id.
+    disordered: u64,
+    /// Rows of another partition.
+    misplaced: u64,
+}
+
+impl Contents {
+    /// Decodes all rows. `batch` is called with each batch.
+    ///
+    /// # Errors
+    /// Where the file cannot be decoded, and those of `batch`.
+    pub(super) fn read(
+        file: DataFile,
+        key: &PartitionKey,
+        zone: &Zone,
+        batch: impl FnMut(&RecordBatch) -> Result<()>,
+    ) -> Result<Self> {
+        let path = file.path().to_owned();
+        // the reader of a file whose bytes were altered together with its checksum may panic
+        let read = panic::catch_unwind(AssertUnwindSafe(|| Self::decode(file, key, zone, batch)));
+        let panicked = || ParquetError::General("its contents make the reader panic".into());
+        read.unwrap_or_else(|_| Err(Error::parquet("read", &path)(panicked())))
+    }
+
+    fn decode(
+        file: DataFile,
+        key: &PartitionKey,
+        zone: &Zone,
+        mut batch: impl FnMut(&RecordBatch) -> Result<()>,
+    ) -> Result<Self> {
+        let (dataset, mut periods) = (key.dataset, zone.periods());
+        let mut digest = Sha256::new();
+        let (mut rows, mut disordered, mut misplaced) = (0, 0, 0);
+        let (mut first, mut last): (Option<i64>, Option<i64>) = (None, None);
+        let mut before: Option<(Option<i64>, String)> = None;
+        for read in file.batches(None)? {
+            let read = read?;
+            let ids = read.column(dataset.id_column()).as_string_opt::<i32>();
+            let times = read.column(dataset.time_column());
+            let times = times.as_primitive_opt::<TimestampMicrosecondType>();
+            let (Some(ids), Some(times)) = (ids, times) else {
+                return Err(Error::Internal(format!("{dataset} has neither ids nor times")));
+            };
+            let earlier = before.take();
+            let mut previous = earlier.as_ref().map(|(time, id)| (*time, id.as_str()));
+            for row in 0..read.num_rows() {
+                let (id, time) = (ids.value(row), times.is_valid(row).then(|| times.value(row)));
+                digest.update(id);
+                digest.update("\n");
+                let now = Some((time, id));
+                disordered += u64::from(previous >= now);
+                misplaced += u64::from(periods.of(time) != key.period);
+                first = first.or(time);
+                last = time.or(last);
+                previous = now;
+            }
+            before = previous.map(|(time, id)| (time, id.to_owned()));
+            rows += read.num_rows() as u64;
+            batch(&read)?;
+        }
+        Ok(Self {
+            rows,
+            ids_sha256: hex(&digest.finalize()),
+            first: first.map(moment),
+            last: last.map(moment),
+            disordered,
+            misplaced,
+        })
+    }
+
+    /// A sentence for each thing that does not fit a partition and its entry.
+    fn differences(&self, key: &PartitionKey, entry: &Entry) -> Vec<String> {
+        let mut findings = Vec::new();
+        if self.rows != entry.rows {
+            findings.push(format!("it gives {} rows instead of {}", self.rows, entry.rows));
+        }
+        if self.disordered > 0 {
+            let what = format!("{} rows are not in the order of time, then id", self.disordered);
+            findings.push(what);
+        }
+        if self.misplaced > 0 {
+            let by = key.period.by().key();
+            findings.push(format!("{} rows do not belong to its {by}", self.misplaced));
+        }
+        if self.ids_sha256 != entry.ids_sha256 {
+            findings.push("its ids are not those of the manifest".into());
+        }
+        let micros = |times: [Option<Timestamp>; 2]| times.map(|time| time.map(Timestamp::as_microsecond));
+        if micros([self.first, self.last]) != micros([entry.first, entry.last]) {
+            findings.push("its first or last time is not the manifest's".into());
+        }
+        findings
+    }
 }

@@ -7,6 +7,8 @@ use std::str::FromStr;
 use jiff::civil::Date;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
+use super::migration::january_of;
+
 /// What Hive readers take as "no date".
 const NO_DATE: &str = "__HIVE_DEFAULT_PARTITION__";
 
@@ -15,19 +17,6 @@ pub(crate) fn period_of(folder: &str, by: PartitionBy) -> Option<Period> {
     let value = folder.strip_prefix(by.key())?.strip_prefix('=')?;
     let period = Period::parse(by, value).ok()?;
     (period.to_string() == value).then_some(period)
-}
-
-/// The January whose folder an earlier version named without its month: `month=2024`.
-pub(crate) fn unnamed_january(folder: &str) -> Option<Period> {
-    january_of(folder.strip_prefix(PartitionBy::Month.key())?.strip_prefix('=')?)
-}
-
-/// The January of a year: `2024`, or `-000001`.
-pub(super) fn january_of(year: &str) -> Option<Period> {
-    let digits = year.strip_prefix('-').unwrap_or(year);
-    let is_year = matches!(digits.len(), 4 | 6) && digits.bytes().all(|byte| byte.is_ascii_digit());
-    let month = is_year.then(|| Period::parse(PartitionBy::Month, &format!("{year}-01")))?;
-    month.ok()
 }
 
 /// How much time a partition holds: a setting of the table.
@@ -129,7 +118,7 @@ impl Period {
         u64::from(between.unsigned_abs()) + 1
     }
 
-    fn parse(by: PartitionBy, value: &str) -> Result<Self, jiff::Error> {
+    pub(super) fn parse(by: PartitionBy, value: &str) -> Result<Self, jiff::Error> {
         if value == NO_DATE {
             return Ok(Self::timeless(by));
         }
@@ -238,6 +227,7 @@ impl AddAssign<u64> for PeriodCount {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::table::unnamed_january;
 
     #[test]
     fn a_period_is_told_in_paths_and_in_the_ledger_and_is_known_again() {
@@ -310,30 +300,6 @@ mod tests {
                 proptest::prop_assert!(first <= date && (first.year(), first.month()) == (date.year(), date.month()));
             }
         }
-    }
-
-    #[test]
-    fn a_january_without_its_month_is_recognized() {
-        let january = |year| Some(Period::of(PartitionBy::Month, jiff::civil::date(year, 1, 1)));
-        assert_eq!(unnamed_january("month=2024"), january(2024));
-        assert_eq!(unnamed_january("month=0001"), january(1));
-        assert_eq!(unnamed_january("month=-000044"), january(-44));
-        assert_eq!(
-            serde_json::from_str::<Period>(r#""month=1970""#).ok(),
-            january(1970)
-        );
-        for other in [
-            "month=2024-01",
-            "month=202401",
-            "month=24",
-            "month=",
-            "date=2024",
-            "month=+12024",
-            "month=__HIVE_DEFAULT_PARTITION__",
-        ] {
-            assert_eq!(unnamed_january(other), None, "{other}");
-        }
-        assert_eq!(period_of("month=2024", PartitionBy::Month), None);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::Verified;
-use super::partition::{Checked, Look};
+use super::partition::{Check, Checked};
 use crate::commit::Commit;
 use crate::error::Result;
 use crate::ledger::{Held, Ledger};
@@ -170,13 +170,13 @@ impl Verified {
     /// stays the same. `None` where it was taken out of the table.
     pub(super) fn check(
         &self,
-        look: &Look<'_>,
+        check: &Check<'_>,
         key: &PartitionKey,
         entry: &Entry,
     ) -> Result<(Option<Entry>, Checked)> {
         let mut entry = entry.clone();
         for _ in 0..LOOKS {
-            let checked = look.check(key, &entry)?;
+            let checked = check.partition(key, &entry)?;
             if checked.findings.is_empty() || self.is_as_it_was() {
                 return Ok((Some(entry), checked));
             }

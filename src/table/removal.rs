@@ -31,12 +31,12 @@ impl Table {
         key: &PartitionKey,
         mut goes: impl FnMut(&RecordBatch, usize) -> bool,
     ) -> Result<Without> {
-        let Some(footer) = self.proven_file(key)? else {
+        let Some(file) = self.sound_file(key)? else {
             return Ok(Without::AsItWas);
         };
         let mut writer = Writer::create(&self.begin_staging(key)?, key, &self.settings)?;
         let (mut gone, mut rows, mut bounds) = (0, 0, (None, None));
-        for batch in self.batches_of(key.dataset, footer)? {
+        for batch in self.batches_of(key.dataset, file)? {
             let batch = batch?;
             let count =
                 u32::try_from(batch.num_rows()).map_err(|error| Error::Internal(error.to_string()))?;
