@@ -6,6 +6,7 @@ mod chart;
 mod counts;
 mod gather;
 mod page;
+mod user_agents;
 mod words;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -1,7 +1,6 @@
 //! The time that a partition holds: a day or a month, or none.
 
 use std::fmt;
-use std::ops::AddAssign;
 use std::str::FromStr;
 
 use jiff::civil::Date;
@@ -171,56 +170,6 @@ impl<'de> Deserialize<'de> for Period {
             return Ok(january);
         }
         Self::parse(by, value).map_err(de::Error::custom)
-    }
-}
-
-/// A number of periods, told as `days` or as `months`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum PeriodCount {
-    /// So many days.
-    Days(u64),
-    /// So many months.
-    Months(u64),
-}
-
-impl PeriodCount {
-    /// So many.
-    #[must_use]
-    pub fn new(by: PartitionBy, count: u64) -> Self {
-        match by {
-            PartitionBy::Day => Self::Days(count),
-            PartitionBy::Month => Self::Months(count),
-        }
-    }
-
-    /// The number.
-    #[must_use]
-    pub fn count(&self) -> u64 {
-        let (Self::Days(count) | Self::Months(count)) = self;
-        *count
-    }
-
-    /// What it is a number of.
-    #[must_use]
-    pub fn name(&self) -> &'static str {
-        match self {
-            Self::Days(_) => "days",
-            Self::Months(_) => "months",
-        }
-    }
-}
-
-impl Default for PeriodCount {
-    fn default() -> Self {
-        Self::new(PartitionBy::default(), 0)
-    }
-}
-
-impl AddAssign<u64> for PeriodCount {
-    fn add_assign(&mut self, more: u64) {
-        let (Self::Days(count) | Self::Months(count)) = self;
-        *count += more;
     }
 }
 
