@@ -1,8 +1,8 @@
-//! At the beginning of a run: what is damaged is noticed, named, and moved aside. What kept pages hold of it is built
-//! again from them; of what they cannot prove to be whole the time is no longer called complete, so that the
-//! ordinary way (plan, fetch, build, commit) brings it.
+//! Repairs at the beginning of a run: damaged files are reported and moved to `_export/damaged/`, and their partitions
+//! are built again from kept pages. Where those do not give exactly what the ledger says, the time of the partition is no
+//! longer complete, so that this or another run fetches it.
 //!
-//! Files go aside first. Killed after that, the next run finds them missing and mends the same.
+//! Files are moved first. Where a run is killed after that, the next one finds them missing and repairs the same.
 
 mod kept_pages;
 
@@ -26,15 +26,15 @@ const EVER: Window = Window {
     start: i64::MIN,
     end: i64::MAX,
 };
-/// So many damages are told one by one.
-const TOLD: usize = 20;
+/// Damages that are logged one by one.
+const LOGGED: usize = 20;
 
-/// Something that was damaged, and is now in `_export/damaged/` as far as there was something left of it.
+/// Something that was damaged. What is left of it is in `_export/damaged/`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Damage {
     /// The file or folder, from the table's folder on.
     pub path: PathBuf,
-    /// What was wrong with it.
+    /// What was wrong: a sentence.
     pub what: String,
 }
 
@@ -76,13 +76,13 @@ pub(super) fn open_folder(
         let mut account = known.clone();
         let asked = options.datasets.contains(&dataset) && options.bots.contains(&bot);
         let reopened = mending.mend(dataset, &bot, &mut account)?;
-        tell_reopened(dataset, &bot, reopened, asked.then_some(options.range));
+        log_reopened(dataset, &bot, reopened, asked.then_some(options.range));
         account.under_way.retain(|page, _| spool.path(*page).exists());
         if account != known {
             *ledger.account(dataset.name(), &bot) = account;
         }
     }
-    mending.tell();
+    mending.log();
     let accounts = ledger.datasets.values().flat_map(|bots| bots.values());
     if accounts.into_iter().any(|account| !account.partitions.is_empty()) {
         // lost settings are those that the files have
@@ -107,7 +107,7 @@ struct Mending<'a> {
 }
 
 impl Mending<'_> {
-    /// Moves a damaged file of the exporter's own aside; any other error is none of ours.
+    /// Moves a damaged file of the exporter's own aside; returns any other error.
     fn own_file(&mut self, error: Error) -> Result<()> {
         let Error::Damaged { path, what } = error else {
             return Err(error);
@@ -192,8 +192,8 @@ impl Mending<'_> {
         self.rebuild_from_pages(&lost, account)
     }
 
-    /// Builds lost partitions again from kept pages. One that is, to the byte, what it was, is mended; of any other
-    /// the rows that were found are taken, and its time is to be asked for.
+    /// Builds lost partitions again from kept pages. One that is, to the byte, what it was, is repaired. Any other has the
+    /// rows that were found, and its time is no longer complete.
     fn rebuild_from_pages(&mut self, lost: &[PartitionKey], account: &mut Account) -> Result<Windows> {
         let time_of = |period: Period, account: &Account| {
             // partitions say nothing of windows that filter by another time
@@ -229,12 +229,12 @@ impl Mending<'_> {
         Ok(reopened)
     }
 
-    fn tell(&self) {
-        for damage in self.damages.iter().take(TOLD) {
+    fn log(&self) {
+        for damage in self.damages.iter().take(LOGGED) {
             tracing::warn!("{}: {}", damage.path.display(), damage.what);
         }
-        if self.damages.len() > TOLD {
-            tracing::warn!("and {} more", self.damages.len() - TOLD);
+        if self.damages.len() > LOGGED {
+            tracing::warn!("and {} more", self.damages.len() - LOGGED);
         }
         if !self.damages.is_empty() && self.table.own_folder().join("damaged").exists() {
             tracing::warn!("what is left of the damaged is in {OWN_FOLDER}/damaged");
@@ -242,8 +242,8 @@ impl Mending<'_> {
     }
 }
 
-/// Tells what was complete, is not so any more, and is not asked for by this run.
-fn tell_reopened(dataset: Dataset, bot: &str, mut reopened: Windows, asked: Option<Window>) {
+/// Logs the time that is no longer complete and that this run does not request.
+fn log_reopened(dataset: Dataset, bot: &str, mut reopened: Windows, asked: Option<Window>) {
     if let Some(asked) = asked {
         reopened.subtract(asked);
     }

@@ -15,11 +15,11 @@ use crate::dataset::{Dataset, MetadataMode, Promoted, Shape};
 use crate::error::{Error, Result};
 use crate::store;
 
-/// Data files of a table without settings, and their layout.
+/// The layout of data files of a table without settings.
 pub(super) struct Layout {
     files: Vec<(PartitionKey, PathBuf)>,
     partition_by: PartitionBy,
-    /// `None` where the files do not tell it.
+    /// `None` where the files do not show it.
     shape: Option<Shape>,
 }
 

@@ -1,4 +1,4 @@
-//! Ids that stand in more than one row of a dataset of a bot.
+//! Ids of more than one row of a dataset of a bot.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -16,7 +16,7 @@ use crate::table::{Entry, PartitionKey};
 type Shared = BTreeMap<(PartitionKey, PartitionKey), (u64, String)>;
 
 impl Verified {
-    /// Looks for ids that stand under two dates. Equal hashes are only candidates; the ids decide.
+    /// Finds ids that have rows under two dates. Equal hashes are only candidates; the ids decide.
     ///
     /// A run that sees a record under another date takes the row under the old date out at its end. So an id that is twice
     /// while a run is at work is no problem yet.

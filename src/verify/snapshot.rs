@@ -1,5 +1,5 @@
-//! A table that a run may change while it is checked: a consistent view of its small files, and another look at whatever
-//! seems wrong.
+//! A table that a run may change while it is checked: a consistent view of its small files, and a second check of
+//! whatever seems wrong.
 
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! Partitions built again from the pages that `--keep-pages` kept.
+//! Builds partitions from kept pages.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,8 +18,8 @@ use crate::window::Windows;
 /// Pages decoded at a time: what bounds the memory.
 const AT_A_TIME: usize = 4;
 
-/// What kept pages hold of lost partitions of one dataset of one bot, each staged where there is anything. `times` is
-/// the time whose windows may hold their rows.
+/// Stages what kept pages have of lost partitions of one dataset of one bot; `None` for a partition without rows. Only
+/// pages whose window overlaps `times` are read.
 pub(super) fn stage(
     table: &Table,
     zone: &Zone,
