@@ -236,3 +236,65 @@ impl Contents {
         findings
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dataset::{Dataset, decode};
+    use crate::table::{PartitionBy, Period, RowRef, Settings};
+
+    #[test]
+    fn each_depth_finds_what_those_before_it_do_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let table = Table::open(folder.path(), Settings::new("https://api.example.com", "UTC")).unwrap();
+        let page = br#"{"data":[{"_id":"a","time":1696118400},{"_id":"b","time":1696118401}],"cursor":null}"#;
+        let batch = decode(Dataset::Messages, page).unwrap().batch;
+        let key = PartitionKey {
+            dataset: Dataset::Messages,
+            bot: "r3".into(),
+            period: Period::of(PartitionBy::Day, jiff::civil::date(2023, 10, 1)),
+        };
+        let rows = [0, 1].map(|row| RowRef { batch: 0, row });
+        let entry = table.stage(&key, &[batch], &rows).unwrap().entry;
+        table.publish(&key, &entry).unwrap();
+        let findings = |entry: &Entry| {
+            [Depth::Listing, Depth::Checksum, Depth::Contents].map(|depth| {
+                let findings = table.check(&key, entry, depth, |_| Ok(())).unwrap();
+                findings.join("; ")
+            })
+        };
+        assert_eq!(findings(&entry), ["", "", ""]);
+        let inspect = |is_expected: bool| {
+            let inspection = table.inspect(&key, Depth::Listing, |_| is_expected).unwrap();
+            inspection.unwrap().found.map_err(|wrong| wrong.what)
+        };
+        assert_eq!(inspect(true), Ok(entry.clone()));
+        assert!(inspect(false).unwrap_err().contains("other rows"));
+
+        let other = Entry {
+            first: None,
+            ..entry.clone()
+        };
+        let [listing, checksum, contents] = findings(&other);
+        assert!(listing.is_empty() && checksum.is_empty() && contents.contains("first or last time"));
+        fs::remove_file(table.entry_path(&key)).unwrap();
+        assert_eq!(inspect(true), Ok(entry.clone()), "it is made again from the file");
+
+        let path = folder.path().join(&entry.path);
+        let mut bytes = fs::read(&path).unwrap();
+        bytes[100] ^= 1;
+        fs::write(&path, &bytes).unwrap();
+        let [listing, checksum, contents] = findings(&entry);
+        assert!(listing.is_empty() && checksum.contains("SHA-256") && contents.contains("SHA-256"));
+        assert!(inspect(true).is_err() && table.sound_file(&key).is_err());
+
+        fs::write(&path, &bytes[1..]).unwrap();
+        assert!(
+            findings(&entry)
+                .iter()
+                .all(|what| what.contains("bytes instead of"))
+        );
+        fs::remove_file(&path).unwrap();
+        assert_eq!(findings(&entry), ["it is missing"; 3]);
+    }
+}
