@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::check::{Contents, Depth, Wrong, is_named_for};
+use super::check::{Depth, Wrong, is_named_for};
+use super::contents::Contents;
 use super::entry::read_entry_with_change;
 use super::reader::{DataFile, checksum};
 use super::{Entry, OWN_FOLDER, PartitionKey, Period, Table, bot_folder, bot_of, file, period_of};

@@ -2,6 +2,7 @@
 
 mod check;
 mod column;
+mod contents;
 mod duckdb;
 mod encoder;
 mod entry;
