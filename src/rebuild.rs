@@ -6,16 +6,13 @@
 
 mod check;
 mod options;
+mod partitions;
 mod recover;
 mod switch;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use arrow::array::{AsArray, RecordBatch, UInt32Array};
-use arrow::compute::take_record_batch;
-use arrow::datatypes::TimestampMicrosecondType;
-use jiff::Timestamp;
 use rayon::prelude::*;
 use serde::Serialize;
 
@@ -28,15 +25,11 @@ use crate::ledger::{Account, Arrivals, Ledger};
 use crate::rejected::RejectedRecords;
 use crate::spool::Spool;
 use crate::store;
-use crate::table::{
-    Effect, Entry, Lock, OWN_FOLDER, PartitionBy, PartitionKey, Period, Settings, Table, Zone,
-};
+use crate::table::{Entry, Lock, OWN_FOLDER, PartitionBy, PartitionKey, Period, Settings, Table, Zone};
 pub use options::Changes;
+use partitions::Made;
 pub use recover::{finish, settings};
 use switch::Switch;
-
-/// Rows of the partitions that are built side by side, unless one has more.
-const GROUP_ROWS: u64 = 150_000;
 
 /// What a table is after it was made again.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -153,11 +146,6 @@ impl Rebuilt {
     }
 }
 
-/// The whole second in which a time lies.
-fn floor(time: Timestamp) -> i64 {
-    time.as_microsecond().div_euclid(1_000_000)
-}
-
 struct Rebuild {
     old: Table,
     new: Table,
@@ -166,9 +154,6 @@ struct Rebuild {
     /// Takes out of the rows what the new rules say and the old did not.
     cleaner: Cleaner,
 }
-
-/// A partition that was made.
-type Made = (Period, Entry, Effect, Misfits);
 
 impl Rebuild {
     fn new(old: Table, settings: Settings, cleaner: Cleaner) -> Result<Self> {
@@ -241,115 +226,6 @@ impl Rebuild {
             .into_iter()
             .flatten()
             .collect())
-    }
-
-    /// Writes all new partitions, as many side by side as fit into memory.
-    fn make(
-        &self,
-        dataset: Dataset,
-        bot: &str,
-        old: &BTreeMap<Period, Entry>,
-        stop: &CancellationToken,
-    ) -> Result<Vec<Made>> {
-        let sources: Vec<(Period, Vec<&Entry>)> = self.sources(old).into_iter().collect();
-        let mut made = Vec::new();
-        let mut rest = &sources[..];
-        while !rest.is_empty() {
-            if stop.is_cancelled() {
-                return Err(Error::Interrupted);
-            }
-            let mut rows = 0;
-            let fits = |(_, from): &&(Period, Vec<&Entry>)| {
-                let before = rows;
-                rows += from.iter().map(|entry| entry.rows).sum::<u64>();
-                before == 0 || rows <= GROUP_ROWS
-            };
-            let (group, later) = rest.split_at(rest.iter().take_while(fits).count());
-            let group = group.par_iter().map(|(period, from)| {
-                let bot = bot.to_owned();
-                let period = *period;
-                self.make_one(&PartitionKey { dataset, bot, period }, from)
-            });
-            made.extend(group.collect::<Result<Vec<_>>>()?.into_iter().flatten());
-            rest = later;
-        }
-        let rows: u64 = old.values().map(|entry| entry.rows).sum();
-        let placed: u64 = made.iter().map(|(_, _, effect, _)| effect.records()).sum();
-        if rows != placed {
-            return Err(Error::Internal(format!(
-                "{rows} rows of {dataset} of {bot} were to be placed, and {placed} were"
-            )));
-        }
-        Ok(made)
-    }
-
-    /// Which old partitions hold the rows of each new partition: those whose rows' time it shares.
-    fn sources<'a>(&self, old: &'a BTreeMap<Period, Entry>) -> BTreeMap<Period, Vec<&'a Entry>> {
-        let mut periods = self.zone.1.periods();
-        let mut sources: BTreeMap<Period, Vec<&Entry>> = BTreeMap::new();
-        for (old_period, entry) in old {
-            // by the rows themselves: the zone's rules may have changed since the partition was written
-            let (Some(_), Some(first), Some(last)) = (old_period.first(), entry.first, entry.last) else {
-                sources.entry(self.zone.1.timeless()).or_default().push(entry);
-                continue;
-            };
-            let (mut second, end) = (floor(first), floor(last) + 1);
-            while second < end {
-                let period = periods.of(Some(second.saturating_mul(1_000_000)));
-                sources.entry(period).or_default().push(entry);
-                second = self.zone.1.window(period).map_or(end, |window| window.end);
-            }
-        }
-        sources
-    }
-
-    /// Writes one new partition; none where no row belongs to it.
-    fn make_one(&self, key: &PartitionKey, from: &[&Entry]) -> Result<Option<Made>> {
-        let mut misfits = Misfits::default();
-        let mut builder = self.new.builder(key);
-        for batch in self.rows_of(key, from) {
-            builder.add(self.formed(key, &batch?, &mut misfits)?)?;
-        }
-        if builder.is_empty() {
-            return Ok(None);
-        }
-        let staged = builder.finish()?;
-        self.new.publish(&staged.key, &staged.entry)?;
-        Ok(Some((key.period, staged.entry, staged.effect, misfits)))
-    }
-
-    /// Rows in the new form, without what new rules take out.
-    fn formed(&self, key: &PartitionKey, batch: &RecordBatch, misfits: &mut Misfits) -> Result<RecordBatch> {
-        let (old, new) = (self.old.shape(), self.new.shape());
-        let (batch, unfit) = new
-            .of(old, &self.cleaner, key.dataset, batch)
-            .ok_or_else(|| Error::Internal(format!("rows of {} lack metadata", key.folder().display())))?;
-        *misfits += &Misfits::of(new, &unfit);
-        Ok(batch)
-    }
-
-    /// The rows of a new partition, as they stand in the old ones.
-    fn rows_of(&self, key: &PartitionKey, from: &[&Entry]) -> impl Iterator<Item = Result<RecordBatch>> {
-        let batches = from.iter().flat_map(|entry| {
-            let (batches, error) = match self.old.batches(key.dataset, entry) {
-                Ok(batches) => (Some(batches), None),
-                Err(error) => (None, Some(Err(error))),
-            };
-            batches.into_iter().flatten().chain(error)
-        });
-        let mut periods = self.zone.1.periods();
-        batches.filter_map(move |batch| {
-            let batch = match batch {
-                Ok(batch) => batch,
-                Err(error) => return Some(Err(error)),
-            };
-            let times = batch.column(key.dataset.time_column());
-            let periods = periods.of_column(times.as_primitive::<TimestampMicrosecondType>());
-            let places = (0..).zip(periods).filter(|(_, period)| *period == key.period);
-            let places: UInt32Array = places.map(|(place, _)| place).collect::<Vec<u32>>().into();
-            let taken = || take_record_batch(&batch, &places).map_err(Error::from);
-            (!places.is_empty()).then(taken)
-        })
     }
 
     /// What is known of the account once the new table stands. Where two old partitions held one id, a new one may hold

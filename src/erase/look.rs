@@ -76,11 +76,11 @@ pub(super) fn look(table: &Table, spool: &Spool, ledger: &Ledger, goes: &Goes<'_
 /// Rows of a partition that are to go.
 fn rows(table: &Table, key: &PartitionKey, entry: &Entry, goes: &Goes<'_>) -> Result<u64> {
     let column = column(key.dataset)?;
-    let Some(footer) = table.open_current(key, entry)? else {
+    let Some(file) = table.open_current(key, entry)? else {
         return Ok(0);
     };
     let mut rows = 0;
-    for batch in footer.batches(Some(&[column]))? {
+    for batch in file.batches(Some(&[column]))? {
         let batch = batch?;
         let ids = batch.column(0).as_string::<i32>().iter().flatten();
         rows += ids.filter(|id| goes.has(id)).count() as u64;

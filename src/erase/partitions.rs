@@ -11,7 +11,7 @@ use crate::dataset::Dataset;
 use crate::error::{Error, Result};
 use crate::ledger::{Account, Ledger};
 use crate::spool::Spool;
-use crate::table::{Entry, Footer, PartitionKey, Table, Without};
+use crate::table::{DataFile, Entry, PartitionKey, Table, Without};
 
 /// Partitions that are written anew before they are committed: what bounds the room that they take twice.
 const AT_A_TIME: usize = 64;
@@ -95,7 +95,7 @@ pub(super) fn column(dataset: Dataset) -> Result<usize> {
 /// Whether a partition holds a row that is to go.
 fn holds_some(table: &Table, key: &PartitionKey, entry: &Entry, goes: &Goes<'_>) -> Result<bool> {
     let column = column(key.dataset)?;
-    for batch in Footer::open(&table.out().join(&entry.path))?.batches(Some(&[column]))? {
+    for batch in DataFile::open(&table.out().join(&entry.path))?.batches(Some(&[column]))? {
         let batch = batch?;
         let mut ids = batch.column(0).as_string::<i32>().iter().flatten();
         if ids.any(|id| goes.has(id)) {

@@ -1,10 +1,10 @@
-//! At the beginning of a run: what is damaged is noticed, named, and moved aside. What kept pages hold of it is built
-//! again from them; of what they cannot prove to be whole the time is no longer called complete, so that the
-//! ordinary way (plan, fetch, build, commit) brings it.
+//! Repairs at the beginning of a run: damaged files are reported and moved to `_export/damaged/`, and their partitions
+//! are built again from kept pages. Where those do not give exactly what the ledger says, the time of the partition is no
+//! longer complete, so that this or another run fetches it.
 //!
-//! Files go aside first. Killed after that, the next run finds them missing and mends the same.
+//! Files are moved first. Where a run is killed after that, the next one finds them missing and repairs the same.
 
-mod again;
+mod kept_pages;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -19,22 +19,22 @@ use crate::error::{Error, Result};
 use crate::ledger::{Account, Held, Ledger};
 use crate::plan::Field;
 use crate::spool::Spool;
-use crate::table::{Look, OWN_FOLDER, PartitionKey, Period, Staged, Table, Wrong, Zone};
+use crate::table::{Depth, Entry, Inspection, OWN_FOLDER, PartitionKey, Period, Staged, Table, Wrong, Zone};
 use crate::window::{Window, Windows};
 
 const EVER: Window = Window {
     start: i64::MIN,
     end: i64::MAX,
 };
-/// So many damages are told one by one.
-const TOLD: usize = 20;
+/// Damages that are logged one by one.
+const LOGGED: usize = 20;
 
-/// Something that was damaged, and is now in `_export/damaged/` as far as there was something left of it.
+/// Something that was damaged. What is left of it is in `_export/damaged/`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Damage {
     /// The file or folder, from the table's folder on.
     pub path: PathBuf,
-    /// What was wrong with it.
+    /// What was wrong: a sentence.
     pub what: String,
 }
 
@@ -76,13 +76,13 @@ pub(super) fn open_folder(
         let mut account = known.clone();
         let asked = options.datasets.contains(&dataset) && options.bots.contains(&bot);
         let reopened = mending.mend(dataset, &bot, &mut account)?;
-        tell_reopened(dataset, &bot, reopened, asked.then_some(options.range));
+        log_reopened(dataset, &bot, reopened, asked.then_some(options.range));
         account.under_way.retain(|page, _| spool.path(*page).exists());
         if account != known {
             *ledger.account(dataset.name(), &bot) = account;
         }
     }
-    mending.tell();
+    mending.log();
     let accounts = ledger.datasets.values().flat_map(|bots| bots.values());
     if accounts.into_iter().any(|account| !account.partitions.is_empty()) {
         // lost settings are those that the files have
@@ -107,7 +107,7 @@ struct Mending<'a> {
 }
 
 impl Mending<'_> {
-    /// Moves a damaged file of the exporter's own aside; any other error is none of ours.
+    /// Moves a damaged file of the exporter's own aside; returns any other error.
     fn own_file(&mut self, error: Error) -> Result<()> {
         let Error::Damaged { path, what } = error else {
             return Err(error);
@@ -136,7 +136,7 @@ impl Mending<'_> {
         }
         if self.damages.is_empty() {
             let path = path.strip_prefix(self.table.out()).unwrap_or(&path).to_owned();
-            let what = "is missing".into();
+            let what = "it is missing".into();
             self.damages.push(Damage { path, what });
         }
         match Ledger::load(&copy) {
@@ -149,97 +149,59 @@ impl Mending<'_> {
         }
     }
 
-    /// Compares the partitions of an account with what is known of them, and lets go of those that are not as they
-    /// were written. What was called complete and is no longer.
+    /// Inspects the partitions of an account and moves aside what is wrong. Gives the time that is no longer complete.
     fn mend(&mut self, dataset: Dataset, bot: &str, account: &mut Account) -> Result<Windows> {
         let mut periods = self.table.periods(dataset, bot)?;
         periods.extend(account.partitions.keys());
-        let table = self.table;
-        let looks = periods
+        let (table, zone) = (self.table, self.zone);
+        let known = &*account;
+        let inspections = periods
             .into_par_iter()
             .map(|period| {
                 let bot = bot.to_owned();
                 let key = PartitionKey { dataset, bot, period };
-                let look = table.look_at(&key)?;
-                Ok((key, look))
+                let window = zone.window(period).unwrap_or(EVER);
+                let is_in_period = |entry: &Entry| {
+                    let mut bounds = [entry.first, entry.last].into_iter().flatten();
+                    bounds.all(|time| window.contains(time.as_second()))
+                };
+                let inspection = known.inspect(table, &key, Depth::Listing, is_in_period)?;
+                Ok(inspection.map(|inspection| (key, inspection)))
             })
             .collect::<Result<Vec<_>>>()?;
         let mut lost = Vec::new();
-        for (key, look) in looks {
-            if let Some(look) = look {
-                let held = account.partitions.get(&key.period);
-                if let Some(wrong) = self.judge(&key, look, held)? {
-                    self.told(wrong);
-                    lost.push(key);
-                } else if held.is_none() {
-                    // it stands there, whole, and only the ledger does not know of it
-                    let entry = self.table.entry(&key)?;
-                    entry.iter().for_each(|entry| account.adopt(key.period, entry));
+        for (key, Inspection { found, strays }) in inspections.into_iter().flatten() {
+            strays.iter().try_for_each(|path| self.table.set_aside(path))?;
+            match found {
+                Ok(entry) => {
+                    self.damages.extend(strays.into_iter().map(|path| Damage {
+                        path,
+                        what: "it does not belong there".into(),
+                    }));
+                    if !account.partitions.contains_key(&key.period) {
+                        // it is sound, and only the ledger does not have it
+                        account.adopt(key.period, &entry);
+                    }
                 }
-            } else if account.partitions.contains_key(&key.period) {
-                self.told(Wrong {
-                    path: key.folder(),
-                    what: "has no file".into(),
-                });
-                lost.push(key);
+                Err(Wrong { path, what }) => {
+                    self.damages.push(Damage { path, what });
+                    lost.push(key);
+                }
             }
         }
-        self.bring_again(&lost, account)
+        self.rebuild_from_pages(&lost, account)
     }
 
-    fn told(&mut self, Wrong { path, what }: Wrong) {
-        self.damages.push(Damage { path, what });
-    }
-
-    /// What is wrong with a partition, if anything; what does not belong there goes aside.
-    fn judge(&mut self, key: &PartitionKey, look: Look, held: Option<&Held>) -> Result<Option<Wrong>> {
-        let mut aside = look.strays;
-        let wrong = match look.found {
-            Err(wrong) => Some(wrong),
-            Ok(entry) => {
-                let lies_in_its_period = || {
-                    let bounds = [entry.first, entry.last];
-                    let period = self.zone.window(key.period).unwrap_or(EVER);
-                    bounds
-                        .iter()
-                        .flatten()
-                        .all(|time| period.contains(time.as_second()))
-                };
-                let mut is_right = held.map_or_else(lies_in_its_period, |held| *held == Held::of(&entry));
-                if let (false, Some(held)) = (is_right, held) {
-                    // the entry may be what is wrong
-                    let again = self.table.find(key)?.and_then(|look| look.found.ok());
-                    is_right = again.is_some_and(|again| *held == Held::of(&again));
-                }
-                if is_right {
-                    self.damages.extend(aside.iter().map(|stray| Damage {
-                        path: stray.clone(),
-                        what: "does not belong there".into(),
-                    }));
-                    None
-                } else {
-                    aside = self.table.all_files(key)?;
-                    Some(Wrong {
-                        path: entry.path,
-                        what: "holds other rows than were written".into(),
-                    })
-                }
-            }
-        };
-        aside.iter().try_for_each(|path| self.table.set_aside(path))?;
-        Ok(wrong)
-    }
-
-    /// Builds lost partitions again from kept pages. One that is, to the byte, what it was, is mended; of any other
-    /// the rows that were found are taken, and its time is to be asked for.
-    fn bring_again(&mut self, lost: &[PartitionKey], account: &mut Account) -> Result<Windows> {
+    /// Builds lost partitions again from kept pages. One that is, to the byte, what it was, is repaired. Any other has the
+    /// rows that were found, and its time is no longer complete.
+    fn rebuild_from_pages(&mut self, lost: &[PartitionKey], account: &mut Account) -> Result<Windows> {
         let time_of = |period: Period, account: &Account| {
             // partitions say nothing of windows that filter by another time
             let by_time = account.learnt.filter == Some(Field::Time);
             self.zone.window(period).filter(|_| by_time).unwrap_or(EVER)
         };
         let times = lost.iter().map(|key| time_of(key.period, account)).collect();
-        let found = again::from_kept_pages(
+        let found = kept_pages::stage(
             self.table,
             self.zone,
             self.spool,
@@ -267,12 +229,12 @@ impl Mending<'_> {
         Ok(reopened)
     }
 
-    fn tell(&self) {
-        for damage in self.damages.iter().take(TOLD) {
-            tracing::warn!("{} {}", damage.path.display(), damage.what);
+    fn log(&self) {
+        for damage in self.damages.iter().take(LOGGED) {
+            tracing::warn!("{}: {}", damage.path.display(), damage.what);
         }
-        if self.damages.len() > TOLD {
-            tracing::warn!("and {} more", self.damages.len() - TOLD);
+        if self.damages.len() > LOGGED {
+            tracing::warn!("and {} more", self.damages.len() - LOGGED);
         }
         if !self.damages.is_empty() && self.table.own_folder().join("damaged").exists() {
             tracing::warn!("what is left of the damaged is in {OWN_FOLDER}/damaged");
@@ -280,8 +242,8 @@ impl Mending<'_> {
     }
 }
 
-/// Tells what was complete, is not so any more, and is not asked for by this run.
-fn tell_reopened(dataset: Dataset, bot: &str, mut reopened: Windows, asked: Option<Window>) {
+/// Logs the time that is no longer complete and that this run does not request.
+fn log_reopened(dataset: Dataset, bot: &str, mut reopened: Windows, asked: Option<Window>) {
     if let Some(asked) = asked {
         reopened.subtract(asked);
     }

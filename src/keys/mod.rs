@@ -17,7 +17,7 @@ pub(crate) use tally::Tally;
 
 use crate::dataset::{Dataset, metadata_map};
 use crate::error::{Error, Result};
-use crate::table::{Entry, Part, PartitionKey, Table, Zone, times_in};
+use crate::table::{DataFile, Entry, PartitionKey, Table, Zone, times_in};
 use crate::window::Window;
 
 /// The column that may be text.
@@ -93,17 +93,16 @@ pub fn catalogue(table: &Table, question: &Question) -> Result<Catalogue> {
     let mut datasets = BTreeMap::new();
     let mut known_columns = BTreeSet::new();
     for dataset in &question.datasets {
-        let keys: Vec<_> = entries
+        let partitions: Vec<_> = entries
             .iter()
             .filter(|(key, entry)| key.dataset == *dataset && question.may_be_in(key, entry))
-            .map(|(key, _)| key)
             .collect();
         let schema = table.shape().schema(*dataset);
         known_columns.extend(maps(&schema, &[]).map(|column| schema.field(column).name().clone()));
         let mut sum = Counted::of(&schema, &question.columns);
-        table.each_part(
-            keys,
-            |_, part| question.count(*dataset, part, &zone),
+        table.each_file(
+            &partitions,
+            |file| question.count(*dataset, file, &zone),
             |counted| sum.merge(counted),
         )?;
         datasets.insert(dataset.name(), sum.told());
@@ -154,13 +153,13 @@ impl Question {
         entry.may_lie_in(self.range) && (self.bots.is_empty() || self.bots.contains(&key.bot))
     }
 
-    /// Counts the keys of a part.
-    fn count(&self, dataset: Dataset, part: Part, zone: &Zone) -> Result<Counted> {
-        let mut counted = Counted::of(part.schema(), &self.columns);
-        let columns: Vec<usize> = maps(part.schema(), &self.columns).collect();
+    /// Counts the keys of a file.
+    fn count(&self, dataset: Dataset, file: DataFile, zone: &Zone) -> Result<Counted> {
+        let mut counted = Counted::of(file.schema(), &self.columns);
         let time = dataset.time_column();
+        let columns: Vec<usize> = maps(file.schema(), &self.columns).chain([time]).collect();
         let mut days = zone.days();
-        for batch in part.batches(columns.into_iter().chain([time]))? {
+        for batch in file.batches(Some(&columns))? {
             let batch = batch?;
             let schema = batch.schema();
             let Some(times) = schema.column_with_name(dataset.columns()[time].name) else {
@@ -182,7 +181,7 @@ impl Question {
     }
 }
 
-/// What was counted of some parts.
+/// What was counted in some files.
 struct Counted {
     rows: u64,
     columns: BTreeMap<String, Tally>,

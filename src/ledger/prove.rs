@@ -1,39 +1,50 @@
-//! Whether a partition is, to the byte, what the ledger says.
-
-use std::path::Path;
+//! Whether a partition is what the ledger says.
 
 use super::{Account, Held};
 use crate::error::{Error, Result};
-use crate::table::{Entry, PartitionKey, Table};
+use crate::table::{Depth, Entry, Inspection, PartitionKey, Table, Wrong};
 
 impl Account {
+    /// Inspects a partition by its entry and by the ledger; `is_right` judges one that the ledger does not have.
+    /// `None` where there is no partition. Only for the process that has the lock.
+    ///
+    /// # Errors
+    /// As [`Table::inspect`].
+    pub(crate) fn inspect(
+        &self,
+        table: &Table,
+        key: &PartitionKey,
+        depth: Depth,
+        is_right: impl Fn(&Entry) -> bool,
+    ) -> Result<Option<Inspection>> {
+        let held = self.partitions.get(&key.period);
+        let is_expected =
+            |entry: &Entry| held.map_or_else(|| is_right(entry), |held| *held == Held::of(entry));
+        let missing = || Inspection {
+            found: Err(Wrong {
+                path: key.folder(),
+                what: "it has no file".into(),
+            }),
+            strays: Vec::new(),
+        };
+        let inspection = table.inspect(key, depth, is_expected)?;
+        Ok(inspection.or_else(|| held.map(|_| missing())))
+    }
+
     /// The entry of a partition whose file was read whole and is what was written; `None` where there is no partition.
     /// Only for the process that has the lock.
     ///
     /// # Errors
-    /// [`Error::Damaged`] where file, entry and ledger do not agree. A partition that the ledger does not know is none.
+    /// [`Error::Damaged`] where file, entry and ledger do not agree. A partition that the ledger does not have need not
+    /// agree with it.
     pub(crate) fn prove(&self, table: &Table, key: &PartitionKey) -> Result<Option<Entry>> {
-        let damaged = |path: &Path, what: &str| Error::Damaged {
+        let Some(inspection) = self.inspect(table, key, Depth::Checksum, |_| true)? else {
+            return Ok(None);
+        };
+        let damaged = |Wrong { path, what }| Error::Damaged {
             path: table.out().join(path),
-            what: format!("it {what}"),
+            what,
         };
-        let held = self.partitions.get(&key.period);
-        let look = match (table.look_at(key)?, held) {
-            (None, None) => return Ok(None),
-            (None, Some(_)) => return Err(damaged(&key.folder(), "has no file")),
-            (Some(look), _) => look,
-        };
-        let entry = look.found.map_err(|wrong| damaged(&wrong.path, &wrong.what))?;
-        if !table.holds_what_was_written(&entry)? {
-            return Err(damaged(&entry.path, "does not hold what was written"));
-        }
-        if held.is_none_or(|held| *held == Held::of(&entry)) {
-            return Ok(Some(entry));
-        }
-        // the entry may be what is wrong
-        let again = table.find(key)?.and_then(|look| look.found.ok());
-        let again = again.filter(|again| held == Some(&Held::of(again)));
-        let other = || damaged(&entry.path, "holds other rows than were written");
-        again.map(Some).ok_or_else(other)
+        inspection.found.map(Some).map_err(damaged)
     }
 }

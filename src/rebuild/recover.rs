@@ -69,7 +69,7 @@ fn misplaced(table: &Table, zone: &Zone) -> Result<Option<PartitionKey>> {
     let is_misplaced = |(key, entry): &(PartitionKey, Entry)| {
         let mut times = [entry.first, entry.last].into_iter().flatten();
         let window = zone.window(key.period);
-        window.is_some_and(|window| times.any(|time| !window.contains(super::floor(time))))
+        window.is_some_and(|window| times.any(|time| !window.contains(super::partitions::floor(time))))
     };
     let commit = Commit::interrupted(&table.own_folder()).ok().flatten();
     let staged = commit.iter().flat_map(|commit| commit.partitions().to_vec());

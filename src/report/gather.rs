@@ -4,24 +4,20 @@ use std::collections::BTreeMap;
 
 use arrow::array::{Array, AsArray, ListArray, MapArray, RecordBatch, StringArray};
 use arrow::datatypes::TimestampMicrosecondType;
-use hashbrown::HashMap;
 use jiff::civil::Date;
-use serde::Deserialize;
 
 use super::bins::Count;
 use super::counts::Counts;
+use super::user_agents::UserAgents;
 use super::{Dimension, Question};
 use crate::dataset::{Dataset, Texts, metadata_map};
 use crate::error::Result;
 use crate::keys::Tally;
-use crate::table::{Part, Zone, times_in};
+use crate::table::{DataFile, Zone, times_in};
 
 /// Hours of a week, from Monday's first on.
 pub(super) const HOURS: usize = 7 * 24;
-/// User agents whose meaning is remembered: there are few, each in very many rows.
-const REMEMBERED: usize = 4_096;
-
-/// What was read of some parts.
+/// What was read of some files.
 #[derive(Default)]
 pub(super) struct Gathered {
     pub(super) total: Count,
@@ -72,19 +68,19 @@ fn columns(dataset: Dataset) -> &'static [&'static str] {
     }
 }
 
-/// Reads a part.
-pub(super) fn gather(question: &Question, dataset: Dataset, part: Part, zone: &Zone) -> Result<Gathered> {
+/// Reads a file.
+pub(super) fn gather(question: &Question, dataset: Dataset, file: DataFile, zone: &Zone) -> Result<Gathered> {
     let mut gathered = Gathered {
         hours: vec![0; HOURS],
         ..Gathered::default()
     };
-    let fields = part.schema().fields().iter().enumerate();
+    let fields = file.schema().fields().iter().enumerate();
     let columns: Vec<usize> = fields
         .filter(|(_, field)| columns(dataset).contains(&field.name().as_str()))
         .map(|(column, _)| column)
         .collect();
-    let mut agents = Agents::default();
-    for batch in part.batches(columns)? {
+    let mut agents = UserAgents::default();
+    for batch in file.batches(Some(&columns))? {
         let batch = batch?;
         let times = question.times(dataset, &batch, zone);
         match dataset {
@@ -143,7 +139,7 @@ impl Gathered {
         question: &Question,
         batch: &RecordBatch,
         times: &[Option<Time>],
-        agents: &mut Agents,
+        agents: &mut UserAgents,
     ) {
         let locales = batch
             .column_by_name("locale")
@@ -263,71 +259,9 @@ impl<'a> Lookup<'a> {
     }
 }
 
-/// What a user agent says, as the system parsed it.
-#[derive(Default)]
-struct Agent {
-    device: Option<String>,
-    browser: Option<String>,
-}
-
-/// The part of `__sys_userAgentParsed` that counts; whatever is not as documented says nothing.
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct Parsed {
-    device: serde_json::Value,
-    user_agent: serde_json::Value,
-}
-
-/// Remembers what user agents mean.
-#[derive(Default)]
-struct Agents {
-    known: HashMap<String, Agent>,
-}
-
-impl Agents {
-    fn of(&mut self, text: &str) -> &Agent {
-        if self.known.len() >= REMEMBERED {
-            self.known.clear();
-        }
-        self.known.entry_ref(text).or_insert_with(|| Agent::parse(text))
-    }
-}
-
-impl Agent {
-    fn parse(text: &str) -> Self {
-        let parsed: Parsed = serde_json::from_str(text).unwrap_or_default();
-        let family = |value: &serde_json::Value| Some(value.get("family")?.as_str()?.to_owned());
-        Self {
-            device: family(&parsed.device),
-            browser: family(&parsed.user_agent),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn an_agent_says_what_is_documented_or_nothing() {
-        let mut agents = Agents::default();
-        let text =
-            r#"{"device":{"family":"iPhone"},"os":{},"user_agent":{"family":"Mobile Safari","major":"16"}}"#;
-        for _ in 0..2 {
-            let agent = agents.of(text);
-            assert_eq!(agent.device.as_deref(), Some("iPhone"));
-            assert_eq!(agent.browser.as_deref(), Some("Mobile Safari"));
-        }
-        for odd in [
-            "",
-            "null",
-            "[]",
-            r#"{"device":"iPhone","user_agent":{"family":7}}"#,
-        ] {
-            let agent = agents.of(odd);
-            assert!(agent.device.is_none() && agent.browser.is_none(), "{odd}");
-        }
-    }
 
     #[test]
     fn the_hour_is_the_zones() {

@@ -4,6 +4,7 @@
 mod bins;
 mod counts;
 mod gather;
+mod user_agents;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -127,14 +128,14 @@ pub fn report(table: &Table, question: &Question, now: Timestamp) -> Result<Repo
     let zone = table.zone()?;
     let mut sum = Gathered::default();
     for dataset in Dataset::ALL {
-        let keys = entries
+        let partitions: Vec<_> = entries
             .iter()
             .filter(|(key, entry)| key.dataset == dataset && question.may_be_in(key, entry))
-            .map(|(key, _)| key);
-        table.each_part(
-            keys,
-            |_, part| gather(question, dataset, part, &zone),
-            |part| sum.merge(part),
+            .collect();
+        table.each_file(
+            &partitions,
+            |file| gather(question, dataset, file, &zone),
+            |gathered| sum.merge(gathered),
         )?;
     }
     let mut completeness = status_with(table, &entries)?.datasets;

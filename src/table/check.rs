@@ -1,24 +1,28 @@
-//! Whether what stands on disk is what the table knows of it.
+//! The one check of a partition's file against its entry: of runs, `erase`, `rebuild` and `verify`.
+//!
+//! The ledger has the last word: whoever checks compares the entry with it, too (see `Account::inspect`).
 
-use std::collections::BTreeSet;
-use std::ffi::OsStr;
 use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 
-use super::entry::read_entry_with_change;
-use super::{Entry, OWN_FOLDER, PartitionKey, Period, Table, bot_folder, bot_of, file, period_of};
-use crate::dataset::Dataset;
+use arrow::array::RecordBatch;
+
+use super::contents::Contents;
+use super::reader::{DataFile, checksum};
+use super::{Entry, PartitionKey, Table, file};
 use crate::error::{Error, Result};
 use crate::store;
 
-/// What a look at a partition found.
-#[derive(Debug)]
-pub(crate) struct Look {
-    /// What is known of its file, which stands there as it was written; or what is wrong.
-    pub(crate) found: Result<Entry, Wrong>,
-    /// What does not belong there, from the table's folder on; where something is wrong, all there is.
-    pub(crate) strays: Vec<PathBuf>,
+/// How much of a file is read. Each depth includes those before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Depth {
+    /// The file has the path and the size of its entry.
+    Listing,
+    /// Its bytes have the SHA-256 of its entry.
+    Checksum,
+    /// Its columns and labels are those of the partition, and every row can be decoded, is in order, and belongs to the
+    /// partition; number, ids and times are those of the entry.
+    Contents,
 }
 
 /// What is wrong with a partition.
@@ -26,191 +30,164 @@ pub(crate) struct Look {
 pub(crate) struct Wrong {
     /// The file or folder, from the table's folder on.
     pub(crate) path: PathBuf,
+    /// A sentence about it.
     pub(crate) what: String,
 }
 
 impl Table {
-    /// The bots of which a dataset has files or entries.
-    pub(crate) fn bots(&self, dataset: Dataset) -> Result<BTreeSet<String>> {
-        let mut bots = BTreeSet::new();
-        for folder in [&self.out, &self.entries()] {
-            for name in store::names(&folder.join(dataset.name()))? {
-                bots.extend(bot_of(&name));
-            }
-        }
-        Ok(bots)
-    }
-
-    /// The partitions of which a dataset of a bot has a folder or an entry.
-    pub(crate) fn periods(&self, dataset: Dataset, bot: &str) -> Result<BTreeSet<Period>> {
-        let below = Path::new(dataset.name()).join(bot_folder(bot));
-        let by = self.settings.partition_by;
-        let mut periods = BTreeSet::new();
-        for folder in [&self.out, &self.entries()] {
-            let names = store::names(&folder.join(&below))?;
-            periods.extend(
-                names
-                    .iter()
-                    .filter_map(|name| period_of(name.strip_suffix(".json").unwrap_or(name), by)),
-            );
-        }
-        Ok(periods)
-    }
-
-    /// Looks at a partition: at names, sizes and times, and at the file's content only where it was changed after
-    /// its entry was written. An entry that is lost, damaged or wrong is made again from a file that bears the hash of
-    /// its content in its name. `None` where there is nothing at all.
+    /// A sentence for each thing that is wrong with the file of a partition; none where it is sound. Changes nothing.
+    ///
+    /// `batch` is called with each batch of rows that is decoded, which is none above [`Depth::Contents`].
     ///
     /// # Errors
-    /// Where the system refuses to let it be looked at.
-    pub(crate) fn look_at(&self, key: &PartitionKey) -> Result<Option<Look>> {
-        let folder = key.folder();
-        let known = match read_entry_with_change(&self.entry_path_of(&folder)) {
-            Err(Error::Damaged { .. }) => None,
-            entry => entry?.filter(|(entry, _)| is_named_as_it_should(entry, &folder)),
-        };
-        let Some((entry, written)) = known else {
-            return self.find(key);
-        };
-        let look = self.compare(key, &folder, entry, written)?;
-        if look.found.is_ok() {
-            return Ok(Some(look));
+    /// Where the system refuses to read the file, and those of `batch`. At [`Depth::Contents`] only an error of `batch`
+    /// that is [`Error::Interrupted`] is one; any other is a finding.
+    pub(crate) fn check(
+        &self,
+        key: &PartitionKey,
+        entry: &Entry,
+        depth: Depth,
+        batch: impl FnMut(&RecordBatch) -> Result<()>,
+    ) -> Result<Vec<String>> {
+        if !is_named_for(entry, &key.folder()) {
+            return Ok(vec![format!(
+                "the manifest names it for {}",
+                key.folder().display()
+            )]);
         }
-        // the entry may be what is wrong
-        let found = self.find(key)?.filter(|look| look.found.is_ok());
-        Ok(Some(found.unwrap_or(look)))
+        let mut findings = Vec::new();
+        let checked = self.check_file(key, entry, depth, batch, &mut findings);
+        match checked {
+            Err(error) if error.is_not_found() => findings.push("it is missing".into()),
+            Err(error) if depth == Depth::Contents && !matches!(error, Error::Interrupted) => {
+                findings.push(error.with_causes());
+            }
+            checked => checked?,
+        }
+        Ok(findings)
     }
 
-    /// Compares a partition's file with its entry, which was last written so late.
-    fn compare(&self, key: &PartitionKey, folder: &Path, entry: Entry, written: i128) -> Result<Look> {
+    fn check_file(
+        &self,
+        key: &PartitionKey,
+        entry: &Entry,
+        depth: Depth,
+        batch: impl FnMut(&RecordBatch) -> Result<()>,
+        findings: &mut Vec<String>,
+    ) -> Result<()> {
         let path = self.out.join(&entry.path);
-        let file = match fs::metadata(&path) {
-            Ok(file) => file,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                return self.wrong(key, entry.path, "is missing".into());
-            }
-            Err(error) => return Err(Error::io("read", &path)(error)),
-        };
-        if file.len() != entry.bytes {
-            let what = format!("has {} bytes instead of {}", file.len(), entry.bytes);
-            return self.wrong(key, entry.path, what);
+        let bytes = fs::metadata(&path).map_err(Error::io("read", &path))?.len();
+        if bytes != entry.bytes {
+            findings.push(format!("it has {bytes} bytes instead of {}", entry.bytes));
+        } else if depth >= Depth::Checksum && checksum(&path)? != entry.sha256 {
+            let what = "it does not contain what was written: its SHA-256 is not the manifest's";
+            findings.push(what.into());
         }
-        let folder = self.out.join(folder);
-        let folder = fs::metadata(&folder).map_err(Error::io("read", &folder))?;
-        if store::changed(&file) <= written && store::changed(&folder) <= written {
-            return Ok(Look {
-                found: Ok(entry),
-                strays: Vec::new(),
-            });
+        if depth < Depth::Contents {
+            return Ok(());
         }
-        if store::changed(&file) > written && file::sha256(&path)? != entry.sha256 {
-            return self.wrong(key, entry.path, "does not hold what was written".into());
+        let file = DataFile::open(&path)?;
+        if file.rows() != entry.rows {
+            findings.push(format!("it has {} rows instead of {}", file.rows(), entry.rows));
         }
-        let mut strays = self.data_files(key)?;
-        strays.retain(|stray| *stray != entry.path);
-        // written again it is the younger one, and the next look is quick
-        self.remember(key, &entry)?;
-        Ok(Look {
-            found: Ok(entry),
-            strays,
-        })
-    }
-
-    /// Whether a file's content is, to the byte, what was written. Where it is not, the next look at its partition reads
-    /// it, whatever its times were.
-    pub(crate) fn holds_what_was_written(&self, entry: &Entry) -> Result<bool> {
-        let path = self.out.join(&entry.path);
-        let holds = file::sha256(&path)? == entry.sha256;
-        if !holds {
-            store::touch(&path);
+        if !file.has_schema_of(key, self.shape()) {
+            findings.push(format!("its columns are not those of {}", key.dataset));
         }
-        Ok(holds)
-    }
-
-    /// Looks for a partition's file without its entry, and makes that again. `None` where there is nothing at all.
-    ///
-    /// # Errors
-    /// Where the system refuses to let it be looked at.
-    pub(crate) fn find(&self, key: &PartitionKey) -> Result<Option<Look>> {
-        let folder = key.folder();
-        let mut files = self.data_files(key)?;
-        if files.is_empty() && !self.entry_path(key).exists() {
-            return Ok(None);
-        }
-        let mut whole = Vec::new();
-        for (place, path) in files.iter().enumerate() {
-            let standing = self.out.join(path);
-            let sha256 = file::sha256(&standing)?;
-            if *path == folder.join(file::name(&sha256)) {
-                let entry = file::describe(&standing, key, path, sha256)?;
-                whole.extend(entry.map(|entry| (place, entry)));
-            }
-        }
-        let look = match (whole.pop(), whole.is_empty()) {
-            (Some((place, entry)), true) => {
-                files.remove(place);
-                self.remember(key, &entry)?;
-                Look {
-                    found: Ok(entry),
-                    strays: files,
-                }
-            }
-            (None, _) if files.is_empty() => self.wrong(key, key.folder(), "has no file".into())?,
-            (None, _) => self.wrong(key, files.remove(0), "does not hold what was written".into())?,
-            (Some(_), false) => self.wrong(key, key.folder(), "holds several files".into())?,
-        };
-        Ok(Some(look))
-    }
-
-    fn wrong(&self, key: &PartitionKey, path: PathBuf, what: String) -> Result<Look> {
-        Ok(Look {
-            found: Err(Wrong { path, what }),
-            strays: self.all_files(key)?,
-        })
-    }
-
-    /// Everything that stands for a partition, its entry too, from the table's folder on.
-    pub(crate) fn all_files(&self, key: &PartitionKey) -> Result<Vec<PathBuf>> {
-        let mut files = self.data_files(key)?;
-        let entry = self.entry_path(key);
-        files.extend(entry.strip_prefix(&self.out).ok().map(Into::into));
-        Ok(files)
-    }
-
-    /// Whether readers of a partition would open a file.
-    pub(crate) fn has_file(&self, key: &PartitionKey) -> Result<bool> {
-        Ok(!self.data_files(key)?.is_empty())
-    }
-
-    /// What readers of a partition would open, from the table's folder on.
-    fn data_files(&self, key: &PartitionKey) -> Result<Vec<PathBuf>> {
-        let folder = key.folder();
-        let names = store::names(&self.out.join(&folder))?;
-        let seen = names.iter().filter(|name| !name.starts_with(['.', '_']));
-        Ok(seen.map(|name| folder.join(name)).collect())
-    }
-
-    /// Moves a file, told from the table's folder on, to `_export/damaged/`; nothing that a user may miss is ever
-    /// deleted. One that is not there is as good.
-    ///
-    /// # Errors
-    /// Where the system refuses.
-    pub fn set_aside(&self, path: &Path) -> Result<()> {
-        let own = path.strip_prefix(OWN_FOLDER).ok();
-        let own_folder = self.own_folder();
-        let aside = own_folder.join("damaged").join(own.unwrap_or(path));
-        let path = self.out.join(path);
-        store::set_aside(&path, &own_folder, &aside)?;
-        if let (None, Some(folder)) = (own, path.parent()) {
-            // a partition is never an empty folder; one that is not empty stays
-            let _ = fs::remove_dir(folder);
+        findings.extend(file.differing_labels(key, self.shape()));
+        // unknown bytes are not decoded
+        if findings.is_empty() {
+            let contents = Contents::read(file, key, &self.zone()?, batch)?;
+            findings.extend(contents.differences(key, entry));
         }
         Ok(())
     }
+
+    /// Whether the file of a partition is, to the byte, what was written. Where it is not, the next run reads it whole,
+    /// whatever its times are. Only for the process that has the lock.
+    ///
+    /// # Errors
+    /// Where the system refuses to read the file.
+    pub(super) fn is_as_written(&self, key: &PartitionKey, entry: &Entry) -> Result<bool> {
+        Ok(self.wrong_bytes(key, entry)?.is_none())
+    }
+
+    /// What is wrong with the bytes of a partition's file; as [`Table::is_as_written`].
+    pub(super) fn wrong_bytes(&self, key: &PartitionKey, entry: &Entry) -> Result<Option<Wrong>> {
+        let findings = self.check(key, entry, Depth::Checksum, |_| Ok(()))?;
+        let wrong = findings.into_iter().next().map(|what| Wrong {
+            path: entry.path.clone(),
+            what,
+        });
+        if wrong.is_some() {
+            store::touch(&self.out.join(&entry.path));
+        }
+        Ok(wrong)
+    }
 }
 
-/// Whether the file lies in its partition's folder and bears the beginning of its hash in its name.
-fn is_named_as_it_should(entry: &Entry, folder: &Path) -> bool {
-    let name = entry.path.file_name().and_then(OsStr::to_str);
-    entry.path.parent() == Some(folder) && name.is_some_and(|name| name == file::name(&entry.sha256))
+/// Whether the entry's file is in its partition's folder and named after its content.
+pub(super) fn is_named_for(entry: &Entry, folder: &Path) -> bool {
+    entry.path == folder.join(file::name(&entry.sha256))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dataset::{Dataset, decode};
+    use crate::table::{PartitionBy, Period, RowRef, Settings};
+
+    #[test]
+    fn each_depth_finds_what_those_before_it_do_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let table = Table::open(folder.path(), Settings::new("https://api.example.com", "UTC")).unwrap();
+        let page = br#"{"data":[{"_id":"a","time":1696118400},{"_id":"b","time":1696118401}],"cursor":null}"#;
+        let batch = decode(Dataset::Messages, page).unwrap().batch;
+        let key = PartitionKey {
+            dataset: Dataset::Messages,
+            bot: "r3".into(),
+            period: Period::of(PartitionBy::Day, jiff::civil::date(2023, 10, 1)),
+        };
+        let rows = [0, 1].map(|row| RowRef { batch: 0, row });
+        let entry = table.stage(&key, &[batch], &rows).unwrap().entry;
+        table.publish(&key, &entry).unwrap();
+        let findings = |entry: &Entry| {
+            [Depth::Listing, Depth::Checksum, Depth::Contents].map(|depth| {
+                let findings = table.check(&key, entry, depth, |_| Ok(())).unwrap();
+                findings.join("; ")
+            })
+        };
+        assert_eq!(findings(&entry), ["", "", ""]);
+        let inspect = |is_expected: bool| {
+            let inspection = table.inspect(&key, Depth::Listing, |_| is_expected).unwrap();
+            inspection.unwrap().found.map_err(|wrong| wrong.what)
+        };
+        assert_eq!(inspect(true), Ok(entry.clone()));
+        assert!(inspect(false).unwrap_err().contains("other rows"));
+
+        let other = Entry {
+            first: None,
+            ..entry.clone()
+        };
+        let [listing, checksum, contents] = findings(&other);
+        assert!(listing.is_empty() && checksum.is_empty() && contents.contains("first or last time"));
+        fs::remove_file(table.entry_path(&key)).unwrap();
+        assert_eq!(inspect(true), Ok(entry.clone()), "it is made again from the file");
+
+        let path = folder.path().join(&entry.path);
+        let mut bytes = fs::read(&path).unwrap();
+        bytes[100] ^= 1;
+        fs::write(&path, &bytes).unwrap();
+        let [listing, checksum, contents] = findings(&entry);
+        assert!(listing.is_empty() && checksum.contains("SHA-256") && contents.contains("SHA-256"));
+        assert!(inspect(true).is_err() && table.sound_file(&key).is_err());
+
+        fs::write(&path, &bytes[1..]).unwrap();
+        assert!(
+            findings(&entry)
+                .iter()
+                .all(|what| what.contains("bytes instead of"))
+        );
+        fs::remove_file(&path).unwrap();
+        assert_eq!(findings(&entry), ["it is missing"; 3]);
+    }
 }

@@ -1,4 +1,4 @@
-//! One Parquet file: written from rows in order, named after its content, read back.
+//! One Parquet file: written from rows in order, named after its content.
 
 #[cfg(test)]
 mod tests;
@@ -8,8 +8,6 @@ use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use arrow::array::{AsArray, RecordBatch, StringArray};
-use arrow::datatypes::TimestampMicrosecondType;
-use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::errors::ParquetError;
 use parquet::file::metadata::{KeyValue, SortingColumn};
@@ -17,11 +15,9 @@ use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterPrope
 use parquet::schema::types::ColumnPath;
 use sha2::{Digest, Sha256};
 
-use super::Entry;
 use super::encoder::Encoder;
-use super::merge::{RowRef, time_bounds};
+use super::merge::RowRef;
 use super::partition::PartitionKey;
-use super::scan::Footer;
 use super::settings::{RowGroups, SCHEMA_VERSION, Settings};
 use crate::dataset::{Kind, Promoted, PromotedType, Shape};
 use crate::error::{Error, Result};
@@ -188,93 +184,9 @@ impl<W: Write + Send> Writer<W> {
     }
 }
 
-/// Tells each value of a column that holds times, but nulls.
-pub(crate) fn each_time(footer: Footer, column: usize, mut told: impl FnMut(i64)) -> Result<()> {
-    for batch in footer.batches(Some(&[column]))? {
-        let batch = batch?;
-        let times = batch.column(0).as_primitive::<TimestampMicrosecondType>();
-        times.iter().flatten().for_each(&mut told);
-    }
-    Ok(())
-}
-
-/// All rows of a file, in batches.
-///
-/// # Errors
-/// Where it cannot be read as Parquet.
-pub fn read(path: &Path) -> Result<Vec<RecordBatch>> {
-    Footer::open(path)?.batches(None)?.collect()
-}
-
-/// The SHA-256 of a file, in hex.
-pub(crate) fn sha256(path: &Path) -> Result<String> {
-    let mut hashing = Hashing {
-        inner: io::sink(),
-        sha256: Sha256::new(),
-        bytes: 0,
-        failed: None,
-    };
-    File::open(path)
-        .and_then(|mut file| io::copy(&mut file, &mut hashing))
-        .map_err(Error::io("read", path))?;
-    Ok(hex(&hashing.sha256.finalize()))
-}
-
 /// The name of a file whose content has this SHA-256, in hex.
 pub(crate) fn name(sha256: &str) -> String {
     format!("part-{}.parquet", sha256.get(..32).unwrap_or(sha256))
-}
-
-/// The entry of a partition's file that is known as `known_as` and has this hash, from reading it whole. `None`
-/// where it is no file of this dataset and bot.
-pub(crate) fn describe(
-    path: &Path,
-    key: &PartitionKey,
-    known_as: &Path,
-    sha256: String,
-) -> Result<Option<Entry>> {
-    let described = (|| {
-        let file = File::open(path).map_err(Error::io("open", path))?;
-        let bytes = file.metadata().map_err(Error::io("read", path))?.len();
-        let footer = ParquetRecordBatchReaderBuilder::try_new(file).map_err(Error::parquet("read", path))?;
-        let told = footer.metadata().file_metadata().key_value_metadata();
-        let says = |told: &KeyValue, name: &str, value: &str| {
-            told.key == format!("converse_export.{name}") && told.value.as_deref() == Some(value)
-        };
-        let belongs = told.is_some_and(|told| {
-            told.iter().any(|told| says(told, "dataset", key.dataset.name()))
-                && told.iter().any(|told| says(told, "bot", &key.bot))
-        });
-        if !belongs {
-            return Ok(None);
-        }
-        let mut ids = Sha256::new();
-        let (mut rows, mut first, mut last) = (0, None, None);
-        for batch in Footer::open(path)?.batches(None)? {
-            let batch = batch?;
-            let places = (0..batch.num_rows()).map(|row| u32::try_from(row).unwrap_or(u32::MAX));
-            let places: Vec<RowRef> = places.map(|row| RowRef { batch: 0, row }).collect();
-            rows += batch.num_rows() as u64;
-            let batch = [batch];
-            add_ids(&mut ids, &batch, places.iter().copied());
-            let bounds = time_bounds(key.dataset, &batch, &places);
-            first = first.or(bounds.0);
-            last = bounds.1.or(last);
-        }
-        Ok(Some(Entry {
-            path: known_as.to_owned(),
-            rows,
-            bytes,
-            sha256,
-            ids_sha256: hex(&ids.finalize()),
-            first,
-            last,
-        }))
-    })();
-    match described {
-        Err(Error::Parquet { .. }) => Ok(None),
-        described => described,
-    }
 }
 
 fn add_ids(sha256: &mut Sha256, batches: &[RecordBatch], rows: impl Iterator<Item = RowRef>) {

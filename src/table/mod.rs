@@ -2,64 +2,68 @@
 
 mod check;
 mod column;
-mod current;
+mod contents;
+mod duckdb;
 mod encoder;
 mod entry;
 mod file;
-mod found;
-mod january;
+mod file_scan;
+mod inspect;
+mod layout;
 mod lock;
 mod manifest;
 mod merge;
+mod migration;
 mod partition;
 mod partition_builder;
-mod parts;
 mod period;
-mod reading;
-mod scan;
+mod period_count;
+mod publish;
+mod reader;
+mod removal;
+mod retry;
 mod settings;
 mod sizes;
 mod sorted_runs;
-mod without;
+mod zone;
 mod zone_rules;
 
 use std::path::{Path, PathBuf};
 
 use arrow::array::RecordBatch;
-use jiff::Timestamp;
-use rayon::prelude::*;
 
-pub(crate) use check::{Look, Wrong};
-pub(crate) use current::Version;
+pub(crate) use check::{Depth, Wrong};
+pub(crate) use duckdb::{FolderKey, duckdb_table};
 pub use entry::{Effect, Entry, Staged};
+pub(crate) use file_scan::times_in;
+pub(crate) use inspect::Inspection;
 pub use lock::Lock;
 pub use manifest::Manifest;
 #[cfg(test)]
 pub(crate) use merge::RowRef;
-pub(crate) use merge::moment;
+pub(crate) use migration::unnamed_january;
 pub(crate) use partition::bot_of;
-pub use partition::{PartitionKey, Periods, Zone, bot_folder};
-pub(crate) use parts::{Part, times_in};
-pub use period::{PartitionBy, Period, PeriodCount};
-pub(crate) use period::{period_of, unnamed_january};
-pub(crate) use reading::{FolderKey, duckdb_table};
-pub(crate) use scan::{Footer, Scan};
+pub use partition::{PartitionKey, bot_folder};
+pub(crate) use period::period_of;
+pub use period::{PartitionBy, Period};
+pub use period_count::PeriodCount;
+pub(crate) use reader::DataFile;
+pub use reader::read as read_file;
+pub(crate) use removal::Without;
+pub(crate) use retry::Version;
 pub use settings::{DEFAULT_TIMEZONE, RowGroups, SCHEMA_VERSION, Settings};
-pub(crate) use without::Without;
+pub use zone::{Periods, Zone};
 pub use zone_rules::ZoneRules;
 
+#[cfg(test)]
 pub(crate) use file::name as file_name;
-pub use file::{properties as file_properties, read as read_file, size as file_size};
+pub use file::{properties as file_properties, size as file_size};
 
 use crate::dataset::{Cleaner, Dataset, Decoded, Secret, Shape, decode_as};
 use crate::error::{Error, Result};
 use crate::store;
 use entry::read_entry;
-use file::Written;
-use found::Found;
-
-/// The name of a file whose content is not complete.
-const UNNAMED: &str = "part.parquet";
+use layout::Layout;
 
 /// The exporter's own folder in a table.
 pub const OWN_FOLDER: &str = "_export";
@@ -113,7 +117,7 @@ impl Table {
         let fixed = Settings::load(&out.join(OWN_FOLDER))?;
         let found = match &fixed {
             Some(_) => None,
-            None => Found::look(out)?,
+            None => Layout::detect(out)?,
         };
         // what is not asked for is as the files have it; they do not tell the address and the zone
         let shown = found
@@ -242,22 +246,22 @@ impl Table {
         dataset: Dataset,
         entry: &Entry,
     ) -> Result<impl Iterator<Item = Result<RecordBatch>> + use<>> {
-        self.batches_of(dataset, Footer::open(&self.out.join(&entry.path))?)
+        self.batches_of(dataset, DataFile::open(&self.out.join(&entry.path))?)
     }
 
     /// The rows of a file of a dataset, which must have the table's columns.
     fn batches_of(
         &self,
         dataset: Dataset,
-        footer: Footer,
+        file: DataFile,
     ) -> Result<impl Iterator<Item = Result<RecordBatch>> + use<>> {
-        if !footer.has_columns(&self.shape().schema(dataset)) {
+        if !file.has_columns(&self.shape().schema(dataset)) {
             return Err(Error::Damaged {
                 path: self.own_folder().join(settings::FILE),
-                what: format!("{} has other columns than it says", footer.path().display()),
+                what: format!("{} has other columns than it says", file.path().display()),
             });
         }
-        footer.in_memory()?.batches(None)
+        file.in_memory()?.batches(None)
     }
 
     /// All rows that a partition holds.
@@ -265,214 +269,10 @@ impl Table {
     /// # Errors
     /// [`Error::Damaged`] where its file is not the one that is known.
     pub fn rows(&self, key: &PartitionKey) -> Result<Vec<RecordBatch>> {
-        let file = self.proven_file(key)?;
-        file.map_or(Ok(Vec::new()), |footer| {
-            self.batches_of(key.dataset, footer)?.collect()
+        let file = self.sound_file(key)?;
+        file.map_or(Ok(Vec::new()), |file| {
+            self.batches_of(key.dataset, file)?.collect()
         })
-    }
-
-    /// The file of a partition, of which all bytes are those that were written: its rows become part of a next version,
-    /// which would look sound whatever they are. `None` where there is no file.
-    fn proven_file(&self, key: &PartitionKey) -> Result<Option<Footer>> {
-        let Some((path, entry)) = self.data_file(key)? else {
-            return Ok(None);
-        };
-        let scan = Scan::open(&path)?;
-        let is_as_written = match entry {
-            Some(entry) => entry.sha256 == scan.sha256,
-            None => path.ends_with(file::name(&scan.sha256)),
-        };
-        if !is_as_written {
-            return Err(self.differs(path));
-        }
-        scan.footer().map(Some)
-    }
-
-    /// The error of a file that is not what was written. The next look at its partition reads it, whatever its times were.
-    fn differs(&self, path: PathBuf) -> Error {
-        store::touch(&path);
-        Error::Damaged {
-            path,
-            what: "it does not hold what was written".into(),
-        }
-    }
-
-    /// The file of a partition, and what is known of it; `None` where there is none.
-    fn data_file(&self, key: &PartitionKey) -> Result<Option<(PathBuf, Option<Entry>)>> {
-        let folder = self.out.join(key.folder());
-        let files: Vec<String> = store::names(&folder)?
-            .into_iter()
-            .filter(|name| !name.starts_with(['.', '_']))
-            .collect();
-        let expected = self.entry(key)?;
-        let damaged = |what: String| Error::Damaged {
-            path: folder.clone(),
-            what,
-        };
-        match (&files[..], expected) {
-            ([], None) => Ok(None),
-            ([], Some(entry)) => Err(damaged(format!("{} is missing", entry.path.display()))),
-            ([name], Some(entry)) if *entry.path != key.folder().join(name) => Err(damaged(format!(
-                "it holds {name} instead of {}",
-                entry.path.display()
-            ))),
-            ([name], entry) => Ok(Some((folder.join(name), entry))),
-            _ => Err(damaged(format!("it holds {} files instead of one", files.len()))),
-        }
-    }
-
-    /// Where the file of a partition's next version is written, before it has a name.
-    fn begin_staging(&self, key: &PartitionKey) -> Result<PathBuf> {
-        let folder = self.staging(key);
-        store::remove_folder(&folder)?;
-        store::create_folder(&self.staging_folder())?;
-        std::fs::create_dir(&folder).map_err(Error::io("create the folder", &folder))?;
-        Ok(folder.join(UNNAMED))
-    }
-
-    /// Makes the names of all staged versions durable; what is in them is already.
-    pub(crate) fn sync_staged(&self) -> Result<()> {
-        let staging = self.staging_folder();
-        match staging.exists() {
-            true => store::sync_folder(&staging),
-            false => Ok(()),
-        }
-    }
-
-    /// Names the file of a partition's next version, so that it can be published.
-    fn staged(
-        &self,
-        key: &PartitionKey,
-        written: Written,
-        effect: Effect,
-        rows: u64,
-        (first, last): (Option<Timestamp>, Option<Timestamp>),
-    ) -> Result<Staged> {
-        store::step("data-file-written");
-        let folder = self.staging(key);
-        let unnamed = folder.join(UNNAMED);
-        let name = file::name(&written.sha256);
-        std::fs::rename(&unnamed, folder.join(&name)).map_err(Error::io("rename", &unnamed))?;
-        store::sync_folder(&folder)?;
-        store::step("partition-staged");
-        let entry = Entry {
-            path: key.folder().join(&name),
-            rows,
-            bytes: written.bytes,
-            sha256: written.sha256,
-            ids_sha256: written.ids_sha256,
-            first,
-            last,
-        };
-        Ok(Staged {
-            key: key.clone(),
-            entry,
-            effect,
-            replaces: true,
-        })
-    }
-
-    /// What came changes nothing of a partition.
-    fn unchanged(&self, key: &PartitionKey, entry: Entry, effect: Effect) -> Result<Staged> {
-        store::remove_folder(&self.staging(key))?;
-        Ok(Staged {
-            key: key.clone(),
-            entry,
-            effect,
-            replaces: false,
-        })
-    }
-
-    /// Puts staged versions in the place of the present ones, each as one step for every reader, and remembers what
-    /// is known of them. Done again after a crash it changes nothing.
-    ///
-    /// # Errors
-    /// Where the system refuses.
-    pub(crate) fn publish_all(&self, partitions: &[(PartitionKey, Entry)]) -> Result<()> {
-        self.publish_those(partitions, |_| Ok(true))
-    }
-
-    /// The same after a crash. A file that was damaged since it was staged gets no entry, so that the next look at its
-    /// partition finds it: an entry that is younger than the damage would hide it.
-    ///
-    /// # Errors
-    /// Where the system refuses.
-    pub(crate) fn publish_again(&self, partitions: &[(PartitionKey, Entry)]) -> Result<()> {
-        self.publish_those(partitions, |entry| match self.holds_what_was_written(entry) {
-            Err(error) if error.is_not_found() => Ok(false),
-            holds => holds,
-        })
-    }
-
-    fn publish_those(
-        &self,
-        partitions: &[(PartitionKey, Entry)],
-        gets_entry: impl Fn(&Entry) -> Result<bool> + Sync,
-    ) -> Result<()> {
-        let mut folders = Vec::new();
-        for (key, entry) in partitions {
-            let (staging, live) = (self.staging(key), self.out.join(key.folder()));
-            let name = entry.path.file_name().unwrap_or_default();
-            if staging.join(name).exists() && !live.join(name).exists() {
-                store::exchange_folders(&staging, &live)?;
-            }
-            folders.push(live);
-        }
-        // what gave way goes only once what came instead is there to stay
-        store::sync_names(&folders)?;
-        let entries = partitions.par_iter().filter_map(|(key, entry)| {
-            let written =
-                gets_entry(entry).and_then(|gets| gets.then(|| self.write_entry(key, entry)).transpose());
-            written.transpose()
-        });
-        store::sync_names(&entries.collect::<Result<Vec<_>>>()?)?;
-        for (key, _) in partitions {
-            store::remove_folder(&self.staging(key))?;
-            store::step("partition-published");
-        }
-        Ok(())
-    }
-
-    /// The same of one partition.
-    ///
-    /// # Errors
-    /// As [`Table::publish_all`].
-    pub(crate) fn publish(&self, key: &PartitionKey, entry: &Entry) -> Result<()> {
-        self.publish_all(&[(key.clone(), entry.clone())])
-    }
-
-    /// Writes down what is known of a partition.
-    fn remember(&self, key: &PartitionKey, entry: &Entry) -> Result<()> {
-        store::sync_names([&self.write_entry(key, entry)?])
-    }
-
-    /// Writes a partition's entry, whose name is not durable yet.
-    fn write_entry(&self, key: &PartitionKey, entry: &Entry) -> Result<PathBuf> {
-        let path = self.entry_path(key);
-        store::write_unnamed(&path, &store::seal(entry)?)?;
-        store::step("entry-written");
-        Ok(path)
-    }
-
-    /// Removes what a crash left unfinished. Only for the holder of the lock, and after the last commit was
-    /// carried through.
-    ///
-    /// # Errors
-    /// Where the system refuses.
-    pub fn sweep(&self) -> Result<()> {
-        store::remove_folder(&self.staging_folder())?;
-        store::step("swept");
-        store::remove_unfinished(&self.own_folder())
-    }
-
-    fn staging_folder(&self) -> PathBuf {
-        self.own_folder().join("staging")
-    }
-
-    fn staging(&self, key: &PartitionKey) -> PathBuf {
-        let bot = bot_folder(&key.bot);
-        self.staging_folder()
-            .join(format!("{}.{bot}.{}", key.dataset, key.period))
     }
 
     fn entry_path(&self, key: &PartitionKey) -> PathBuf {

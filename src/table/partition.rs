@@ -1,18 +1,12 @@
-//! Partitions: which one a row belongs to, and where it stands.
+//! Partitions: their keys and their folders.
 
 use std::path::{Path, PathBuf};
 
-use arrow::array::{Array, TimestampMicrosecondArray};
-use jiff::civil::{Date, DateTime, Time};
-use jiff::tz::TimeZone;
-use jiff::{SignedDuration, Timestamp};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use serde::{Deserialize, Serialize};
 
-use super::period::{PartitionBy, Period};
-use super::zone_rules::ZoneRules;
+use super::period::Period;
 use crate::dataset::Dataset;
-use crate::window::Window;
 
 /// Characters of a bot's name that stand for themselves in a path; all others are percent-encoded.
 const PATH_SAFE: &AsciiSet = &NON_ALPHANUMERIC
@@ -20,9 +14,6 @@ const PATH_SAFE: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'_')
     .remove(b'.')
     .remove(b'~');
-/// Microseconds of a second.
-const MICROS: i64 = 1_000_000;
-const EPOCH: DateTime = DateTime::constant(1970, 1, 1, 0, 0, 0, 0);
 
 /// `bot=<bot>`, as the name of a folder.
 #[must_use]
@@ -60,257 +51,9 @@ impl PartitionKey {
     }
 }
 
-/// The zone whose days or months are the table's partitions.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Zone {
-    zone: TimeZone,
-    by: PartitionBy,
-}
-
-impl Zone {
-    /// An IANA time zone by its name; its days are partitions.
-    ///
-    /// # Errors
-    /// Where there is no zone of this name.
-    pub fn named(name: &str) -> Result<Self, jiff::Error> {
-        let (zone, by) = (TimeZone::get(name)?, PartitionBy::Day);
-        Ok(Self { zone, by })
-    }
-
-    /// A zone of this name with rules that a table has kept; its days are partitions.
-    ///
-    /// # Errors
-    /// Where the rules are not as they were written.
-    pub(super) fn with_rules(name: &str, rules: &ZoneRules) -> Result<Self, jiff::Error> {
-        let (zone, by) = (rules.zone(name)?, PartitionBy::Day);
-        Ok(Self { zone, by })
-    }
-
-    /// Its rules; `None` for UTC, which has none.
-    pub(super) fn rules(&self) -> Option<ZoneRules> {
-        ZoneRules::of(&self.zone)
-    }
-
-    /// The same zone with such partitions.
-    #[must_use]
-    pub fn by(self, by: PartitionBy) -> Self {
-        Self { by, ..self }
-    }
-
-    /// The name as it was found, e.g. `Europe/Berlin`.
-    #[must_use]
-    pub fn name(&self) -> &str {
-        self.zone.iana_name().unwrap_or("UTC")
-    }
-
-    /// Midnight that begins a day; where a zone skips midnight, the day's first moment.
-    ///
-    /// # Errors
-    /// Where the date lies beyond the years that can be told.
-    pub fn begin(&self, date: Date) -> Result<Timestamp, jiff::Error> {
-        Ok(date.to_zoned(self.zone.clone())?.timestamp())
-    }
-
-    /// The date that begins at this very moment, if one does.
-    #[must_use]
-    pub fn date_at_midnight(&self, at: Timestamp) -> Option<Date> {
-        let date = at.to_zoned(self.zone.clone()).date();
-        (self.begin(date).ok()? == at).then_some(date)
-    }
-
-    /// What clocks of the zone show at a time in microseconds; none outside of the years from 1 to 9999, which are all that
-    /// readers know.
-    #[must_use]
-    pub fn local(&self, micros: i64) -> Option<DateTime> {
-        let local = match Timestamp::from_microsecond(micros) {
-            Ok(at) => self.zone.to_datetime(at),
-            Err(_) => {
-                let offset = self.offset_beyond(micros > 0);
-                let since = SignedDuration::from_micros(micros) + offset;
-                EPOCH.checked_add(since).ok()?
-            }
-        };
-        (1..=9999).contains(&local.year()).then_some(local)
-    }
-
-    /// How far clocks are ahead of UTC behind the last time, or before the first, that a [`Timestamp`] can be.
-    fn offset_beyond(&self, last: bool) -> SignedDuration {
-        let edge = if last { Timestamp::MAX } else { Timestamp::MIN };
-        SignedDuration::from_secs(self.zone.to_offset(edge).seconds().into())
-    }
-
-    /// The second that begins a day.
-    fn begin_second(&self, date: Date) -> i64 {
-        self.begin(date).map_or_else(
-            |_| {
-                let since = date.to_datetime(Time::midnight()).duration_since(EPOCH);
-                (since - self.offset_beyond(date.year() > 0)).as_secs()
-            },
-            |begin| begin.as_second(),
-        )
-    }
-
-    /// The seconds of a period; none of the one that stands for no time.
-    #[must_use]
-    pub fn window(&self, period: Period) -> Option<Window> {
-        let first = period.first()?;
-        let next = match period.by() {
-            PartitionBy::Day => first,
-            PartitionBy::Month => first.last_of_month(),
-        };
-        let end = match next.tomorrow() {
-            Ok(tomorrow) => self.begin_second(tomorrow),
-            // the last day of the calendar
-            Err(_) => self.begin_second(next) + 24 * 60 * 60,
-        };
-        Some(Window::new(self.begin_second(first), end))
-    }
-
-    /// The period that stands for no time.
-    #[must_use]
-    pub fn timeless(&self) -> Period {
-        Period::timeless(self.by)
-    }
-
-    /// Tells which partition a time belongs to, quick where times lie near each other.
-    #[must_use]
-    pub fn periods(&self) -> Periods<'_> {
-        self.periods_by(self.by)
-    }
-
-    /// The same for days, whatever the partitions are.
-    #[must_use]
-    pub fn days(&self) -> Periods<'_> {
-        self.periods_by(PartitionBy::Day)
-    }
-
-    fn periods_by(&self, by: PartitionBy) -> Periods<'_> {
-        Periods {
-            zone: self,
-            period: Period::timeless(by),
-            begin: i64::MAX,
-            end: i64::MIN,
-        }
-    }
-}
-
-/// Tells the period of one time after another.
-#[derive(Debug)]
-pub struct Periods<'a> {
-    zone: &'a Zone,
-    period: Period,
-    begin: i64,
-    end: i64,
-}
-
-impl Periods<'_> {
-    /// The period of a time in microseconds.
-    pub fn of(&mut self, time: Option<i64>) -> Period {
-        let by = self.period.by();
-        let Some(time) = time else {
-            return Period::timeless(by);
-        };
-        if !(self.begin..self.end).contains(&time) {
-            let timeless = (Period::timeless(by), time, time + 1);
-            (self.period, self.begin, self.end) = self.look_up(time).unwrap_or(timeless);
-        }
-        self.period
-    }
-
-    fn look_up(&self, time: i64) -> Option<(Period, i64, i64)> {
-        let date = self.zone.local(time)?.date();
-        let period = Period::of(self.period.by(), date);
-        let window = self.zone.window(period)?;
-        Some((period, window.start * MICROS, window.end * MICROS))
-    }
-
-    /// The period of each time of a column.
-    pub fn of_column(&mut self, times: &TimestampMicrosecondArray) -> Vec<Period> {
-        (0..times.len())
-            .map(|row| self.of(times.is_valid(row).then(|| times.value(row))))
-            .collect()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn at(text: &str) -> Option<i64> {
-        Some(text.parse::<Timestamp>().unwrap().as_microsecond())
-    }
-
-    #[test]
-    fn a_day_is_told_in_the_tables_zone() {
-        let zone = Zone::named("America/New_York").unwrap();
-        let mut days = zone.days();
-        assert_eq!(
-            days.of(at("2023-10-02T03:59:59.999999Z")).to_string(),
-            "2023-10-01"
-        );
-        assert_eq!(days.of(at("2023-10-02T04:00:00Z")).to_string(), "2023-10-02");
-        assert_eq!(days.of(None), zone.timeless());
-        // the day on which clocks go back has 25 hours
-        assert_eq!(days.of(at("2023-11-06T04:59:59Z")).to_string(), "2023-11-05");
-    }
-
-    #[test]
-    fn a_month_is_told_in_the_tables_zone() {
-        let zone = Zone::named("America/New_York").unwrap().by(PartitionBy::Month);
-        let mut months = zone.periods();
-        assert_eq!(months.of(at("2023-11-01T03:59:59Z")).to_string(), "2023-10");
-        assert_eq!(months.of(at("2023-11-01T04:00:00Z")).to_string(), "2023-11");
-        let window = zone.window(months.of(at("2023-12-05T00:00:00Z"))).unwrap();
-        assert_eq!(window.to_string(), "2023-12-01T05:00:00Z/2024-01-01T05:00:00Z");
-        assert_eq!(
-            zone.days().of(at("2023-11-01T04:00:00Z")).to_string(),
-            "2023-11-01"
-        );
-        // where calendars end, a time lies in its period or in none
-        for by in PartitionBy::ALL {
-            let zone = zone.clone().by(by);
-            for time in [Timestamp::MIN, Timestamp::MAX] {
-                let period = zone.periods().of(Some(time.as_microsecond()));
-                let window = zone.window(period);
-                assert!(
-                    window.is_none_or(|window| window.contains(time.as_second())),
-                    "{time}"
-                );
-            }
-        }
-    }
-
-    #[test]
-    fn the_last_and_the_first_day_of_the_calendar_are_days_like_others() {
-        let (first, last) = (-62_135_596_800_000_000, 253_402_300_799_999_999);
-        for (name, of_first, of_last) in [
-            ("UTC", "0001-01-01", "9999-12-31"),
-            ("America/New_York", "__HIVE_DEFAULT_PARTITION__", "9999-12-31"),
-            ("Asia/Tokyo", "0001-01-01", "__HIVE_DEFAULT_PARTITION__"),
-        ] {
-            let zone = Zone::named(name).unwrap();
-            let mut days = zone.days();
-            assert_eq!(days.of(Some(last)).to_string(), of_last, "{name}");
-            assert_eq!(days.of(Some(first)).to_string(), of_first, "{name}");
-            // what was looked up is right for other times, too
-            assert_eq!(days.of(at("2023-10-02T12:00:00Z")).to_string(), "2023-10-02");
-            let window = zone.window(zone.days().of(at("9999-12-30T12:00:00Z"))).unwrap();
-            assert_eq!(window.end - window.start, 24 * 60 * 60, "{name}");
-            let months = zone.clone().by(PartitionBy::Month);
-            if let Some(window) = months.window(months.periods().of(Some(last))) {
-                assert_eq!(window.end - window.start, 31 * 24 * 60 * 60, "{name}");
-                assert!(window.contains(253_402_300_799));
-            }
-        }
-    }
-
-    #[test]
-    fn a_skipped_midnight_loses_no_time() {
-        let zone = Zone::named("America/Sao_Paulo").unwrap();
-        let mut days = zone.days();
-        assert_eq!(days.of(at("2018-11-04T02:59:59Z")).to_string(), "2018-11-03");
-        assert_eq!(days.of(at("2018-11-04T03:00:00Z")).to_string(), "2018-11-04");
-    }
 
     #[test]
     fn a_bots_name_is_encoded_where_a_path_needs_it() {

@@ -104,11 +104,11 @@ impl PartitionBuilder<'_> {
     /// The rows that the partition has; `None` where they are too many to be in memory with the new ones.
     fn present_rows(&self) -> Result<Option<Vec<RecordBatch>>> {
         let mut present = Vec::new();
-        let Some(footer) = self.table.proven_file(&self.key)? else {
+        let Some(file) = self.table.sound_file(&self.key)? else {
             return Ok(Some(present));
         };
         let mut bytes = self.bytes;
-        for batch in self.table.batches_of(self.key.dataset, footer)? {
+        for batch in self.table.batches_of(self.key.dataset, file)? {
             let batch = batch?;
             bytes += bytes_of(&batch);
             if bytes > 2 * self.run_bytes {

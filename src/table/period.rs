@@ -1,11 +1,12 @@
 //! The time that a partition holds: a day or a month, or none.
 
 use std::fmt;
-use std::ops::AddAssign;
 use std::str::FromStr;
 
 use jiff::civil::Date;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
+use super::migration::january_of;
 
 /// What Hive readers take as "no date".
 const NO_DATE: &str = "__HIVE_DEFAULT_PARTITION__";
@@ -15,19 +16,6 @@ pub(crate) fn period_of(folder: &str, by: PartitionBy) -> Option<Period> {
     let value = folder.strip_prefix(by.key())?.strip_prefix('=')?;
     let period = Period::parse(by, value).ok()?;
     (period.to_string() == value).then_some(period)
-}
-
-/// The January whose folder an earlier version named without its month: `month=2024`.
-pub(crate) fn unnamed_january(folder: &str) -> Option<Period> {
-    january_of(folder.strip_prefix(PartitionBy::Month.key())?.strip_prefix('=')?)
-}
-
-/// The January of a year: `2024`, or `-000001`.
-pub(super) fn january_of(year: &str) -> Option<Period> {
-    let digits = year.strip_prefix('-').unwrap_or(year);
-    let is_year = matches!(digits.len(), 4 | 6) && digits.bytes().all(|byte| byte.is_ascii_digit());
-    let month = is_year.then(|| Period::parse(PartitionBy::Month, &format!("{year}-01")))?;
-    month.ok()
 }
 
 /// How much time a partition holds: a setting of the table.
@@ -129,7 +117,7 @@ impl Period {
         u64::from(between.unsigned_abs()) + 1
     }
 
-    fn parse(by: PartitionBy, value: &str) -> Result<Self, jiff::Error> {
+    pub(super) fn parse(by: PartitionBy, value: &str) -> Result<Self, jiff::Error> {
         if value == NO_DATE {
             return Ok(Self::timeless(by));
         }
@@ -185,59 +173,10 @@ impl<'de> Deserialize<'de> for Period {
     }
 }
 
-/// A number of periods, told as `days` or as `months`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum PeriodCount {
-    /// So many days.
-    Days(u64),
-    /// So many months.
-    Months(u64),
-}
-
-impl PeriodCount {
-    /// So many.
-    #[must_use]
-    pub fn new(by: PartitionBy, count: u64) -> Self {
-        match by {
-            PartitionBy::Day => Self::Days(count),
-            PartitionBy::Month => Self::Months(count),
-        }
-    }
-
-    /// The number.
-    #[must_use]
-    pub fn count(&self) -> u64 {
-        let (Self::Days(count) | Self::Months(count)) = self;
-        *count
-    }
-
-    /// What it is a number of.
-    #[must_use]
-    pub fn name(&self) -> &'static str {
-        match self {
-            Self::Days(_) => "days",
-            Self::Months(_) => "months",
-        }
-    }
-}
-
-impl Default for PeriodCount {
-    fn default() -> Self {
-        Self::new(PartitionBy::default(), 0)
-    }
-}
-
-impl AddAssign<u64> for PeriodCount {
-    fn add_assign(&mut self, more: u64) {
-        let (Self::Days(count) | Self::Months(count)) = self;
-        *count += more;
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::table::unnamed_january;
 
     #[test]
     fn a_period_is_told_in_paths_and_in_the_ledger_and_is_known_again() {
@@ -310,30 +249,6 @@ mod tests {
                 proptest::prop_assert!(first <= date && (first.year(), first.month()) == (date.year(), date.month()));
             }
         }
-    }
-
-    #[test]
-    fn a_january_without_its_month_is_recognized() {
-        let january = |year| Some(Period::of(PartitionBy::Month, jiff::civil::date(year, 1, 1)));
-        assert_eq!(unnamed_january("month=2024"), january(2024));
-        assert_eq!(unnamed_january("month=0001"), january(1));
-        assert_eq!(unnamed_january("month=-000044"), january(-44));
-        assert_eq!(
-            serde_json::from_str::<Period>(r#""month=1970""#).ok(),
-            january(1970)
-        );
-        for other in [
-            "month=2024-01",
-            "month=202401",
-            "month=24",
-            "month=",
-            "date=2024",
-            "month=+12024",
-            "month=__HIVE_DEFAULT_PARTITION__",
-        ] {
-            assert_eq!(unnamed_january(other), None, "{other}");
-        }
-        assert_eq!(period_of("month=2024", PartitionBy::Month), None);
     }
 
     #[test]

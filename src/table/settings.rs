@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::partition::Zone;
+use super::Zone;
 use super::period::PartitionBy;
 use super::zone_rules::ZoneRules;
 use crate::dataset::{Promoted, Rules, Shape};

@@ -13,7 +13,7 @@ use hashbrown::HashMap;
 
 use super::file::Writer;
 use super::merge::Merged;
-use super::{Effect, Footer, PartitionKey, Staged, Table};
+use super::{DataFile, Effect, PartitionKey, Staged, Table};
 use crate::dataset::id_hash;
 use crate::error::{Error, Result};
 use crate::store;
@@ -80,9 +80,9 @@ impl<'a> SortedRuns<'a> {
     /// Merges all runs and the rows that the partition has into its next version.
     pub(super) fn merge(mut self) -> Result<Staged> {
         let (table, key) = (self.table, self.key.clone());
-        let present = table.proven_file(&key)?;
-        let present_rows = present.as_ref().map_or(0, Footer::rows);
-        let present = present.map(|footer| footer.path().to_owned());
+        let present = table.sound_file(&key)?;
+        let present_rows = present.as_ref().map_or(0, DataFile::rows);
+        let present = present.map(|file| file.path().to_owned());
         let kept = self.kept_times(present.as_ref())?;
         while self.runs.len() > FAN_IN {
             self.merge_neighbours(&kept)?;
@@ -137,7 +137,7 @@ impl<'a> SortedRuns<'a> {
 
     fn heads<'p>(&self, paths: impl IntoIterator<Item = &'p PathBuf>) -> Result<Vec<Head>> {
         let head = |path: &PathBuf| {
-            let batches = self.table.batches_of(self.key.dataset, Footer::open(path)?)?;
+            let batches = self.table.batches_of(self.key.dataset, DataFile::open(path)?)?;
             Head::new(self.key.dataset, Box::new(batches))
         };
         paths.into_iter().map(head).collect()
@@ -184,7 +184,7 @@ impl<'a> SortedRuns<'a> {
         let mut columns: Vec<usize> = columns.into_iter().flatten().collect();
         columns.sort_unstable();
         let place = |column: usize| columns.iter().position(|other| *other == column);
-        for batch in Footer::open(path)?.batches(Some(&columns))? {
+        for batch in DataFile::open(path)?.batches(Some(&columns))? {
             let batch = batch?;
             let times = |column: usize| {
                 let place = place(column)?;

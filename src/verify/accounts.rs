@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::report::Mend;
-use super::settled::{Waiting, held};
+use super::snapshot::{Waiting, held};
 use super::{NOT_READABLE, Verified, own_path};
 use crate::commit::Commit;
 use crate::dataset::Dataset;

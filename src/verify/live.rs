@@ -10,9 +10,9 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use rayon::prelude::*;
 
-use super::asking::{Answered, Desk};
 use super::report::{Asked, Live, Mend, Report};
-use super::{Verified, choice};
+use super::requests::{Answered, Desk};
+use super::{Verified, sample};
 use crate::api::{Budget, Client, Connection, Tally};
 use crate::dataset::{Dataset, id_hash};
 use crate::error::{Error, Result};
@@ -91,7 +91,7 @@ impl Verified {
                 Some(Chosen {
                     dataset: *dataset,
                     bot: (*bot).clone(),
-                    window: choice::choose(account, &self.zone, rows, &mut random)?,
+                    window: sample::choose(account, &self.zone, rows, &mut random)?,
                     fields,
                     held: HashSet::new(),
                 })
@@ -134,10 +134,10 @@ impl Verified {
             return Ok(found);
         }
         let dataset = key.dataset;
-        let Some(footer) = self.table.open_current(key, entry)? else {
+        let Some(file) = self.table.open_current(key, entry)? else {
             return Ok(found);
         };
-        for batch in footer.batches(None)? {
+        for batch in file.batches(None)? {
             let batch = batch?;
             let time = micros(&batch, Some(dataset.time_column()));
             let last_action = micros(&batch, dataset.version_column());

@@ -5,14 +5,14 @@
 //! moment.
 
 mod accounts;
-mod asking;
-mod choice;
+mod duplicates;
 mod live;
 mod partition;
 mod report;
-mod settled;
+mod requests;
+mod sample;
+mod snapshot;
 mod strays;
-mod twice;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -30,7 +30,7 @@ use crate::ledger::Ledger;
 use crate::spool::{PageHeader, Spool};
 use crate::table::{Entry, Lock, OWN_FOLDER, PartitionKey, Table, Version, Zone};
 use report::Mend;
-use settled::Snapshot;
+use snapshot::Snapshot;
 
 /// What is noted of a folder that belongs to another user.
 const NOT_READABLE: &str = "permission denied: what is in it was not checked";
@@ -115,7 +115,7 @@ pub fn verify(out: &Path, stop: &CancellationToken, told: &dyn Fn(usize, usize))
     }
     let is_changing = holder.is_some() || !is_same;
     verified.strays(commit.as_ref(), is_changing)?;
-    verified.twice(stop, is_changing)?;
+    verified.duplicates(stop, is_changing)?;
     let report = &mut verified.report;
     if let Some(holder) = holder {
         let what = format!("a run is at work ({holder}): what is found may be of the moment");
@@ -182,16 +182,14 @@ impl Verified {
                 .collect();
             let mut found: BTreeMap<String, Vec<Vec<u64>>> = BTreeMap::new();
             for some in entries.chunks(SIDE_BY_SIDE) {
-                let look = partition::Look {
-                    out: self.table.out(),
-                    zone: &self.zone,
-                    shape: self.table.shape(),
+                let check = partition::Check {
+                    table: &self.table,
                     conversations: &self.ids,
                     stop,
                 };
                 let checked = some
                     .par_iter()
-                    .map(|(key, entry)| self.check(&look, key, entry))
+                    .map(|(key, entry)| self.check(&check, key, entry))
                     .collect::<Result<Vec<_>>>()?;
                 for ((key, _), (entry, checked)) in some.iter().zip(checked) {
                     let Some(entry) = entry else {

@@ -56,7 +56,7 @@ const LOST: [Way; 9] = [
     (
         "a byte flipped, size and name kept",
         |lake| edit(&file(lake), |content| content[1000] ^= 1),
-        "does not hold what was written",
+        "does not contain what was written",
     ),
     (
         "a row taken out of a file and its entry alike",
@@ -66,7 +66,7 @@ const LOST: [Way; 9] = [
                 json!({"task": "without_first_row", "lake": lake.0, "file": file, "entry": entry(lake)});
             Reader::begin(&task).answer();
         },
-        "holds other rows than were written",
+        "contains other rows than were written",
     ),
     (
         "a file cut off, its entry deleted",
@@ -74,7 +74,7 @@ const LOST: [Way; 9] = [
             edit(&file(lake), |content| content.truncate(content.len() / 2));
             fs::remove_file(entry(lake)).unwrap();
         },
-        "does not hold what was written",
+        "does not contain what was written",
     ),
     (
         "file and entry deleted",
@@ -288,7 +288,7 @@ fn a_ledger_cut_off_anywhere_is_made_again() {
     fs::remove_file(lake.0.join(ledger)).unwrap();
     let run = world.export().run().ok();
     assert!(
-        run.stderr.contains("_export/ledger.json is missing"),
+        run.stderr.contains("_export/ledger.json: it is missing"),
         "{}",
         run.stderr
     );

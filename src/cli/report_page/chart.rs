@@ -1,10 +1,13 @@
 //! Charts as inline SVG: colours come from the page's classes, so that they suit light, dark and paper; values are
 //! told on hover by the browser itself.
 
+mod frame;
+
 use maud::{Markup, html};
 
 use super::words;
 use crate::report::{Bin, Bins, Count};
+use frame::Frame;
 
 /// The size of a chart, in units that are pixels where the page is wide enough.
 #[derive(Clone, Copy)]
@@ -34,88 +37,6 @@ pub(super) struct Part {
 fn at(value: f64) -> String {
     let text = format!("{value:.1}");
     text.strip_suffix(".0").map(str::to_owned).unwrap_or(text)
-}
-
-/// Where things stand in a chart of bins.
-struct Frame {
-    size: Size,
-    step: f64,
-}
-
-impl Frame {
-    fn of(size: Size, bins: &Bins) -> Self {
-        let step = (size.width - LEFT - RIGHT) / bins.bins.len().max(1) as f64;
-        Self { size, step }
-    }
-
-    fn left_of(&self, nth: usize) -> f64 {
-        LEFT + nth as f64 * self.step
-    }
-
-    fn middle_of(&self, nth: usize) -> f64 {
-        self.left_of(nth) + self.step / 2.0
-    }
-
-    fn ground(&self) -> f64 {
-        self.size.height - BOTTOM
-    }
-
-    /// The height of a part of all.
-    fn y(&self, share: f64) -> f64 {
-        self.ground() - share * (self.ground() - TOP)
-    }
-
-    /// Lines across, each with what it stands for.
-    fn lines(&self, labels: &[(f64, String)]) -> Markup {
-        let right = at(self.size.width - RIGHT);
-        html! {
-            @for (share, label) in labels {
-                @let y = at(self.y(*share));
-                line.grid x1=(at(LEFT)) x2=(right) y1=(y) y2=(y) {}
-                text.tick x=(at(LEFT - 8.0)) y=(y) dy="0.32em" text-anchor="end" { (label) }
-            }
-        }
-    }
-
-    /// What stands below the bins: as many labels as have room, the year where it changes.
-    fn below(&self, bins: &Bins) -> Markup {
-        let fits = ((self.size.width - LEFT - RIGHT) / LABEL).max(1.0);
-        let every = (1..=bins.bins.len().max(1))
-            .find(|every| bins.bins.len() as f64 / *every as f64 <= fits)
-            .unwrap_or(1);
-        let mut year = String::new();
-        let labelled = bins.bins.iter().enumerate().step_by(every);
-        let labels = labelled.map(|(nth, bin)| {
-            let (first, second) = words::label(bin, bins.unit);
-            let second = (second != year)
-                .then(|| year.clone_from(&second))
-                .map(|()| second);
-            (at(self.middle_of(nth)), first, second)
-        });
-        html! {
-            @for (x, first, second) in labels {
-                text.tick x=(x) y=(at(self.ground() + 15.0)) text-anchor="middle" { (first) }
-                @if let Some(second) = second {
-                    text.tick x=(x) y=(at(self.ground() + 29.0)) text-anchor="middle" { (second) }
-                }
-            }
-        }
-    }
-
-    /// The whole column of a bin, which tells its values wherever it is pointed at.
-    fn column(&self, nth: usize) -> Markup {
-        html! {
-            rect.hit x=(at(self.left_of(nth))) y=(at(TOP)) width=(at(self.step)) height=(at(self.ground() - TOP)) {}
-        }
-    }
-
-    fn svg(&self, label: &str, inside: &Markup) -> Markup {
-        html! {
-            svg.chart viewBox={ "0 0 " (at(self.size.width)) " " (at(self.size.height)) } role="img" aria-label=(label) {
-                (inside)
-            }
-        }
-    }
 }
 
 /// Bars over time, their parts on top of each other; `told` is what each tells.

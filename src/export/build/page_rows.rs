@@ -49,9 +49,7 @@ impl Build<'_> {
             observed,
             ..
         } = self.table.decode(self.dataset, &self.spool.read(sequence)?)?;
-        let times = batch
-            .column(self.dataset.time_column())
-            .as_primitive::<TimestampMicrosecondType>();
+        let periods = self.zone.periods().of_rows(self.dataset, &batch)?;
         let wanted = group.iter().filter(|(_, pages)| pages.pages.contains(&sequence));
         let mut places: BTreeMap<Period, Vec<u32>> =
             wanted.map(|(period, _)| (*period, Vec::new())).collect();
@@ -62,7 +60,7 @@ impl Build<'_> {
         let ever = Window::new(i64::MIN, i64::MAX);
         let range = self.pending.get(&sequence).map_or(ever, |page| page.range);
         let is_outside = is_outside(self.dataset, self.leaves_out, range, &batch);
-        for ((row, period), is_outside) in (0..).zip(self.zone.periods().of_column(times)).zip(is_outside) {
+        for ((row, period), is_outside) in (0..).zip(periods).zip(is_outside) {
             match places.get_mut(&period) {
                 Some(_) if is_outside => met.outside += 1,
                 Some(rows) => rows.push(row),

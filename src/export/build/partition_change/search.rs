@@ -15,7 +15,7 @@ use crate::error::Result;
 use crate::export::Options;
 use crate::ledger::{Account, Arrivals, Ledger};
 use crate::spool::Spool;
-use crate::table::{Footer, PartitionKey, Period, Table, Without, Zone};
+use crate::table::{DataFile, PartitionKey, Period, Table, Without, Zone};
 use crate::window::Windows;
 
 /// Rows of an account of which all are searched.
@@ -260,7 +260,7 @@ pub(super) fn each_row(
     let id = dataset.id_column();
     let version = dataset.version_column().filter(|_| versions);
     let columns: Vec<usize> = [id].into_iter().chain(version).collect();
-    for batch in Footer::open(path)?.batches(Some(&columns))? {
+    for batch in DataFile::open(path)?.batches(Some(&columns))? {
         let batch = batch?;
         // the columns come in the order of the file
         let place = |column: usize| columns.iter().filter(|other| **other < column).count();

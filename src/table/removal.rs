@@ -1,4 +1,4 @@
-//! The next version of a partition without some of its rows, or no version at all.
+//! Removes rows from a partition, or the partition.
 
 use arrow::array::RecordBatch;
 
@@ -8,21 +8,21 @@ use super::{Effect, PartitionKey, Staged, Table};
 use crate::error::{Error, Result};
 use crate::store;
 
-/// What is left of a partition without some of its rows, and how many went.
+/// A partition without some of its rows.
 #[derive(Debug)]
 #[expect(clippy::large_enum_variant, reason = "it is taken apart at once")]
 pub(crate) enum Without {
-    /// None of them was in it.
+    /// It had none of these rows.
     AsItWas,
-    /// A next version.
+    /// A next version, and the number of rows that were removed.
     Less(Staged, u64),
-    /// Nothing: a partition is never an empty file.
+    /// No rows are left, and so no file; the number of rows that were removed.
     Nothing(u64),
 }
 
 impl Table {
-    /// Makes a partition's next version without the rows that `goes` tells of, a batch at a time; durable when this
-    /// returns, but seen by nobody until [`Table::publish`].
+    /// Stages a partition's next version without the rows for which `goes` is true. It is durable when this returns, and
+    /// readers see it after [`Table::publish`].
     ///
     /// # Errors
     /// Where the present rows cannot be read or the new file cannot be written.
@@ -31,12 +31,12 @@ impl Table {
         key: &PartitionKey,
         mut goes: impl FnMut(&RecordBatch, usize) -> bool,
     ) -> Result<Without> {
-        let Some(footer) = self.proven_file(key)? else {
+        let Some(file) = self.sound_file(key)? else {
             return Ok(Without::AsItWas);
         };
         let mut writer = Writer::create(&self.begin_staging(key)?, key, &self.settings)?;
         let (mut gone, mut rows, mut bounds) = (0, 0, (None, None));
-        for batch in self.batches_of(key.dataset, footer)? {
+        for batch in self.batches_of(key.dataset, file)? {
             let batch = batch?;
             let count =
                 u32::try_from(batch.num_rows()).map_err(|error| Error::Internal(error.to_string()))?;
@@ -65,7 +65,7 @@ impl Table {
         Ok(Without::Less(staged, gone))
     }
 
-    /// Takes a partition out of the table, as one step for every reader. Done again after a crash it changes nothing.
+    /// Removes a partition, as one step for every reader. Done again after a crash it changes nothing.
     ///
     /// # Errors
     /// Where the system refuses.

@@ -8,42 +8,42 @@ use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
 
-use super::file::each_time;
 use super::period::{PartitionBy, Period, period_of};
-use super::scan::Footer;
-use super::{PartitionKey, Settings, bot_of};
+use super::reader::DataFile;
+use super::{PartitionKey, Settings, Zone, bot_of};
 use crate::dataset::{Dataset, MetadataMode, Promoted, Shape};
 use crate::error::{Error, Result};
 use crate::store;
 
-/// Data files of a table without settings, and their layout.
-pub(super) struct Found {
+/// The layout of data files of a table without settings.
+pub(super) struct Layout {
     files: Vec<(PartitionKey, PathBuf)>,
     partition_by: PartitionBy,
-    /// `None` where the files do not tell it.
+    /// `None` where the files do not show it.
     shape: Option<Shape>,
 }
 
-impl Found {
-    /// Looks for data files in the folder of a table; `None` where there are none of this program's.
+impl Layout {
+    /// The layout of the data files in the folder of a table; `None` where there are none of this program's.
     ///
     /// # Errors
     /// [`Error::Usage`] where they are of two layouts.
-    pub(super) fn look(out: &Path) -> Result<Option<Self>> {
+    pub(super) fn detect(out: &Path) -> Result<Option<Self>> {
         let files = data_files(out)?;
-        let footers = files
-            .into_par_iter()
-            .filter_map(|(key, path)| match Footer::open(&out.join(&path)) {
-                // what cannot be read as Parquet is not this program's, or it is damaged: both have no layout
-                Err(Error::Parquet { .. }) => None,
-                Err(error) => Some(Err(error)),
-                Ok(footer) => {
-                    let label = |name: &str| footer.label(&format!("converse_export.{name}"));
-                    let is_own = label("dataset") == Some(key.dataset.name());
-                    let shape = is_own.then(|| shape(label("metadata"), label("promoted")))?;
-                    Some(Ok((key, path, shape)))
-                }
-            });
+        let footers =
+            files
+                .into_par_iter()
+                .filter_map(|(key, path)| match DataFile::open(&out.join(&path)) {
+                    // what cannot be read as Parquet is not this program's, or it is damaged: both have no layout
+                    Err(Error::Parquet { .. }) => None,
+                    Err(error) => Some(Err(error)),
+                    Ok(file) => {
+                        let label = |name: &str| file.label(name);
+                        let is_own = label("dataset") == Some(key.dataset.name());
+                        let shape = is_own.then(|| shape(label("metadata"), label("promoted")))?;
+                        Some(Ok((key, path, shape)))
+                    }
+                });
         let footers = footers.collect::<Result<Vec<_>>>()?;
         let mut by_layout: BTreeMap<PartitionBy, &Path> = BTreeMap::new();
         for (key, path, _) in &footers {
@@ -105,22 +105,15 @@ impl Found {
         };
         let zone = settings.zone()?;
         self.files.par_iter().try_for_each(|(key, path)| {
-            let file = out.join(path);
-            if !Footer::open(&file)?.has_columns(&settings.shape.schema(key.dataset)) {
+            let file = DataFile::open(&out.join(path))?;
+            if !file.has_columns(&settings.shape.schema(key.dataset)) {
                 let hint = "ask for the columns that its files have, or use another folder";
                 return Err(refused(path, "has other columns than requested", hint));
             }
-            let (mut periods, mut is_misplaced) = (zone.periods(), false);
-            let time_column = key.dataset.time_column();
-            let readable = Footer::open(&file).and_then(|footer| {
-                each_time(footer, time_column, |time| {
-                    is_misplaced |= periods.of(Some(time)) != key.period;
-                })
-            });
-            match readable {
+            match is_misplaced(file, key, &zone) {
                 // it is damaged, and the run sees to that
                 Err(Error::Parquet { .. }) => Ok(()),
-                Ok(()) if is_misplaced => {
+                Ok(true) => {
                     let what = format!(
                         "contains rows of another {} in {}",
                         key.period.by().key(),
@@ -129,10 +122,22 @@ impl Found {
                     let hint = "ask for the time zone that the table was made with, or use another folder";
                     Err(refused(path, &what, hint))
                 }
-                checked => checked,
+                checked => checked.map(|_| ()),
             }
         })
     }
+}
+
+/// Whether a file has rows of another partition.
+fn is_misplaced(file: DataFile, key: &PartitionKey, zone: &Zone) -> Result<bool> {
+    let (dataset, mut periods) = (key.dataset, zone.periods());
+    for batch in file.batches(Some(&[dataset.time_column()]))? {
+        let periods = periods.of_rows(dataset, &batch?)?;
+        if periods.iter().any(|period| *period != key.period) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// The form of columns by the labels of a file; `None` where they cannot be understood.

@@ -1,11 +1,11 @@
-//! Reading a table that a run may change meanwhile.
+//! Reads a table that a run may change meanwhile, again where that is needed.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::{Entry, Footer, Lock, OWN_FOLDER, PartitionKey, Staged, Table};
+use super::{DataFile, Entry, Lock, OWN_FOLDER, PartitionKey, Staged, Table};
 use crate::error::{Error, Result};
 use crate::store;
 
@@ -72,20 +72,18 @@ impl Table {
         self.staging(&staged.key).join(name)
     }
 
-    /// Opens the file of a partition: the one of `entry`, or where a run has replaced that, the one that is current.
-    /// `None` where the partition is gone.
+    /// Opens the file of a partition: the one of `entry`, or where a run has replaced that, the current one.
+    /// `None` where the partition was removed.
     ///
     /// # Errors
-    /// Where the file cannot be read.
-    pub(crate) fn open_current(&self, key: &PartitionKey, entry: &Entry) -> Result<Option<Footer>> {
+    /// [`Error::Damaged`] where the file of the current entry is missing, or where it cannot be read.
+    pub(crate) fn open_current(&self, key: &PartitionKey, entry: &Entry) -> Result<Option<DataFile>> {
         let mut entry = entry.clone();
-        let mut looks = 1;
-        loop {
-            match Footer::open(&self.out.join(&entry.path)) {
-                Err(error) if error.is_not_found() && looks < LOOKS => {}
-                footer => return footer.map(Some),
+        for _ in 0..LOOKS {
+            match DataFile::open(&self.out.join(&entry.path)) {
+                Err(error) if error.is_not_found() => {}
+                file => return file.map(Some),
             }
-            looks += 1;
             match self.entry(key)? {
                 None => return Ok(None),
                 Some(current) => {
@@ -96,5 +94,9 @@ impl Table {
                 }
             }
         }
+        Err(Error::Damaged {
+            path: self.out.join(entry.path),
+            what: "it is missing".into(),
+        })
     }
 }

@@ -1,12 +1,12 @@
-//! Reads one data file in order to prove it: all its bytes, its footer, its rows batch by batch.
+//! The one reader of data files: checksum, footer, and rows in batches of the columns that are wanted.
 
 use std::fs::File;
-use std::io::{self, Seek};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
-use arrow::datatypes::{Field, Schema};
+use arrow::datatypes::{Field, Schema, SchemaRef};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder,
@@ -22,91 +22,71 @@ use crate::dataset::{Shape, in_memory};
 use crate::error::{Error, Result};
 use crate::words::hex;
 
-/// Rows of a batch at most, and their bytes as far as they are known: what bounds the memory of a scan.
+/// Limits of a batch: rows, and bytes as far as the footer gives them. They bound the memory of a reader.
 const BATCH_ROWS: usize = 8192;
 const BATCH_BYTES: i64 = 4 * 1024 * 1024;
 
-/// A data file whose bytes were all read.
-#[derive(Debug)]
-pub(crate) struct Scan {
-    path: PathBuf,
-    file: File,
-    /// Its size.
-    pub(crate) bytes: u64,
-    /// Its SHA-256, in hex.
-    pub(crate) sha256: String,
+/// The SHA-256 of all bytes of a file, in hex.
+///
+/// # Errors
+/// Where the file cannot be read.
+pub(super) fn checksum(path: &Path) -> Result<String> {
+    let mut hashing = Hashing {
+        inner: io::sink(),
+        sha256: Sha256::new(),
+        bytes: 0,
+        failed: None,
+    };
+    File::open(path)
+        .and_then(|mut file| io::copy(&mut file, &mut hashing))
+        .map_err(Error::io("read", path))?;
+    Ok(hex(&hashing.sha256.finalize()))
 }
 
-impl Scan {
-    /// Reads all bytes of a file.
-    ///
-    /// # Errors
-    /// Where the system refuses.
-    pub(crate) fn open(path: &Path) -> Result<Self> {
-        let mut file = File::open(path).map_err(Error::io("open", path))?;
-        let mut read = Hashing {
-            inner: io::sink(),
-            sha256: Sha256::new(),
-            bytes: 0,
-            failed: None,
-        };
-        io::copy(&mut io::BufReader::with_capacity(1 << 18, &file), &mut read)
-            .and_then(|_| file.rewind())
-            .map_err(Error::io("read", path))?;
-        Ok(Self {
-            path: path.to_owned(),
-            file,
-            bytes: read.bytes,
-            sha256: hex(&read.sha256.finalize()),
-        })
-    }
-
-    /// Reads the footer.
-    ///
-    /// # Errors
-    /// Where it cannot be read as Parquet.
-    pub(crate) fn footer(self) -> Result<Footer> {
-        let metadata = ArrowReaderMetadata::load(&self.file, ArrowReaderOptions::new());
-        Ok(Footer {
-            metadata: metadata.map_err(Error::parquet("read", &self.path))?,
-            path: self.path,
-            file: self.file,
-        })
-    }
+/// All rows of a file, in batches.
+///
+/// # Errors
+/// Where it cannot be read as Parquet.
+pub fn read(path: &Path) -> Result<Vec<RecordBatch>> {
+    DataFile::open(path)?.batches(None)?.collect()
 }
 
-/// What a file's footer says, and the way to its rows.
-pub(crate) struct Footer {
+/// An open data file whose footer is read.
+pub(crate) struct DataFile {
     path: PathBuf,
     file: File,
     metadata: ArrowReaderMetadata,
 }
 
-impl Footer {
-    /// Opens a file for its rows alone.
+impl DataFile {
+    /// Opens a file and reads its footer.
     ///
     /// # Errors
     /// Where it cannot be read as Parquet.
     pub(crate) fn open(path: &Path) -> Result<Self> {
         let file = File::open(path).map_err(Error::io("open", path))?;
-        let scan = Scan {
+        let metadata = ArrowReaderMetadata::load(&file, ArrowReaderOptions::new());
+        Ok(Self {
+            metadata: metadata.map_err(Error::parquet("read", path))?,
             path: path.to_owned(),
             file,
-            bytes: 0,
-            sha256: String::new(),
-        };
-        scan.footer()
+        })
     }
 
-    /// Where the file is.
+    /// The path by which the file was opened.
     pub(super) fn path(&self) -> &Path {
         &self.path
     }
 
-    /// The number of rows that it tells.
+    /// The number of rows by the footer.
     pub(crate) fn rows(&self) -> u64 {
         let rows = self.metadata.metadata().file_metadata().num_rows();
         rows.try_into().unwrap_or(0)
+    }
+
+    /// The columns.
+    pub(crate) fn schema(&self) -> &SchemaRef {
+        self.metadata.schema()
     }
 
     /// Whether the columns have these names and types.
@@ -117,35 +97,36 @@ impl Footer {
         found.len() == expected.len() && found.iter().zip(expected).all(same)
     }
 
-    /// Whether the columns are exactly the dataset's in a table of this form, as Arrow and as Parquet.
-    pub(crate) fn has_schema_of(&self, key: &PartitionKey, shape: &Shape) -> bool {
+    /// Whether the columns are exactly those of the dataset in a table of this shape, in Arrow and in Parquet.
+    pub(super) fn has_schema_of(&self, key: &PartitionKey, shape: &Shape) -> bool {
         file_schema(&shape.schema(key.dataset)).is_ok_and(|(schema, parquet)| {
             let found = self.metadata.parquet_schema().root_schema().get_fields();
             parquet.root_schema().get_fields() == found && self.metadata.schema().fields() == schema.fields()
         })
     }
 
-    /// What the file says of itself under this name.
+    /// The value of a label, `converse_export.<name>`, in the file's key-value metadata.
     pub(super) fn label(&self, name: &str) -> Option<&str> {
         let labels = self.metadata.metadata().file_metadata().key_value_metadata()?;
-        labels.iter().find(|label| label.key == name)?.value.as_deref()
+        let is_named = |key: &str| key.strip_prefix("converse_export.") == Some(name);
+        labels.iter().find(|label| is_named(&label.key))?.value.as_deref()
     }
 
-    /// A sentence for each thing that the file says of itself and that does not fit its partition.
-    pub(crate) fn differing_labels(&self, key: &PartitionKey, shape: &Shape) -> Vec<String> {
-        let labels = self.metadata.metadata().file_metadata().key_value_metadata();
-        let value = |name: &str| labels?.iter().find(|label| label.key == name)?.value.as_deref();
-        file::labels(key, shape)
-            .into_iter()
-            .filter_map(|(name, expected)| match value(&name) {
+    /// A sentence for each label that is missing or differs from those of a partition.
+    pub(super) fn differing_labels(&self, key: &PartitionKey, shape: &Shape) -> Vec<String> {
+        let differing = |(name, expected): (String, String)| {
+            let found = self.label(name.strip_prefix("converse_export.").unwrap_or(&name));
+            match found {
                 Some(found) if found == expected => None,
                 Some(found) => Some(format!("its label {name} is {found:?} instead of {expected:?}")),
                 None => Some(format!("its label {name} is missing")),
-            })
-            .collect()
+            }
+        };
+        let labels = file::labels(key, shape).into_iter();
+        labels.filter_map(differing).collect()
     }
 
-    /// The same, with rows as they are in memory.
+    /// The same file with rows in the form that they have in memory.
     ///
     /// # Errors
     /// Where they cannot be read like that.
@@ -156,7 +137,7 @@ impl Footer {
         Ok(self)
     }
 
-    /// Its rows in order, of these columns, or of all.
+    /// The rows in order, of the columns with these indices or of all. The columns of a batch are in the order of the file.
     ///
     /// # Errors
     /// Where they cannot be read.
@@ -241,7 +222,7 @@ mod tests {
             assert!(values.numbers() <= 7 + 2, "{}", values.numbers());
         }
         assert_eq!(row, 100);
-        let plain = Footer::open(&folder.path().join(&staged.entry.path)).unwrap();
+        let plain = DataFile::open(&folder.path().join(&staged.entry.path)).unwrap();
         let rows: usize = plain
             .batches(None)
             .unwrap()

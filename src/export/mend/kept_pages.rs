@@ -1,10 +1,9 @@
-//! Partitions built again from the pages that `--keep-pages` kept.
+//! Builds partitions from kept pages.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use arrow::array::{AsArray, RecordBatch, UInt32Array};
+use arrow::array::{RecordBatch, UInt32Array};
 use arrow::compute::take_record_batch;
-use arrow::datatypes::TimestampMicrosecondType;
 use rayon::prelude::*;
 
 use crate::dataset::{Dataset, peek, strip};
@@ -19,9 +18,9 @@ use crate::window::Windows;
 /// Pages decoded at a time: what bounds the memory.
 const AT_A_TIME: usize = 4;
 
-/// What kept pages hold of lost partitions of one dataset of one bot, each staged where there is anything. `times` is
-/// the time whose windows may hold their rows.
-pub(super) fn from_kept_pages(
+/// Stages what kept pages have of lost partitions of one dataset of one bot; `None` for a partition without rows. Only
+/// pages whose window overlaps `times` are read.
+pub(super) fn stage(
     table: &Table,
     zone: &Zone,
     spool: &Spool,
@@ -120,15 +119,8 @@ fn rows_of(
 ) -> Result<RecordBatch> {
     let body = read(spool, key.dataset, page, erased)?;
     let batch = table.decode(key.dataset, &body)?.batch;
-    let times = batch.column(key.dataset.time_column());
-    let periods = zone
-        .periods()
-        .of_column(times.as_primitive::<TimestampMicrosecondType>());
-    let rows: Vec<u32> = (0..)
-        .zip(periods)
-        .zip(is_outside(key.dataset, filter, page.range, &batch))
-        .filter(|((_, period), is_outside)| *period == key.period && !is_outside)
-        .map(|((row, _), _)| row)
-        .collect();
-    Ok(take_record_batch(&batch, &UInt32Array::from(rows))?)
+    let is_outside: Vec<bool> = is_outside(key.dataset, filter, page.range, &batch).collect();
+    let rows = zone.periods().rows_of(key.period, key.dataset, &batch)?;
+    let rows = rows.filter(|row| !is_outside[*row as usize]);
+    Ok(take_record_batch(&batch, &UInt32Array::from_iter_values(rows))?)
 }

@@ -1,12 +1,12 @@
-//! A table that a run may change while it is checked: a consistent view of its small files, and another look at whatever
-//! seems wrong.
+//! A table that a run may change while it is checked: a consistent view of its small files, and a second check of
+//! whatever seems wrong.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
 use super::Verified;
-use super::partition::{Checked, Look};
+use super::partition::{Check, Checked};
 use crate::commit::Commit;
 use crate::error::Result;
 use crate::ledger::{Held, Ledger};
@@ -170,13 +170,13 @@ impl Verified {
     /// stays the same. `None` where it was taken out of the table.
     pub(super) fn check(
         &self,
-        look: &Look<'_>,
+        check: &Check<'_>,
         key: &PartitionKey,
         entry: &Entry,
     ) -> Result<(Option<Entry>, Checked)> {
         let mut entry = entry.clone();
         for _ in 0..LOOKS {
-            let checked = look.check(key, &entry)?;
+            let checked = check.partition(key, &entry)?;
             if checked.findings.is_empty() || self.is_as_it_was() {
                 return Ok((Some(entry), checked));
             }

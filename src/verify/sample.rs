@@ -1,4 +1,4 @@
-//! Which windows to ask for again: random ones out of what is complete, each of about one page.
+//! Random windows to request again: of complete time, each of about one page.
 
 use rand::{Rng, RngExt};
 

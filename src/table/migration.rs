@@ -1,15 +1,28 @@
-//! Renames Januaries that an earlier version named without their month: `month=2024` instead of `month=2024-01`.
+//! Names of an earlier version: it named Januaries without their month, `month=2024` instead of `month=2024-01`.
 //!
-//! Every step may be done twice, so a run that was interrupted is continued by the next one.
+//! Every step of renaming may be done twice, so the next run continues one that was interrupted.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use super::period::{PartitionBy, january_of, unnamed_january};
-use super::{PartitionKey, Table, bot_of, read_entry};
+use super::entry::read_entry;
+use super::{PartitionBy, PartitionKey, Period, Table, bot_of};
 use crate::dataset::Dataset;
 use crate::error::{Error, Result};
 use crate::store;
+
+/// The January whose folder an earlier version named without its month: `month=2024`.
+pub(crate) fn unnamed_january(folder: &str) -> Option<Period> {
+    january_of(folder.strip_prefix(PartitionBy::Month.key())?.strip_prefix('=')?)
+}
+
+/// The January of a year: `2024`, or `-000001`.
+pub(super) fn january_of(year: &str) -> Option<Period> {
+    let digits = year.strip_prefix('-').unwrap_or(year);
+    let is_year = matches!(digits.len(), 4 | 6) && digits.bytes().all(|byte| byte.is_ascii_digit());
+    let month = is_year.then(|| Period::parse(PartitionBy::Month, &format!("{year}-01")))?;
+    month.ok()
+}
 
 impl Table {
     /// The partitions whose folder or entry lacks the month in its name.
@@ -64,7 +77,7 @@ impl Table {
         if let (false, Ok(Some(mut entry))) = (self.entry_path(key).exists(), read_entry(&old_entry)) {
             entry.path = folder.join(entry.path.file_name().unwrap_or_default());
             // an entry that is younger than a damage would hide it
-            if self.out.join(&entry.path).exists() && self.holds_what_was_written(&entry)? {
+            if self.out.join(&entry.path).exists() && self.is_as_written(key, &entry)? {
                 self.remember(key, &entry)?;
             }
         }
@@ -96,4 +109,34 @@ impl Table {
 fn without_month(folder: &Path) -> Option<PathBuf> {
     let name = folder.file_name()?.to_str()?.strip_suffix("-01")?;
     Some(folder.with_file_name(name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::table::period_of;
+
+    #[test]
+    fn a_january_without_its_month_is_recognized() {
+        let january = |year| Some(Period::of(PartitionBy::Month, jiff::civil::date(year, 1, 1)));
+        assert_eq!(unnamed_january("month=2024"), january(2024));
+        assert_eq!(unnamed_january("month=0001"), january(1));
+        assert_eq!(unnamed_january("month=-000044"), january(-44));
+        assert_eq!(
+            serde_json::from_str::<Period>(r#""month=1970""#).ok(),
+            january(1970)
+        );
+        for other in [
+            "month=2024-01",
+            "month=202401",
+            "month=24",
+            "month=",
+            "date=2024",
+            "month=+12024",
+            "month=__HIVE_DEFAULT_PARTITION__",
+        ] {
+            assert_eq!(unnamed_january(other), None, "{other}");
+        }
+        assert_eq!(period_of("month=2024", PartitionBy::Month), None);
+    }
 }

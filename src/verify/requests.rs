@@ -1,4 +1,4 @@
-//! Asks the API for one window again, page by page, and compares what it answers with the ids of the table.
+//! Requests one window again, page by page, and compares the records with the ids of the table.
 
 use std::collections::{BTreeMap, HashSet};
 

@@ -1,4 +1,4 @@
-//! Ids that stand in more than one row of a dataset of a bot.
+//! Ids of more than one row of a dataset of a bot.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -16,11 +16,11 @@ use crate::table::{Entry, PartitionKey};
 type Shared = BTreeMap<(PartitionKey, PartitionKey), (u64, String)>;
 
 impl Verified {
-    /// Looks for ids that stand under two dates. Equal hashes are only candidates; the ids decide.
+    /// Finds ids that have rows under two dates. Equal hashes are only candidates; the ids decide.
     ///
     /// A run that sees a record under another date takes the row under the old date out at its end. So an id that is twice
     /// while a run is at work is no problem yet.
-    pub(super) fn twice(&mut self, stop: &CancellationToken, is_changing: bool) -> Result<()> {
+    pub(super) fn duplicates(&mut self, stop: &CancellationToken, is_changing: bool) -> Result<()> {
         let mut shared = Shared::new();
         for ((dataset, bot), ids) in &self.ids {
             let candidates: BTreeSet<u64> = ids
@@ -104,10 +104,10 @@ impl Verified {
         stop: &CancellationToken,
     ) -> Result<Vec<String>> {
         let mut found = Vec::new();
-        let Some(footer) = self.table.open_current(key, entry)? else {
+        let Some(file) = self.table.open_current(key, entry)? else {
             return Ok(found);
         };
-        for batch in footer.batches(Some(&[key.dataset.id_column()]))? {
+        for batch in file.batches(Some(&[key.dataset.id_column()]))? {
             if stop.is_cancelled() {
                 return Err(Error::Interrupted);
             }
