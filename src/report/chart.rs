@@ -4,7 +4,7 @@
 use maud::{Markup, html};
 
 use super::bins::{Bin, Bins, Count};
-use super::words;
+use super::labels;
 
 /// The size of a chart, in units that are pixels where the page is wide enough.
 #[derive(Clone, Copy)]
@@ -86,7 +86,7 @@ impl Frame {
         let mut year = String::new();
         let labelled = bins.bins.iter().enumerate().step_by(every);
         let labels = labelled.map(|(nth, bin)| {
-            let (first, second) = words::label(bin, bins.unit);
+            let (first, second) = labels::label(bin, bins.unit);
             let second = (second != year)
                 .then(|| year.clone_from(&second))
                 .map(|()| second);
@@ -224,7 +224,7 @@ pub(super) fn week(hours: &[Vec<u64>]) -> Markup {
                 text.tick x=(at(LEFT - 8.0)) y=(at(y + CELL.1 / 2.0)) dy="0.32em" text-anchor="end" { (name) }
                 @for (hour, count) in hours.iter().enumerate() {
                     g.bin {
-                        title { (name) (format!(" {hour:02}:00 – {hour:02}:59: ")) (words::counted(*count, "conversation")) }
+                        title { (name) (format!(" {hour:02}:00 – {hour:02}:59: ")) (labels::counted(*count, "conversation")) }
                         @let x = LEFT + hour as f64 * CELL.0;
                         rect.cell x=(at(x + 1.0)) y=(at(y + 1.0)) width=(at(CELL.0 - 2.0)) height=(at(CELL.1 - 2.0)) rx="3" {}
                         @if *count > 0 {
@@ -286,7 +286,7 @@ fn scale(most: u64) -> (u64, Vec<(f64, String)>) {
     let lines = (0..=count).map(|nth| {
         (
             nth as f64 / count as f64,
-            words::compact(step.saturating_mul(nth)),
+            labels::compact(step.saturating_mul(nth)),
         )
     });
     (top, lines.collect())

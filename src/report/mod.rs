@@ -5,8 +5,8 @@ mod bins;
 mod chart;
 mod counts;
 mod gather;
+mod labels;
 mod page;
-mod words;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;

@@ -6,7 +6,7 @@ use crate::report::Report;
 use crate::report::bins::Bins;
 use crate::report::chart;
 use crate::report::counts::Ranking;
-use crate::report::words::{counted, day, days, grouped, percent, share, shown};
+use crate::report::labels::{counted, day, days, grouped, percent, share, shown};
 use crate::status::{Holding, Range};
 use crate::table::Zone;
 
