@@ -10,11 +10,11 @@ use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 
 use crate::dataset::{Dataset, Rejected, names_any};
+use crate::display::hex;
 use crate::error::{Error, Result};
 use crate::store;
 use crate::table::bot_folder;
 use crate::tombstones::Tombstones;
-use crate::words::hex;
 
 /// The folder of rejected records in the exporter's own.
 const FOLDER: &str = "rejected";

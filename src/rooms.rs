@@ -6,18 +6,18 @@ use std::path::{Path, PathBuf};
 /// What each room may know, beside itself.
 const MAY_KNOW: &[(&str, &[&str])] = &[
     ("window", &[]),
-    ("words", &[]),
+    ("display", &[]),
     ("simulator", &[]),
-    ("dataset", &["words"]),
-    ("api", &["window", "words"]),
+    ("dataset", &["display"]),
+    ("api", &["window", "display"]),
     ("plan", &["window"]),
     ("error", &["api", "dataset"]),
-    ("store", &["error", "words"]),
+    ("store", &["error", "display"]),
     ("spool", &["error", "store", "window"]),
-    ("table", &["dataset", "error", "store", "window", "words"]),
+    ("table", &["dataset", "error", "store", "window", "display"]),
     (
         "rejected",
-        &["dataset", "error", "store", "table", "tombstones", "words"],
+        &["dataset", "error", "store", "table", "tombstones", "display"],
     ),
     ("drift", &["dataset"]),
     (
@@ -26,7 +26,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ),
     ("changes", &["dataset", "error", "ledger", "store", "table"]),
     ("commit", &["error", "ledger", "spool", "store", "table"]),
-    ("tombstones", &["dataset", "error", "store", "words"]),
+    ("tombstones", &["dataset", "error", "store", "display"]),
     (
         "erase",
         &[
@@ -101,7 +101,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     (
         "report",
         &[
-            "dataset", "error", "keys", "status", "store", "table", "window", "words",
+            "dataset", "error", "keys", "status", "store", "table", "window", "display",
         ],
     ),
     (
@@ -120,7 +120,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
             "table",
             "tombstones",
             "window",
-            "words",
+            "display",
         ],
     ),
     (
@@ -145,7 +145,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
             "table",
             "verify",
             "window",
-            "words",
+            "display",
         ],
     ),
 ];

@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::dataset::Secret;
+use crate::display::hex;
 use crate::error::{Error, Result};
 use crate::store;
-use crate::words::hex;
 
 const FILE: &str = "erased.json";
 const VERSION: u32 = 1;

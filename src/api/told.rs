@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use reqwest::header::{DATE, HeaderMap, RETRY_AFTER};
 use tokio::time::Instant;
 
-use crate::words;
+use crate::display;
 
 /// The server's clock, as the dates of its answers show it. A date names a whole second only; many of them
 /// together tell the time more finely.
@@ -82,7 +82,7 @@ pub(super) fn message(body: &[u8]) -> String {
 /// One line of at most 200 characters, safe to print.
 pub(super) fn shortened(text: &str) -> String {
     let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    let mut line = words::safe(&line).into_owned();
+    let mut line = display::safe(&line).into_owned();
     if let Some((cut, _)) = line.char_indices().nth(200) {
         line.truncate(cut);
         line.push('…');

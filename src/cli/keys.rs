@@ -10,10 +10,10 @@ use super::args::{PartArgs, Told, local};
 use super::grid::framed;
 use super::{export, told};
 use crate::dataset::Dataset;
+use crate::display;
 use crate::error::{Error, Result};
 use crate::keys::{Catalogue, Key, OfColumn, Question, catalogue};
 use crate::table::Table;
-use crate::words;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -127,7 +127,7 @@ fn grid(column: &OfColumn, with_examples: bool) -> Grid {
 
 /// Text as it is; as JSON writes it where it could not be seen for what it is.
 fn plain(text: &str) -> Cow<'_, str> {
-    if text.trim().len() < text.len() || text.is_empty() || text.contains(words::is_unsafe) {
+    if text.trim().len() < text.len() || text.is_empty() || text.contains(display::is_unsafe) {
         return serde_json::Value::from(text).to_string().into();
     }
     text.into()

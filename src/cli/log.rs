@@ -16,7 +16,7 @@ use tracing_subscriber::registry::LookupSpan;
 use super::args::{LogFormat, Told};
 use super::bar;
 use super::terminal::{Colour, Side, bold};
-use crate::words;
+use crate::display;
 
 /// Whether every line on standard error is a JSON object. Known before anything is told.
 static JSON: AtomicBool = AtomicBool::new(false);
@@ -58,7 +58,7 @@ pub(super) fn object(level: &str, message: &str, fields: Map<String, Value>) -> 
     line.insert("level".into(), level.into());
     line.insert("message".into(), message.into());
     line.extend(fields);
-    words::safe_json(&Value::Object(line).to_string()).into_owned()
+    display::safe_json(&Value::Object(line).to_string()).into_owned()
 }
 
 struct Lines;
@@ -88,11 +88,11 @@ where
         let mut line = format!(
             "{} {}",
             bold(word, colour, Side::Told),
-            words::safe(&parts.message)
+            display::safe(&parts.message)
         );
         for (name, value) in &parts.fields {
             match value {
-                Value::String(text) => write!(line, " {name}={}", words::safe(text))?,
+                Value::String(text) => write!(line, " {name}={}", display::safe(text))?,
                 other => write!(line, " {name}={other}")?,
             }
         }

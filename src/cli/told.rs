@@ -8,10 +8,10 @@ use serde_json::{Map, Value};
 
 use super::terminal::{Colour, Side, bold, hanging, write_told};
 use super::{bar, log};
+use crate::display;
 use crate::error::{Error, Result};
 use crate::export::Failure;
 use crate::plan::Limits;
-use crate::words;
 
 /// Prints an error: what failed, the causes, what to do.
 pub(super) fn error(error: &Error) {
@@ -40,7 +40,7 @@ pub(super) fn hint(text: &str) {
 }
 
 fn told(word: &str, colour: Colour, text: &str) {
-    let text = hanging(word, &words::safe(text), Side::Told.width());
+    let text = hanging(word, &display::safe(text), Side::Told.width());
     let word = bold(word, colour, Side::Told);
     bar::suspended(|| write_told(&format!("{word} {text}")));
 }
@@ -70,7 +70,7 @@ pub(super) fn line_with(text: &str, fields: Map<String, Value>) {
     if log::is_json() {
         bar::suspended(|| write_told(&log::object("info", text, fields)));
     } else {
-        bar::suspended(|| write_told(&words::safe_lines(text)));
+        bar::suspended(|| write_told(&display::safe_lines(text)));
     }
 }
 
@@ -82,12 +82,12 @@ pub(super) fn json(value: &impl Serialize) -> Result<()> {
 
 /// Prints data that is JSON already.
 pub(super) fn raw_json(json: &str) -> Result<()> {
-    data(&words::safe_json(json))
+    data(&display::safe_json(json))
 }
 
 /// Prints data for people, which may have text from elsewhere in it.
 pub(super) fn text(text: &str) -> Result<()> {
-    data(&words::safe_lines(text))
+    data(&display::safe_lines(text))
 }
 
 /// Prints data.
@@ -104,7 +104,7 @@ pub(super) fn data(text: &str) -> Result<()> {
 
 /// A number with its thousands set apart: `12 345`.
 pub(super) fn grouped(number: u64) -> String {
-    words::grouped(number, ' ')
+    display::grouped(number, ' ')
 }
 
 /// A size in the largest unit of 1000 that keeps a digit before the point: `7.8 MB`.
@@ -141,7 +141,7 @@ pub(super) fn limits(limits: Limits) -> Option<String> {
 /// A number of records: `1,000 records`.
 pub(super) fn records(number: u64) -> String {
     let plural = if number == 1 { "" } else { "s" };
-    format!("{} record{plural}", words::grouped(number, ','))
+    format!("{} record{plural}", display::grouped(number, ','))
 }
 
 /// A length of time in its largest unit: `31 days`, `90 minutes`.
@@ -151,7 +151,7 @@ pub(super) fn span(seconds: i64) -> String {
     let (unit, name) = units.into_iter().find(fits).unwrap_or((1, "second"));
     let number = seconds / unit;
     let plural = if number == 1 { "" } else { "s" };
-    format!("{} {name}{plural}", words::grouped(number.unsigned_abs(), ','))
+    format!("{} {name}{plural}", display::grouped(number.unsigned_abs(), ','))
 }
 
 /// Columns of the terminal; enough for most where there is none.
@@ -161,7 +161,7 @@ pub(super) fn width() -> usize {
 
 /// One line of at most `wide` characters.
 pub(super) fn shortened(cell: &str, wide: usize) -> String {
-    cut(&words::safe(cell), wide)
+    cut(&display::safe(cell), wide)
 }
 
 /// At most so many characters.

@@ -9,9 +9,9 @@ use serde_json::{Map, Value};
 
 use super::told::{cut, grouped};
 use crate::api::Failure;
+use crate::display;
 use crate::export::ProgressSnapshot;
 use crate::window::Window;
-use crate::words;
 
 /// The pace is that of so long.
 const RECENTLY: Duration = Duration::from_secs(15);
@@ -115,7 +115,7 @@ impl Track {
     /// What stands before the bar.
     pub(super) fn name(&self, with_bot: bool) -> String {
         if with_bot {
-            format!("{} {}", self.dataset, words::safe(&self.bot))
+            format!("{} {}", self.dataset, display::safe(&self.bot))
         } else {
             self.dataset.to_owned()
         }
@@ -223,7 +223,7 @@ impl Track {
         format!(
             "{} of {}: {}",
             self.dataset,
-            words::safe(&self.bot),
+            display::safe(&self.bot),
             parts.join(", ")
         )
     }

@@ -3,14 +3,14 @@
 use jiff::civil::Date;
 
 use super::bins::{Bin, Unit};
-use crate::words;
+use crate::display;
 
 /// Characters of a text from a record that are shown.
 const SHOWN: usize = 64;
 
 /// A number with its thousands set apart by spaces that do not break.
 pub(super) fn grouped(number: u64) -> String {
-    words::grouped(number, '\u{202f}')
+    display::grouped(number, '\u{202f}')
 }
 
 /// A number for an axis: `9 500`, `12k`, `1.5M`.
@@ -89,7 +89,7 @@ fn quarter(date: Date) -> &'static str {
 
 /// Text that came with a record: one line, not too long, and no power over what stands beside it.
 pub(super) fn shown(text: &str) -> String {
-    let plain = |c: char| if words::has_power(c) { '\u{fffd}' } else { c };
+    let plain = |c: char| if display::has_power(c) { '\u{fffd}' } else { c };
     let mut line: String = text.chars().take(SHOWN).map(plain).collect();
     if text.chars().nth(SHOWN).is_some() {
         line.push('…');

@@ -19,8 +19,8 @@ use super::encoder::file_schema;
 use super::file::{self, Hashing};
 use super::partition::PartitionKey;
 use crate::dataset::{Shape, in_memory};
+use crate::display::hex;
 use crate::error::{Error, Result};
-use crate::words::hex;
 
 /// Rows of a batch at most, and their bytes as far as they are known: what bounds the memory of a scan.
 const BATCH_ROWS: usize = 8192;

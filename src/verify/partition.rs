@@ -11,10 +11,10 @@ use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
 use crate::dataset::{Dataset, Kind, Shape, id_hash};
+use crate::display::hex;
 use crate::error::{Error, Result};
 use crate::fetch::CancellationToken;
 use crate::table::{Entry, PartitionKey, Periods, Scan, Zone, file_name, moment};
-use crate::words::hex;
 
 /// What it takes to look at partitions.
 pub(super) struct Look<'a> {
