@@ -41,7 +41,7 @@ pub struct Answer {
 
 /// What asking has cost so far.
 #[derive(Debug, Default)]
-pub struct Tally {
+pub struct RequestStats {
     /// Requests sent, retries included.
     pub requests: AtomicU64,
     /// Requests that repeated a failed one.
@@ -118,14 +118,14 @@ impl Client {
         repeatable: bool,
         budget: &Budget,
         sent: Sent,
-        tally: &Tally,
+        stats: &RequestStats,
         read: impl Fn(&[u8]) -> Result<T, String>,
     ) -> Result<(Answer, T), AskError> {
         let check = |answer: Answer| {
             let page = read(&answer.body);
             std::future::ready((answer, page))
         };
-        self.checked_page(ask, repeatable, budget, sent, tally, check)
+        self.checked_page(ask, repeatable, budget, sent, stats, check)
             .await
     }
 
@@ -140,14 +140,14 @@ impl Client {
         repeatable: bool,
         budget: &Budget,
         mut sent: Sent,
-        tally: &Tally,
+        stats: &RequestStats,
         check: impl Fn(Answer) -> C,
     ) -> Result<(Answer, T), AskError> {
         let begin = Instant::now();
         let (mut number, mut heavy) = (1, 0);
         loop {
-            tally.requests.fetch_add(1, Ordering::Relaxed);
-            let (failure, cut_off) = match self.attempt(ask, tally).await {
+            stats.requests.fetch_add(1, Ordering::Relaxed);
+            let (failure, cut_off) = match self.attempt(ask, stats).await {
                 Ok(answer) => match check(answer).await {
                     (answer, Ok(page)) => {
                         self.answered.store(true, Ordering::Relaxed);
@@ -173,7 +173,7 @@ impl Client {
                 budget.close(wait, failure.clone());
             }
             if failure.is_refusal() {
-                tally.rate_limited.fetch_add(1, Ordering::Relaxed);
+                stats.rate_limited.fetch_add(1, Ordering::Relaxed);
                 budget.refused(&sent, failure.retry_after());
             } else if ask.cursor.is_some() && failure.may_be_a_dead_cursor() {
                 return Err(AskError::CursorDied { failure });
@@ -191,7 +191,7 @@ impl Client {
             match decide(&failure, attempt, self.connection.patience, rand::random()) {
                 Decision::Wait(wait) => {
                     tracing::info!(window = %ask.window, attempt = number, ?wait, "{failure}; asking again");
-                    tally.waits.tell(&failure, wait);
+                    stats.waits.tell(&failure, wait);
                     tokio::select! {
                         () = tokio::time::sleep(wait) => {}
                         error = budget.is_closed() => return Err(error),
@@ -223,7 +223,7 @@ impl Client {
             };
             sent = permit?.spend();
             number += 1;
-            tally.retries.fetch_add(1, Ordering::Relaxed);
+            stats.retries.fetch_add(1, Ordering::Relaxed);
         }
     }
 
@@ -231,7 +231,7 @@ impl Client {
     ///
     /// # Errors
     /// What went wrong with the attempt.
-    pub async fn attempt(&self, ask: &Ask, tally: &Tally) -> Result<Answer, Failure> {
+    pub async fn attempt(&self, ask: &Ask, stats: &RequestStats) -> Result<Answer, Failure> {
         let (asked, asked_here) = (Instant::now(), Timestamp::now());
         let request = self
             .http
@@ -257,7 +257,7 @@ impl Client {
         };
         let body = self.body(response, &held, most).await?;
         let bytes = body.len() as u64;
-        tally.bytes_received.fetch_add(bytes, Ordering::Relaxed);
+        stats.bytes_received.fetch_add(bytes, Ordering::Relaxed);
         tracing::debug!(
             endpoint = ask.endpoint,
             window = %ask.window,

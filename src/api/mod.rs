@@ -14,7 +14,7 @@ mod told;
 mod transport;
 
 pub use budget::{Budget, Permit};
-pub use client::{Answer, Client, Listener, Tally};
+pub use client::{Answer, Client, Listener, RequestStats};
 pub use connection::{Connection, DEFAULT_PAGE_BYTES};
 pub use failure::Failure;
 pub use key::ApiKey;

@@ -18,7 +18,7 @@ use tokio::time::{Instant, sleep};
 pub use findings::{Bounds, Cursors, DeadCursor, ListingLimit, PageLimit, RangeLimit, Refusal, Report};
 use look::{order, telling};
 
-use crate::api::{Answer, Ask, AskError, Budget, Client, Connection, Failure, Tally};
+use crate::api::{Answer, Ask, AskError, Budget, Client, Connection, Failure, RequestStats};
 use crate::dataset::{self, Dataset, Next, Peek};
 use crate::error::{Error, Result};
 use crate::ledger::Ledger;
@@ -62,7 +62,7 @@ pub async fn examine(options: &Options, dataset: Dataset) -> Result<Report> {
         dataset,
         range: options.range,
         limits: Limits::default(),
-        tally: Arc::default(),
+        stats: Arc::default(),
         latencies: Vec::new(),
     };
     examination.run().await
@@ -105,7 +105,7 @@ struct Examination<'a> {
     range: Window,
     /// What the server cannot do, as far as it was found.
     limits: Limits,
-    tally: Arc<Tally>,
+    stats: Arc<RequestStats>,
     latencies: Vec<Duration>,
 }
 
@@ -138,7 +138,7 @@ impl Examination<'_> {
         self.latencies.sort_unstable();
         report.latency_seconds = self.latencies[self.latencies.len() / 2].as_secs_f64();
         report.in_flight = (self.options.requests_per_second * report.latency_seconds).ceil() + 1.0;
-        report.requests = self.tally.requests.load(std::sync::atomic::Ordering::Relaxed);
+        report.requests = self.stats.requests.load(std::sync::atomic::Ordering::Relaxed);
         Ok(report)
     }
 
@@ -168,7 +168,7 @@ impl Examination<'_> {
         let sent = self.budget.permit().await?.spend();
         let page = self
             .client
-            .page(ask, true, &self.budget, sent, &self.tally, read)
+            .page(ask, true, &self.budget, sent, &self.stats, read)
             .await;
         self.latencies.push(begin.elapsed());
         page
@@ -190,10 +190,10 @@ impl Examination<'_> {
             Err(AskError::MustWait { failure }) => return Err(failure),
             Err(error) => return Err(Failure::Broken(error.to_string())),
         }
-        self.tally
+        self.stats
             .requests
             .fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        let answer = self.client.attempt(ask, &self.tally).await?;
+        let answer = self.client.attempt(ask, &self.stats).await?;
         dataset::peek(self.dataset, &answer.body).map_err(|error| self.client.bad_page(&error.to_string()))
     }
 
@@ -327,10 +327,10 @@ impl Examination<'_> {
             ..self.ask(window, None)
         };
         let answers = join_all((0..many).map(|_| {
-            self.tally
+            self.stats
                 .requests
                 .fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-            self.client.attempt(&ask, &self.tally)
+            self.client.attempt(&ask, &self.stats)
         }))
         .await;
         let refused: Vec<&Failure> = answers

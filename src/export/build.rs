@@ -53,7 +53,7 @@ pub(super) struct Build<'a> {
     /// What this run requests and the ledger did not have.
     ranges: Windows,
     /// What requests have cost, and those of them that the ledger counts already.
-    asked: Arc<api::Tally>,
+    asked: Arc<api::RequestStats>,
     booked: u64,
     progress: FetchProgress,
     /// The field that rows outside the requested range are left out by, once all pages of the job have settled it.

@@ -2,7 +2,7 @@
 
 use arrow::array::RecordBatch;
 
-use crate::api::{Ask, Budget, Client, Connection, Tally};
+use crate::api::{Ask, Budget, Client, Connection, RequestStats};
 use crate::dataset::{Dataset, decode};
 use crate::error::{Error, Result};
 use crate::window::Window;
@@ -49,7 +49,7 @@ pub async fn preview(
     let sent = budget.permit().await.map_err(not_fetched)?.spend();
     let read = |body: &[u8]| decode(dataset, body).map_err(|error| error.to_string());
     let page = client
-        .page(&ask, true, &budget, sent, &Tally::default(), read)
+        .page(&ask, true, &budget, sent, &RequestStats::default(), read)
         .await;
     let (answer, decoded) = page.map_err(not_fetched)?;
     Ok(Preview {

@@ -135,7 +135,7 @@ async fn look(job: &Job, endpoint: &Endpoint, window: Window) -> Result<(Vec<u8>
         conversation: None,
         may_shrink: false,
     };
-    let (answer, page) = endpoint.look(job.dataset, &ask, &job.tally).await?;
+    let (answer, page) = endpoint.look(job.dataset, &ask, &job.stats).await?;
     Ok((answer.body, page))
 }
 

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::{AcquireError, Semaphore};
 
 use super::Job;
-use crate::api::{Answer, Ask, AskError, Budget, Client, Sent, Tally};
+use crate::api::{Answer, Ask, AskError, Budget, Client, RequestStats, Sent};
 use crate::dataset::{self, Dataset, Peek};
 use crate::error::{Error, Result};
 use crate::plan::{MAX_IN_FLIGHT, PageRequest, Planner};
@@ -130,7 +130,7 @@ impl Endpoint {
     ///
     /// # Errors
     /// Where the API does not give it.
-    pub async fn look(&self, dataset: Dataset, ask: &Ask, tally: &Tally) -> Result<(Answer, Peek)> {
+    pub async fn look(&self, dataset: Dataset, ask: &Ask, stats: &RequestStats) -> Result<(Answer, Peek)> {
         let failed = |source| Error::Fetch {
             dataset: dataset.name(),
             bot: ask.bot.clone(),
@@ -138,7 +138,7 @@ impl Endpoint {
             source,
         };
         let sent = self.budget.permit().await.map_err(failed)?.spend();
-        self.request(dataset, ask, true, sent, tally)
+        self.request(dataset, ask, true, sent, stats)
             .await
             .map_err(failed)
     }
@@ -150,11 +150,11 @@ impl Endpoint {
         ask: &Ask,
         retryable: bool,
         sent: Sent,
-        tally: &Tally,
+        stats: &RequestStats,
     ) -> Result<(Answer, Peek), AskError> {
         let check = |answer| check(dataset, answer);
         self.client
-            .checked_page(ask, retryable, &self.budget, sent, tally, check)
+            .checked_page(ask, retryable, &self.budget, sent, stats, check)
             .await
     }
 

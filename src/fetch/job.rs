@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::api::{Ask, Tally};
+use crate::api::{Ask, RequestStats};
 use crate::dataset::Dataset;
 use crate::plan::{Knowledge, PageRequest};
 use crate::spool::PageHeader;
@@ -43,7 +43,7 @@ pub struct Job {
     /// What is younger than this when it is requested is not complete.
     pub settle: SignedDuration,
     /// What requests have cost so far.
-    pub tally: Arc<Tally>,
+    pub stats: Arc<RequestStats>,
 }
 
 impl Job {

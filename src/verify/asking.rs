@@ -6,7 +6,7 @@ use arrow::array::AsArray;
 
 use super::Verified;
 use super::live::Chosen;
-use crate::api::{Ask, AskError, Budget, Client, Tally};
+use crate::api::{Ask, AskError, Budget, Client, RequestStats};
 use crate::dataset::{Dataset, Next, PageError, Peek, PeekedRecord, decode, id_hash, peek, strip};
 use crate::error::{Error, Result};
 use crate::tombstones::Tombstones;
@@ -33,7 +33,7 @@ pub(super) struct Answered {
 pub(super) struct Desk<'a> {
     pub(super) client: Client,
     pub(super) budgets: BTreeMap<Dataset, Budget>,
-    pub(super) tally: Tally,
+    pub(super) stats: RequestStats,
     pub(super) per_page: u32,
     pub(super) verified: &'a Verified,
     /// What must not be in the table, though the API may have it.
@@ -82,7 +82,7 @@ impl Desk<'_> {
             // where the cursor stays the same, the server moves on at each request
             let page = self
                 .client
-                .page(&ask, moves, budget, sent, &self.tally, read)
+                .page(&ask, moves, budget, sent, &self.stats, read)
                 .await;
             let (answer, page) = page.map_err(not_fetched)?;
             let before = answered.ids.len();

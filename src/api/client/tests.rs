@@ -79,14 +79,14 @@ async fn ended(ask: Ask, answers: Vec<String>) -> (Result<(), AskError>, u64) {
     connection.patience.limit = Duration::from_secs(20);
     connection.patience.longest_wait = Duration::from_millis(20);
     let client = Client::new(connection).unwrap();
-    let (budget, tally) = (Budget::new(0.0), Tally::default());
+    let (budget, stats) = (Budget::new(0.0), RequestStats::default());
     let sent = budget.permit().await.unwrap().spend();
     let read = |body: &[u8]| match body.ends_with(b"}") {
         true => Ok(()),
         false => Err("it breaks off".to_owned()),
     };
-    let page = client.page(&ask, true, &budget, sent, &tally, read).await;
-    (page.map(|_| ()), tally.requests.load(Ordering::Relaxed))
+    let page = client.page(&ask, true, &budget, sent, &stats, read).await;
+    (page.map(|_| ()), stats.requests.load(Ordering::Relaxed))
 }
 
 fn page() -> String {
@@ -172,11 +172,11 @@ async fn invariant_6_bodies_in_flight_are_bounded_by_their_bytes() {
     };
     let client = Client::new(connection).unwrap();
     let ask = ask(false);
-    let (budget, tally) = (Budget::new(0.0), Tally::default());
+    let (budget, stats) = (Budget::new(0.0), RequestStats::default());
     let fetch = async |_| {
         for _ in 0..3 {
             let sent = budget.permit().await.unwrap().spend();
-            let page = client.page(&ask, true, &budget, sent, &tally, |_| Ok(())).await;
+            let page = client.page(&ask, true, &budget, sent, &stats, |_| Ok(())).await;
             let (answer, ()) = page.unwrap();
             assert_eq!(answer.body.len() as u64, 4 * MIB);
             // the spool keeps it
