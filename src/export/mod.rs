@@ -188,11 +188,11 @@ async fn fetch_all(
     let fetches = jobs.into_iter().enumerate().map(async |(number, job)| {
         let (dataset, bot, missing) = (job.dataset, job.bot.clone(), job.missing.clone());
         progress.begins(dataset, &bot, missing.seconds());
-        let (endpoint, tally) = (&endpoints[&dataset], Arc::clone(&job.tally));
+        let (endpoint, stats) = (&endpoints[&dataset], Arc::clone(&job.stats));
         {
             let (progress, bot) = (Arc::clone(progress), bot.clone());
             let waits = move |failure: &_, wait| progress.waits(dataset, &bot, failure, wait);
-            tally.waits.set(waits);
+            stats.waits.set(waits);
         }
         let (mut received, looks_back) = (0, !job.reread.is_empty());
         let report = async |Event {
@@ -205,7 +205,7 @@ async fn fetch_all(
                 let filters = &reached.possible_filters;
                 PageContents::new(page.header, page.bytes, records, zone, looks_back, filters)
             });
-            let snapshot = ProgressSnapshot::of(&missing, &reached, received, &tally, endpoint);
+            let snapshot = ProgressSnapshot::of(&missing, &reached, received, &stats, endpoint);
             progress.reached(dataset, &bot, &snapshot);
             let event = JobEvent {
                 job: number,

@@ -43,9 +43,9 @@ impl Build<'_> {
         ledger.next_sequence = self.spool.next_sequence();
         Commit::new(staged, ledger.clone(), finished, self.keep_pages).carry_out(self.table, self.spool)?;
         for staged in staged {
-            self.tally.effect += staged.effect;
+            self.stats.effect += staged.effect;
             if staged.replaces {
-                self.tally
+                self.stats
                     .changed
                     .insert(staged.key.clone(), Changed::of(&staged.entry));
             }
@@ -116,9 +116,9 @@ impl Build<'_> {
         }
         if whole && self.job.conversation.is_none() {
             let account = ledger.account(self.dataset.name(), &self.bot);
-            self.tally.drift = account.end_observing(self.dataset);
+            self.stats.drift = account.end_observing(self.dataset);
         }
-        let rows = self.tally.effect.rows;
+        let rows = self.stats.effect.rows;
         let account = ledger.account(self.dataset.name(), &self.bot);
         let ends = whole && self.job.conversation.is_none() && account.end_anew(self.job.range);
         if whole && idle && !ends {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use rayon::prelude::*;
 
 use super::page_rows::PageRows;
-use super::{Build, Met, PeriodPages};
+use super::{Build, PageFindings, PeriodPages};
 use crate::error::{Error, Result};
 use crate::ledger::Ledger;
 use crate::plan::Field;
@@ -70,10 +70,10 @@ impl Build<'_> {
 
     fn build_group(&mut self, group: &BTreeMap<Period, PeriodPages>, ledger: &mut Ledger) -> Result<()> {
         let (staged, mut met) = self.stage(group)?;
-        let (outside, observed) = (met.outside, std::mem::take(&mut met.observed));
+        let (outside, observed) = (findings.outside, std::mem::take(&mut findings.observed));
         self.observed
             .extend(group.values().flat_map(|pages| &pages.pages));
-        self.tally.met += met;
+        self.stats.met += met;
 
         let expected: u64 = group.values().map(|pages| pages.records).sum();
         let placed = staged.iter().map(|staged| staged.effect.records()).sum::<u64>();
@@ -105,7 +105,7 @@ impl Build<'_> {
     }
 
     /// Stages the next versions of partitions; each of their pages is decoded once.
-    fn stage(&mut self, group: &BTreeMap<Period, PeriodPages>) -> Result<(Vec<Staged>, Met)> {
+    fn stage(&mut self, group: &BTreeMap<Period, PeriodPages>) -> Result<(Vec<Staged>, PageFindings)> {
         let pages: BTreeSet<u64> = group
             .values()
             .flat_map(|pages| pages.pages.iter().copied())
@@ -118,7 +118,7 @@ impl Build<'_> {
             .iter()
             .map(|(period, key)| (*period, table.builder(key)))
             .collect();
-        let mut met = Met::default();
+        let mut met = PageFindings::default();
         let mut rest = &pages[..];
         while !rest.is_empty() {
             let mut bytes = 0;

@@ -146,15 +146,15 @@ impl Build<'_> {
         };
         let gone = mover.search(ledger, std::mem::take(&mut self.seen), sight)?;
         let out = mover.take_out(&gone, ledger)?;
-        self.tally.changed.extend(out.changed);
+        self.stats.changed.extend(out.changed);
         for key in out.withdrawn {
-            self.tally.changed.remove(&key);
+            self.stats.changed.remove(&key);
         }
-        self.tally.moved += out.rows;
+        self.stats.moved += out.rows;
         // a record that came with another date counted as a new row of this run
-        let new = out.rows.min(self.tally.effect.rows);
-        self.tally.effect.rows -= new;
-        self.tally.effect.superseded += new;
+        let new = out.rows.min(self.stats.effect.rows);
+        self.stats.effect.rows -= new;
+        self.stats.effect.superseded += new;
         Ok(())
     }
 }
