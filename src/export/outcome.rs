@@ -48,14 +48,14 @@ pub(super) fn outcome(
         });
         let again = built.stats.rejected_received - built.rejected;
         of_dataset.rows += built.stats.effect.rows;
-        of_dataset.received += built.stats.received - built.stats.met.outside;
+        of_dataset.received += built.stats.received - built.stats.findings.outside;
         of_dataset.duplicates += built.stats.effect.duplicates + again;
         of_dataset.superseded += built.stats.effect.superseded;
         of_dataset.moved += built.stats.moved;
         of_dataset.rejected += built.rejected;
         of_dataset.erased += built.stats.erased;
-        of_dataset.outside += built.stats.met.outside;
-        of_dataset.promoted_misfits += &built.stats.met.misfits;
+        of_dataset.outside += built.stats.findings.outside;
+        of_dataset.promoted_misfits += &built.stats.findings.misfits;
         of_dataset.drift.add(built.stats.drift);
         let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         of_dataset.requests += count(&job.stats.requests);

@@ -41,7 +41,7 @@ pub(super) fn plan(options: &Options, ledger: &Ledger, backlog: &Backlog, zone: 
                     .flat_map(|account| account.anew())
                     .map(|anew| (anew.ranges.clone(), anew.since))
                     .collect(),
-                tally: Arc::default(),
+                stats: Arc::default(),
             });
         }
     }

@@ -69,11 +69,11 @@ impl Build<'_> {
     }
 
     fn build_group(&mut self, group: &BTreeMap<Period, PeriodPages>, ledger: &mut Ledger) -> Result<()> {
-        let (staged, mut met) = self.stage(group)?;
+        let (staged, mut findings) = self.stage(group)?;
         let (outside, observed) = (findings.outside, std::mem::take(&mut findings.observed));
         self.observed
             .extend(group.values().flat_map(|pages| &pages.pages));
-        self.stats.met += met;
+        self.stats.findings += findings;
 
         let expected: u64 = group.values().map(|pages| pages.records).sum();
         let placed = staged.iter().map(|staged| staged.effect.records()).sum::<u64>();
@@ -118,7 +118,7 @@ impl Build<'_> {
             .iter()
             .map(|(period, key)| (*period, table.builder(key)))
             .collect();
-        let mut met = PageFindings::default();
+        let mut findings = PageFindings::default();
         let mut rest = &pages[..];
         while !rest.is_empty() {
             let mut bytes = 0;
@@ -131,7 +131,7 @@ impl Build<'_> {
             let decoded = now.par_iter().map(|page| self.decode(*page, group));
             for page in decoded.collect::<Result<Vec<PageRows>>>()? {
                 self.rejected.keep(&page.rejected)?;
-                met += page.met;
+                findings += page.findings;
                 for (period, rows) in page.rows {
                     if let Some(builder) = builders.get_mut(&period) {
                         builder.add(rows)?;
@@ -142,6 +142,6 @@ impl Build<'_> {
         }
         let filled = builders.into_values().filter(|builder| !builder.is_empty());
         let staged = filled.map(|builder| builder.finish()).collect::<Result<_>>()?;
-        Ok((staged, met))
+        Ok((staged, findings))
     }
 }

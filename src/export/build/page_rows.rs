@@ -20,7 +20,7 @@ pub(super) struct PageRows {
     pub(super) findings: PageFindings,
 }
 
-/// What building met in records, beside rows.
+/// What building found in records, beside rows.
 #[derive(Clone, Debug, Default)]
 pub(in crate::export) struct PageFindings {
     /// Records that lie outside the range.
@@ -55,7 +55,7 @@ impl Build<'_> {
         let wanted = group.iter().filter(|(_, pages)| pages.pages.contains(&sequence));
         let mut places: BTreeMap<Period, Vec<u32>> =
             wanted.map(|(period, _)| (*period, Vec::new())).collect();
-        let mut met = PageFindings::default();
+        let mut findings = PageFindings::default();
         if !self.observed.contains(&sequence) {
             findings.observed = observed;
         }
@@ -83,7 +83,7 @@ impl Build<'_> {
             Ok((period, rows))
         });
         let rows = rows.collect::<Result<_>>()?;
-        Ok(PageRows { rows, rejected, met })
+        Ok(PageRows { rows, rejected, findings })
     }
 }
 
