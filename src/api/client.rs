@@ -165,7 +165,7 @@ impl Client {
             if ask.may_shrink && (failure.is_a_heavy_page() || heavy >= HEAVY_ATTEMPTS) {
                 return Err(AskError::PageTooHeavy { failure });
             }
-            let limit = self.connection.patience.limit;
+            let limit = self.connection.retry_policy.limit;
             let beyond = failure
                 .retry_after()
                 .filter(|wait| *wait > limit && failure.may_heal());
@@ -188,7 +188,7 @@ impl Client {
                 elapsed: begin.elapsed(),
                 server_known: self.answered.load(Ordering::Relaxed),
             };
-            match decide(&failure, attempt, self.connection.patience, rand::random()) {
+            match decide(&failure, attempt, self.connection.retry_policy, rand::random()) {
                 Decision::Wait(wait) => {
                     tracing::info!(window = %ask.window, attempt = number, ?wait, "{failure}; asking again");
                     stats.waits.tell(&failure, wait);
@@ -321,8 +321,8 @@ impl Client {
         loop {
             held.room().await;
             let begin = Instant::now();
-            let patience = self.connection.silence.saturating_sub(waited);
-            match self.heard(patience, response.chunk()).await {
+            let time_limit = self.connection.silence.saturating_sub(waited);
+            match self.heard(time_limit, response.chunk()).await {
                 Ok(Some(chunk)) if (body.len() + chunk.len()) as u64 <= cap => {
                     held.grow(chunk.len());
                     body.extend_from_slice(&chunk);
@@ -342,10 +342,10 @@ impl Client {
     /// Waits for the server, but not for ever.
     async fn heard<T>(
         &self,
-        patience: Duration,
+        time_limit: Duration,
         answer: impl Future<Output = reqwest::Result<T>>,
     ) -> Result<T, Failure> {
-        match timeout(patience, answer).await {
+        match timeout(time_limit, answer).await {
             Ok(heard) => heard.map_err(|error| transport::failure(&error, self.proxy.as_deref())),
             Err(_) => Err(Failure::Timeout),
         }

@@ -6,7 +6,7 @@ use hyper_util::client::proxy::matcher::Matcher;
 use reqwest::redirect::Policy;
 use url::{Host, Url};
 
-use super::{ApiKey, Patience};
+use super::{ApiKey, RetryPolicy};
 
 /// The largest page accepted by default.
 pub const DEFAULT_PAGE_BYTES: u64 = 256 * 1024 * 1024;
@@ -30,7 +30,7 @@ pub struct Connection {
     /// good as silence.
     pub silence: Duration,
     /// How long to go on asking for a page.
-    pub patience: Patience,
+    pub retry_policy: RetryPolicy,
 }
 
 impl Connection {
@@ -44,7 +44,7 @@ impl Connection {
             max_page_bytes: DEFAULT_PAGE_BYTES,
             max_held_bytes: DEFAULT_HELD_BYTES,
             silence: Duration::from_secs(60),
-            patience: Patience::default(),
+            retry_policy: RetryPolicy::default(),
         }
     }
 

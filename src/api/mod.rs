@@ -19,7 +19,7 @@ pub use connection::{Connection, DEFAULT_PAGE_BYTES};
 pub use failure::Failure;
 pub use key::ApiKey;
 pub use pace::Sent;
-pub use retry::{Attempt, Decision, Patience, decide};
+pub use retry::{Attempt, Decision, RetryPolicy, decide};
 pub use transport::Unsafe;
 
 use std::time::Duration;
@@ -56,7 +56,7 @@ pub enum AskError {
         /// The last failure.
         failure: Failure,
     },
-    /// It might have healed, but not within the patience given.
+    /// It might have healed, but not within the retry limit.
     #[error("no answer after {attempts} {}", if *.attempts == 1 { "attempt" } else { "attempts" })]
     GaveUp {
         /// The last failure.

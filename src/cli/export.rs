@@ -14,7 +14,7 @@ use super::args::{
 };
 use super::meant::closest;
 use super::{bar, exit_code, summary, told};
-use crate::api::{ApiKey, Connection, Patience};
+use crate::api::{ApiKey, Connection, RetryPolicy};
 use crate::dataset::Dataset;
 use crate::error::{Error, Result, Severity};
 use crate::export::{DEFAULT_BASE_URL, Failure, Options, Outcome, check_asking, export};
@@ -277,9 +277,9 @@ pub(super) fn connection(args: &ApiArgs) -> Result<Connection> {
         allow_http: args.allow_http,
         max_page_bytes: args.max_page_bytes,
         silence: args.timeout,
-        patience: Patience {
+        retry_policy: RetryPolicy {
             limit: args.retry_for,
-            ..Patience::default()
+            ..RetryPolicy::default()
         },
         ..Connection::new(base_url, key(args.api_key_file.as_deref())?)
     })

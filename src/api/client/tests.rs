@@ -76,8 +76,8 @@ async fn ended(ask: Ask, answers: Vec<String>) -> (Result<(), AskError>, u64) {
     let mut connection = Connection::new(one_after_the_other(answers), ApiKey::new("key").unwrap());
     connection.silence = Duration::from_millis(700);
     connection.max_page_bytes = 100;
-    connection.patience.limit = Duration::from_secs(20);
-    connection.patience.longest_wait = Duration::from_millis(20);
+    connection.retry_policy.limit = Duration::from_secs(20);
+    connection.retry_policy.longest_wait = Duration::from_millis(20);
     let client = Client::new(connection).unwrap();
     let (budget, stats) = (Budget::new(0.0), RequestStats::default());
     let sent = budget.permit().await.unwrap().spend();

@@ -83,7 +83,11 @@ impl Build<'_> {
             Ok((period, rows))
         });
         let rows = rows.collect::<Result<_>>()?;
-        Ok(PageRows { rows, rejected, findings })
+        Ok(PageRows {
+            rows,
+            rejected,
+            findings,
+        })
     }
 }
 
