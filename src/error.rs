@@ -4,7 +4,7 @@ use std::error::Error as _;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::api::{AskError, Failure};
+use crate::api::{Failure, RequestError};
 use crate::dataset::{PrivacyError, ShapeError};
 
 /// The library's results.
@@ -49,7 +49,7 @@ pub enum Error {
         /// The window that was being read.
         window: String,
         /// Why.
-        source: AskError,
+        source: RequestError,
     },
     /// The API's pages do not lead to an end, or cannot be trusted to.
     #[error("could not fetch {dataset} of {bot}: {what}")]
@@ -219,11 +219,11 @@ impl Error {
             Self::Usage { .. } | Self::OtherSettings { .. } => Severity::Usage,
             Self::Locked { .. }
             | Self::Fetch {
-                source: AskError::GaveUp { .. } | AskError::MustWait { .. },
+                source: RequestError::GaveUp { .. } | RequestError::MustWait { .. },
                 ..
             } => Severity::Incomplete,
             Self::Fetch {
-                source: AskError::PageTooHeavy { failure },
+                source: RequestError::PageTooHeavy { failure },
                 ..
             } if failure.may_heal() => Severity::Incomplete,
             Self::Interrupted => Severity::Interrupted,
@@ -241,14 +241,14 @@ impl Error {
             }
             Self::Locked { .. } => "wait for it to end, or give another --out".into(),
             Self::Fetch { source, .. } => match source {
-                AskError::MustWait { .. } => {
+                RequestError::MustWait { .. } => {
                     "run the same command again after that time: what was fetched is kept. Another job may be using the same key".into()
                 }
-                AskError::Failed { failure }
-                | AskError::GaveUp { failure, .. }
-                | AskError::CursorDied { failure }
-                | AskError::PageTooHeavy { failure }
-                | AskError::Lost { failure } => failure.hint().into(),
+                RequestError::Failed { failure }
+                | RequestError::GaveUp { failure, .. }
+                | RequestError::CursorDied { failure }
+                | RequestError::PageTooHeavy { failure }
+                | RequestError::Lost { failure } => failure.hint().into(),
             },
             Self::Connection(failure) => failure.hint().into(),
             Self::Chain { .. } => {

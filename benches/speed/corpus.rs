@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use arrow::array::{AsArray, RecordBatch};
 use arrow::compute::interleave_record_batch;
 use arrow::datatypes::TimestampMicrosecondType;
-use converse_export::api::{Answer, ApiKey, Ask, Budget, Client, Connection, RequestStats};
+use converse_export::api::{Answer, ApiKey, ApiRequest, Budget, Client, Connection, RequestStats};
 use converse_export::dataset::{Dataset, Next, decode, peek};
 use converse_export::simulator::{Options, Simulator};
 use converse_export::table::{PartitionKey, Zone};
@@ -38,7 +38,7 @@ pub(crate) fn connection(simulator: &Simulator) -> Connection {
 
 /// Asks for a chain of pages; `each` gets every one of them.
 pub(crate) async fn chain(client: &Client, dataset: Dataset, window: Window, mut each: impl FnMut(Answer)) {
-    let mut ask = Ask {
+    let mut ask = ApiRequest {
         endpoint: dataset.endpoint(),
         bot: BOT.into(),
         window,

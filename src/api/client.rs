@@ -12,7 +12,9 @@ use url::Url;
 
 use super::held::{Held, Shelf};
 use super::told::{ServerClock, message, retry_after, shortened};
-use super::{Ask, AskError, Attempt, Budget, Connection, Decision, Failure, Sent, decide, transport};
+use super::{
+    ApiRequest, Attempt, Budget, Connection, Decision, Failure, RequestError, Sent, decide, transport,
+};
 
 /// Bytes read of an answer that is an error.
 const ERROR_BYTES: u64 = 64 * 1024;
@@ -111,16 +113,16 @@ impl Client {
     /// ones take theirs from `budget`; a refusal pauses all that share it. Where `repeatable` is false nothing is asked twice.
     ///
     /// # Errors
-    /// See [`AskError`]: by what the caller can do.
+    /// See [`RequestError`]: by what the caller can do.
     pub async fn page<T>(
         &self,
-        ask: &Ask,
+        ask: &ApiRequest,
         repeatable: bool,
         budget: &Budget,
         sent: Sent,
         stats: &RequestStats,
         read: impl Fn(&[u8]) -> Result<T, String>,
-    ) -> Result<(Answer, T), AskError> {
+    ) -> Result<(Answer, T), RequestError> {
         let check = |answer: Answer| {
             let page = read(&answer.body);
             std::future::ready((answer, page))
@@ -133,16 +135,16 @@ impl Client {
     /// what it found.
     ///
     /// # Errors
-    /// See [`AskError`]: by what the caller can do.
+    /// See [`RequestError`]: by what the caller can do.
     pub async fn checked_page<T, C: Future<Output = (Answer, Result<T, String>)>>(
         &self,
-        ask: &Ask,
+        ask: &ApiRequest,
         repeatable: bool,
         budget: &Budget,
         mut sent: Sent,
         stats: &RequestStats,
         check: impl Fn(Answer) -> C,
-    ) -> Result<(Answer, T), AskError> {
+    ) -> Result<(Answer, T), RequestError> {
         let begin = Instant::now();
         let (mut number, mut heavy) = (1, 0);
         loop {
@@ -163,7 +165,7 @@ impl Client {
                 heavy = 0;
             }
             if ask.may_shrink && (failure.is_a_heavy_page() || heavy >= HEAVY_ATTEMPTS) {
-                return Err(AskError::PageTooHeavy { failure });
+                return Err(RequestError::PageTooHeavy { failure });
             }
             let limit = self.connection.retry_policy.limit;
             let beyond = failure
@@ -176,12 +178,12 @@ impl Client {
                 stats.rate_limited.fetch_add(1, Ordering::Relaxed);
                 budget.refused(&sent, failure.retry_after());
             } else if ask.cursor.is_some() && failure.may_be_a_dead_cursor() {
-                return Err(AskError::CursorDied { failure });
+                return Err(RequestError::CursorDied { failure });
             } else if !repeatable && failure.may_heal() {
-                return Err(AskError::Lost { failure });
+                return Err(RequestError::Lost { failure });
             }
             if beyond.is_some() {
-                return Err(AskError::MustWait { failure });
+                return Err(RequestError::MustWait { failure });
             }
             let attempt = Attempt {
                 number,
@@ -199,24 +201,24 @@ impl Client {
                 }
                 // some servers break over a cursor that they no longer know: the window, asked anew, tells
                 Decision::GiveUp if ask.cursor.is_some() && failure.is_a_servers() => {
-                    return Err(AskError::CursorDied { failure });
+                    return Err(RequestError::CursorDied { failure });
                 }
                 Decision::GiveUp => {
-                    return Err(AskError::GaveUp {
+                    return Err(RequestError::GaveUp {
                         failure,
                         attempts: number,
                     });
                 }
                 // a server may say so with a success that is none
                 Decision::Fail if ask.cursor.is_some() && matches!(failure, Failure::BadPage(_)) => {
-                    return Err(AskError::CursorDied { failure });
+                    return Err(RequestError::CursorDied { failure });
                 }
-                Decision::Fail => return Err(AskError::Failed { failure }),
+                Decision::Fail => return Err(RequestError::Failed { failure }),
             }
             // others may be refused meanwhile, and each refusal pauses everybody
             let left = limit.saturating_sub(begin.elapsed());
             let Ok(permit) = timeout(left, budget.permit()).await else {
-                return Err(AskError::GaveUp {
+                return Err(RequestError::GaveUp {
                     failure,
                     attempts: number,
                 });
@@ -231,7 +233,7 @@ impl Client {
     ///
     /// # Errors
     /// What went wrong with the attempt.
-    pub async fn attempt(&self, ask: &Ask, stats: &RequestStats) -> Result<Answer, Failure> {
+    pub async fn attempt(&self, ask: &ApiRequest, stats: &RequestStats) -> Result<Answer, Failure> {
         let (asked, asked_here) = (Instant::now(), Timestamp::now());
         let request = self
             .http
@@ -351,7 +353,7 @@ impl Client {
         }
     }
 
-    fn url(&self, ask: &Ask) -> Url {
+    fn url(&self, ask: &ApiRequest) -> Url {
         let mut url = self.connection.base_url.clone();
         let path = format!("{}{}", url.path().trim_end_matches('/'), ask.endpoint);
         url.set_path(&path);

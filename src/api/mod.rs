@@ -30,7 +30,7 @@ use crate::window::Window;
 
 /// What one request asks for. A cursor is only ever sent with exactly the parameters it was made with.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Ask {
+pub struct ApiRequest {
     /// Path of the endpoint, from the API's root.
     pub endpoint: &'static str,
     /// The bot, by name or id.
@@ -43,13 +43,13 @@ pub struct Ask {
     pub cursor: Option<String>,
     /// Only the messages of this conversation.
     pub conversation: Option<String>,
-    /// Whether the caller can make the request with a smaller `per_page`: see [`AskError::PageTooHeavy`].
+    /// Whether the caller can make the request with a smaller `per_page`: see [`RequestError::PageTooHeavy`].
     pub may_shrink: bool,
 }
 
 /// How a page could not be had.
 #[derive(Debug, thiserror::Error)]
-pub enum AskError {
+pub enum RequestError {
     /// Asking again cannot help.
     #[error("{failure}")]
     Failed {
@@ -79,7 +79,7 @@ pub enum AskError {
         /// What the server answered.
         failure: Failure,
     },
-    /// The server cannot make, or the client cannot take, a page of this size. Only where [`Ask::may_shrink`] is true:
+    /// The server cannot make, or the client cannot take, a page of this size. Only where [`ApiRequest::may_shrink`] is true:
     /// at once after status 413 and [`Failure::TooLarge`]; after three attempts in a row that failed as
     /// [`Failure::may_be_a_heavy_page`] describes. With a cursor it can also be a dead cursor, which some servers
     /// answer with status 500.

@@ -17,7 +17,7 @@ use super::{bar, exit_code, summary, told};
 use crate::api::{ApiKey, Connection, RetryPolicy};
 use crate::dataset::Dataset;
 use crate::error::{Error, Result, Severity};
-use crate::export::{DEFAULT_BASE_URL, Failure, Options, Outcome, check_asking, export};
+use crate::export::{DEFAULT_BASE_URL, Failure, Options, Outcome, check_request_options, export};
 use crate::fetch::CancellationToken;
 use crate::rebuild;
 use crate::table::{DEFAULT_TIMEZONE, PartitionBy, Zone};
@@ -259,7 +259,7 @@ pub(super) fn looked_at(start: i64, end: i64) -> Result<Window> {
 /// A connection to look at an API with, all that belongs to asking checked.
 pub(super) fn checked_connection(args: &ApiArgs) -> Result<Connection> {
     let connection = connection(args)?;
-    check_asking(
+    check_request_options(
         &connection,
         args.requests_per_second,
         args.concurrency,

@@ -9,7 +9,7 @@ use super::args::{ApiArgs, Told, local};
 use super::grid::framed;
 use super::{bar, exit_code, export, told};
 use crate::error::{Error, Result};
-use crate::export::{DEFAULT_BASE_URL, check_asking};
+use crate::export::{DEFAULT_BASE_URL, check_request_options};
 use crate::fetch::CancellationToken;
 use crate::table::{OWN_FOLDER, Settings};
 use crate::verify::{AskAgain, Finding, Report, verify};
@@ -105,7 +105,7 @@ fn ask_again(args: &VerifyArgs) -> Result<Option<AskAgain>> {
             ),
         });
     }
-    check_asking(
+    check_request_options(
         &connection,
         api.requests_per_second,
         api.concurrency,

@@ -18,7 +18,7 @@ use tokio::time::{Instant, sleep};
 pub use findings::{Bounds, Cursors, DeadCursor, ListingLimit, PageLimit, RangeLimit, Refusal, Report};
 use look::{order, telling};
 
-use crate::api::{Answer, Ask, AskError, Budget, Client, Connection, Failure, RequestStats};
+use crate::api::{Answer, ApiRequest, Budget, Client, Connection, Failure, RequestError, RequestStats};
 use crate::dataset::{self, Dataset, Next, Peek};
 use crate::error::{Error, Result};
 use crate::ledger::Ledger;
@@ -142,8 +142,8 @@ impl Examination<'_> {
         Ok(report)
     }
 
-    fn ask(&self, window: Window, cursor: Option<String>) -> Ask {
-        Ask {
+    fn ask(&self, window: Window, cursor: Option<String>) -> ApiRequest {
+        ApiRequest {
             endpoint: self.dataset.endpoint(),
             bot: self.options.bot.clone(),
             window,
@@ -155,13 +155,13 @@ impl Examination<'_> {
     }
 
     /// A page that is needed to go on.
-    async fn page(&mut self, ask: Ask) -> Result<(Answer, Peek)> {
+    async fn page(&mut self, ask: ApiRequest) -> Result<(Answer, Peek)> {
         let page = self.try_page(&ask).await;
         page.map_err(|source| self.not_fetched(ask, source))
     }
 
     /// A page, with the usual retries.
-    async fn try_page(&mut self, ask: &Ask) -> std::result::Result<(Answer, Peek), AskError> {
+    async fn try_page(&mut self, ask: &ApiRequest) -> std::result::Result<(Answer, Peek), RequestError> {
         let begin = Instant::now();
         let dataset = self.dataset;
         let read = |body: &[u8]| dataset::peek(dataset, body).map_err(|error| error.to_string());
@@ -174,7 +174,7 @@ impl Examination<'_> {
         page
     }
 
-    fn not_fetched(&self, ask: Ask, source: AskError) -> Error {
+    fn not_fetched(&self, ask: ApiRequest, source: RequestError) -> Error {
         Error::Fetch {
             dataset: self.dataset.name(),
             bot: ask.bot,
@@ -184,10 +184,10 @@ impl Examination<'_> {
     }
 
     /// One attempt, whatever comes of it.
-    async fn attempt(&self, ask: &Ask) -> std::result::Result<Peek, Failure> {
+    async fn attempt(&self, ask: &ApiRequest) -> std::result::Result<Peek, Failure> {
         match self.budget.permit().await {
             Ok(permit) => _ = permit.spend(),
-            Err(AskError::MustWait { failure }) => return Err(failure),
+            Err(RequestError::MustWait { failure }) => return Err(failure),
             Err(error) => return Err(Failure::Broken(error.to_string())),
         }
         self.stats
@@ -264,7 +264,7 @@ impl Examination<'_> {
     }
 
     async fn page_limit(&self, pages: &[Peek]) -> PageLimit {
-        let ask = Ask {
+        let ask = ApiRequest {
             per_page: MOST_PER_PAGE + 1,
             ..self.ask(self.range, None)
         };
@@ -322,7 +322,7 @@ impl Examination<'_> {
         }
         // what was asked before must not count
         sleep(Duration::from_secs(1)).await;
-        let ask = Ask {
+        let ask = ApiRequest {
             per_page: 1,
             ..self.ask(window, None)
         };

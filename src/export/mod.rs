@@ -26,8 +26,8 @@ pub use crate::changes::Changed;
 pub use forecast::{Basis, Forecast, JobForecast, forecast};
 pub use mend::Damage;
 pub use options::{
-    DEFAULT_BASE_URL, DEFAULT_REQUESTS_PER_SECOND, DEFAULT_SETTLE, MAX_PER_PAGE, Options, check_asking,
-    check_base_url,
+    DEFAULT_BASE_URL, DEFAULT_REQUESTS_PER_SECOND, DEFAULT_SETTLE, MAX_PER_PAGE, Options, check_base_url,
+    check_request_options,
 };
 pub use outcome::{Failure, Outcome};
 pub use preview::{Preview, preview};

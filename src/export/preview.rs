@@ -2,7 +2,7 @@
 
 use arrow::array::RecordBatch;
 
-use crate::api::{Ask, Budget, Client, Connection, RequestStats};
+use crate::api::{ApiRequest, Budget, Client, Connection, RequestStats};
 use crate::dataset::{Dataset, decode};
 use crate::error::{Error, Result};
 use crate::window::Window;
@@ -30,7 +30,7 @@ pub async fn preview(
     records: u32,
 ) -> Result<Preview> {
     let client = Client::new(connection.clone()).map_err(Error::Connection)?;
-    let ask = Ask {
+    let ask = ApiRequest {
         endpoint: dataset.endpoint(),
         bot: bot.to_owned(),
         window: range,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::api::Ask;
+use crate::api::ApiRequest;
 use crate::dataset::{Next, Peek, PeekedRecord, decode_as};
 use crate::error::{Error, Result};
 use crate::fetch::{Endpoint, Job};
@@ -126,7 +126,7 @@ fn within(windows: &Windows, mut offset: i64, length: i64) -> Window {
 }
 
 async fn look(job: &Job, endpoint: &Endpoint, window: Window) -> Result<(Vec<u8>, Peek)> {
-    let ask = Ask {
+    let ask = ApiRequest {
         endpoint: job.dataset.endpoint(),
         bot: job.bot.clone(),
         window,

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::{AcquireError, Semaphore};
 
 use super::Job;
-use crate::api::{Answer, Ask, AskError, Budget, Client, RequestStats, Sent};
+use crate::api::{Answer, ApiRequest, Budget, Client, RequestError, RequestStats, Sent};
 use crate::dataset::{self, Dataset, Peek};
 use crate::error::{Error, Result};
 use crate::plan::{MAX_IN_FLIGHT, PageRequest, Planner};
@@ -47,7 +47,7 @@ pub struct SpooledPage {
 /// Why there is no page.
 pub(super) enum NoPage {
     /// The API gave none.
-    Ask(AskError),
+    ApiRequest(RequestError),
     /// It could not be spooled.
     Spool(Error),
     /// It was no longer of use.
@@ -130,7 +130,12 @@ impl Endpoint {
     ///
     /// # Errors
     /// Where the API does not give it.
-    pub async fn look(&self, dataset: Dataset, ask: &Ask, stats: &RequestStats) -> Result<(Answer, Peek)> {
+    pub async fn look(
+        &self,
+        dataset: Dataset,
+        ask: &ApiRequest,
+        stats: &RequestStats,
+    ) -> Result<(Answer, Peek)> {
         let failed = |source| Error::Fetch {
             dataset: dataset.name(),
             bot: ask.bot.clone(),
@@ -147,11 +152,11 @@ impl Endpoint {
     pub(super) async fn request(
         &self,
         dataset: Dataset,
-        ask: &Ask,
+        ask: &ApiRequest,
         retryable: bool,
         sent: Sent,
         stats: &RequestStats,
-    ) -> Result<(Answer, Peek), AskError> {
+    ) -> Result<(Answer, Peek), RequestError> {
         let check = |answer| check(dataset, answer);
         self.client
             .checked_page(ask, retryable, &self.budget, sent, stats, check)

@@ -6,7 +6,7 @@ use arrow::array::AsArray;
 
 use super::Verified;
 use super::live::Chosen;
-use crate::api::{Ask, AskError, Budget, Client, RequestStats};
+use crate::api::{ApiRequest, Budget, Client, RequestError, RequestStats};
 use crate::dataset::{Dataset, Next, PageError, Peek, PeekedRecord, decode, id_hash, peek, strip};
 use crate::error::{Error, Result};
 use crate::tombstones::Tombstones;
@@ -46,7 +46,7 @@ impl Desk<'_> {
         for _ in 1..STARTS {
             match self.chain(chosen).await {
                 Err(Error::Fetch {
-                    source: AskError::CursorDied { .. } | AskError::Lost { .. },
+                    source: RequestError::CursorDied { .. } | RequestError::Lost { .. },
                     ..
                 }) => {}
                 ended => return ended,
@@ -58,7 +58,7 @@ impl Desk<'_> {
     async fn chain(&self, chosen: &Chosen) -> Result<Answered> {
         // a second more at both ends, whose records are not compared: the bounds may be inclusive or exclusive
         let window = Window::new((chosen.window.start - 1).max(0), chosen.window.end + 1);
-        let mut ask = Ask {
+        let mut ask = ApiRequest {
             endpoint: chosen.dataset.endpoint(),
             bot: chosen.bot.clone(),
             window,
