@@ -10,8 +10,8 @@ use reqwest::header::{ACCEPT, LOCATION};
 use tokio::time::{Instant, timeout};
 use url::Url;
 
-use super::held::{Held, Shelf};
-use super::told::{ServerClock, message, retry_after, shortened};
+use super::body_memory::{BodyMemory, BodyReservation};
+use super::response_meta::{ServerClock, message, retry_after, shortened};
 use super::{
     ApiRequest, Attempt, Budget, Connection, Decision, Failure, RequestError, Sent, decide, transport,
 };
@@ -38,7 +38,7 @@ pub struct Answer {
     pub asked_at: Timestamp,
     /// When the page was requested by the server's clock alone; `None` where the answer has no date.
     pub server_time: Option<Timestamp>,
-    _held: Held,
+    _held: BodyReservation,
 }
 
 /// What asking has cost so far.
@@ -87,7 +87,7 @@ pub struct Client {
     http: reqwest::Client,
     connection: Connection,
     proxy: Option<String>,
-    shelf: Arc<Shelf>,
+    memory: Arc<BodyMemory>,
     clock: ServerClock,
     answered: AtomicBool,
 }
@@ -101,7 +101,7 @@ impl Client {
         let http = connection.open().map_err(|error| transport::unprepared(&error))?;
         Ok(Self {
             http,
-            shelf: Shelf::new(connection.max_held_bytes),
+            memory: BodyMemory::new(connection.max_held_bytes),
             proxy: connection.proxy(),
             clock: ServerClock::new(),
             connection,
@@ -250,7 +250,7 @@ impl Client {
         if let Some(failure) = self.redirect(&response) {
             return Err(failure);
         }
-        let held = self.shelf.body();
+        let held = self.memory.body();
         let most = self.connection.max_page_bytes;
         let most = if ask.may_shrink {
             most.min(HEAVY_BYTES)
@@ -310,7 +310,7 @@ impl Client {
     async fn body(
         &self,
         mut response: reqwest::Response,
-        held: &Held,
+        held: &BodyReservation,
         limit: u64,
     ) -> Result<Vec<u8>, Failure> {
         let success = response.status().is_success();

@@ -1,16 +1,16 @@
 //! One page of the Export API: the request, its answer, what may go wrong, and the requests that are allowed.
 
+mod body_memory;
 mod budget;
 mod client;
 mod connection;
 mod failure;
-mod held;
 mod key;
 mod pace;
+mod response_meta;
 mod retry;
 #[cfg(test)]
 mod simulation;
-mod told;
 mod transport;
 
 pub use budget::{Budget, Permit};

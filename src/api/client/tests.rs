@@ -188,7 +188,7 @@ async fn invariant_6_bodies_in_flight_are_bounded_by_their_bytes() {
     };
     join_all((0..16).map(fetch)).await;
     // beside one body, of each other one the piece that was under way
-    let most = client.shelf.most();
+    let most = client.memory.most();
     assert!(most >= 8 * MIB, "{most}");
     assert!(most <= (8 + 4) * MIB + 15 * MIB / 2, "{most}");
 }

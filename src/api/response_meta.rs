@@ -60,20 +60,20 @@ fn http_date(text: &str) -> Option<Timestamp> {
 pub(super) fn message(body: &[u8]) -> String {
     #[derive(serde::Deserialize)]
     #[serde(untagged)]
-    enum Told {
+    enum ErrorField {
         Plain(String),
         Object { message: String },
     }
     #[derive(serde::Deserialize)]
     struct Body {
-        error: Option<Told>,
+        error: Option<ErrorField>,
         message: Option<String>,
     }
     let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
     let told = serde_json::from_slice::<Body>(body)
         .ok()
         .and_then(|body| match body.error {
-            Some(Told::Plain(text) | Told::Object { message: text }) => Some(text),
+            Some(ErrorField::Plain(text) | ErrorField::Object { message: text }) => Some(text),
             None => body.message,
         });
     told.unwrap_or_else(|| String::from_utf8_lossy(body).into_owned())
