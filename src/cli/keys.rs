@@ -12,7 +12,7 @@ use super::{export, told};
 use crate::dataset::Dataset;
 use crate::display;
 use crate::error::{Error, Result};
-use crate::keys::{Catalogue, Key, OfColumn, Question, catalogue};
+use crate::keys::{Catalogue, ColumnKeys, Key, KeysQuery, catalogue};
 use crate::table::Table;
 
 const EXAMPLES: &str = "\
@@ -46,7 +46,7 @@ pub(super) struct KeysArgs {
 pub(super) async fn run(args: &KeysArgs, told: &Told) -> Result<u8> {
     let asked = args.clone();
     let looking = tokio::task::spawn_blocking(move || {
-        Table::read(&asked.out, |table| catalogue(table, &question(&asked, table)?))
+        Table::read(&asked.out, |table| catalogue(table, &query(&asked, table)?))
     });
     let catalogue = looking
         .await
@@ -59,8 +59,8 @@ pub(super) async fn run(args: &KeysArgs, told: &Told) -> Result<u8> {
     Ok(0)
 }
 
-fn question(args: &KeysArgs, table: &Table) -> Result<Question> {
-    Ok(Question {
+fn query(args: &KeysArgs, table: &Table) -> Result<KeysQuery> {
+    Ok(KeysQuery {
         datasets: export::datasets(&args.dataset),
         bots: args.part.bot.clone(),
         columns: args.column.clone(),
@@ -98,7 +98,7 @@ fn text(catalogue: &Catalogue, with_examples: bool) -> String {
 const BESIDE: usize = 76;
 const KEY: usize = 32;
 
-fn grid(column: &OfColumn, with_examples: bool) -> Grid {
+fn grid(column: &ColumnKeys, with_examples: bool) -> Grid {
     let wide = told::width().saturating_sub(BESIDE).max(24);
     let examples = with_examples.then_some("examples");
     let heads = ["key", "rows", "share", "looks like", "first", "last"];

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use super::args::{PartArgs, Told, local};
 use super::told;
 use crate::error::{Error, Result};
-use crate::report::{Question, Report, Tags, html, report, write};
+use crate::report::{Report, ReportQuery, Tags, html, report, write};
 use crate::table::Table;
 
 const EXAMPLES: &str = "\
@@ -54,7 +54,7 @@ pub(super) async fn run(args: &ReportArgs, told: &Told) -> Result<u8> {
     }
     let (asked, now) = (args.clone(), Timestamp::now());
     let reading = tokio::task::spawn_blocking(move || {
-        Table::read(&asked.out, |table| report(table, &question(&asked, table)?, now))
+        Table::read(&asked.out, |table| report(table, &query(&asked, table)?, now))
     });
     let report = reading
         .await
@@ -73,10 +73,10 @@ pub(super) async fn run(args: &ReportArgs, told: &Told) -> Result<u8> {
     Ok(0)
 }
 
-fn question(args: &ReportArgs, table: &Table) -> Result<Question> {
+fn query(args: &ReportArgs, table: &Table) -> Result<ReportQuery> {
     let usual = Tags::default();
     let given = |asked: &[String], usual| if asked.is_empty() { usual } else { asked.to_vec() };
-    Ok(Question {
+    Ok(ReportQuery {
         bots: args.part.bot.clone(),
         range: args.part.range(table)?,
         tags: Tags {

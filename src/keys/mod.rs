@@ -1,8 +1,8 @@
 //! A catalogue of the keys that the maps of a table have: which, how often, since when, and what their values look
 //! like. Reads the columns that it must, on all cores, in bounded memory.
 
-mod look;
-mod tally;
+mod key_counts;
+mod value_type;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,9 +11,9 @@ use arrow::datatypes::{DataType, Field, Schema, TimestampMicrosecondType};
 use jiff::civil::Date;
 use serde::Serialize;
 
-pub use look::Look;
-use tally::Seen;
-pub(crate) use tally::Tally;
+pub(crate) use key_counts::KeyCounts;
+use key_counts::KeyStats;
+pub use value_type::ValueType;
 
 use crate::dataset::{Dataset, metadata_map};
 use crate::error::{Error, Result};
@@ -25,7 +25,7 @@ const METADATA: &str = "metadata";
 
 /// What is to be catalogued.
 #[derive(Clone, Debug, Default)]
-pub struct Question {
+pub struct KeysQuery {
     /// Of these datasets.
     pub datasets: Vec<Dataset>,
     /// Of these bots; of all where there is none.
@@ -42,21 +42,21 @@ pub struct Question {
 #[derive(Clone, Debug, Serialize)]
 pub struct Catalogue {
     /// What each dataset has.
-    pub datasets: BTreeMap<&'static str, OfDataset>,
+    pub datasets: BTreeMap<&'static str, DatasetKeys>,
 }
 
 /// The keys of a dataset, by column.
 #[derive(Clone, Debug, Default, Serialize)]
-pub struct OfDataset {
+pub struct DatasetKeys {
     /// Rows that were looked at.
     pub rows: u64,
     /// What each column has.
-    pub columns: BTreeMap<String, OfColumn>,
+    pub columns: BTreeMap<String, ColumnKeys>,
 }
 
 /// The keys of a column.
 #[derive(Clone, Debug, Default, Serialize)]
-pub struct OfColumn {
+pub struct ColumnKeys {
     /// Each key, the most frequent first.
     pub keys: Vec<Key>,
     /// Values of more keys than can be told apart.
@@ -73,7 +73,7 @@ pub struct Key {
     /// The same as a part of all rows that were looked at.
     pub share: f64,
     /// What its values look like, how often.
-    pub types: BTreeMap<Look, u64>,
+    pub types: BTreeMap<ValueType, u64>,
     /// The day of the first row that has it, in the table's zone.
     pub first: Option<Date>,
     /// The day of the last one.
@@ -86,29 +86,29 @@ pub struct Key {
 ///
 /// # Errors
 /// Where the table cannot be read, or does not have what is asked for.
-pub fn catalogue(table: &Table, question: &Question) -> Result<Catalogue> {
+pub fn catalogue(table: &Table, query: &KeysQuery) -> Result<Catalogue> {
     let entries = table.manifest()?.whole(table.out())?;
-    check_bots(&entries, &question.bots)?;
+    check_bots(&entries, &query.bots)?;
     let zone = table.zone()?;
     let mut datasets = BTreeMap::new();
     let mut known_columns = BTreeSet::new();
-    for dataset in &question.datasets {
+    for dataset in &query.datasets {
         let keys: Vec<_> = entries
             .iter()
-            .filter(|(key, entry)| key.dataset == *dataset && question.may_be_in(key, entry))
+            .filter(|(key, entry)| key.dataset == *dataset && query.may_be_in(key, entry))
             .map(|(key, _)| key)
             .collect();
         let schema = table.shape().schema(*dataset);
         known_columns.extend(maps(&schema, &[]).map(|column| schema.field(column).name().clone()));
-        let mut sum = Counted::of(&schema, &question.columns);
+        let mut sum = CatalogueCounts::of(&schema, &query.columns);
         table.each_part(
             keys,
-            |_, part| question.count(*dataset, part, &zone),
+            |_, part| query.count(*dataset, part, &zone),
             |counted| sum.merge(counted),
         )?;
         datasets.insert(dataset.name(), sum.told());
     }
-    match question
+    match query
         .columns
         .iter()
         .find(|column| !known_columns.contains(*column))
@@ -149,14 +149,14 @@ fn maps<'a>(schema: &'a Schema, names: &'a [String]) -> impl Iterator<Item = usi
         .map(|(column, _)| column)
 }
 
-impl Question {
+impl KeysQuery {
     fn may_be_in(&self, key: &PartitionKey, entry: &Entry) -> bool {
         entry.may_lie_in(self.range) && (self.bots.is_empty() || self.bots.contains(&key.bot))
     }
 
     /// Counts the keys of a part.
-    fn count(&self, dataset: Dataset, part: Part, zone: &Zone) -> Result<Counted> {
-        let mut counted = Counted::of(part.schema(), &self.columns);
+    fn count(&self, dataset: Dataset, part: Part, zone: &Zone) -> Result<CatalogueCounts> {
+        let mut counted = CatalogueCounts::of(part.schema(), &self.columns);
         let columns: Vec<usize> = maps(part.schema(), &self.columns).collect();
         let time = dataset.time_column();
         let mut days = zone.days();
@@ -169,12 +169,12 @@ impl Question {
             let times = batch.column(times.0).as_primitive::<TimestampMicrosecondType>();
             let days = times_in(times, self.range, |time| days.of(Some(time)).first());
             counted.rows += days.iter().flatten().count() as u64;
-            for (name, tally) in &mut counted.columns {
+            for (name, counts) in &mut counted.columns {
                 let column = batch.column_by_name(name);
                 if let Some(maps) = column.and_then(metadata_map) {
                     let looks = column.and_then(|column| column.as_string_opt());
-                    let looks = looks.map(Look::of_objects);
-                    tally.add(&maps, looks.as_deref(), &days, self.examples);
+                    let looks = looks.map(ValueType::of_objects);
+                    counts.add(&maps, looks.as_deref(), &days, self.examples);
                 }
             }
         }
@@ -183,44 +183,44 @@ impl Question {
 }
 
 /// What was counted of some parts.
-struct Counted {
+struct CatalogueCounts {
     rows: u64,
-    columns: BTreeMap<String, Tally>,
+    columns: BTreeMap<String, KeyCounts>,
 }
 
-impl Counted {
+impl CatalogueCounts {
     fn of(schema: &Schema, names: &[String]) -> Self {
         let columns = maps(schema, names).map(|column| schema.field(column).name().clone());
         Self {
             rows: 0,
-            columns: columns.map(|name| (name, Tally::default())).collect(),
+            columns: columns.map(|name| (name, KeyCounts::default())).collect(),
         }
     }
 
     fn merge(&mut self, other: Self) {
         self.rows += other.rows;
-        for (name, tally) in other.columns {
-            self.columns.entry(name).or_default().merge(tally);
+        for (name, counts) in other.columns {
+            self.columns.entry(name).or_default().merge(counts);
         }
     }
 
-    fn told(self) -> OfDataset {
+    fn told(self) -> DatasetKeys {
         let rows = self.rows;
         let columns = self.columns.into_iter();
-        OfDataset {
+        DatasetKeys {
             rows,
             columns: columns
-                .map(|(name, tally)| (name, OfColumn::of(tally, rows)))
+                .map(|(name, counts)| (name, ColumnKeys::of(counts, rows)))
                 .collect(),
         }
     }
 }
 
-impl OfColumn {
+impl ColumnKeys {
     /// What was counted in so many rows.
-    pub(crate) fn of(tally: Tally, rows: u64) -> Self {
-        let others = tally.others;
-        let keys = tally.into_keys();
+    pub(crate) fn of(counts: KeyCounts, rows: u64) -> Self {
+        let others = counts.others;
+        let keys = counts.into_keys();
         let mut keys: Vec<Key> = keys.map(|(key, seen)| Key::of(key, seen, rows)).collect();
         keys.sort_by(|one, other| other.rows.cmp(&one.rows).then_with(|| one.key.cmp(&other.key)));
         Self { keys, others }
@@ -228,9 +228,9 @@ impl OfColumn {
 }
 
 impl Key {
-    fn of(key: String, seen: Seen, rows: u64) -> Self {
+    fn of(key: String, seen: KeyStats, rows: u64) -> Self {
         let values = seen.values();
-        let looks = Look::ALL.into_iter().zip(seen.looks);
+        let looks = ValueType::ALL.into_iter().zip(seen.looks);
         Self {
             key,
             rows: values,

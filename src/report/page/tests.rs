@@ -2,7 +2,7 @@ use jiff::Timestamp;
 use jiff::civil::date;
 
 use super::*;
-use crate::keys::{Key, Look, OfColumn};
+use crate::keys::{ColumnKeys, Key, ValueType};
 use crate::report::counts::Ranking;
 use crate::report::{Tags, bins};
 use crate::status::{Holding, Range};
@@ -38,7 +38,7 @@ fn hostile() -> Report {
         key: format!("{HOSTILE}{number}"),
         rows: 5,
         share: 0.5,
-        types: [(Look::String, 5)].into(),
+        types: [(ValueType::String, 5)].into(),
         first: Some(date(2023, 10, 1)),
         last: None,
         examples: vec![HOSTILE.into()],
@@ -87,7 +87,7 @@ fn hostile() -> Report {
         .into(),
         tags: ranking(),
         message_types: ranking(),
-        keys: OfColumn {
+        keys: ColumnKeys {
             keys: (0..25).map(key).collect(),
             others: 9,
         },
@@ -145,7 +145,7 @@ fn a_table_without_rows_has_a_page() {
     report.over_time = None;
     report.hours = Vec::new();
     report.by.clear();
-    report.keys = OfColumn::default();
+    report.keys = ColumnKeys::default();
     report.completeness.clear();
     report.bots.clear();
     let page = html(&report).unwrap();

@@ -4,7 +4,7 @@ use arrow::array::{Array, MapArray};
 use hashbrown::HashMap;
 use jiff::civil::Date;
 
-use super::look::Look;
+use super::value_type::ValueType;
 use crate::dataset::Texts;
 
 /// Keys that are told apart, and the bytes of their names; a customer's flow may make a new key for each conversation.
@@ -16,20 +16,20 @@ const EXAMPLE_CHARS: usize = 60;
 
 /// What is known of one key.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Seen {
-    pub(super) looks: [u64; Look::ALL.len()],
+pub(super) struct KeyStats {
+    pub(super) types: [u64; ValueType::ALL.len()],
     pub(super) first: Option<Date>,
     pub(super) last: Option<Date>,
     pub(super) examples: Vec<String>,
 }
 
-impl Seen {
+impl KeyStats {
     pub(super) fn values(&self) -> u64 {
-        self.looks.iter().sum()
+        self.types.iter().sum()
     }
 
-    fn add(&mut self, value: Option<&str>, look: Look, day: Option<Date>, with_examples: bool) {
-        self.looks[look as usize] += 1;
+    fn add(&mut self, value: Option<&str>, value_type: ValueType, day: Option<Date>, with_examples: bool) {
+        self.types[value_type as usize] += 1;
         self.on(day, day);
         if let (true, Some(text)) = (with_examples && self.examples.len() < EXAMPLES, value)
             && !self.examples.iter().any(|example| is_example(example, text))
@@ -44,7 +44,7 @@ impl Seen {
     }
 
     fn merge(&mut self, other: Self) {
-        for (count, more) in self.looks.iter_mut().zip(other.looks) {
+        for (count, more) in self.types.iter_mut().zip(other.types) {
             *count += more;
         }
         self.on(other.first, other.last);
@@ -73,11 +73,11 @@ fn is_example(example: &str, text: &str) -> bool {
 
 /// The keys of one column.
 #[derive(Debug, Default)]
-pub(crate) struct Tally {
+pub(crate) struct KeyCounts {
     /// Each key, in the order in which they were met.
     keys: Vec<String>,
     /// What is known of each of them.
-    seen: Vec<Seen>,
+    seen: Vec<KeyStats>,
     /// Where each of them stands.
     places: HashMap<String, usize>,
     bytes: usize,
@@ -85,13 +85,13 @@ pub(crate) struct Tally {
     pub(super) others: u64,
 }
 
-impl Tally {
+impl KeyCounts {
     /// Adds the maps of those rows that count; with the day of each, where it has one. What the values are is told by
-    /// `looks`, an entry each, or else by what they look like.
+    /// `types`, an entry each, or else by what they value_type like.
     pub(crate) fn add(
         &mut self,
         maps: &MapArray,
-        looks: Option<&[Look]>,
+        types: Option<&[ValueType]>,
         days: &[Option<Option<Date>>],
         with_examples: bool,
     ) {
@@ -118,9 +118,9 @@ impl Tally {
                     None => expected.push(place),
                 }
                 let value = values.get(entry);
-                let look = looks.and_then(|looks| looks.get(entry).copied());
-                let look = look.unwrap_or_else(|| Look::of(value));
-                self.seen[place].add(value, look, *day, with_examples);
+                let value_type = types.and_then(|types| types.get(entry).copied());
+                let value_type = value_type.unwrap_or_else(|| ValueType::of(value));
+                self.seen[place].add(value, value_type, *day, with_examples);
             }
         }
     }
@@ -148,12 +148,12 @@ impl Tally {
         self.bytes += key.len();
         self.places.insert(key.to_owned(), place);
         self.keys.push(key.to_owned());
-        self.seen.push(Seen::default());
+        self.seen.push(KeyStats::default());
         Some(place)
     }
 
     /// Every key with what is known of it.
-    pub(super) fn into_keys(self) -> impl Iterator<Item = (String, Seen)> {
+    pub(super) fn into_keys(self) -> impl Iterator<Item = (String, KeyStats)> {
         self.keys.into_iter().zip(self.seen)
     }
 }
@@ -188,16 +188,16 @@ mod tests {
             &[],
             &[("a", Some("2.5"))],
         ]);
-        let mut tally = Tally::default();
-        tally.add(&maps, None, &[day(2), day(1), None, day(3), Some(None)], true);
-        let keys: BTreeMap<_, _> = tally.into_keys().collect();
+        let mut counts = KeyCounts::default();
+        counts.add(&maps, None, &[day(2), day(1), None, day(3), Some(None)], true);
+        let keys: BTreeMap<_, _> = counts.into_keys().collect();
         let of = |key: &str| keys[key].clone();
         assert_eq!(keys.keys().collect::<Vec<_>>(), ["a", "b", "c"]);
         assert_eq!((of("a").values(), of("b").values(), of("c").values()), (3, 2, 1));
-        assert_eq!(of("a").looks[Look::Integer as usize], 2);
+        assert_eq!(of("a").types[ValueType::Integer as usize], 2);
         assert_eq!(of("a").examples, ["1", "2.5"]);
         assert_eq!((of("a").first, of("a").last), (day(1).unwrap(), day(2).unwrap()));
-        assert_eq!(of("b").looks[Look::Null as usize], 1);
+        assert_eq!(of("b").types[ValueType::Null as usize], 1);
     }
 
     #[test]
@@ -208,9 +208,9 @@ mod tests {
         let rows: Vec<&[(&str, Option<&str>)]> = rows.iter().map(|row| &row[..]).collect();
         let days = vec![Some(None); rows.len()];
         let counted = |rows: &[&[(&str, Option<&str>)]]| {
-            let mut tally = Tally::default();
-            tally.add(&maps(rows), None, &days[..rows.len()], true);
-            tally
+            let mut counts = KeyCounts::default();
+            counts.add(&maps(rows), None, &days[..rows.len()], true);
+            counts
         };
         let mut all = counted(&rows[..5]);
         all.merge(counted(&rows));
@@ -221,10 +221,10 @@ mod tests {
         assert!(!keys.contains_key("key 10009"));
 
         let long = "é".repeat(KEY_BYTES);
-        let mut tally = counted(&[&[(long.as_str(), Some(long.as_str())), ("short", Some(&long))]]);
-        assert_eq!(tally.others, 1);
-        tally.merge(counted(&[&[("short", Some(&long))]]));
-        let (key, short) = tally.into_keys().next().unwrap();
+        let mut counts = counted(&[&[(long.as_str(), Some(long.as_str())), ("short", Some(&long))]]);
+        assert_eq!(counts.others, 1);
+        counts.merge(counted(&[&[("short", Some(&long))]]));
+        let (key, short) = counts.into_keys().next().unwrap();
         assert_eq!(key, "short");
         assert_eq!(short.examples, [format!("{}…", "é".repeat(EXAMPLE_CHARS))]);
         assert_eq!(short.values(), 2);

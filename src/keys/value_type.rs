@@ -1,4 +1,4 @@
-//! What a value of a map looks like: it is text, and tells no more of the JSON that it was. A value of JSON tells it.
+//! What a value of a map types like: it is text, and tells no more of the JSON that it was. A value of JSON tells it.
 
 use arrow::array::StringArray;
 use serde::Serialize;
@@ -8,7 +8,7 @@ use crate::dataset::{JsonValue, json_entries, json_value};
 /// A JSON type. Text that reads like a number may have been a number or a string.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Look {
+pub enum ValueType {
     /// Text that is nothing else.
     String,
     /// A number without fraction and exponent.
@@ -25,7 +25,7 @@ pub enum Look {
     Null,
 }
 
-impl Look {
+impl ValueType {
     /// Every type.
     pub const ALL: [Self; 7] = [
         Self::String,
@@ -51,7 +51,7 @@ impl Look {
         }
     }
 
-    /// What a value looks like.
+    /// What a value types like.
     pub(super) fn of(value: Option<&str>) -> Self {
         let Some(text) = value else { return Self::Null };
         match json_value(text) {
@@ -91,33 +91,33 @@ mod tests {
     #[test]
     fn values_look_like_the_json_that_they_may_have_been() {
         for (text, look) in [
-            ("", Look::String),
-            ("web", Look::String),
-            ("null", Look::String),
-            ("True", Look::String),
-            ("007", Look::String),
-            ("-", Look::String),
-            ("1.", Look::String),
-            (".5", Look::String),
-            ("1e", Look::String),
-            ("1 ", Look::String),
-            ("192.0.2.1", Look::String),
-            ("{not json}", Look::String),
-            ("{", Look::String),
-            ("[1,]", Look::String),
-            ("0", Look::Integer),
-            ("-12", Look::Integer),
-            ("123456789012345678901234567890", Look::Integer),
-            ("-0.0", Look::Number),
-            ("1e400", Look::Number),
-            ("2.5E-3", Look::Number),
-            ("true", Look::Boolean),
-            (r#"{"a":[1,{}]}"#, Look::Object),
-            ("{}", Look::Object),
-            ("[]", Look::Array),
+            ("", ValueType::String),
+            ("web", ValueType::String),
+            ("null", ValueType::String),
+            ("True", ValueType::String),
+            ("007", ValueType::String),
+            ("-", ValueType::String),
+            ("1.", ValueType::String),
+            (".5", ValueType::String),
+            ("1e", ValueType::String),
+            ("1 ", ValueType::String),
+            ("192.0.2.1", ValueType::String),
+            ("{not json}", ValueType::String),
+            ("{", ValueType::String),
+            ("[1,]", ValueType::String),
+            ("0", ValueType::Integer),
+            ("-12", ValueType::Integer),
+            ("123456789012345678901234567890", ValueType::Integer),
+            ("-0.0", ValueType::Number),
+            ("1e400", ValueType::Number),
+            ("2.5E-3", ValueType::Number),
+            ("true", ValueType::Boolean),
+            (r#"{"a":[1,{}]}"#, ValueType::Object),
+            ("{}", ValueType::Object),
+            ("[]", ValueType::Array),
         ] {
-            assert_eq!(Look::of(Some(text)), look, "{text}");
+            assert_eq!(ValueType::of(Some(text)), look, "{text}");
         }
-        assert_eq!(Look::of(None), Look::Null);
+        assert_eq!(ValueType::of(None), ValueType::Null);
     }
 }
