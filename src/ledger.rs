@@ -15,12 +15,12 @@ use crate::table::{Entry, Period};
 use crate::window::Windows;
 
 mod learned;
-mod moves;
-mod prove;
+mod partition_check;
 mod sync;
+mod unchecked_rows;
 
-pub use moves::{Arrivals, Moves};
-pub use sync::{Anew, Run, Sync};
+pub use sync::{Refetch, SyncRun, SyncState};
+pub use unchecked_rows::{NewRows, UncheckedRows};
 
 const VERSION: u32 = 1;
 const COPY: &str = "ledger.copy.json";
@@ -91,22 +91,22 @@ pub struct Account {
     /// Pages that the spool still holds though some of their partitions are part of the table already: those partitions.
     pub under_way: BTreeMap<u64, BTreeSet<Period>>,
     /// What each partition holds, so that a row taken out of a file and its manifest alike is noticed.
-    pub partitions: BTreeMap<Period, Held>,
+    pub partitions: BTreeMap<Period, PartitionMetadata>,
     /// Partitions that have changed since it was told last what has.
     #[serde(skip_serializing_if = "BTreeSet::is_empty")]
     pub changed: BTreeSet<Period>,
     /// New rows that were not compared yet with those of other partitions.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub moves: Option<Moves>,
+    pub moves: Option<UncheckedRows>,
     /// What a run was asked to fetch anew, as long as not all of it is.
-    pub refetching: Option<Anew>,
+    pub refetching: Option<Refetch>,
     /// How far `sync` has come, where it was ever asked for.
-    pub sync: Option<Sync>,
+    pub sync: Option<SyncState>,
 }
 
 /// What a partition holds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Held {
+pub struct PartitionMetadata {
     /// Its rows, one for each id.
     pub rows: u64,
     /// [`Entry::ids_sha256`].
@@ -115,7 +115,7 @@ pub struct Held {
     pub sha256: String,
 }
 
-impl Held {
+impl PartitionMetadata {
     /// What the partition with this entry holds.
     #[must_use]
     pub fn of(entry: &Entry) -> Self {
@@ -170,8 +170,8 @@ impl Account {
     }
 
     /// Takes note of what a partition holds from now on.
-    pub fn hold(&mut self, period: Period, entry: &Entry) {
-        let held = Held::of(entry);
+    pub fn record_partition(&mut self, period: Period, entry: &Entry) {
+        let held = PartitionMetadata::of(entry);
         self.rows += held.rows;
         let before = self.partitions.insert(period, held);
         if before.as_ref() != self.partitions.get(&period) {
@@ -183,13 +183,13 @@ impl Account {
     }
 
     /// Takes in a partition that stands in the table and was not known of.
-    pub fn adopt(&mut self, period: Period, entry: &Entry) {
+    pub fn adopt_partition(&mut self, period: Period, entry: &Entry) {
         self.received += entry.rows;
-        self.hold(period, entry);
+        self.record_partition(period, entry);
     }
 
     /// Lets go of a partition; answers how many rows it had.
-    pub fn withdraw(&mut self, period: Period) -> u64 {
+    pub fn remove_partition(&mut self, period: Period) -> u64 {
         let rows = self.partitions.remove(&period).map_or(0, |held| held.rows);
         self.rows -= rows;
         self.changed.insert(period);
@@ -197,8 +197,8 @@ impl Account {
     }
 
     /// Lets go of a partition whose rows are lost, so that pages may bring them again.
-    pub fn forget(&mut self, period: Period) {
-        self.received -= self.withdraw(period);
+    pub fn remove_lost_partition(&mut self, period: Period) {
+        self.received -= self.remove_partition(period);
         for periods in self.under_way.values_mut() {
             periods.remove(&period);
         }

@@ -164,7 +164,7 @@ pub(crate) fn remove(
     } else if gone > 0 {
         store::write_private(&path, &rest)?;
     }
-    Ok((gone, Kept::look(own_folder, dataset, bot)?.distinct))
+    Ok((gone, RejectedSummary::read(own_folder, dataset, bot)?.distinct))
 }
 
 /// How many rejected records of a dataset of a bot `goes` names, as they are in JSON.
@@ -208,7 +208,7 @@ fn make_bare(path: &Path) -> Result<()> {
 
 /// What a file of rejected records holds.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Kept {
+pub struct RejectedSummary {
     /// Distinct records.
     pub distinct: u64,
     /// How many there are for each reason.
@@ -219,12 +219,12 @@ pub struct Kept {
     pub torn: bool,
 }
 
-impl Kept {
+impl RejectedSummary {
     /// Looks at the rejected records of a dataset of a bot; nothing is mended.
     ///
     /// # Errors
     /// Where the file cannot be read.
-    pub fn look(own_folder: &Path, dataset: &str, bot: &str) -> Result<Self> {
+    pub fn read(own_folder: &Path, dataset: &str, bot: &str) -> Result<Self> {
         let path = path(own_folder, dataset, bot);
         let file = match File::open(&path) {
             Ok(file) => file,
@@ -271,8 +271,8 @@ mod tests {
     #[test]
     fn what_is_kept_is_counted_by_reason_and_left_as_it_is() {
         let folder = tempfile::tempdir().unwrap();
-        let look = || Kept::look(folder.path(), "messages", "r3").unwrap();
-        assert_eq!(look(), Kept::default());
+        let look = || RejectedSummary::read(folder.path(), "messages", "r3").unwrap();
+        assert_eq!(look(), RejectedSummary::default());
         let record = |raw: &str, reason| Rejected {
             index: 0,
             reason,
@@ -287,10 +287,10 @@ mod tests {
         let mut rejected = RejectedRecords::open(folder.path(), Dataset::Messages, "r3", false).unwrap();
         rejected.keep(&records).unwrap();
         let reasons = [(String::from("no usable _id"), 1), ("not an object".into(), 2)];
-        let mut expected = Kept {
+        let mut expected = RejectedSummary {
             distinct: 3,
             reasons: reasons.into(),
-            ..Kept::default()
+            ..RejectedSummary::default()
         };
         assert_eq!(look(), expected);
         let path = path(folder.path(), "messages", "r3");

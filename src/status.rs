@@ -11,7 +11,7 @@ use crate::drift::Drift;
 use crate::error::Result;
 use crate::ledger::{Account, LastRun, Ledger};
 use crate::plan::{Knowledge, Limits};
-use crate::rejected::Kept;
+use crate::rejected::RejectedSummary;
 use crate::spool::Spool;
 use crate::table::{Entry, Lock, PartitionBy, PartitionKey, PeriodCount, Settings, Table, Zone};
 use crate::window::{Window, Windows};
@@ -29,12 +29,12 @@ pub struct Status {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub unreadable: Vec<PathBuf>,
     /// By dataset, then by bot.
-    pub datasets: BTreeMap<String, BTreeMap<String, Holding>>,
+    pub datasets: BTreeMap<String, BTreeMap<String, DatasetStatus>>,
 }
 
 /// What a folder holds of a dataset of a bot.
 #[derive(Clone, Debug, Default, Serialize)]
-pub struct Holding {
+pub struct DatasetStatus {
     /// Ranges that are complete, of the time that the API filters by.
     pub complete: Vec<Range>,
     /// What lies between them.
@@ -107,13 +107,13 @@ pub(crate) fn status_with(table: &Table, entries: &BTreeMap<PartitionKey, Entry>
     let ledger = Ledger::load(&Ledger::path(&own))?;
     let by = table.settings().partition_by;
     let now = Timestamp::now();
-    let mut datasets: BTreeMap<String, BTreeMap<String, Holding>> = BTreeMap::new();
+    let mut datasets: BTreeMap<String, BTreeMap<String, DatasetStatus>> = BTreeMap::new();
     let mut unreadable = Vec::new();
     for (dataset, bots) in &ledger.datasets {
         for (bot, account) in bots {
-            let mut holding = Holding::of(account, by, now);
+            let mut holding = DatasetStatus::of(account, by, now);
             if account.rejected > 0 {
-                match Kept::look(&own, dataset, bot) {
+                match RejectedSummary::read(&own, dataset, bot) {
                     Err(error) if error.is_denied() => unreadable.push(own.join("rejected")),
                     kept => holding.rejected_reasons = kept?.reasons,
                 }
@@ -124,11 +124,11 @@ pub(crate) fn status_with(table: &Table, entries: &BTreeMap<PartitionKey, Entry>
                 .insert(bot.clone(), holding);
         }
     }
-    let mut of = |dataset: &str, bot: &str, add: &dyn Fn(&mut Holding)| {
+    let mut of = |dataset: &str, bot: &str, add: &dyn Fn(&mut DatasetStatus)| {
         let bots = datasets.entry(dataset.to_owned()).or_default();
         add(bots
             .entry(bot.to_owned())
-            .or_insert_with(|| Holding::of(&Account::default(), by, now)));
+            .or_insert_with(|| DatasetStatus::of(&Account::default(), by, now)));
     };
     for (key, entry) in entries {
         of(key.dataset.name(), &key.bot, &|holding| holding.add(key, entry));
@@ -167,7 +167,7 @@ impl Status {
     }
 }
 
-impl Holding {
+impl DatasetStatus {
     fn of(account: &Account, by: PartitionBy, now: Timestamp) -> Self {
         let learned = account.learned(now);
         let mut holes = Windows::new();

@@ -10,7 +10,7 @@ use super::args::{TABLE, Told, duration, local};
 use super::told;
 use crate::error::{Error, Result};
 use crate::plan::{Direction, Field};
-use crate::status::{Holding, Range, Status, status};
+use crate::status::{DatasetStatus, Range, Status, status};
 use crate::table::{Table, Zone};
 
 const EXAMPLES: &str = "\
@@ -116,7 +116,7 @@ fn text(status: &Status, zone: &Zone) -> String {
     lines.join("\n")
 }
 
-fn told_of(holding: &Holding, zone: &Zone) -> Vec<(&'static str, String)> {
+fn told_of(holding: &DatasetStatus, zone: &Zone) -> Vec<(&'static str, String)> {
     let mut told = Vec::new();
     ranges("complete", &holding.complete, zone, &mut told);
     ranges("hole", &holding.holes, zone, &mut told);
@@ -207,7 +207,7 @@ fn ranges(name: &'static str, ranges: &[Range], zone: &Zone, told: &mut Vec<(&'s
     }
 }
 
-fn learnt(holding: &Holding) -> Vec<String> {
+fn learnt(holding: &DatasetStatus) -> Vec<String> {
     let column = |field| match field {
         Field::Time => "the record's own time",
         Field::LastAction => "the last action",

@@ -77,7 +77,7 @@ pub(super) fn prove(table: &Table, ledger: &Ledger) -> Result<Vec<(PartitionKey,
     }
     let prove = |key: PartitionKey| {
         let account = ledger.known(key.dataset.name(), &key.bot);
-        match account.unwrap_or(&unknown).prove(table, &key) {
+        match account.unwrap_or(&unknown).verify_partition(table, &key) {
             Ok(None) => None,
             Ok(Some(entry)) => Some(Ok((key, Ok(entry)))),
             Err(error @ (Error::Damaged { .. } | Error::Parquet { .. })) => Some(Ok((key, Err(error)))),
@@ -120,14 +120,14 @@ fn commit<'a>(
         let (rows, left) = match without {
             Without::AsItWas => continue,
             Without::Less(next, rows) => {
-                account.hold(key.period, &next.entry);
+                account.record_partition(key.period, &next.entry);
                 erased.partitions_changed += 1;
                 let left = next.entry.rows;
                 staged.push(next);
                 (rows, left)
             }
             Without::Nothing(rows) => {
-                account.withdraw(key.period);
+                account.remove_partition(key.period);
                 erased.partitions_removed += 1;
                 withdrawn.push(key.clone());
                 (rows, 0)

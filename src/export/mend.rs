@@ -16,7 +16,7 @@ use super::{Options, reopen};
 use crate::commit::Commit;
 use crate::dataset::Dataset;
 use crate::error::{Error, Result};
-use crate::ledger::{Account, Held, Ledger};
+use crate::ledger::{Account, Ledger, PartitionMetadata};
 use crate::plan::Field;
 use crate::spool::Spool;
 use crate::table::{Look, OWN_FOLDER, PartitionKey, Period, Staged, Table, Wrong, Zone};
@@ -174,7 +174,9 @@ impl Mending<'_> {
                 } else if held.is_none() {
                     // it stands there, whole, and only the ledger does not know of it
                     let entry = self.table.entry(&key)?;
-                    entry.iter().for_each(|entry| account.adopt(key.period, entry));
+                    entry
+                        .iter()
+                        .for_each(|entry| account.adopt_partition(key.period, entry));
                 }
             } else if account.partitions.contains_key(&key.period) {
                 self.told(Wrong {
@@ -192,7 +194,12 @@ impl Mending<'_> {
     }
 
     /// What is wrong with a partition, if anything; what does not belong there goes aside.
-    fn judge(&mut self, key: &PartitionKey, look: Look, held: Option<&Held>) -> Result<Option<Wrong>> {
+    fn judge(
+        &mut self,
+        key: &PartitionKey,
+        look: Look,
+        held: Option<&PartitionMetadata>,
+    ) -> Result<Option<Wrong>> {
         let mut aside = look.strays;
         let wrong = match look.found {
             Err(wrong) => Some(wrong),
@@ -205,11 +212,12 @@ impl Mending<'_> {
                         .flatten()
                         .all(|time| period.contains(time.as_second()))
                 };
-                let mut is_right = held.map_or_else(lies_in_its_period, |held| *held == Held::of(&entry));
+                let mut is_right =
+                    held.map_or_else(lies_in_its_period, |held| *held == PartitionMetadata::of(&entry));
                 if let (false, Some(held)) = (is_right, held) {
                     // the entry may be what is wrong
                     let again = self.table.find(key)?.and_then(|look| look.found.ok());
-                    is_right = again.is_some_and(|again| *held == Held::of(&again));
+                    is_right = again.is_some_and(|again| *held == PartitionMetadata::of(&again));
                 }
                 if is_right {
                     self.damages.extend(aside.iter().map(|stray| Damage {
@@ -252,12 +260,12 @@ impl Mending<'_> {
             let held = account.partitions.get(&key.period);
             let is_whole = staged
                 .as_ref()
-                .is_some_and(|staged| held.is_some_and(|held| *held == Held::of(&staged.entry)));
+                .is_some_and(|staged| held.is_some_and(|held| *held == PartitionMetadata::of(&staged.entry)));
             if !is_whole {
-                account.forget(key.period);
+                account.remove_lost_partition(key.period);
                 staged
                     .iter()
-                    .for_each(|staged| account.adopt(key.period, &staged.entry));
+                    .for_each(|staged| account.adopt_partition(key.period, &staged.entry));
                 let time = time_of(key.period, account);
                 reopened.extend(account.complete.intersect(time).iter().copied());
                 account.complete.subtract(time);

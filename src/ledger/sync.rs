@@ -8,7 +8,7 @@ use crate::window::{Window, Windows};
 
 /// Time that is asked for anew though it is complete.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Anew {
+pub struct Refetch {
     /// All of it.
     pub ranges: Windows,
     /// Pages with smaller numbers were answered before, and so prove nothing of it.
@@ -19,7 +19,7 @@ pub struct Anew {
 
 /// How far a table is kept up by `sync`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Sync {
+pub struct SyncState {
     /// Where it begins.
     pub since: Timestamp,
     /// From `since` up to here all is complete.
@@ -29,21 +29,21 @@ pub struct Sync {
     /// run looks back from here.
     pub as_of: Timestamp,
     /// A run that has not come to its end.
-    pub under_way: Option<Run>,
+    pub under_way: Option<SyncRun>,
 }
 
 /// A run of `sync` that has not come to its end.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Run {
+pub struct SyncRun {
     /// Where the table will begin.
     pub since: Timestamp,
-    /// What [`Sync::as_of`] will be.
+    /// What [`SyncState::as_of`] will be.
     pub as_of: Timestamp,
     /// What it reads again behind the watermark.
-    pub behind: Anew,
+    pub behind: Refetch,
 }
 
-impl Anew {
+impl Refetch {
     fn begin(ranges: Windows, since: u64) -> Self {
         let read = Windows::new();
         Self { ranges, since, read }
@@ -71,9 +71,9 @@ impl Account {
     /// to its end, this one goes on from there.
     pub fn refetch(&mut self, range: Window, since: u64) {
         let ranges: Windows = [range].into_iter().collect();
-        let goes_on = |begun: &Anew| begun.ranges == ranges && !begun.unread().is_empty();
+        let goes_on = |begun: &Refetch| begun.ranges == ranges && !begun.unread().is_empty();
         if !self.refetching.as_ref().is_some_and(goes_on) {
-            self.refetching = Some(Anew::begin(ranges, since));
+            self.refetching = Some(Refetch::begin(ranges, since));
         }
     }
 
@@ -82,17 +82,17 @@ impl Account {
     pub fn begin_sync(&mut self, range: Window, lookback: i64, since: u64) {
         let behind = self.behind(range, lookback);
         let (start, end) = (moment(range.start), moment(range.end));
-        let sync = self.sync.get_or_insert(Sync {
+        let sync = self.sync.get_or_insert(SyncState {
             since: start,
             watermark: start,
             as_of: start,
             under_way: None,
         });
         let run = match sync.under_way.take() {
-            None => Run {
+            None => SyncRun {
                 since: start,
                 as_of: end,
-                behind: Anew::begin(behind, since),
+                behind: Refetch::begin(behind, since),
             },
             Some(mut run) => {
                 // what it has completed itself need not be read again
@@ -122,14 +122,14 @@ impl Account {
 
     /// Whether something is asked for anew.
     #[must_use]
-    pub fn is_anew(&self) -> bool {
-        self.anew().next().is_some()
+    pub fn is_refetching(&self) -> bool {
+        self.refetches().next().is_some()
     }
 
     /// A run over `range` is whole: ends what was asked for anew as far as it is read. What of a range to be fetched
     /// anew has not settled yet is left to later runs. Whether anything has ended.
-    pub fn end_anew(&mut self, range: Window) -> bool {
-        let lies_within = |anew: &mut Anew| {
+    pub fn end_refetches(&mut self, range: Window) -> bool {
+        let lies_within = |anew: &mut Refetch| {
             let ranges = anew.ranges.hull();
             ranges.is_none_or(|ranges| ranges.intersect(range) == ranges)
         };
@@ -137,10 +137,10 @@ impl Account {
         self.end_sync() || refetched
     }
 
-    /// Moves the watermark, where all that a run of `sync` reads again is read. Whether there was such a run.
+    /// UncheckedRows the watermark, where all that a run of `sync` reads again is read. Whether there was such a run.
     fn end_sync(&mut self) -> bool {
         let Some(sync) = &mut self.sync else { return false };
-        let is_read = |run: &mut Run| run.behind.unread().is_empty();
+        let is_read = |run: &mut SyncRun| run.behind.unread().is_empty();
         let Some(run) = sync.under_way.take_if(is_read) else {
             return false;
         };
@@ -162,7 +162,7 @@ impl Account {
     }
 
     /// What is asked for anew, whoever asked for it.
-    pub fn anew(&self) -> impl Iterator<Item = &Anew> {
+    pub fn refetches(&self) -> impl Iterator<Item = &Refetch> {
         let run = self.sync.as_ref().and_then(|sync| sync.under_way.as_ref());
         self.refetching.iter().chain(run.map(|run| &run.behind))
     }
@@ -271,7 +271,7 @@ mod tests {
         // days later
         account.begin_sync(Window::new(0, 5000), 100, 9);
         assert_eq!(unread(&account), set(&[(950, 1000)]));
-        assert_eq!(account.anew().next().unwrap().since, 7);
+        assert_eq!(account.refetches().next().unwrap().since, 7);
         answer(&mut account, Window::new(0, 5000));
         assert!(account.end_sync());
         assert_eq!(watermark(&account), 5000);

@@ -22,7 +22,7 @@ pub use page::html;
 use crate::dataset::Dataset;
 use crate::error::{Error, Result};
 use crate::keys::ColumnKeys;
-use crate::status::{Holding, status_with};
+use crate::status::{DatasetStatus, status_with};
 use crate::store;
 use crate::table::{Entry, PartitionBy, PartitionKey, Table};
 use crate::window::Window;
@@ -118,7 +118,7 @@ pub struct Report {
     /// Keys of metadata, the most frequent.
     pub keys: ColumnKeys,
     /// How complete the export is, by dataset, then by bot, whatever the range.
-    pub completeness: BTreeMap<String, BTreeMap<String, Holding>>,
+    pub completeness: BTreeMap<String, BTreeMap<String, DatasetStatus>>,
 }
 
 /// Makes a report; `now` is when.

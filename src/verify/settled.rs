@@ -9,7 +9,7 @@ use super::Verified;
 use super::partition::{Checked, Look};
 use crate::commit::Commit;
 use crate::error::Result;
-use crate::ledger::{Held, Ledger};
+use crate::ledger::{Ledger, PartitionMetadata};
 use crate::spool::Spool;
 use crate::table::{Entry, Lock, Manifest, OWN_FOLDER, PartitionKey, Table, Version};
 
@@ -121,7 +121,7 @@ pub(super) struct Current {
     /// The entry that should fit its file.
     pub(super) entry: Option<Entry>,
     /// What ledgers say of it: one, or where a commit is not carried out yet, that of before and that of after.
-    pub(super) held: Vec<Held>,
+    pub(super) held: Vec<PartitionMetadata>,
     /// Whether a commit that is not carried out yet changes it.
     pub(super) is_changing: bool,
 }
@@ -210,7 +210,7 @@ impl Verified {
 }
 
 /// What a ledger says of a partition.
-pub(super) fn held<'a>(ledger: &'a Ledger, key: &PartitionKey) -> Option<&'a Held> {
+pub(super) fn held<'a>(ledger: &'a Ledger, key: &PartitionKey) -> Option<&'a PartitionMetadata> {
     ledger
         .known(key.dataset.name(), &key.bot)?
         .partitions

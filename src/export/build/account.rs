@@ -120,7 +120,7 @@ impl Build<'_> {
         }
         let rows = self.stats.effect.rows;
         let account = ledger.account(self.dataset.name(), &self.bot);
-        let ends = whole && self.job.conversation.is_none() && account.end_anew(self.job.range);
+        let ends = whole && self.job.conversation.is_none() && account.end_refetches(self.job.range);
         if whole && idle && !ends {
             return Ok(());
         }

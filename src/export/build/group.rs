@@ -91,7 +91,7 @@ impl Build<'_> {
         for staged in &staged {
             account.duplicates += staged.effect.duplicates;
             account.superseded += staged.effect.superseded;
-            account.hold(staged.key.period, &staged.entry);
+            account.record_partition(staged.key.period, &staged.entry);
         }
         for (period, pages) in group {
             for page in &pages.pages {

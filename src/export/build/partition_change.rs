@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use super::Build;
 use crate::dataset::id_hash;
 use crate::error::Result;
-use crate::ledger::{Account, Arrivals, Ledger};
+use crate::ledger::{Account, Ledger, NewRows};
 use crate::spool::PageHeader;
 use crate::store;
 use crate::table::{Period, Staged};
@@ -121,11 +121,11 @@ impl Build<'_> {
                             new.push(id);
                         }
                     })?;
-                    Arrivals::Named(new)
+                    NewRows::Named(new)
                 }
-                _ => Arrivals::All,
+                _ => NewRows::All,
             };
-            account.arrive(staged.key.period, &self.job.missing, arrivals);
+            account.add_new_rows(staged.key.period, &self.job.missing, arrivals);
         }
         Ok(())
     }

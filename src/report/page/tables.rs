@@ -7,7 +7,7 @@ use crate::report::bins::Bins;
 use crate::report::chart;
 use crate::report::counts::Ranking;
 use crate::report::labels::{counted, day, days, grouped, percent, share, shown};
-use crate::status::{Holding, Range};
+use crate::status::{DatasetStatus, Range};
 use crate::table::Zone;
 
 /// Gaps of one bot that are told one by one, and those that are drawn, the longest.
@@ -165,7 +165,7 @@ pub(super) fn completeness(report: &Report, zone: &Zone) -> Markup {
 }
 
 /// What a reader has to know of gaps and rejected records.
-fn notes(holding: &Holding, zone: &Zone) -> Markup {
+fn notes(holding: &DatasetStatus, zone: &Zone) -> Markup {
     let reasons = holding.rejected_reasons.iter();
     let reasons: Vec<String> = reasons
         .map(|(reason, count)| format!("{} {reason}", grouped(*count)))
@@ -189,7 +189,7 @@ fn notes(holding: &Holding, zone: &Zone) -> Markup {
     }
 }
 
-fn covered(holding: &Holding) -> String {
+fn covered(holding: &DatasetStatus) -> String {
     let seconds: i64 = holding
         .complete
         .iter()
@@ -203,7 +203,7 @@ fn covered(holding: &Holding) -> String {
     }
 }
 
-fn last_run(holding: &Holding, zone: &Zone) -> String {
+fn last_run(holding: &DatasetStatus, zone: &Zone) -> String {
     match &holding.last_run {
         Some(run) if run.whole => told(run.ended, zone),
         Some(run) => format!("{}, not whole", told(run.ended, zone)),

@@ -5,7 +5,7 @@ use super::*;
 use crate::keys::{ColumnKeys, Key, ValueType};
 use crate::report::counts::Ranking;
 use crate::report::{Tags, bins};
-use crate::status::{Holding, Range};
+use crate::status::{DatasetStatus, Range};
 use crate::table::PartitionBy;
 
 const HOSTILE: &str = "</title></style><script>alert(1)</script><img src=x onerror=\"alert(1)\">'\"&\u{202e}";
@@ -48,13 +48,13 @@ fn hostile() -> Report {
         start: at(start),
         end: at(end),
     };
-    let holding = Holding {
+    let holding = DatasetStatus {
         complete: (0..5_000).map(|hour| range(2 * hour, 2 * hour + 1)).collect(),
         holes: (0..5_000).map(|hour| range(2 * hour + 1, 2 * hour + 2)).collect(),
         rejected: 1,
         rejected_reasons: [(HOSTILE.into(), 1)].into(),
         pages_waiting: 1,
-        ..Holding::default()
+        ..DatasetStatus::default()
     };
     let bots: Vec<String> = (0..300).map(|bot| format!("{HOSTILE}{bot}")).collect();
     let holdings: std::collections::BTreeMap<_, _> =

@@ -13,7 +13,7 @@ use crate::commit::Commit;
 use crate::dataset::{Dataset, id_hash};
 use crate::error::Result;
 use crate::export::Options;
-use crate::ledger::{Account, Arrivals, Ledger};
+use crate::ledger::{Account, Ledger, NewRows};
 use crate::spool::Spool;
 use crate::table::{Footer, PartitionKey, Period, Table, Without, Zone};
 use crate::window::Windows;
@@ -156,10 +156,10 @@ impl Mover<'_> {
     fn arrivals(
         &self,
         account: &Account,
-        arrivals: &BTreeMap<Period, Arrivals>,
+        arrivals: &BTreeMap<Period, NewRows>,
         last: &mut Seen,
     ) -> Result<()> {
-        let is_all = |period: &&Period| matches!(arrivals.get(period), Some(Arrivals::All));
+        let is_all = |period: &&Period| matches!(arrivals.get(period), Some(NewRows::All));
         let all: Vec<Period> = account.partitions.keys().filter(is_all).copied().collect();
         let rows = all
             .iter()
@@ -177,7 +177,7 @@ impl Mover<'_> {
             );
         }
         for (period, arrivals) in arrivals {
-            if let Arrivals::Named(ids) = arrivals {
+            if let NewRows::Named(ids) = arrivals {
                 last.periods.extend(ids.iter().map(|id| (*id, *period)));
             }
         }
@@ -213,13 +213,13 @@ impl Mover<'_> {
                 Without::AsItWas => {}
                 Without::Less(next, rows) => {
                     out.rows += rows;
-                    account.hold(key.period, &next.entry);
+                    account.record_partition(key.period, &next.entry);
                     out.changed.push((key, Changed::of(&next.entry)));
                     staged.push(next);
                 }
                 Without::Nothing(rows) => {
                     out.rows += rows;
-                    account.withdraw(key.period);
+                    account.remove_partition(key.period);
                     out.withdrawn.push(key);
                 }
             }

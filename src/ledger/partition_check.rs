@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{Account, Held};
+use super::{Account, PartitionMetadata};
 use crate::error::{Error, Result};
 use crate::table::{Entry, PartitionKey, Table};
 
@@ -12,7 +12,7 @@ impl Account {
     ///
     /// # Errors
     /// [`Error::Damaged`] where file, entry and ledger do not agree. A partition that the ledger does not know is none.
-    pub(crate) fn prove(&self, table: &Table, key: &PartitionKey) -> Result<Option<Entry>> {
+    pub(crate) fn verify_partition(&self, table: &Table, key: &PartitionKey) -> Result<Option<Entry>> {
         let damaged = |path: &Path, what: &str| Error::Damaged {
             path: table.out().join(path),
             what: format!("it {what}"),
@@ -27,12 +27,12 @@ impl Account {
         if !table.holds_what_was_written(&entry)? {
             return Err(damaged(&entry.path, "does not hold what was written"));
         }
-        if held.is_none_or(|held| *held == Held::of(&entry)) {
+        if held.is_none_or(|held| *held == PartitionMetadata::of(&entry)) {
             return Ok(Some(entry));
         }
         // the entry may be what is wrong
         let again = table.find(key)?.and_then(|look| look.found.ok());
-        let again = again.filter(|again| held == Some(&Held::of(again)));
+        let again = again.filter(|again| held == Some(&PartitionMetadata::of(again)));
         let other = || damaged(&entry.path, "holds other rows than were written");
         again.map(Some).ok_or_else(other)
     }

@@ -14,17 +14,17 @@ const MOST_NAMED: usize = 20_000;
 /// New rows that were not compared yet with those of other partitions: a record whose time was corrected has a row there,
 /// too. It is part of the ledger until that is done, so that a run that is killed leaves it to the next one.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Moves {
+pub struct UncheckedRows {
     /// The time that the run was asked to fetch.
     pub ranges: Windows,
     /// The new rows, by partition.
-    pub arrivals: BTreeMap<Period, Arrivals>,
+    pub arrivals: BTreeMap<Period, NewRows>,
 }
 
 /// Which rows of a partition are new.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Arrivals {
+pub enum NewRows {
     /// All of them may be.
     All,
     /// Those whose ids have these hashes, in the order in which they were committed.
@@ -33,26 +33,26 @@ pub enum Arrivals {
 
 impl Account {
     /// Takes note of new rows of a partition, before they are committed.
-    pub fn arrive(&mut self, period: Period, ranges: &Windows, arrivals: Arrivals) {
+    pub fn add_new_rows(&mut self, period: Period, ranges: &Windows, arrivals: NewRows) {
         let moves = self.moves.get_or_insert_default();
         moves.ranges.extend(ranges.iter().copied());
-        let named = |arrivals: &Arrivals| match arrivals {
-            Arrivals::All => 0,
-            Arrivals::Named(ids) => ids.len(),
+        let named = |arrivals: &NewRows| match arrivals {
+            NewRows::All => 0,
+            NewRows::Named(ids) => ids.len(),
         };
         let all: usize = moves.arrivals.values().map(named).sum();
         let known = moves.arrivals.remove(&period);
         let arrivals = match (known, arrivals) {
             (known, arrivals) if all + named(&arrivals) > MOST_NAMED => {
                 drop(known);
-                Arrivals::All
+                NewRows::All
             }
-            (Some(Arrivals::Named(mut known)), Arrivals::Named(more)) => {
+            (Some(NewRows::Named(mut known)), NewRows::Named(more)) => {
                 known.extend(more);
-                Arrivals::Named(known)
+                NewRows::Named(known)
             }
             (None, arrivals) => arrivals,
-            (Some(_), _) => Arrivals::All,
+            (Some(_), _) => NewRows::All,
         };
         moves.arrivals.insert(period, arrivals);
     }
@@ -71,17 +71,17 @@ mod tests {
         let mut account = Account::default();
         let arrivals =
             |account: &Account, day| account.moves.as_ref().unwrap().arrivals[&period(day)].clone();
-        account.arrive(period(1), &ranges, Arrivals::Named(vec![1, u64::MAX]));
-        account.arrive(period(1), &ranges, Arrivals::Named(vec![3]));
-        account.arrive(period(2), &ranges, Arrivals::All);
-        assert_eq!(arrivals(&account, 1), Arrivals::Named(vec![1, u64::MAX, 3]));
+        account.add_new_rows(period(1), &ranges, NewRows::Named(vec![1, u64::MAX]));
+        account.add_new_rows(period(1), &ranges, NewRows::Named(vec![3]));
+        account.add_new_rows(period(2), &ranges, NewRows::All);
+        assert_eq!(arrivals(&account, 1), NewRows::Named(vec![1, u64::MAX, 3]));
         let json = serde_json::to_string(&account).unwrap();
         assert_eq!(serde_json::from_str::<Account>(&json).unwrap(), account);
-        account.arrive(period(3), &ranges, Arrivals::Named(vec![7; MOST_NAMED]));
-        account.arrive(period(2), &ranges, Arrivals::Named(vec![4]));
-        account.arrive(period(1), &ranges, Arrivals::All);
+        account.add_new_rows(period(3), &ranges, NewRows::Named(vec![7; MOST_NAMED]));
+        account.add_new_rows(period(2), &ranges, NewRows::Named(vec![4]));
+        account.add_new_rows(period(1), &ranges, NewRows::All);
         for day in 1..=3 {
-            assert_eq!(arrivals(&account, day), Arrivals::All, "{day}");
+            assert_eq!(arrivals(&account, day), NewRows::All, "{day}");
         }
     }
 }
