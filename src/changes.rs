@@ -35,9 +35,9 @@ pub struct Changes {
     /// Up to where the table is complete, for each dataset of each bot.
     pub watermarks: Vec<Watermark>,
     /// Partitions that are new or have another file than before.
-    pub partitions: Vec<Change>,
+    pub partitions: Vec<ChangedPartition>,
     /// Partitions that are no longer there.
-    pub removed: Vec<Removed>,
+    pub removed: Vec<RemovedPartition>,
 }
 
 /// Up to where everything of a dataset of a bot is complete.
@@ -53,22 +53,22 @@ pub struct Watermark {
 
 /// A partition as it is now.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Change {
+pub struct ChangedPartition {
     /// The dataset.
     pub dataset: Dataset,
     /// The bot.
     pub bot: String,
     /// The partition's date or month.
     #[serde(flatten)]
-    pub period: When,
+    pub period: PartitionDate,
     /// What it is now.
     #[serde(flatten)]
-    pub partition: Changed,
+    pub partition: PartitionFile,
 }
 
 /// What a partition is that has changed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Changed {
+pub struct PartitionFile {
     /// Its file, from the table's folder on. The files that stood in the same folder before are gone.
     pub path: PathBuf,
     /// Rows in it.
@@ -83,7 +83,7 @@ pub struct Changed {
     pub last: Option<Timestamp>,
 }
 
-impl Changed {
+impl PartitionFile {
     pub(crate) fn of(entry: &Entry) -> Self {
         Self {
             path: entry.path.clone(),
@@ -98,14 +98,14 @@ impl Changed {
 
 /// A partition that is no longer there.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Removed {
+pub struct RemovedPartition {
     /// The dataset.
     pub dataset: Dataset,
     /// The bot.
     pub bot: String,
     /// The partition's date or month.
     #[serde(flatten)]
-    pub period: When,
+    pub period: PartitionDate,
     /// Its folder, from the table's folder on.
     pub path: PathBuf,
 }
@@ -113,14 +113,14 @@ pub struct Removed {
 /// The value of a partition's key, told under the key's name.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum When {
+pub enum PartitionDate {
     /// A day.
     Date(String),
     /// A month.
     Month(String),
 }
 
-impl When {
+impl PartitionDate {
     fn of(period: Period) -> Self {
         match period.by() {
             PartitionBy::Day => Self::Date(period.to_string()),
@@ -129,13 +129,13 @@ impl When {
     }
 }
 
-impl Change {
+impl ChangedPartition {
     fn of(key: PartitionKey, entry: &Entry) -> Self {
         Self {
             dataset: key.dataset,
-            period: When::of(key.period),
+            period: PartitionDate::of(key.period),
             bot: key.bot,
-            partition: Changed::of(entry),
+            partition: PartitionFile::of(entry),
         }
     }
 }
@@ -176,11 +176,11 @@ pub(crate) fn write(table: &Table, ledger: &mut Ledger, command: &str) -> Result
                 let bot = bot.clone();
                 let key = PartitionKey { dataset, bot, period };
                 match table.entry(&key)? {
-                    Some(entry) => changes.partitions.push(Change::of(key, &entry)),
-                    None => changes.removed.push(Removed {
+                    Some(entry) => changes.partitions.push(ChangedPartition::of(key, &entry)),
+                    None => changes.removed.push(RemovedPartition {
                         path: key.folder(),
                         dataset,
-                        period: When::of(period),
+                        period: PartitionDate::of(period),
                         bot: key.bot,
                     }),
                 }

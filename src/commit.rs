@@ -55,8 +55,8 @@ impl Commit {
     /// Carries the commit out; everything is durable when this returns.
     ///
     /// # Errors
-    /// Where the system refuses; a later [`Commit::finish`] goes on from there.
-    pub fn carry_out(&self, table: &Table, spool: &Spool) -> Result<()> {
+    /// Where the system refuses; a later [`Commit::recover`] goes on from there.
+    pub fn execute(&self, table: &Table, spool: &Spool) -> Result<()> {
         if !self.partitions.is_empty() {
             table.sync_staged()?;
         }
@@ -89,7 +89,7 @@ impl Commit {
     ///
     /// # Errors
     /// Where the system refuses, or the intent is not as it was written.
-    pub fn finish(table: &Table, spool: &Spool) -> Result<()> {
+    pub fn recover(table: &Table, spool: &Spool) -> Result<()> {
         let own_folder = table.own_folder();
         let Some(commit) = Self::interrupted(&own_folder)? else {
             return Ok(());

@@ -19,7 +19,7 @@ pub struct Drift {
     /// Keys never seen before, with the types of their values.
     pub new: BTreeMap<String, JsonTypes>,
     /// Keys whose values are of types that they never had.
-    pub changed: BTreeMap<String, Change>,
+    pub changed: BTreeMap<String, TypeChange>,
     /// Keys and fields that nearly every record had, and none has now.
     pub vanished: Vec<String>,
     /// Values that did not fit their columns and stand in `extra`, by field, and `replaced_characters`, which no text can
@@ -29,7 +29,7 @@ pub struct Drift {
 
 /// The types of a key's values, before and now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Change {
+pub struct TypeChange {
     /// Before.
     pub was: JsonTypes,
     /// Those that are new.
@@ -54,7 +54,7 @@ impl Drift {
                 Some(before) if !before.types.is_empty() => {
                     let (was, now) = (before.types, sight.types.beyond(before.types));
                     if !now.is_empty() {
-                        drift.changed.insert(name.clone(), Change { was, now });
+                        drift.changed.insert(name.clone(), TypeChange { was, now });
                     }
                 }
                 _ => {}
@@ -108,7 +108,7 @@ impl Drift {
 
     /// In words, a line each.
     #[must_use]
-    pub fn told(&self) -> Vec<String> {
+    pub fn describe(&self) -> Vec<String> {
         let types = |types: JsonTypes| types.names().collect::<Vec<_>>().join(" or ");
         let new = self.new.iter().map(|(name, seen)| match seen.is_empty() {
             true => name.clone(),
@@ -166,7 +166,7 @@ mod tests {
         let run = observed(1_000, r#"{"plan":"x","seats":"1","fresh":{}}"#);
         let drift = between(&known, &run);
         assert_eq!(
-            drift.told(),
+            drift.describe(),
             [
                 "never seen before: metadata.fresh (object)",
                 "of other types than before: metadata.seats (string, not only number)",
@@ -178,13 +178,13 @@ mod tests {
         let mut untimed = known.clone();
         untimed.values.remove("startTime");
         let gone = between(&known, &untimed);
-        assert_eq!(gone.told(), ["no longer there: startTime"]);
+        assert_eq!(gone.describe(), ["no longer there: startTime"]);
         assert!(between(&untimed, &known).is_empty());
         // few records say nothing of what is gone
         assert!(between(&known, &observed(10, r#"{"plan":"x","seats":1}"#)).is_empty());
         // a first run has nothing to compare with, but tells what it repaired
         let text = between(&Observed::default(), &observed(3, r#""none""#));
-        assert_eq!(text.told(), ["repaired, as it did not fit: metadata (3)"]);
+        assert_eq!(text.describe(), ["repaired, as it did not fit: metadata (3)"]);
         assert!(between(&known, &known).is_empty());
         let json = serde_json::to_string(&drift).unwrap();
         assert_eq!(serde_json::from_str::<Drift>(&json).unwrap(), drift);

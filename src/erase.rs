@@ -118,7 +118,7 @@ pub fn erase(out: &Path, ids: &[String]) -> Result<Erased> {
     rebuild::finish(out)?;
     let table = Table::standing(out)?;
     let spool = Spool::open(&own.join("pages"))?;
-    Commit::finish(&table, &spool)?;
+    Commit::recover(&table, &spool)?;
     table.sweep()?;
     let mut ledger = Ledger::load_or_restore(&own)?;
     spool.begin_at(ledger.next_sequence);
@@ -238,7 +238,7 @@ pub(crate) fn finish(table: &Table, spool: &Spool, ledger: &mut Ledger) -> Resul
     let goes = Goes::of_tombstones(&tombstones);
     if tombstones.is_unfinished() {
         tracing::warn!("an erasure was interrupted: it is ended now");
-        carry_out(table, spool, ledger, &goes)?;
+        execute(table, spool, ledger, &goes)?;
         tombstones.end()?;
         return Ok(Some(tombstones));
     }

@@ -99,7 +99,7 @@ fn rebuild_locked(
     let own = out.join(OWN_FOLDER);
     let new_settings = changes.of(&settings)?;
     let old = Table::open(out, settings)?;
-    Commit::finish(&old, &Spool::open(&own.join("pages"))?)?;
+    Commit::recover(&old, &Spool::open(&own.join("pages"))?)?;
     old.sweep()?;
     let ledger = Ledger::load_or_restore(&own)?;
     if had_begun && *old.settings() == new_settings {

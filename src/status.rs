@@ -36,9 +36,9 @@ pub struct Status {
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct DatasetStatus {
     /// Ranges that are complete, of the time that the API filters by.
-    pub complete: Vec<Range>,
+    pub complete: Vec<TimeRange>,
     /// What lies between them.
-    pub holes: Vec<Range>,
+    pub holes: Vec<TimeRange>,
     /// Everything before it is complete: from where `sync` begins, or else from the first second that is.
     pub watermark: Option<Timestamp>,
     /// Partitions with a time.
@@ -83,7 +83,7 @@ pub struct DatasetStatus {
 
 /// A half-open range of time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub struct Range {
+pub struct TimeRange {
     /// The first moment.
     pub start: Timestamp,
     /// The moment after the last one.
@@ -205,11 +205,14 @@ impl DatasetStatus {
     }
 }
 
-fn ranges(windows: &Windows) -> Vec<Range> {
-    windows.iter().filter_map(|window| Range::of(*window)).collect()
+fn ranges(windows: &Windows) -> Vec<TimeRange> {
+    windows
+        .iter()
+        .filter_map(|window| TimeRange::of(*window))
+        .collect()
 }
 
-impl Range {
+impl TimeRange {
     fn of(window: Window) -> Option<Self> {
         Some(Self {
             start: Timestamp::from_second(window.start).ok()?,
@@ -219,7 +222,7 @@ impl Range {
 
     /// As the flags `--start` and `--end` are typed: dates where both ends are midnights of the zone.
     #[must_use]
-    pub fn told(&self, zone: &Zone) -> (String, String) {
+    pub fn as_flags(&self, zone: &Zone) -> (String, String) {
         match (zone.date_at_midnight(self.start), zone.date_at_midnight(self.end)) {
             (Some(start), Some(end)) => (start.to_string(), end.to_string()),
             _ => (self.start.to_string(), self.end.to_string()),

@@ -10,7 +10,7 @@ use super::args::{TABLE, Told, duration, local};
 use super::told;
 use crate::error::{Error, Result};
 use crate::plan::{Direction, Field};
-use crate::status::{DatasetStatus, Range, Status, status};
+use crate::status::{DatasetStatus, Status, TimeRange, status};
 use crate::table::{Table, Zone};
 
 const EXAMPLES: &str = "\
@@ -171,7 +171,7 @@ fn told_of(holding: &DatasetStatus, zone: &Zone) -> Vec<(&'static str, String)> 
         let what = format!("{}{reasons}, kept in _export/rejected/", holding.rejected);
         told.push(("rejected", what));
     }
-    let drift = holding.drift.told();
+    let drift = holding.drift.describe();
     told.extend(drift.into_iter().map(|line| ("drift", line)));
     if holding.pages_waiting > 0 {
         let what = format!("{} pages: run the export again", holding.pages_waiting);
@@ -197,9 +197,9 @@ fn told_of(holding: &DatasetStatus, zone: &Zone) -> Vec<(&'static str, String)> 
 }
 
 /// A line for each range, with the end exclusive as in the flags.
-fn ranges(name: &'static str, ranges: &[Range], zone: &Zone, told: &mut Vec<(&'static str, String)>) {
+fn ranges(name: &'static str, ranges: &[TimeRange], zone: &Zone, told: &mut Vec<(&'static str, String)>) {
     for range in ranges.iter().take(TOLD) {
-        let (start, end) = range.told(zone);
+        let (start, end) = range.as_flags(zone);
         told.push((name, format!("--start {start} --end {end}")));
     }
     if ranges.len() > TOLD {

@@ -182,7 +182,7 @@ fn remarks(dataset: &DatasetSummary) -> Vec<String> {
     if dataset.rejected > 0 {
         remarks.push("rejected records are kept in _export/rejected/".to_owned());
     }
-    remarks.extend(dataset.drift.told());
+    remarks.extend(dataset.drift.describe());
     if dataset.erased > 0 {
         remarks.push(format!(
             "{} records of erased conversations were left out",

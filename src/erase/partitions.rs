@@ -142,7 +142,7 @@ fn commit<'a>(
     }
     Commit::new(&staged, ledger.clone(), Vec::new(), false)
         .withdrawing(withdrawn)
-        .carry_out(table, spool)?;
+        .execute(table, spool)?;
     for (dataset, rows) in gone {
         *erased.rows.entry(dataset).or_default() += rows;
     }

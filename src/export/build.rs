@@ -12,7 +12,7 @@ use jiff::SignedDuration;
 
 use super::page_contents::PageContents;
 use crate::api;
-use crate::changes::Changed;
+use crate::changes::PartitionFile;
 use crate::dataset::Dataset;
 use crate::drift::Drift;
 use crate::error::Result;
@@ -99,7 +99,7 @@ pub(super) struct BuildStats {
     pub(super) received: u64,
     pub(super) erased: u64,
     pub(super) rejected_received: u64,
-    pub(super) changed: BTreeMap<PartitionKey, Changed>,
+    pub(super) changed: BTreeMap<PartitionKey, PartitionFile>,
 }
 
 impl<'a> Build<'a> {

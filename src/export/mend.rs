@@ -54,7 +54,7 @@ pub(super) fn open_folder(
         damages: Vec::new(),
         staged: Vec::new(),
     };
-    if let Err(error) = Commit::finish(table, &spool) {
+    if let Err(error) = Commit::recover(table, &spool) {
         mending.own_file(error)?;
     }
     table.sweep()?;
@@ -92,7 +92,7 @@ pub(super) fn open_folder(
     let Mending { damages, staged, .. } = mending;
     if ledger != loaded.unwrap_or_else(Ledger::new) || !staged.is_empty() {
         ledger.next_sequence = spool.next_sequence();
-        Commit::new(&staged, ledger.clone(), Vec::new(), false).carry_out(table, &spool)?;
+        Commit::new(&staged, ledger.clone(), Vec::new(), false).execute(table, &spool)?;
     }
     Ok((spool, ledger, damages))
 }

@@ -22,7 +22,7 @@ use futures_util::future::join_all;
 use jiff::SignedDuration;
 use tokio::sync::mpsc;
 
-pub use crate::changes::Changed;
+pub use crate::changes::PartitionFile;
 pub use forecast::{Basis, Forecast, JobForecast, forecast};
 pub use mend::Damage;
 pub use options::{

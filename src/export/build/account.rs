@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use jiff::Timestamp;
 
 use super::Build;
-use crate::changes::Changed;
+use crate::changes::PartitionFile;
 use crate::commit::Commit;
 use crate::error::Result;
 use crate::ledger::{Account, LastRun, Ledger};
@@ -41,13 +41,13 @@ impl Build<'_> {
         account.duplicates += rejected - fresh;
         self.book(ledger);
         ledger.next_sequence = self.spool.next_sequence();
-        Commit::new(staged, ledger.clone(), finished, self.keep_pages).carry_out(self.table, self.spool)?;
+        Commit::new(staged, ledger.clone(), finished, self.keep_pages).execute(self.table, self.spool)?;
         for staged in staged {
             self.stats.effect += staged.effect;
             if staged.replaces {
                 self.stats
                     .changed
-                    .insert(staged.key.clone(), Changed::of(&staged.entry));
+                    .insert(staged.key.clone(), PartitionFile::of(&staged.entry));
             }
         }
         Ok(())

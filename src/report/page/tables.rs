@@ -180,7 +180,7 @@ fn notes(holding: &DatasetStatus, zone: &Zone) -> Markup {
         @if !reasons.is_empty() {
             p.note { "Rejected: " (shown(&reasons.join(", "))) "; kept in " code { "_export/rejected/" } "." }
         }
-        @for line in holding.drift.told() {
+        @for line in holding.drift.describe() {
             p.note { "Drift: " (shown(&line)) }
         }
         @if holding.pages_waiting > 0 {

@@ -8,7 +8,7 @@ use arrow::datatypes::TimestampMicrosecondType;
 use rayon::prelude::*;
 
 use super::{MOST_SEEN, Place, Seen};
-use crate::changes::Changed;
+use crate::changes::PartitionFile;
 use crate::commit::Commit;
 use crate::dataset::{Dataset, id_hash};
 use crate::error::Result;
@@ -35,7 +35,7 @@ pub(super) struct Mover<'a> {
 #[derive(Default)]
 pub(super) struct TakenOut {
     pub(super) rows: u64,
-    pub(super) changed: Vec<(PartitionKey, Changed)>,
+    pub(super) changed: Vec<(PartitionKey, PartitionFile)>,
     pub(super) withdrawn: Vec<PartitionKey>,
 }
 
@@ -214,7 +214,7 @@ impl Mover<'_> {
                 Without::Less(next, rows) => {
                     out.rows += rows;
                     account.record_partition(key.period, &next.entry);
-                    out.changed.push((key, Changed::of(&next.entry)));
+                    out.changed.push((key, PartitionFile::of(&next.entry)));
                     staged.push(next);
                 }
                 Without::Nothing(rows) => {
@@ -237,7 +237,7 @@ impl Mover<'_> {
         );
         let commit = Commit::new(&staged, ledger.clone(), Vec::new(), self.keep_pages);
         let commit = commit.withdrawing(out.withdrawn.clone());
-        commit.carry_out(self.table, self.spool)?;
+        commit.execute(self.table, self.spool)?;
         Ok(out)
     }
 
