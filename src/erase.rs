@@ -4,8 +4,8 @@
 //! an erasure that was interrupted is ended by the next export, sync or erasure, which knows the conversations by
 //! their tombstones alone.
 
-mod look;
 mod partitions;
+mod preview_counts;
 mod rest;
 
 use std::collections::{BTreeMap, HashSet};
@@ -25,7 +25,7 @@ use crate::tombstones::Tombstones;
 
 /// What an erasure removed, or would remove.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Erased {
+pub struct EraseSummary {
     /// Whether nothing was changed: this is what an erasure would do.
     pub dry_run: bool,
     /// Conversations that were asked for.
@@ -55,7 +55,7 @@ pub struct Erased {
 }
 
 /// Which conversations go.
-struct Goes<'a> {
+struct Targets<'a> {
     tombstones: Option<&'a Tombstones>,
     /// Their ids, where these are known and nothing older has to be ended.
     ids: Option<HashSet<&'a str>>,
@@ -63,7 +63,7 @@ struct Goes<'a> {
     found: Mutex<HashSet<&'a str>>,
 }
 
-impl<'a> Goes<'a> {
+impl<'a> Targets<'a> {
     fn of_ids(ids: &'a [String]) -> Self {
         Self {
             tombstones: None,
@@ -109,8 +109,8 @@ impl<'a> Goes<'a> {
 ///
 /// # Errors
 /// Where there is no table, or something of it cannot be read or written: the tombstones stand then, and the next run
-/// goes on.
-pub fn erase(out: &Path, ids: &[String]) -> Result<Erased> {
+/// targets on.
+pub fn erase(out: &Path, ids: &[String]) -> Result<EraseSummary> {
     check(ids)?;
     Table::standing(out)?;
     let own = out.join(OWN_FOLDER);
@@ -127,27 +127,27 @@ pub fn erase(out: &Path, ids: &[String]) -> Result<Erased> {
         None => Tombstones::new(&own)?,
     };
     let had_begun = tombstones.is_unfinished();
-    let goes = Goes::of_ids(ids);
+    let targets = Targets::of_ids(ids);
     // entries that are missing or damaged are made again where the files are as they were written
     partitions::prove(&table, &ledger)?;
     // where something cannot be read, tombstones are written all the same: all ids count as found
-    let all_is_read = look::look(&table, &spool, &ledger, &goes).is_ok();
-    let mut found = goes.found.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let all_is_read = preview_counts::count(&table, &spool, &ledger, &targets).is_ok();
+    let mut found = targets.found.into_inner().unwrap_or_else(PoisonError::into_inner);
     if !all_is_read {
         found.extend(ids.iter().map(String::as_str));
     }
-    let counted = Erased::count(ids, &found, Some(&tombstones));
+    let counted = EraseSummary::count(ids, &found, Some(&tombstones));
     tombstones.begin(ids.iter(), |id| found.contains(id))?;
-    let goes = match had_begun {
-        true => Goes::of_tombstones(&tombstones),
-        false => Goes::of_ids(ids),
+    let targets = match had_begun {
+        true => Targets::of_tombstones(&tombstones),
+        false => Targets::of_ids(ids),
     };
-    let mut erased = carry_out(&table, &spool, &mut ledger, &goes)?;
+    let mut erased = execute(&table, &spool, &mut ledger, &targets)?;
     if had_begun {
-        erased.left = rest::left(&table, &Goes::of_ids(ids))?;
+        erased.left = rest::left(&table, &Targets::of_ids(ids))?;
     }
     tombstones.end()?;
-    Ok(Erased {
+    Ok(EraseSummary {
         asked: counted.asked,
         conversations: counted.conversations,
         not_found: counted.not_found,
@@ -164,28 +164,28 @@ const PAUSE: std::time::Duration = std::time::Duration::from_millis(100);
 ///
 /// # Errors
 /// Where there is no table, or something of it cannot be read.
-pub fn dry_run(out: &Path, ids: &[String]) -> Result<Erased> {
+pub fn dry_run(out: &Path, ids: &[String]) -> Result<EraseSummary> {
     check(ids)?;
     Table::read(out, |table| {
         let own = table.own_folder();
         let spool = Spool::open(&own.join("pages"))?;
         let ledger = Ledger::load(&Ledger::path(&own))?;
         let tombstones = Tombstones::load(&own)?;
-        let goes = Goes::of_ids(ids);
-        let mut erased = look::look(table, &spool, &ledger, &goes)?;
+        let targets = Targets::of_ids(ids);
+        let mut erased = preview_counts::count(table, &spool, &ledger, &targets)?;
         // what a run stages is not part of the table yet, and what it has just placed is part of it in a moment
         let staged = Path::new(OWN_FOLDER).join("staging");
         for _ in 0..LOOKS {
-            erased.left = rest::left(table, &Goes::of_ids(ids))?;
+            erased.left = rest::left(table, &Targets::of_ids(ids))?;
             erased.left.retain(|path| !path.starts_with(&staged));
             if erased.left.is_empty() {
                 break;
             }
             std::thread::sleep(PAUSE);
         }
-        let found = goes.found.into_inner().unwrap_or_else(PoisonError::into_inner);
-        let counted = Erased::count(ids, &found, tombstones.as_ref());
-        Ok(Erased {
+        let found = targets.found.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let counted = EraseSummary::count(ids, &found, tombstones.as_ref());
+        Ok(EraseSummary {
             dry_run: true,
             asked: counted.asked,
             conversations: counted.conversations,
@@ -206,7 +206,7 @@ fn check(ids: &[String]) -> Result<()> {
     Ok(())
 }
 
-impl Erased {
+impl EraseSummary {
     /// Counts which ids were found, given the tombstones of before.
     fn count(ids: &[String], found: &HashSet<&str>, tombstones: Option<&Tombstones>) -> Self {
         let mut erased = Self::default();
@@ -231,20 +231,20 @@ impl Erased {
 ///
 /// # Errors
 /// Where something cannot be read or written.
-pub(crate) fn finish(table: &Table, spool: &Spool, ledger: &mut Ledger) -> Result<Option<Tombstones>> {
+pub(crate) fn recover(table: &Table, spool: &Spool, ledger: &mut Ledger) -> Result<Option<Tombstones>> {
     let Some(mut tombstones) = Tombstones::load(&table.own_folder())? else {
         return Ok(None);
     };
-    let goes = Goes::of_tombstones(&tombstones);
+    let targets = Targets::of_tombstones(&tombstones);
     if tombstones.is_unfinished() {
         tracing::warn!("an erasure was interrupted: it is ended now");
-        execute(table, spool, ledger, &goes)?;
+        execute(table, spool, ledger, &targets)?;
         tombstones.end()?;
         return Ok(Some(tombstones));
     }
-    let mut erased = Erased::default();
-    rest::waiting_pages(spool, &goes, &mut erased)?;
-    rest::rejected(table, ledger, &goes, &mut erased)?;
+    let mut erased = EraseSummary::default();
+    rest::waiting_pages(spool, &targets, &mut erased)?;
+    rest::rejected(table, ledger, &targets, &mut erased)?;
     let again = erased.records_in_pages + erased.rejected;
     if again > 0 {
         tracing::warn!("{again} records of erased conversations were back, and are removed again");
@@ -252,14 +252,14 @@ pub(crate) fn finish(table: &Table, spool: &Spool, ledger: &mut Ledger) -> Resul
     Ok(Some(tombstones))
 }
 
-fn carry_out(table: &Table, spool: &Spool, ledger: &mut Ledger, goes: &Goes<'_>) -> Result<Erased> {
-    let mut erased = Erased::default();
+fn execute(table: &Table, spool: &Spool, ledger: &mut Ledger, targets: &Targets<'_>) -> Result<EraseSummary> {
+    let mut erased = EraseSummary::default();
     // pages first: what a run builds from them must not bring anything back
-    rest::pages(spool, goes, &mut erased)?;
-    rest::rejected(table, ledger, goes, &mut erased)?;
-    partitions::erase(table, spool, ledger, goes, &mut erased)?;
+    rest::pages(spool, targets, &mut erased)?;
+    rest::rejected(table, ledger, targets, &mut erased)?;
+    partitions::erase(table, spool, ledger, targets, &mut erased)?;
     rest::damaged(table, &mut erased)?;
     erased.changes = changes::write(table, ledger, "erase")?;
-    erased.left = rest::left(table, goes)?;
+    erased.left = rest::left(table, targets)?;
     Ok(erased)
 }

@@ -7,7 +7,7 @@ use clap::Args;
 
 use super::args::{TABLE, Told, local};
 use super::{ids, told};
-use crate::erase::{Erased, dry_run, erase};
+use crate::erase::{EraseSummary, dry_run, erase};
 use crate::error::{Error, Result};
 
 const EXAMPLES: &str = "\
@@ -78,7 +78,7 @@ pub(super) async fn run(args: &EraseArgs, told: &Told) -> Result<u8> {
 
 /// Prints what was erased; the exit code is 1 where something is left that a person must look at, and 4 where an id was
 /// not found.
-fn report(erased: &Erased, told: &Told) -> Result<u8> {
+fn report(erased: &EraseSummary, told: &Told) -> Result<u8> {
     if told.json {
         told::json(erased)?;
     } else if !told.quiet {
@@ -106,7 +106,7 @@ fn report(erased: &Erased, told: &Told) -> Result<u8> {
     })
 }
 
-fn sentence(erased: &Erased) -> String {
+fn sentence(erased: &EraseSummary) -> String {
     let rows: Vec<String> = erased
         .rows
         .iter()

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use arrow::array::{Array, AsArray, RecordBatch};
 use rayon::prelude::*;
 
-use super::{Erased, Goes};
+use super::{EraseSummary, Targets};
 use crate::commit::Commit;
 use crate::dataset::Dataset;
 use crate::error::{Error, Result};
@@ -20,11 +20,11 @@ pub(super) fn erase(
     table: &Table,
     spool: &Spool,
     ledger: &mut Ledger,
-    goes: &Goes<'_>,
-    erased: &mut Erased,
+    targets: &Targets<'_>,
+    erased: &mut EraseSummary,
 ) -> Result<()> {
     let holds_some = |(key, proven): (PartitionKey, Result<Entry>)| match proven {
-        Ok(entry) => holds_some(table, &key, &entry, goes).map(|holds| holds.then_some(key)),
+        Ok(entry) => holds_some(table, &key, &entry, targets).map(|holds| holds.then_some(key)),
         Err(error) => Err(error),
     };
     let looks: Vec<_> = prove(table, ledger)?.into_par_iter().map(holds_some).collect();
@@ -46,7 +46,7 @@ pub(super) fn erase(
                 let column = column(key.dataset)?;
                 let is_gone = |batch: &RecordBatch, row: usize| {
                     let ids = batch.column(column).as_string::<i32>();
-                    ids.is_valid(row) && goes.has(ids.value(row))
+                    ids.is_valid(row) && targets.has(ids.value(row))
                 };
                 table.stage_without(key, is_gone)
             })
@@ -93,12 +93,12 @@ pub(super) fn column(dataset: Dataset) -> Result<usize> {
 }
 
 /// Whether a partition holds a row that is to go.
-fn holds_some(table: &Table, key: &PartitionKey, entry: &Entry, goes: &Goes<'_>) -> Result<bool> {
+fn holds_some(table: &Table, key: &PartitionKey, entry: &Entry, targets: &Targets<'_>) -> Result<bool> {
     let column = column(key.dataset)?;
     for batch in Footer::open(&table.out().join(&entry.path))?.batches(Some(&[column]))? {
         let batch = batch?;
         let mut ids = batch.column(0).as_string::<i32>().iter().flatten();
-        if ids.any(|id| goes.has(id)) {
+        if ids.any(|id| targets.has(id)) {
             return Ok(true);
         }
     }
@@ -110,7 +110,7 @@ fn commit<'a>(
     spool: &Spool,
     ledger: &mut Ledger,
     without: impl Iterator<Item = (&'a PartitionKey, Without)>,
-    erased: &mut Erased,
+    erased: &mut EraseSummary,
 ) -> Result<()> {
     let (mut staged, mut withdrawn) = (Vec::new(), Vec::new());
     let mut gone: BTreeMap<&'static str, u64> = BTreeMap::new();

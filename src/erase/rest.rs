@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::{Erased, Goes};
+use super::{EraseSummary, Targets};
 use crate::dataset::{Dataset, Next, PageError, names_any, peek, strip_with};
 use crate::error::{Error, Result};
 use crate::ledger::Ledger;
@@ -15,7 +15,7 @@ use crate::table::{OWN_FOLDER, Table};
 const NAMED: usize = 1_000;
 
 /// Takes records out of pages, those that wait and those that are kept.
-pub(super) fn pages(spool: &Spool, goes: &Goes<'_>, erased: &mut Erased) -> Result<()> {
+pub(super) fn pages(spool: &Spool, targets: &Targets<'_>, erased: &mut EraseSummary) -> Result<()> {
     for is_kept in [false, true] {
         let (headers, damaged) = if is_kept {
             spool.list_kept()?
@@ -25,7 +25,7 @@ pub(super) fn pages(spool: &Spool, goes: &Goes<'_>, erased: &mut Erased) -> Resu
         // nobody can tell what they hold, and they count as never answered
         damaged.iter().try_for_each(|path| store::remove_file(path))?;
         for header in headers {
-            if page(spool, &header, is_kept, goes, erased)?.is_none() {
+            if page(spool, &header, is_kept, targets, erased)?.is_none() {
                 spool.discard(header.sequence, is_kept)?;
             }
         }
@@ -35,9 +35,9 @@ pub(super) fn pages(spool: &Spool, goes: &Goes<'_>, erased: &mut Erased) -> Resu
 }
 
 /// Takes records out of the pages that wait. Damaged ones are left to the run that finds them.
-pub(super) fn waiting_pages(spool: &Spool, goes: &Goes<'_>, erased: &mut Erased) -> Result<()> {
+pub(super) fn waiting_pages(spool: &Spool, targets: &Targets<'_>, erased: &mut EraseSummary) -> Result<()> {
     for header in spool.list()?.0 {
-        page(spool, &header, false, goes, erased)?;
+        page(spool, &header, false, targets, erased)?;
     }
     spool.sync()
 }
@@ -47,8 +47,8 @@ fn page(
     spool: &Spool,
     header: &PageHeader,
     is_kept: bool,
-    goes: &Goes<'_>,
-    erased: &mut Erased,
+    targets: &Targets<'_>,
+    erased: &mut EraseSummary,
 ) -> Result<Option<()>> {
     let discard = || spool.discard(header.sequence, is_kept).map(Some);
     let Ok(dataset) = header.dataset.parse::<Dataset>() else {
@@ -64,15 +64,15 @@ fn page(
         body => body?,
     };
     // the whole page is about it
-    let asked_for = header.conversation.as_deref().is_some_and(|id| goes.has(id));
+    let asked_for = header.conversation.as_deref().is_some_and(|id| targets.has(id));
     // a cursor that names it cannot be gone on with: the window is asked for again
     let cursor = match peek(dataset, &body).map(|page| page.cursor) {
         Ok(Next::Cursor(cursor)) => cursor,
         _ => String::new(),
     };
     let cursors = [header.cursor.as_deref().unwrap_or_default(), &cursor];
-    let named = cursors.iter().any(|cursor| goes.is_in(cursor.as_bytes()));
-    match stripped(dataset, &body, goes) {
+    let named = cursors.iter().any(|cursor| targets.is_in(cursor.as_bytes()));
+    match stripped(dataset, &body, targets) {
         Ok(Some((rest, gone))) => {
             erased.records_in_pages += gone;
             if !asked_for && !named {
@@ -98,23 +98,28 @@ fn page(
 pub(super) fn stripped(
     dataset: Dataset,
     body: &[u8],
-    goes: &Goes<'_>,
+    targets: &Targets<'_>,
 ) -> std::result::Result<Option<(Vec<u8>, u64)>, PageError> {
-    strip_with(dataset, body, |id| goes.has(id), |record| names_one(record, goes))
+    strip_with(
+        dataset,
+        body,
+        |id| targets.has(id),
+        |record| names_one(record, targets),
+    )
 }
 
 /// Takes rejected records out that name a conversation anywhere.
 pub(super) fn rejected(
     table: &Table,
     ledger: &mut Ledger,
-    goes: &Goes<'_>,
-    erased: &mut Erased,
+    targets: &Targets<'_>,
+    erased: &mut EraseSummary,
 ) -> Result<()> {
     let own = table.own_folder();
     let mut changed = false;
     for (dataset, bots) in &mut ledger.datasets {
         for (bot, account) in bots {
-            let (gone, left) = rejected::remove(&own, dataset, bot, |record| names_one(record, goes))?;
+            let (gone, left) = rejected::remove(&own, dataset, bot, |record| names_one(record, targets))?;
             erased.rejected += gone;
             // by what is left, so that it is right however often this is done
             let counted = account.rejected.saturating_sub(left);
@@ -127,12 +132,12 @@ pub(super) fn rejected(
 }
 
 /// Whether a record in JSON names one of the conversations, anywhere.
-pub(super) fn names_one(record: &str, goes: &Goes<'_>) -> bool {
-    goes.is_in(record.as_bytes()) || names_any(record, |id| goes.has(id))
+pub(super) fn names_one(record: &str, targets: &Targets<'_>) -> bool {
+    targets.is_in(record.as_bytes()) || names_any(record, |id| targets.has(id))
 }
 
 /// Removes what was set aside as damaged: nobody can tell what it holds.
-pub(super) fn damaged(table: &Table, erased: &mut Erased) -> Result<()> {
+pub(super) fn damaged(table: &Table, erased: &mut EraseSummary) -> Result<()> {
     erased.damaged_files += damaged_files(table)?;
     store::remove_folder(&table.own_folder().join("damaged"))?;
     store::sync_folder(&table.own_folder())
@@ -144,7 +149,7 @@ pub(super) fn damaged_files(table: &Table) -> Result<u64> {
 }
 
 /// Files that are none of the table's and hold one of the ids.
-pub(super) fn left(table: &Table, goes: &Goes<'_>) -> Result<Vec<PathBuf>> {
+pub(super) fn left(table: &Table, targets: &Targets<'_>) -> Result<Vec<PathBuf>> {
     let manifest = table.manifest()?;
     let known: std::collections::HashSet<_> =
         manifest.entries.into_values().map(|entry| entry.path).collect();
@@ -160,7 +165,7 @@ pub(super) fn left(table: &Table, goes: &Goes<'_>) -> Result<Vec<PathBuf>> {
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
                 content => content.map_err(Error::io("read", &path))?,
             };
-            if goes.is_in(&content) {
+            if targets.is_in(&content) {
                 left.push(name);
             }
         }

@@ -4,7 +4,7 @@ use arrow::array::AsArray;
 use rayon::prelude::*;
 
 use super::partitions::column;
-use super::{Erased, Goes, rest};
+use super::{EraseSummary, Targets, rest};
 use crate::dataset::Dataset;
 use crate::error::{Error, Result};
 use crate::ledger::Ledger;
@@ -13,8 +13,13 @@ use crate::spool::Spool;
 use crate::table::{Entry, PartitionKey, Table};
 
 /// Counts what holds a record of the conversations. Nothing is changed.
-pub(super) fn look(table: &Table, spool: &Spool, ledger: &Ledger, goes: &Goes<'_>) -> Result<Erased> {
-    let mut erased = Erased::default();
+pub(super) fn count(
+    table: &Table,
+    spool: &Spool,
+    ledger: &Ledger,
+    targets: &Targets<'_>,
+) -> Result<EraseSummary> {
+    let mut erased = EraseSummary::default();
     let entries = table.manifest()?.whole(table.out())?;
     for dataset in Dataset::ALL {
         for bot in table.bots(dataset)? {
@@ -32,7 +37,7 @@ pub(super) fn look(table: &Table, spool: &Spool, ledger: &Ledger, goes: &Goes<'_
     }
     let found = entries
         .par_iter()
-        .map(|(key, entry)| Ok((key, entry, rows(table, key, entry, goes)?)))
+        .map(|(key, entry)| Ok((key, entry, rows(table, key, entry, targets)?)))
         .collect::<Result<Vec<_>>>()?;
     for (key, entry, rows) in found.into_iter().filter(|(.., rows)| *rows > 0) {
         *erased.rows.entry(key.dataset.name()).or_default() += rows;
@@ -48,7 +53,7 @@ pub(super) fn look(table: &Table, spool: &Spool, ledger: &Ledger, goes: &Goes<'_
             };
             if let Some(id) = &header.conversation {
                 // the whole page is about it
-                goes.has(id);
+                targets.has(id);
             }
             let body = match is_kept {
                 true => spool.read_kept(header.sequence),
@@ -58,14 +63,14 @@ pub(super) fn look(table: &Table, spool: &Spool, ledger: &Ledger, goes: &Goes<'_
                 Err(error) if error.is_not_found() || matches!(error, Error::Damaged { .. }) => continue,
                 body => body?,
             };
-            if let Ok(Some((_, gone))) = rest::stripped(dataset, &body, goes) {
+            if let Ok(Some((_, gone))) = rest::stripped(dataset, &body, targets) {
                 erased.records_in_pages += gone;
             }
         }
     }
     for (dataset, bots) in &ledger.datasets {
         for bot in bots.keys() {
-            let is_one = |record: &str| rest::names_one(record, goes);
+            let is_one = |record: &str| rest::names_one(record, targets);
             erased.rejected += rejected::count(&table.own_folder(), dataset, bot, is_one)?;
         }
     }
@@ -74,7 +79,7 @@ pub(super) fn look(table: &Table, spool: &Spool, ledger: &Ledger, goes: &Goes<'_
 }
 
 /// Rows of a partition that are to go.
-fn rows(table: &Table, key: &PartitionKey, entry: &Entry, goes: &Goes<'_>) -> Result<u64> {
+fn rows(table: &Table, key: &PartitionKey, entry: &Entry, targets: &Targets<'_>) -> Result<u64> {
     let column = column(key.dataset)?;
     let Some(footer) = table.open_current(key, entry)? else {
         return Ok(0);
@@ -83,7 +88,7 @@ fn rows(table: &Table, key: &PartitionKey, entry: &Entry, goes: &Goes<'_>) -> Re
     for batch in footer.batches(Some(&[column]))? {
         let batch = batch?;
         let ids = batch.column(0).as_string::<i32>().iter().flatten();
-        rows += ids.filter(|id| goes.has(id)).count() as u64;
+        rows += ids.filter(|id| targets.has(id)).count() as u64;
     }
     Ok(rows)
 }
