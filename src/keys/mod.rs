@@ -172,9 +172,9 @@ impl KeysQuery {
             for (name, counts) in &mut counted.columns {
                 let column = batch.column_by_name(name);
                 if let Some(maps) = column.and_then(metadata_map) {
-                    let looks = column.and_then(|column| column.as_string_opt());
-                    let looks = looks.map(ValueType::of_objects);
-                    counts.add(&maps, looks.as_deref(), &days, self.examples);
+                    let types = column.and_then(|column| column.as_string_opt());
+                    let types = types.map(ValueType::of_objects);
+                    counts.add(&maps, types.as_deref(), &days, self.examples);
                 }
             }
         }
@@ -221,24 +221,24 @@ impl ColumnKeys {
     pub(crate) fn of(counts: KeyCounts, rows: u64) -> Self {
         let others = counts.others;
         let keys = counts.into_keys();
-        let mut keys: Vec<Key> = keys.map(|(key, seen)| Key::of(key, seen, rows)).collect();
+        let mut keys: Vec<Key> = keys.map(|(key, stats)| Key::of(key, stats, rows)).collect();
         keys.sort_by(|one, other| other.rows.cmp(&one.rows).then_with(|| one.key.cmp(&other.key)));
         Self { keys, others }
     }
 }
 
 impl Key {
-    fn of(key: String, seen: KeyStats, rows: u64) -> Self {
-        let values = seen.values();
-        let looks = ValueType::ALL.into_iter().zip(seen.looks);
+    fn of(key: String, stats: KeyStats, rows: u64) -> Self {
+        let values = stats.values();
+        let types = ValueType::ALL.into_iter().zip(stats.types);
         Self {
             key,
             rows: values,
             share: values as f64 / rows.max(1) as f64,
-            types: looks.filter(|(_, count)| *count > 0).collect(),
-            first: seen.first,
-            last: seen.last,
-            examples: seen.examples,
+            types: types.filter(|(_, count)| *count > 0).collect(),
+            first: stats.first,
+            last: stats.last,
+            examples: stats.examples,
         }
     }
 }

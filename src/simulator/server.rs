@@ -275,7 +275,7 @@ async fn answer(
         }
         Some(endpoint) => {
             let query = &Query::of(request.uri());
-            let entry = &app.gates[endpoint as usize].recorder.add_new_rows(query.log());
+            let entry = &app.gates[endpoint as usize].recorder.arrive(query.log());
             let headers = request.headers();
             let outcome = match app.admit(endpoint, headers, entry) {
                 Err(refusal) => Some(refusal.into_response()),

@@ -148,17 +148,17 @@ mod tests {
     #[test]
     fn counts_what_happens() {
         let recorder = Arc::new(Recorder::new(Instant::now()));
-        let first = recorder.add_new_rows(RequestLog {
+        let first = recorder.arrive(RequestLog {
             bot: "a".to_owned(),
             ..RequestLog::default()
         });
-        let second = recorder.add_new_rows(RequestLog::default());
+        let second = recorder.arrive(RequestLog::default());
         first.page(10);
         first.status(200);
         second.refused();
         second.status(429);
         drop((first, second));
-        drop(recorder.add_new_rows(RequestLog::default()));
+        drop(recorder.arrive(RequestLog::default()));
         let stats = recorder.stats();
         assert_eq!(
             (

@@ -103,7 +103,7 @@ impl Build<'_> {
         if idle
             && !ledger
                 .known(self.dataset.name(), &self.bot)
-                .is_some_and(Account::is_anew)
+                .is_some_and(Account::is_refetching)
         {
             return Ok(());
         }

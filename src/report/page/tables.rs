@@ -7,7 +7,7 @@ use crate::report::bins::Bins;
 use crate::report::chart;
 use crate::report::counts::Ranking;
 use crate::report::labels::{counted, day, days, grouped, percent, share, shown};
-use crate::status::{DatasetStatus, Range};
+use crate::status::{DatasetStatus, TimeRange};
 use crate::table::Zone;
 
 /// Gaps of one bot that are told one by one, and those that are drawn, the longest.
@@ -221,20 +221,20 @@ fn told(at: jiff::Timestamp, zone: &Zone) -> String {
 }
 
 /// From the first of some ranges to the last.
-fn hull(ranges: &[Range]) -> Option<Range> {
+fn hull(ranges: &[TimeRange]) -> Option<TimeRange> {
     let (start, end) = (ranges.first()?.start, ranges.last()?.end);
-    Some(Range { start, end })
+    Some(TimeRange { start, end })
 }
 
 /// The longest gaps.
-fn gaps(holes: &[Range]) -> impl Iterator<Item = &Range> {
-    let mut holes: Vec<&Range> = holes.iter().collect();
+fn gaps(holes: &[TimeRange]) -> impl Iterator<Item = &TimeRange> {
+    let mut holes: Vec<&TimeRange> = holes.iter().collect();
     holes.sort_by_key(|hole| std::cmp::Reverse(hole.end.as_second() - hole.start.as_second()));
     holes.into_iter().take(DRAWN)
 }
 
 /// Where a range lies within the whole, as a part of it.
-fn piece(range: &Range, (begin, end): (i64, i64), zone: &Zone, what: &str) -> (f64, f64, String) {
+fn piece(range: &TimeRange, (begin, end): (i64, i64), zone: &Zone, what: &str) -> (f64, f64, String) {
     let part = |at: jiff::Timestamp| (at.as_second() - begin) as f64 / (end - begin).max(1) as f64;
     let told = format!(
         "{what}: {} until {}",

@@ -5,7 +5,7 @@ use super::*;
 use crate::keys::{ColumnKeys, Key, ValueType};
 use crate::report::counts::Ranking;
 use crate::report::{Tags, bins};
-use crate::status::{DatasetStatus, Range};
+use crate::status::{DatasetStatus, TimeRange};
 use crate::table::PartitionBy;
 
 const HOSTILE: &str = "</title></style><script>alert(1)</script><img src=x onerror=\"alert(1)\">'\"&\u{202e}";
@@ -44,7 +44,7 @@ fn hostile() -> Report {
         examples: vec![HOSTILE.into()],
     };
     let at = |hour: i64| Timestamp::from_second(1_696_118_400 + hour * 3_600).unwrap();
-    let range = |start, end| Range {
+    let range = |start, end| TimeRange {
         start: at(start),
         end: at(end),
     };
