@@ -6,8 +6,8 @@ use std::time::Duration;
 use clap::Args;
 use url::Url;
 
-use super::args::{Told, local};
-use super::{bar, export, grid, told};
+use super::args::{OutputArgs, local};
+use super::{export, output, progress_bars, text_table};
 use crate::api::{ApiKey, Connection};
 use crate::dataset::{Dataset, RulesAsked};
 use crate::error::{Error, Result};
@@ -46,7 +46,7 @@ const REQUESTS_PER_SECOND: f64 = 30.0;
 const LATENCY: Duration = Duration::from_millis(120);
 const PREVIEW_ROWS: usize = 5;
 
-pub(super) async fn run(args: &DemoArgs, told: &Told, stop: CancellationToken) -> Result<u8> {
+pub(super) async fn run(args: &DemoArgs, output: &OutputArgs, stop: CancellationToken) -> Result<u8> {
     let conversations = u32::try_from(args.conversations).map_err(|_| Error::Usage {
         what: format!("--conversations {} is too many", args.conversations),
         hint: "give a few thousand: it is a demo".into(),
@@ -62,11 +62,16 @@ pub(super) async fn run(args: &DemoArgs, told: &Told, stop: CancellationToken) -
     .await
     .map_err(Error::io("simulate the API for", &args.out))?;
     let options = options(args, &simulator)?;
-    told::line(&format!("exporting a simulated week into {}", args.out.display()));
-    let outcome = crate::export::export(&options, bar::progress(told, options.bots.len()), stop).await?;
+    output::line(&format!("exporting a simulated week into {}", args.out.display()));
+    let outcome = crate::export::export(
+        &options,
+        progress_bars::progress(output, options.bots.len()),
+        stop,
+    )
+    .await?;
     simulator.stop().await;
-    let code = export::report(&outcome, told, &options)?;
-    if outcome.failures.is_empty() && !told.json {
+    let code = export::report(&outcome, output, &options)?;
+    if outcome.failures.is_empty() && !output.json {
         show(&args.out)?;
     }
     Ok(code)
@@ -128,14 +133,14 @@ fn show(out: &Path) -> Result<()> {
                 .and_then(Path::file_name)
                 .unwrap_or_default()
                 .display();
-            told::text(&format!("\n{dataset}, the first rows of {day}"))?;
+            output::text(&format!("\n{dataset}, the first rows of {day}"))?;
             let rows = batch.slice(0, batch.num_rows().min(PREVIEW_ROWS));
-            told::text(&grid::rows(&rows, told::width())?)?;
+            output::text(&text_table::rows(&rows, output::width())?)?;
         }
     }
     // as Python has strings
     let conversations = serde_json::Value::from(out.join("conversations").display().to_string());
-    told::data(&format!(
+    output::data(&format!(
         "\npandas:  import pandas as pd; df = pd.read_parquet({conversations})\n\
          \x20        # metadata is a map: df['metadata'].map(lambda pairs: dict(pairs).get('__sys_channel'))"
     ))

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::Args;
 use jiff::{SignedDuration, Timestamp};
 
-use super::args::{ApiArgs, Moment, TABLE, Told, dataset, local};
-use super::{export, told};
+use super::args::{ApiArgs, Moment, OutputArgs, TABLE, dataset, local};
+use super::{export, output};
 use crate::dataset::Dataset;
 use crate::doctor::{
     Bounds, Cursors, DeadCursor, ListingLimit, Options, PageLimit, RangeLimit, Refusal, Report, examine,
@@ -52,23 +52,23 @@ pub(super) struct DoctorArgs {
 /// Where nothing else is asked for, records of so many days are looked for.
 const DAYS: i64 = 30;
 
-pub(super) async fn run(args: &DoctorArgs, told: &Told) -> Result<u8> {
+pub(super) async fn run(args: &DoctorArgs, output: &OutputArgs) -> Result<u8> {
     let options = options(args)?;
     let mut reports = Vec::new();
     for dataset in export::datasets(&args.dataset) {
         let report = examine(&options, dataset).await?;
-        if !told.json {
-            told::text(&text(&report))?;
+        if !output.json {
+            output::text(&text(&report))?;
         }
         reports.push(report);
     }
     if let Some(out) = &args.out {
         remember(out, &options, &reports)?;
     }
-    if told.json {
-        told::json(&reports)?;
+    if output.json {
+        output::json(&reports)?;
     } else if let Some(out) = &args.out {
-        told::text(&format!("exports into {} begin with this", out.display()))?;
+        output::text(&format!("exports into {} begin with this", out.display()))?;
     }
     Ok(0)
 }
@@ -231,11 +231,11 @@ fn page_size(report: &Report) -> String {
     match report.limits.largest_page {
         Some(records) => format!(
             "larger pages than {} fail: an export requests pages of this size",
-            told::records(records.into())
+            output::records(records.into())
         ),
         None => format!(
             "no limit met: a page of {} is served",
-            told::records(report.records as u64)
+            output::records(report.records as u64)
         ),
     }
 }
@@ -243,11 +243,14 @@ fn page_size(report: &Report) -> String {
 fn listing_limit(limit: &ListingLimit) -> String {
     match limit {
         ListingLimit::NotMet { listed } => {
-            format!("no limit met: one listing has {}", told::records(*listed as u64))
+            format!(
+                "no limit met: one listing has {}",
+                output::records(*listed as u64)
+            )
         }
         ListingLimit::EndsAt { records } => format!(
             "ends after {}, and the range has more: an export requests smaller windows",
-            told::records(*records as u64)
+            output::records(*records as u64)
         ),
         ListingLimit::Unclear { why } => format!("not known: {why}"),
     }
@@ -257,7 +260,7 @@ fn range_limit(limit: &RangeLimit) -> String {
     let limited = |how: &str, longest: Option<i64>| match longest {
         Some(seconds) => format!(
             "longer ranges than {} are {how}: an export requests shorter windows",
-            told::span(seconds)
+            output::span(seconds)
         ),
         None => format!("long ranges are {how}: an export finds out how long they may be"),
     };
@@ -265,7 +268,7 @@ fn range_limit(limit: &RangeLimit) -> String {
         RangeLimit::NotMet { served_seconds } => {
             format!(
                 "no limit met: a range of {} is served",
-                told::span(*served_seconds)
+                output::span(*served_seconds)
             )
         }
         RangeLimit::Refused { longest_seconds } => limited("refused", *longest_seconds),

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::args::{TABLE, Told, local};
-use super::{ids, told};
+use super::args::{OutputArgs, TABLE, local};
+use super::{ids, output};
 use crate::erase::{EraseSummary, dry_run, erase};
 use crate::error::{Error, Result};
 
@@ -53,7 +53,7 @@ pub(super) struct EraseArgs {
 /// Ids that are listed one by one.
 const LISTED: usize = 100;
 
-pub(super) async fn run(args: &EraseArgs, told: &Told) -> Result<u8> {
+pub(super) async fn run(args: &EraseArgs, output: &OutputArgs) -> Result<u8> {
     let mut ids = args.conversation.clone();
     if let Some(path) = &args.from {
         let content = if path.as_os_str() == "-" {
@@ -73,28 +73,28 @@ pub(super) async fn run(args: &EraseArgs, told: &Told) -> Result<u8> {
     let erased = erased
         .await
         .map_err(|error| Error::Internal(format!("erasing ended: {error}")))??;
-    report(&erased, told)
+    report(&erased, output)
 }
 
 /// Prints what was erased; the exit code is 1 where something is left that a person must look at, and 4 where an id was
 /// not found.
-fn report(erased: &EraseSummary, told: &Told) -> Result<u8> {
-    if told.json {
-        told::json(erased)?;
-    } else if !told.quiet {
-        told::line(&sentence(erased));
+fn report(erased: &EraseSummary, output: &OutputArgs) -> Result<u8> {
+    if output.json {
+        output::json(erased)?;
+    } else if !output.quiet {
+        output::line(&sentence(erased));
     }
     for id in erased.not_found.iter().take(LISTED) {
-        told::line(&format!("not found: {id}"));
+        output::line(&format!("not found: {id}"));
     }
     if erased.not_found.len() > LISTED {
-        told::line(&format!(
+        output::line(&format!(
             "not found: {} more, all of them with --json",
             erased.not_found.len() - LISTED
         ));
     }
     for path in &erased.left {
-        told::line(&format!(
+        output::line(&format!(
             "left: {} is none of the table's files, and holds one of the ids",
             path.display()
         ));

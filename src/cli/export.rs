@@ -10,10 +10,10 @@ use jiff::Timestamp;
 use url::Url;
 
 use super::args::{
-    ApiArgs, Moment, PrivacyArgs, ShapeArgs, TABLE, Told, dataset, duration, local, partition_by,
+    ApiArgs, Moment, OutputArgs, PrivacyArgs, TABLE, TableOptionArgs, dataset, duration, local, partition_by,
 };
-use super::meant::closest;
-use super::{bar, exit_code, summary, told};
+use super::suggest::closest;
+use super::{exit_code, output, progress_bars, summary};
 use crate::api::{ApiKey, Connection, RetryPolicy};
 use crate::dataset::Dataset;
 use crate::error::{Error, Result, Severity};
@@ -95,7 +95,7 @@ pub(super) struct ExportArgs {
     #[arg(long, hide_short_help = true, help_heading = TABLE)]
     pub(super) keep_pages: bool,
     #[command(flatten)]
-    pub(super) shape: ShapeArgs,
+    pub(super) table_options: TableOptionArgs,
     #[command(flatten)]
     pub(super) privacy: PrivacyArgs,
     #[command(flatten, next_help_heading = "API")]
@@ -104,26 +104,31 @@ pub(super) struct ExportArgs {
 
 pub(super) const KEY_VARIABLE: &str = "CONVERSE_EXPORT_API_KEY";
 
-pub(super) async fn run(args: &ExportArgs, told: &Told, stop: CancellationToken) -> Result<u8> {
+pub(super) async fn run(args: &ExportArgs, output: &OutputArgs, stop: CancellationToken) -> Result<u8> {
     if args.dry_run {
-        return super::plan::run(args, told).await;
+        return super::plan::run(args, output).await;
     }
     let options = options(args)?;
-    let outcome = export(&options, bar::progress(told, options.bots.len()), stop).await?;
-    report(&outcome, told, &options)
+    let outcome = export(
+        &options,
+        progress_bars::progress(output, options.bots.len()),
+        stop,
+    )
+    .await?;
+    report(&outcome, output, &options)
 }
 
 /// Prints what became of a run; returns its exit code.
-pub(super) fn report(outcome: &Outcome, told: &Told, options: &Options) -> Result<u8> {
+pub(super) fn report(outcome: &Outcome, output: &OutputArgs, options: &Options) -> Result<u8> {
     match &outcome.summary {
-        summary if told.json => told::json(summary)?,
-        _ if told.quiet => {}
+        summary if output.json => output::json(summary)?,
+        _ if output.quiet => {}
         summary if failed_bots(&outcome.failures) < options.bots.len() => {
             summary::print(summary, &options.out)
         }
         summary => summary::print_unfinished(summary),
     }
-    told::failures(&outcome.failures);
+    output::failures(&outcome.failures);
     Ok(code(&outcome.failures, outcome.summary.rejected()))
 }
 
@@ -201,10 +206,10 @@ pub(super) fn options(args: &ExportArgs) -> Result<Options> {
         concurrency: args.api.concurrency,
         per_page: args.api.per_page,
         timezone: asked.map(|zone| zone.name().to_owned()),
-        metadata: args.shape.metadata,
-        promote: args.shape.promote()?,
-        row_group_rows: args.shape.row_group_rows,
-        row_group_bytes: args.shape.row_group_bytes,
+        metadata: args.table_options.metadata,
+        promote: args.table_options.promote()?,
+        row_group_rows: args.table_options.row_group_rows,
+        row_group_bytes: args.table_options.row_group_bytes,
         privacy: args.privacy.asked()?,
         partition_by: args.partition_by,
         settle: args.settle,

@@ -6,9 +6,9 @@ use std::path::PathBuf;
 use clap::Args;
 use comfy_table::{CellAlignment, Table as Grid};
 
-use super::args::{PartArgs, Told, local};
-use super::grid::framed;
-use super::{export, told};
+use super::args::{OutputArgs, RowFilterArgs, local};
+use super::text_table::framed;
+use super::{export, output};
 use crate::dataset::Dataset;
 use crate::display;
 use crate::error::{Error, Result};
@@ -37,13 +37,13 @@ pub(super) struct KeysArgs {
     #[arg(long, value_name = "DATASET")]
     pub(super) dataset: Vec<Dataset>,
     #[command(flatten)]
-    pub(super) part: PartArgs,
+    pub(super) filter: RowFilterArgs,
     /// Show no values
     #[arg(long)]
     pub(super) no_examples: bool,
 }
 
-pub(super) async fn run(args: &KeysArgs, told: &Told) -> Result<u8> {
+pub(super) async fn run(args: &KeysArgs, output: &OutputArgs) -> Result<u8> {
     let asked = args.clone();
     let looking = tokio::task::spawn_blocking(move || {
         Table::read(&asked.out, |table| catalogue(table, &query(&asked, table)?))
@@ -51,10 +51,10 @@ pub(super) async fn run(args: &KeysArgs, told: &Told) -> Result<u8> {
     let catalogue = looking
         .await
         .map_err(|error| Error::Internal(format!("looking at the keys ended: {error}")))??;
-    if told.json {
-        told::json(&catalogue)?;
+    if output.json {
+        output::json(&catalogue)?;
     } else {
-        told::text(&text(&catalogue, !args.no_examples))?;
+        output::text(&text(&catalogue, !args.no_examples))?;
     }
     Ok(0)
 }
@@ -62,9 +62,9 @@ pub(super) async fn run(args: &KeysArgs, told: &Told) -> Result<u8> {
 fn query(args: &KeysArgs, table: &Table) -> Result<KeysQuery> {
     Ok(KeysQuery {
         datasets: export::datasets(&args.dataset),
-        bots: args.part.bot.clone(),
+        bots: args.filter.bot.clone(),
         columns: args.column.clone(),
-        range: args.part.range(table)?,
+        range: args.filter.range(table)?,
         examples: !args.no_examples,
     })
 }
@@ -73,20 +73,20 @@ fn text(catalogue: &Catalogue, with_examples: bool) -> String {
     let mut parts = Vec::new();
     for (dataset, found) in &catalogue.datasets {
         for (name, column) in &found.columns {
-            let rows = told::grouped(found.rows);
+            let rows = output::grouped(found.rows);
             if column.keys.is_empty() {
                 parts.push(format!("{dataset}, {name}: {rows} rows, no keys"));
                 continue;
             }
             parts.push(format!(
                 "{dataset}, {name}: {rows} rows, {} keys",
-                told::grouped(column.keys.len() as u64)
+                output::grouped(column.keys.len() as u64)
             ));
             parts.push(grid(column, with_examples).to_string());
             if column.others > 0 {
                 parts.push(format!(
                     "and {} values of more keys than can be told apart",
-                    told::grouped(column.others)
+                    output::grouped(column.others)
                 ));
             }
         }
@@ -99,15 +99,15 @@ const BESIDE: usize = 76;
 const KEY: usize = 32;
 
 fn grid(column: &ColumnKeys, with_examples: bool) -> Grid {
-    let wide = told::width().saturating_sub(BESIDE).max(24);
+    let wide = output::width().saturating_sub(BESIDE).max(24);
     let examples = with_examples.then_some("examples");
     let heads = ["key", "rows", "share", "looks like", "first", "last"];
     let mut grid = framed(heads.into_iter().chain(examples));
     for key in &column.keys {
         let day = |day: Option<jiff::civil::Date>| day.map_or_else(|| "–".into(), |day| day.to_string());
         let mut row = vec![
-            told::shortened(&plain(&key.key), KEY),
-            told::grouped(key.rows),
+            output::shortened(&plain(&key.key), KEY),
+            output::grouped(key.rows),
             percent(key.share),
             looks(key),
             day(key.first),
@@ -115,7 +115,7 @@ fn grid(column: &ColumnKeys, with_examples: bool) -> Grid {
         ];
         if with_examples {
             let examples: Vec<_> = key.examples.iter().map(|example| plain(example)).collect();
-            row.push(told::shortened(&examples.join(" · "), wide));
+            row.push(output::shortened(&examples.join(" · "), wide));
         }
         grid.add_row(row);
     }
@@ -164,7 +164,7 @@ mod tests {
     #[test]
     fn text_that_would_not_be_seen_is_quoted() {
         let told = ["web", "", "a\nb", " c"].map(plain);
-        assert_eq!(told, ["web", "\"\"", "\"a\\nb\"", "\" c\""]);
+        assert_eq!(output, ["web", "\"\"", "\"a\\nb\"", "\" c\""]);
     }
 
     #[test]

@@ -13,9 +13,9 @@ use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, MakeWriter};
 use tracing_subscriber::registry::LookupSpan;
 
-use super::args::{LogFormat, Told};
-use super::bar;
-use super::terminal::{Colour, Side, bold};
+use super::args::{LogFormat, OutputArgs};
+use super::progress_bars;
+use super::terminal::{Colour, Stream, bold};
 use crate::display;
 
 /// Whether every line on standard error is a JSON object. Known before anything is told.
@@ -30,9 +30,9 @@ pub(super) fn is_json() -> bool {
 }
 
 /// Sets the log up.
-pub(super) fn begin(told: &Told) {
-    set_format(told.log_format);
-    let level = match (told.quiet, told.verbose) {
+pub(super) fn begin(output: &OutputArgs) {
+    set_format(output.log_format);
+    let level = match (output.quiet, output.verbose) {
         (true, _) => "error",
         (false, 0) => "warn",
         (false, 1) => "info",
@@ -87,7 +87,7 @@ where
         }
         let mut line = format!(
             "{} {}",
-            bold(word, colour, Side::Told),
+            bold(word, colour, Stream::Stderr),
             display::safe(&parts.message)
         );
         for (name, value) in &parts.fields {
@@ -153,7 +153,7 @@ impl MakeWriter<'_> for AboveBars {
 
 impl Write for AboveBars {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        bar::suspended(|| io::stderr().write(bytes))
+        progress_bars::suspended(|| io::stderr().write(bytes))
     }
 
     fn flush(&mut self) -> io::Result<()> {

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{args, told};
+use super::{args, output};
 use crate::error::{Error, Result};
 
 const EXAMPLES: &str = "\
@@ -28,6 +28,6 @@ pub(super) fn run(args: &ManArgs) -> Result<u8> {
     std::fs::create_dir_all(&args.dir).map_err(Error::io("make the folder", &args.dir))?;
     clap_mangen::generate_to(args::command(), &args.dir)
         .map_err(Error::io("write man pages to", &args.dir))?;
-    told::line(&format!("man pages are in {}", args.dir.display()));
+    output::line(&format!("man pages are in {}", args.dir.display()));
     Ok(0)
 }

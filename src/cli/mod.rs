@@ -1,32 +1,32 @@
 //! The command line: flags to options, progress and errors to the terminal, outcomes to exit codes.
 
 mod args;
-mod bar;
 mod completions;
 mod config;
+mod config_file;
 mod demo;
 mod doctor;
 mod erase;
 mod export;
-mod grid;
 mod ids;
 mod keys;
 mod log;
 mod man;
-mod meant;
+mod output;
 mod plan;
 mod preview;
+mod progress_bars;
+mod progress_line;
 mod rebuild;
 mod report;
 mod schema;
-mod settings;
 mod simulate;
 mod status;
+mod suggest;
 mod summary;
 mod sync;
 mod terminal;
-mod told;
-mod track;
+mod text_table;
 mod usage;
 mod verify;
 
@@ -39,7 +39,7 @@ use clap::FromArgMatches;
 use crate::error::{Error, Severity};
 use crate::fetch::CancellationToken;
 use args::{Cli, Command};
-use config::Config;
+use config_file::ConfigFile;
 
 /// One that builds, and two that keep pages: each thread more holds on to memory of its own.
 const BLOCKING_THREADS: usize = 3;
@@ -52,7 +52,7 @@ pub fn main() -> ExitCode {
         Ok(parsed) => parsed,
         Err(code) => return code,
     };
-    log::begin(&cli.told);
+    log::begin(&cli.output);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .max_blocking_threads(BLOCKING_THREADS)
         .enable_all()
@@ -60,7 +60,7 @@ pub fn main() -> ExitCode {
     let runtime = match runtime {
         Ok(runtime) => runtime,
         Err(error) => {
-            told::error(&Error::Internal(format!("no runtime: {error}")));
+            output::error(&Error::Internal(format!("no runtime: {error}")));
             return ExitCode::FAILURE;
         }
     };
@@ -70,20 +70,20 @@ pub fn main() -> ExitCode {
     });
     let done = runtime.block_on(async {
         match &cli.command {
-            Command::Export(args) => export::run(args, &cli.told, stop.clone()).await,
-            Command::Sync(args) => sync::run(args, &cli.told, stop.clone()).await,
-            Command::Plan(args) => plan::run(args, &cli.told).await,
-            Command::Preview(args) => preview::run(args, &cli.told).await,
-            Command::Doctor(args) => doctor::run(args, &cli.told).await,
-            Command::Verify(args) => verify::run(args, &cli.told, stop.clone()).await,
-            Command::Status(args) => status::run(args, &cli.told),
-            Command::Schema(args) => schema::run(args, &cli.told),
-            Command::Keys(args) => keys::run(args, &cli.told).await,
-            Command::Report(args) => report::run(args, &cli.told).await,
-            Command::Erase(args) => erase::run(args, &cli.told).await,
-            Command::Rebuild(args) => rebuild::run(args, &cli.told, stop.clone()).await,
-            Command::Demo(args) => demo::run(args, &cli.told, stop.clone()).await,
-            Command::Config(args) => settings::run(args, &cli.told, config.as_ref()),
+            Command::Export(args) => export::run(args, &cli.output, stop.clone()).await,
+            Command::Sync(args) => sync::run(args, &cli.output, stop.clone()).await,
+            Command::Plan(args) => plan::run(args, &cli.output).await,
+            Command::Preview(args) => preview::run(args, &cli.output).await,
+            Command::Doctor(args) => doctor::run(args, &cli.output).await,
+            Command::Verify(args) => verify::run(args, &cli.output, stop.clone()).await,
+            Command::Status(args) => status::run(args, &cli.output),
+            Command::Schema(args) => schema::run(args, &cli.output),
+            Command::Keys(args) => keys::run(args, &cli.output).await,
+            Command::Report(args) => report::run(args, &cli.output).await,
+            Command::Erase(args) => erase::run(args, &cli.output).await,
+            Command::Rebuild(args) => rebuild::run(args, &cli.output, stop.clone()).await,
+            Command::Demo(args) => demo::run(args, &cli.output, stop.clone()).await,
+            Command::Config(args) => config::run(args, &cli.output, config.as_ref()),
             Command::Completions(args) => completions::run(args),
             Command::Man(args) => man::run(args),
             Command::Simulate(args) => simulate::run(args, stop.clone()).await,
@@ -92,20 +92,20 @@ pub fn main() -> ExitCode {
     match done {
         Ok(code) => code.into(),
         Err(error) => {
-            told::error(&error);
+            output::error(&error);
             exit_code(&error).into()
         }
     }
 }
 
 /// Reads the command line and the config file; what is wrong with them is told.
-fn parse(words: &[OsString]) -> Result<(Cli, Option<Config>), ExitCode> {
+fn parse(words: &[OsString]) -> Result<(Cli, Option<ConfigFile>), ExitCode> {
     log::set_format(usage::log_format(words));
     let told = |error: &Error| {
-        told::error(error);
+        output::error(error);
         exit_code(error).into()
     };
-    let found = Config::find(words);
+    let found = ConfigFile::find(words);
     let config = found.as_ref().ok().and_then(Option::as_ref);
     let is_brief = words.first().is_none_or(|word| word == "-h");
     let mut command = if is_brief { args::brief() } else { args::command() };
@@ -131,7 +131,7 @@ fn parse(words: &[OsString]) -> Result<(Cli, Option<Config>), ExitCode> {
         }
         (Err(error), Ok(config)) => {
             let error = usage::error(&error, words, config.as_ref());
-            Err(error.as_ref().map_or(ExitCode::SUCCESS, told))
+            Err(error.as_ref().map_or(ExitCode::SUCCESS, output))
         }
         (Ok(cli), Ok(config)) => Ok((cli, config)),
     }

@@ -4,9 +4,9 @@ use comfy_table::presets::NOTHING;
 use comfy_table::{CellAlignment, Table as Grid};
 use jiff::{SignedDuration, SpanRound, Unit};
 
-use super::args::Told;
+use super::args::OutputArgs;
 use super::export::{self, ExportArgs};
-use super::told;
+use super::output;
 use crate::error::Result;
 use crate::export::{Basis, Forecast, Options, forecast};
 use crate::window::Windows;
@@ -19,15 +19,15 @@ Examples:
   # the same by another flag of export
   converse-export export --dry-run --bot r3-218210 --start 2023-01-01 --end 2024-01-01 --out ./lake";
 
-pub(super) async fn run(args: &ExportArgs, told: &Told) -> Result<u8> {
+pub(super) async fn run(args: &ExportArgs, output: &OutputArgs) -> Result<u8> {
     let options = export::options(args)?;
     let (forecast, failures) = forecast(&options).await?;
-    if told.json {
-        told::json(&forecast)?;
+    if output.json {
+        output::json(&forecast)?;
     } else {
-        told::text(&text(&forecast, &options))?;
+        output::text(&text(&forecast, &options))?;
     }
-    told::failures(&failures);
+    output::failures(&failures);
     Ok(export::code(&failures, 0))
 }
 
@@ -44,7 +44,7 @@ fn text(forecast: &Forecast, options: &Options) -> String {
     for job in &forecast.jobs {
         let about = |number: u64| match job.basis {
             Basis::Nothing => "0".to_owned(),
-            _ => format!("~{}", told::grouped(number)),
+            _ => format!("~{}", output::grouped(number)),
         };
         grid.add_row([
             job.dataset.name().to_owned(),
@@ -58,7 +58,7 @@ fn text(forecast: &Forecast, options: &Options) -> String {
             format!(
                 "{}{}",
                 if job.bytes > 0 { "~" } else { "" },
-                told::bytes(job.bytes)
+                output::bytes(job.bytes)
             ),
         ]);
     }

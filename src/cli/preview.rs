@@ -3,8 +3,8 @@
 use clap::Args;
 use serde_json::value::RawValue;
 
-use super::args::{ApiArgs, Moment, Told, dataset};
-use super::{export, grid, told};
+use super::args::{ApiArgs, Moment, OutputArgs, dataset};
+use super::{export, output, text_table};
 use crate::dataset::Dataset;
 use crate::error::{Error, Result};
 use crate::export::{MAX_PER_PAGE, preview};
@@ -42,7 +42,7 @@ pub(super) struct PreviewArgs {
     api: ApiArgs,
 }
 
-pub(super) async fn run(args: &PreviewArgs, told: &Told) -> Result<u8> {
+pub(super) async fn run(args: &PreviewArgs, output: &OutputArgs) -> Result<u8> {
     let zone = export::zone("UTC")?;
     let range = export::looked_at(
         export::seconds(args.start, &zone)?,
@@ -50,18 +50,18 @@ pub(super) async fn run(args: &PreviewArgs, told: &Told) -> Result<u8> {
     )?;
     let connection = export::checked_connection(&args.api)?;
     let seen = preview(&connection, args.dataset, &args.bot, range, args.records).await?;
-    if told.json {
-        told::raw_json(data(&seen.page)?.get())?;
+    if output.json {
+        output::raw_json(data(&seen.page)?.get())?;
         return Ok(0);
     }
     if seen.rows.num_rows() == 0 {
-        told::line(&format!("no {} of {} in {range}", args.dataset, args.bot));
-        told::hint("check --bot, --start and --end");
+        output::line(&format!("no {} of {} in {range}", args.dataset, args.bot));
+        output::hint("check --bot, --start and --end");
         return Ok(0);
     }
-    told::text(&grid::rows(&seen.rows, told::width())?)?;
+    output::text(&text_table::rows(&seen.rows, output::width())?)?;
     if seen.rejected > 0 {
-        told::line(&format!("{} records could not become rows", seen.rejected));
+        output::line(&format!("{} records could not become rows", seen.rejected));
     }
     Ok(0)
 }

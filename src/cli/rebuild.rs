@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::Args;
 use url::Url;
 
-use super::args::{PrivacyArgs, ShapeArgs, TABLE, Told, local, partition_by};
-use super::{export, summary, told};
+use super::args::{OutputArgs, PrivacyArgs, TABLE, TableOptionArgs, local, partition_by};
+use super::{export, output, summary};
 use crate::error::{Error, Result};
 use crate::export::check_base_url;
 use crate::fetch::CancellationToken;
@@ -54,7 +54,7 @@ pub(super) struct RebuildArgs {
     #[arg(long, value_name = "ZONE")]
     pub(super) timezone: Option<String>,
     #[command(flatten)]
-    shape: ShapeArgs,
+    table_options: TableOptionArgs,
     #[command(flatten)]
     privacy: PrivacyArgs,
     /// A file for each day or for each month from now on [default: as it is]
@@ -62,7 +62,7 @@ pub(super) struct RebuildArgs {
     pub(super) partition_by: Option<PartitionBy>,
 }
 
-pub(super) async fn run(args: &RebuildArgs, told: &Told, stop: CancellationToken) -> Result<u8> {
+pub(super) async fn run(args: &RebuildArgs, output: &OutputArgs, stop: CancellationToken) -> Result<u8> {
     let zone = args.timezone.as_deref().map(export::zone).transpose()?;
     if let Some(url) = &args.base_url {
         // no key is sent now, and an export checks the address again
@@ -76,10 +76,10 @@ pub(super) async fn run(args: &RebuildArgs, told: &Told, stop: CancellationToken
         base_url,
         timezone: zone.map(|zone| zone.name().to_owned()),
         partition_by: args.partition_by,
-        metadata: args.shape.metadata,
-        promote: args.shape.promote()?,
-        row_group_rows: args.shape.row_group_rows,
-        row_group_bytes: args.shape.row_group_bytes,
+        metadata: args.table_options.metadata,
+        promote: args.table_options.promote()?,
+        row_group_rows: args.table_options.row_group_rows,
+        row_group_bytes: args.table_options.row_group_bytes,
         privacy: args.privacy.asked()?,
     };
     let is_address_alone = changes.is_address_alone();
@@ -88,24 +88,24 @@ pub(super) async fn run(args: &RebuildArgs, told: &Told, stop: CancellationToken
     let rebuilt = rebuilding
         .await
         .map_err(|error| Error::Internal(format!("rebuilding ended: {error}")))??;
-    report(&rebuilt, is_address_alone, told)
+    report(&rebuilt, is_address_alone, output)
 }
 
-fn report(rebuilt: &Rebuilt, is_address_alone: bool, told: &Told) -> Result<u8> {
-    if told.json {
-        told::json(rebuilt)?;
-    } else if is_address_alone && !told.quiet {
-        told::line(&format!(
+fn report(rebuilt: &Rebuilt, is_address_alone: bool, output: &OutputArgs) -> Result<u8> {
+    if output.json {
+        output::json(rebuilt)?;
+    } else if is_address_alone && !output.quiet {
+        output::line(&format!(
             "the table's API is now {}; no file was written again",
             rebuilt.base_url
         ));
-    } else if !told.quiet {
-        told::line(&format!(
+    } else if !output.quiet {
+        output::line(&format!(
             "the table was made again: {} partitions, {} rows, {}s in {}",
             rebuilt.partitions, rebuilt.rows, rebuilt.partition_by, rebuilt.timezone
         ));
         for remark in summary::misfits(&rebuilt.promoted_misfits) {
-            told::line(&remark);
+            output::line(&remark);
         }
     }
     Ok(0)

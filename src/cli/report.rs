@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use jiff::Timestamp;
 
-use super::args::{PartArgs, Told, local};
-use super::told;
+use super::args::{OutputArgs, RowFilterArgs, local};
+use super::output;
 use crate::error::{Error, Result};
 use crate::report::{Report, ReportQuery, Tags, html, report, write};
 use crate::table::Table;
@@ -32,7 +32,7 @@ pub(super) struct ReportArgs {
     #[arg(long, value_name = "FILE", value_parser = local(), default_value = "report.html")]
     pub(super) to: PathBuf,
     #[command(flatten)]
-    pub(super) part: PartArgs,
+    pub(super) filter: RowFilterArgs,
     /// A tag of conversations that an agent took over; may be given several times [default: liveChat, agentHandover]
     #[arg(long, value_name = "TAG", hide_short_help = true)]
     pub(super) handover_tag: Vec<String>,
@@ -44,9 +44,9 @@ pub(super) struct ReportArgs {
     pub(super) informed_tag: Vec<String>,
 }
 
-pub(super) async fn run(args: &ReportArgs, told: &Told) -> Result<u8> {
+pub(super) async fn run(args: &ReportArgs, output: &OutputArgs) -> Result<u8> {
     let to_stdout = args.to == Path::new("-");
-    if to_stdout && told.json {
+    if to_stdout && output.json {
         return Err(Error::Usage {
             what: "--to - and --json would both write to standard output".into(),
             hint: "give --to a file".into(),
@@ -61,14 +61,14 @@ pub(super) async fn run(args: &ReportArgs, told: &Told) -> Result<u8> {
         .map_err(|error| Error::Internal(format!("reading ended: {error}")))??;
     let page = html(&report)?;
     if to_stdout {
-        told::data(&page)?;
+        output::data(&page)?;
         return Ok(0);
     }
     write(&args.to, &page)?;
-    if told.json {
-        told::json(&report)?;
-    } else if !told.quiet {
-        told::line(&sentence(&report, &args.to, page.len()));
+    if output.json {
+        output::json(&report)?;
+    } else if !output.quiet {
+        output::line(&sentence(&report, &args.to, page.len()));
     }
     Ok(0)
 }
@@ -77,8 +77,8 @@ fn query(args: &ReportArgs, table: &Table) -> Result<ReportQuery> {
     let usual = Tags::default();
     let given = |asked: &[String], usual| if asked.is_empty() { usual } else { asked.to_vec() };
     Ok(ReportQuery {
-        bots: args.part.bot.clone(),
-        range: args.part.range(table)?,
+        bots: args.filter.bot.clone(),
+        range: args.filter.range(table)?,
         tags: Tags {
             handover: given(&args.handover_tag, usual.handover),
             resolved: given(&args.resolved_tag, usual.resolved),
@@ -91,8 +91,8 @@ fn sentence(report: &Report, to: &Path, bytes: usize) -> String {
     format!(
         "{}: {} conversations, {} messages, {}",
         to.display(),
-        told::grouped(report.total.sessions),
-        told::grouped(report.total.messages),
-        told::bytes(bytes as u64)
+        output::grouped(report.total.sessions),
+        output::grouped(report.total.messages),
+        output::bytes(bytes as u64)
     )
 }

@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use clap::Args;
 use comfy_table::Table as Grid;
 
-use super::args::{Told, local};
-use super::grid::framed;
-use super::{export, told};
+use super::args::{OutputArgs, local};
+use super::text_table::framed;
+use super::{export, output};
 use crate::dataset::Dataset;
 use crate::error::{Error, Result};
 use crate::schema::{Column, Described, Description, Engine, contract, of_table};
@@ -39,20 +39,20 @@ pub(super) struct SchemaArgs {
     pub(super) engine: Option<Engine>,
 }
 
-pub(super) fn run(args: &SchemaArgs, told: &Told) -> Result<u8> {
+pub(super) fn run(args: &SchemaArgs, output: &OutputArgs) -> Result<u8> {
     let datasets = export::datasets(&args.dataset);
     let description = match &args.out {
         Some(out) => Table::read(out, |table| of_table(table, &datasets))?,
         None => contract(&datasets)?,
     };
-    if told.json {
-        told::json(&description)?;
+    if output.json {
+        output::json(&description)?;
     } else if let Some(engine) = args.engine {
-        told::data(&snippets(&description, engine))?;
+        output::data(&snippets(&description, engine))?;
     } else {
-        told::text(&text(&description)?)?;
-        if !told.quiet {
-            told::line(&format!(
+        output::text(&text(&description)?)?;
+        if !output.quiet {
+            output::line(&format!(
                 "how it is read: --for {}",
                 Engine::ALL.map(Engine::name).join(", --for ")
             ));
@@ -75,7 +75,7 @@ fn text(description: &Description) -> Result<String> {
         let settings = serde_json::to_value(settings).map_err(|error| Error::Internal(error.to_string()))?;
         let told = settings.as_object().into_iter().flatten().map(|(name, value)| {
             let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-            format!("{}: {}", name.replace('_', " "), told::shortened(&value, 60))
+            format!("{}: {}", name.replace('_', " "), output::shortened(&value, 60))
         });
         lines.push(told.collect::<Vec<_>>().join(" · "));
         lines.push(String::new());
@@ -99,8 +99,8 @@ fn heading(dataset: &str, described: &Described, is_there: bool) -> String {
         (true, 0) => format!("{dataset}: no rows yet, {files}"),
         (true, _) => format!(
             "{dataset}: {} rows of {}, {files}",
-            told::grouped(described.rows),
-            told::shortened(&described.bots.join(", "), 60)
+            output::grouped(described.rows),
+            output::shortened(&described.bots.join(", "), 60)
         ),
     }
 }

@@ -7,7 +7,7 @@ use clap::Args;
 use jiff::civil::Date;
 
 use super::args::{day, duration};
-use super::told;
+use super::output;
 use crate::error::{Error, Result};
 use crate::export::DEFAULT_REQUESTS_PER_SECOND;
 use crate::fetch::CancellationToken;
@@ -67,7 +67,7 @@ pub(super) async fn run(args: &SimulateArgs, stop: CancellationToken) -> Result<
         ..Options::default()
     };
     let told = |url: &str, options: &Options| {
-        told::line(&format!(
+        output::line(&format!(
             "the simulated Export API is at {url}: bot {}, key {}; Ctrl-C stops it",
             options.bots.join(", "),
             options.key

@@ -6,8 +6,8 @@ use std::time::Duration;
 use clap::Args;
 use jiff::Timestamp;
 
-use super::args::{TABLE, Told, duration, local};
-use super::told;
+use super::args::{OutputArgs, TABLE, duration, local};
+use super::output;
 use crate::error::{Error, Result};
 use crate::plan::{Direction, Field};
 use crate::status::{DatasetStatus, Status, TimeRange, status};
@@ -40,12 +40,12 @@ pub(super) struct StatusArgs {
 /// Ranges that are told one by one.
 const TOLD: usize = 20;
 
-pub(super) fn run(args: &StatusArgs, told: &Told) -> Result<u8> {
+pub(super) fn run(args: &StatusArgs, output: &OutputArgs) -> Result<u8> {
     let (status, zone) = Table::read(&args.out, |table| Ok((status(table)?, table.zone()?)))?;
-    if told.json {
-        told::json(&status)?;
+    if output.json {
+        output::json(&status)?;
     } else {
-        told::text(&text(&status, &zone))?;
+        output::text(&text(&status, &zone))?;
     }
     if !status.unreadable.is_empty() {
         let folders: Vec<_> = status
@@ -53,7 +53,7 @@ pub(super) fn run(args: &StatusArgs, told: &Told) -> Result<u8> {
             .iter()
             .map(|path| path.display().to_string())
             .collect();
-        told::line(&format!(
+        output::line(&format!(
             "cannot read {}: permission denied; what is in it is not shown",
             folders.join(" and ")
         ));
@@ -78,10 +78,10 @@ fn age(status: &Status, max_age: Duration, now: Timestamp) -> Result<u8> {
                 hours(watermark, now)
             )
         });
-        told::line(&format!("too old: {dataset} of {bot}: {up_to}"));
+        output::line(&format!("too old: {dataset} of {bot}: {up_to}"));
     }
     if status.datasets.is_empty() {
-        told::line("too old: the table holds nothing");
+        output::line("too old: the table holds nothing");
     }
     Ok(u8::from(!behind.is_empty() || status.datasets.is_empty()))
 }
@@ -192,7 +192,7 @@ fn told_of(holding: &DatasetStatus, zone: &Zone) -> Vec<(&'static str, String)> 
     if !learnt.is_empty() {
         told.push(("API", learnt.join(", ")));
     }
-    told.extend(told::limits(holding.limits).map(|limits| ("limits", limits)));
+    told.extend(output::limits(holding.limits).map(|limits| ("limits", limits)));
     told
 }
 

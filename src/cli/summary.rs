@@ -7,7 +7,7 @@ use comfy_table::{CellAlignment, Table as Grid};
 use serde_json::Map;
 
 use super::log;
-use super::told::{self, bytes, grouped};
+use super::output::{self, bytes, grouped};
 use crate::dataset::Misfits;
 use crate::export::{DatasetSummary, Summary};
 use crate::table::PeriodCount;
@@ -23,11 +23,11 @@ pub(super) fn print(summary: &Summary, out: &Path) {
         } else {
             "incomplete"
         };
-        told::line_with(word, all);
+        output::line_with(word, all);
         return;
     }
     for line in lines(summary, out) {
-        told::line(&line);
+        output::line(&line);
     }
 }
 
@@ -35,7 +35,7 @@ pub(super) fn print(summary: &Summary, out: &Path) {
 pub(super) fn print_unfinished(summary: &Summary) {
     let brought = summary.datasets.values().any(|dataset| dataset.received > 0);
     if brought && !log::is_json() {
-        grid(summary).trim_fmt().lines().for_each(told::line);
+        grid(summary).trim_fmt().lines().for_each(output::line);
     }
 }
 
@@ -196,7 +196,7 @@ fn remarks(dataset: &DatasetSummary) -> Vec<String> {
     if let Some(field @ "last_action_at") = dataset.filtered_by {
         remarks.push(format!("the API filters by {field}"));
     }
-    remarks.extend(told::limits(dataset.limits).map(|limits| format!("limits  {limits}")));
+    remarks.extend(output::limits(dataset.limits).map(|limits| format!("limits  {limits}")));
     remarks
 }
 

@@ -7,10 +7,10 @@ use clap::Args;
 use jiff::Timestamp;
 
 use super::args::{
-    ApiArgs, Moment, PrivacyArgs, ShapeArgs, TABLE, Told, dataset, duration, local, partition_by,
+    ApiArgs, Moment, OutputArgs, PrivacyArgs, TABLE, TableOptionArgs, dataset, duration, local, partition_by,
 };
-use super::bar;
 use super::export::{self, ExportArgs};
+use super::progress_bars;
 use crate::dataset::Dataset;
 use crate::error::{Error, Result};
 use crate::fetch::CancellationToken;
@@ -82,7 +82,7 @@ pub(super) struct SyncArgs {
     #[arg(long, hide_short_help = true, help_heading = TABLE)]
     keep_pages: bool,
     #[command(flatten)]
-    shape: ShapeArgs,
+    table_options: TableOptionArgs,
     #[command(flatten)]
     privacy: PrivacyArgs,
     #[command(flatten, next_help_heading = "API")]
@@ -93,11 +93,16 @@ pub(super) struct SyncArgs {
 /// without being complete.
 const CLOCKS: Duration = Duration::from_secs(5);
 
-pub(super) async fn run(args: &SyncArgs, told: &Told, stop: CancellationToken) -> Result<u8> {
+pub(super) async fn run(args: &SyncArgs, output: &OutputArgs, stop: CancellationToken) -> Result<u8> {
     let mut options = export::options(&args.as_export(Timestamp::now())?)?;
     options.lookback = Some(args.lookback);
-    let outcome = crate::export::export(&options, bar::progress(told, options.bots.len()), stop).await?;
-    export::report(&outcome, told, &options)
+    let outcome = crate::export::export(
+        &options,
+        progress_bars::progress(output, options.bots.len()),
+        stop,
+    )
+    .await?;
+    export::report(&outcome, output, &options)
 }
 
 impl SyncArgs {
@@ -122,7 +127,7 @@ impl SyncArgs {
             conversation: None,
             refetch: false,
             keep_pages: self.keep_pages,
-            shape: self.shape.clone(),
+            table_options: self.table_options.clone(),
             privacy: self.privacy.clone(),
             dry_run: false,
             api: self.api.clone(),

@@ -4,16 +4,16 @@ use std::io::{self, IsTerminal, Write};
 
 /// Where text goes.
 #[derive(Clone, Copy)]
-pub(super) enum Side {
-    Data,
-    Told,
+pub(super) enum Stream {
+    Stdout,
+    Stderr,
 }
 
-impl Side {
+impl Stream {
     pub(super) fn is_terminal(self) -> bool {
         match self {
-            Self::Data => io::stdout().is_terminal(),
-            Self::Told => io::stderr().is_terminal(),
+            Self::Stdout => io::stdout().is_terminal(),
+            Self::Stderr => io::stderr().is_terminal(),
         }
     }
 
@@ -27,8 +27,8 @@ impl Side {
     /// Columns, where it is a terminal.
     pub(super) fn width(self) -> Option<usize> {
         let size = match self {
-            Self::Data => terminal_size::terminal_size_of(io::stdout()),
-            Self::Told => terminal_size::terminal_size_of(io::stderr()),
+            Self::Stdout => terminal_size::terminal_size_of(io::stdout()),
+            Self::Stderr => terminal_size::terminal_size_of(io::stderr()),
         };
         // some terminals say 0 where they do not know
         size.map(|(width, _)| usize::from(width.0))
@@ -51,7 +51,7 @@ pub(super) enum Colour {
 }
 
 /// Text in a colour, bold; plain where there are no colours.
-pub(super) fn bold(text: &str, colour: Colour, stream: Side) -> String {
+pub(super) fn bold(text: &str, colour: Colour, stream: Stream) -> String {
     if stream.has_colours() {
         format!("\x1b[1;{}m{text}\x1b[0m", colour as u8)
     } else {
@@ -60,7 +60,7 @@ pub(super) fn bold(text: &str, colour: Colour, stream: Side) -> String {
 }
 
 /// Writes a line for people.
-pub(super) fn write_told(text: &str) {
+pub(super) fn write_stderr(text: &str) {
     // where standard error is closed nobody reads it
     let _ = writeln!(io::stderr(), "{text}");
 }

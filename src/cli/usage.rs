@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 use super::args::{self, LogFormat};
-use super::config::Config;
+use super::config_file::ConfigFile;
 use crate::error::Error;
 
 /// The words that were typed, the program's own name not among them.
@@ -33,7 +33,7 @@ pub(super) fn log_format(words: &Words) -> LogFormat {
 }
 
 /// An error of the command line as one of ours; `None` where it is none but a text that was asked for.
-pub(super) fn error(error: &clap::Error, words: &Words, config: Option<&Config>) -> Option<Error> {
+pub(super) fn error(error: &clap::Error, words: &Words, config: Option<&ConfigFile>) -> Option<Error> {
     if !error.use_stderr() {
         return None;
     }
@@ -200,11 +200,11 @@ fn first_line(error: &clap::Error) -> String {
 /// The command line as it was typed.
 struct Typed<'a> {
     words: Vec<String>,
-    config: Option<&'a Config>,
+    config: Option<&'a ConfigFile>,
 }
 
 impl<'a> Typed<'a> {
-    fn new(words: &Words, config: Option<&'a Config>) -> Self {
+    fn new(words: &Words, config: Option<&'a ConfigFile>) -> Self {
         let words = words.iter().map(|word| word.to_string_lossy().into_owned());
         Self {
             words: words.collect(),

@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use clap::Args;
 use comfy_table::{CellAlignment, Table as Grid};
 
-use super::args::{ApiArgs, Told, local};
-use super::grid::framed;
-use super::{bar, exit_code, export, told};
+use super::args::{ApiArgs, OutputArgs, local};
+use super::text_table::framed;
+use super::{exit_code, export, output, progress_bars};
 use crate::error::{Error, Result};
 use crate::export::{DEFAULT_BASE_URL, check_request_options};
 use crate::fetch::CancellationToken;
@@ -49,17 +49,21 @@ pub(super) struct VerifyArgs {
 /// Problems that are told one by one; there may be one for each partition.
 const TOLD: usize = 100;
 
-pub(super) async fn run(args: &VerifyArgs, told: &Told, stop: CancellationToken) -> Result<u8> {
+pub(super) async fn run(args: &VerifyArgs, output: &OutputArgs, stop: CancellationToken) -> Result<u8> {
     let again = ask_again(args)?;
     let verified = {
-        let (out, stop, bar) = (args.out.clone(), stop.clone(), bar::counted(told, "partitions"));
+        let (out, stop, bar) = (
+            args.out.clone(),
+            stop.clone(),
+            progress_bars::counted(output, "partitions"),
+        );
         let verified = tokio::task::spawn_blocking(move || verify(&out, &stop, &*bar)).await;
         verified.map_err(|error| Error::Internal(format!("verifying ended: {error}")))??
     };
     let Some(again) = again else {
-        return report(&verified.report, told);
+        return report(&verified.report, output);
     };
-    told::line(&format!(
+    output::line(&format!(
         "asking {} again, --seed {}",
         again.connection.base_url, again.seed
     ));
@@ -71,11 +75,11 @@ pub(super) async fn run(args: &VerifyArgs, told: &Told, stop: CancellationToken)
         asked = chosen.ask(&again) => asked,
         () = stop.cancelled() => Err(Error::Interrupted),
     };
-    let code = report(chosen.report(), told)?;
+    let code = report(chosen.report(), output)?;
     match asked {
         Err(error) if code == 0 => Err(error),
         Err(error) => {
-            told::error(&error);
+            output::error(&error);
             Ok(code.max(exit_code(&error)))
         }
         Ok(()) => Ok(code),
@@ -122,14 +126,14 @@ fn ask_again(args: &VerifyArgs) -> Result<Option<AskAgain>> {
     }))
 }
 
-fn report(report: &Report, told: &Told) -> Result<u8> {
-    if told.json {
-        told::json(&report)?;
+fn report(report: &Report, output: &OutputArgs) -> Result<u8> {
+    if output.json {
+        output::json(&report)?;
     } else {
-        told::text(&text(report))?;
+        output::text(&text(report))?;
     }
     if let Some(hint) = report.hint() {
-        told::hint(hint);
+        output::hint(hint);
     }
     Ok(match report.problems.is_empty() {
         false => 1,

@@ -7,9 +7,9 @@
 mod api;
 mod folder;
 mod moment;
-mod part;
 mod privacy;
-mod shape;
+mod row_filter;
+mod table_options;
 mod values;
 
 use std::path::PathBuf;
@@ -21,12 +21,13 @@ use clap::{Arg, ArgAction, Args, CommandFactory, Parser, Subcommand, ValueEnum};
 pub(super) use api::ApiArgs;
 pub(super) use folder::{is_no_path, local};
 pub(super) use moment::{Moment, duration};
-pub(super) use part::PartArgs;
 pub(super) use privacy::PrivacyArgs;
-pub(super) use shape::ShapeArgs;
+pub(super) use row_filter::RowFilterArgs;
+pub(super) use table_options::TableOptionArgs;
 pub(super) use values::{dataset, day, partition_by};
 
 use super::completions::CompletionsArgs;
+use super::config::ConfigArgs;
 use super::demo::DemoArgs;
 use super::doctor::DoctorArgs;
 use super::erase::EraseArgs;
@@ -38,7 +39,6 @@ use super::preview::PreviewArgs;
 use super::rebuild::RebuildArgs;
 use super::report::ReportArgs;
 use super::schema::SchemaArgs;
-use super::settings::ConfigArgs;
 use super::simulate::SimulateArgs;
 use super::status::StatusArgs;
 use super::sync::SyncArgs;
@@ -79,13 +79,13 @@ pub(super) struct Cli {
     #[command(subcommand)]
     pub(super) command: Command,
     #[command(flatten)]
-    pub(super) told: Told,
+    pub(super) output: OutputArgs,
 }
 
 /// How much is told, and where.
 #[derive(Debug, Args)]
 #[command(next_help_heading = OUTPUT)]
-pub(super) struct Told {
+pub(super) struct OutputArgs {
     /// The outcome as one JSON object on standard output
     #[arg(long, global = true)]
     pub(super) json: bool,

@@ -9,7 +9,7 @@ use crate::error::Result;
 
 /// What columns a table has, beyond those that every table has.
 #[derive(Clone, Debug, Args)]
-pub(in crate::cli) struct ShapeArgs {
+pub(in crate::cli) struct TableOptionArgs {
     /// Give a metadata key a column of its own
     ///
     /// May be given several times. TYPE is string, int64, float64, bool, timestamp or json, string where it is left out;
@@ -39,7 +39,7 @@ pub(in crate::cli) struct ShapeArgs {
     pub(in crate::cli) row_group_bytes: Option<usize>,
 }
 
-impl ShapeArgs {
+impl TableOptionArgs {
     /// The columns that are asked for; none where the table's own will do.
     pub(in crate::cli) fn promote(&self) -> Result<Option<Vec<Promoted>>> {
         if self.promote.is_empty() {

@@ -5,10 +5,10 @@ use std::time::{Duration, Instant};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
-use super::args::{ProgressKind, Told};
-use super::terminal::{Side, is_dumb};
-use super::told;
-use super::track::Track;
+use super::args::{OutputArgs, ProgressKind};
+use super::output;
+use super::progress_line::ProgressLine;
+use super::terminal::{Stream, is_dumb};
 use crate::api::Failure;
 use crate::dataset::Dataset;
 use crate::export::{Progress, ProgressSnapshot, Silent};
@@ -24,10 +24,10 @@ pub(super) fn suspended<T>(what: impl FnOnce() -> T) -> T {
     }
 }
 
-fn kind(told: &Told) -> ProgressKind {
-    let draws = Side::Told.is_terminal() && !is_dumb() && !super::log::is_json();
-    match told.progress {
-        ProgressKind::Auto if told.quiet => ProgressKind::None,
+fn kind(output: &OutputArgs) -> ProgressKind {
+    let draws = Stream::Stderr.is_terminal() && !is_dumb() && !super::log::is_json();
+    match output.progress {
+        ProgressKind::Auto if output.quiet => ProgressKind::None,
         ProgressKind::Auto if draws => ProgressKind::Bar,
         ProgressKind::Auto => ProgressKind::Log,
         other => other,
@@ -35,8 +35,8 @@ fn kind(told: &Told) -> ProgressKind {
 }
 
 /// A bar that counts: so many of so many. It is for what takes seconds, so without a terminal nothing is told.
-pub(super) fn counted(told: &Told, what: &'static str) -> Box<dyn Fn(usize, usize) + Send> {
-    if kind(told) != ProgressKind::Bar {
+pub(super) fn counted(output: &OutputArgs, what: &'static str) -> Box<dyn Fn(usize, usize) + Send> {
+    if kind(output) != ProgressKind::Bar {
         return Box::new(|_, _| {});
     }
     let style = ProgressStyle::with_template("{bar:24.cyan/dim} {pos} of {len} {msg} · {elapsed}");
@@ -57,11 +57,11 @@ pub(super) fn counted(told: &Told, what: &'static str) -> Box<dyn Fn(usize, usiz
 }
 
 /// The progress of a run over so many bots, as it was asked for.
-pub(super) fn progress(told: &Told, bots: usize) -> Arc<dyn Progress> {
-    match kind(told) {
+pub(super) fn progress(output: &OutputArgs, bots: usize) -> Arc<dyn Progress> {
+    match kind(output) {
         ProgressKind::Bar => Arc::new(Bars {
             with_bot: bots > 1,
-            with_windows: told.verbose > 0,
+            with_windows: output.verbose > 0,
             all: Mutex::default(),
         }),
         ProgressKind::Log => Arc::new(Lines::default()),
@@ -69,7 +69,7 @@ pub(super) fn progress(told: &Told, bots: usize) -> Arc<dyn Progress> {
     }
 }
 
-type Shared = Arc<Mutex<Track>>;
+type Shared = Arc<Mutex<ProgressLine>>;
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
@@ -86,7 +86,7 @@ struct Bars {
 const NAME: (usize, usize) = (13, 30);
 
 impl Bars {
-    fn with(&self, dataset: Dataset, bot: &str, what: impl FnOnce(&mut Track, &ProgressBar)) {
+    fn with(&self, dataset: Dataset, bot: &str, what: impl FnOnce(&mut ProgressLine, &ProgressBar)) {
         let all = locked(&self.all);
         for (track, bar) in all.iter() {
             let mut track = locked(track);
@@ -107,14 +107,14 @@ impl Bars {
         let style = ProgressStyle::with_template(template);
         let (with_bot, drawn, awaited) = (self.with_bot, Arc::clone(track), Arc::clone(track));
         // the last column stays free: some terminals go on to the next line behind it
-        let width = || Side::Told.width().unwrap_or(80) - 1;
+        let width = || Stream::Stderr.width().unwrap_or(80) - 1;
         let draw = move |_: &ProgressState, out: &mut dyn std::fmt::Write| {
             let track = locked(&drawn);
             let columns = if with_bot { NAME.1 } else { NAME.0 };
             let name: String = track.name(with_bot).chars().take(columns).collect();
             let line = track.line(&format!("{name:<columns$}"), width(), Instant::now());
             // where nobody can be told there is nothing to do
-            let _ = out.write_str(&line.text(Side::Told.has_colours()));
+            let _ = out.write_str(&line.text(Stream::Stderr.has_colours()));
         };
         let windows = move |_: &ProgressState, out: &mut dyn std::fmt::Write| {
             let _ = out.write_str(&locked(&awaited).awaited(width()));
@@ -131,7 +131,7 @@ impl Progress for Bars {
         if seconds == 0 {
             return;
         }
-        let track = Arc::new(Mutex::new(Track::new(
+        let track = Arc::new(Mutex::new(ProgressLine::new(
             dataset.name(),
             bot,
             seconds,
@@ -184,13 +184,13 @@ struct AtWork {
 
 #[derive(Default)]
 struct State {
-    tracks: Vec<Track>,
+    tracks: Vec<ProgressLine>,
     /// A thread tells how far they are.
     is_told: bool,
 }
 
 impl Lines {
-    fn with(&self, dataset: Dataset, bot: &str, what: impl FnOnce(&mut Track)) {
+    fn with(&self, dataset: Dataset, bot: &str, what: impl FnOnce(&mut ProgressLine)) {
         let mut state = locked(&self.0.state);
         let mut tracks = state.tracks.iter_mut();
         if let Some(track) = tracks.find(|track| track.dataset == dataset.name() && track.bot == bot) {
@@ -217,7 +217,7 @@ impl AtWork {
                 // who reads them may be slow, and the run shall not wait for that
                 drop(state);
                 for (sentence, fields) in lines {
-                    told::line_with(&sentence, fields);
+                    output::line_with(&sentence, fields);
                 }
                 state = locked(&self.state);
             }
@@ -232,7 +232,7 @@ impl Progress for Lines {
             return;
         }
         let mut state = locked(&self.0.state);
-        let track = Track::new(dataset.name(), bot, seconds, Instant::now());
+        let track = ProgressLine::new(dataset.name(), bot, seconds, Instant::now());
         state.tracks.push(track);
         if !state.is_told {
             state.is_told = true;
@@ -255,7 +255,7 @@ impl Progress for Lines {
 
     fn ends(&self, dataset: Dataset, bot: &str) {
         let mut state = locked(&self.0.state);
-        let is_other = |track: &Track| track.dataset != dataset.name() || track.bot != bot;
+        let is_other = |track: &ProgressLine| track.dataset != dataset.name() || track.bot != bot;
         state.tracks.retain(is_other);
         self.0.ended.notify_all();
     }

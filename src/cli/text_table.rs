@@ -8,7 +8,7 @@ use arrow::util::display::{ArrayFormatter, FormatOptions};
 use comfy_table::presets::UTF8_FULL_CONDENSED;
 use comfy_table::{Cell, ContentArrangement, Table as Grid};
 
-use super::told::shortened;
+use super::output::shortened;
 use crate::error::Result;
 
 /// Columns that no cell goes below.

@@ -9,7 +9,7 @@ use crate::window::Window;
 
 /// Which rows of a table a question is about.
 #[derive(Clone, Debug, Args)]
-pub(in crate::cli) struct PartArgs {
+pub(in crate::cli) struct RowFilterArgs {
     /// Only rows of this bot; may be given several times [default: all]
     #[arg(long, value_name = "NAME")]
     pub(in crate::cli) bot: Vec<String>,
@@ -21,7 +21,7 @@ pub(in crate::cli) struct PartArgs {
     end: Option<Moment>,
 }
 
-impl PartArgs {
+impl RowFilterArgs {
     /// The range that is asked for, where one is; an end that is not given is no end.
     pub(in crate::cli) fn range(&self, table: &Table) -> Result<Option<Window>> {
         if self.start.is_none() && self.end.is_none() {

@@ -6,8 +6,8 @@ use std::io::{self, Write};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::terminal::{Colour, Side, bold, hanging, write_told};
-use super::{bar, log};
+use super::terminal::{Colour, Stream, bold, hanging, write_stderr};
+use super::{log, progress_bars};
 use crate::display;
 use crate::error::{Error, Result};
 use crate::export::Failure;
@@ -22,7 +22,7 @@ pub(super) fn error(error: &Error) {
             fields.insert("causes".into(), causes.into());
         }
         fields.insert("hint".into(), error.hint().into());
-        return bar::suspended(|| write_told(&log::object("error", &error.to_string(), fields)));
+        return progress_bars::suspended(|| write_stderr(&log::object("error", &error.to_string(), fields)));
     }
     told("error:", Colour::Red, &error.to_string());
     for cause in causes {
@@ -40,9 +40,9 @@ pub(super) fn hint(text: &str) {
 }
 
 fn told(word: &str, colour: Colour, text: &str) {
-    let text = hanging(word, &display::safe(text), Side::Told.width());
-    let word = bold(word, colour, Side::Told);
-    bar::suspended(|| write_told(&format!("{word} {text}")));
+    let text = hanging(word, &display::safe(text), Stream::Stderr.width());
+    let word = bold(word, colour, Stream::Stderr);
+    progress_bars::suspended(|| write_stderr(&format!("{word} {text}")));
 }
 
 /// Prints what could not be done of a run; the same cause is told once.
@@ -68,9 +68,9 @@ pub(super) fn line(text: &str) {
 /// Prints a line for people; where they are machines, with the numbers in it.
 pub(super) fn line_with(text: &str, fields: Map<String, Value>) {
     if log::is_json() {
-        bar::suspended(|| write_told(&log::object("info", text, fields)));
+        progress_bars::suspended(|| write_stderr(&log::object("info", text, fields)));
     } else {
-        bar::suspended(|| write_told(&display::safe_lines(text)));
+        progress_bars::suspended(|| write_stderr(&display::safe_lines(text)));
     }
 }
 
@@ -156,7 +156,7 @@ pub(super) fn span(seconds: i64) -> String {
 
 /// Columns of the terminal; enough for most where there is none.
 pub(super) fn width() -> usize {
-    Side::Data.width().unwrap_or(120)
+    Stream::Stdout.width().unwrap_or(120)
 }
 
 /// One line of at most `wide` characters.

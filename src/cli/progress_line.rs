@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde_json::{Map, Value};
 
-use super::told::{cut, grouped};
+use super::output::{cut, grouped};
 use crate::api::Failure;
 use crate::display;
 use crate::export::ProgressSnapshot;
@@ -19,7 +19,7 @@ const RECENTLY: Duration = Duration::from_secs(15);
 const BAR: (usize, usize) = (14, 30);
 
 /// How far one dataset of a bot is.
-pub(super) struct Track {
+pub(super) struct ProgressLine {
     pub(super) dataset: &'static str,
     pub(super) bot: String,
     /// Of the range that has to be asked for.
@@ -34,7 +34,7 @@ pub(super) struct Track {
     trouble: Option<(String, Instant)>,
 }
 
-impl Track {
+impl ProgressLine {
     pub(super) fn new(dataset: &'static str, bot: &str, seconds: i64, now: Instant) -> Self {
         Self {
             dataset,
@@ -122,7 +122,7 @@ impl Track {
     }
 
     /// A line that fits so many columns: `plain` text, where the bar's filled part ends at `filled`.
-    pub(super) fn line(&self, name: &str, width: usize, now: Instant) -> Line {
+    pub(super) fn line(&self, name: &str, width: usize, now: Instant) -> RenderedLine {
         let begin = format!("{name} ");
         let percent = format!(" {:>3.0}%", self.share * 100.0);
         let room = width.saturating_sub(begin.chars().count() + percent.chars().count());
@@ -148,7 +148,7 @@ impl Track {
         }
         let bar = room.saturating_sub(end.chars().count()).clamp(BAR.0, BAR.1);
         let end = cut(&end, room.saturating_sub(bar));
-        Line {
+        RenderedLine {
             begin,
             bar,
             share: self.share,
@@ -251,14 +251,14 @@ impl Track {
 }
 
 /// A line with a bar in it.
-pub(super) struct Line {
+pub(super) struct RenderedLine {
     begin: String,
     bar: usize,
     share: f64,
     end: String,
 }
 
-impl Line {
+impl RenderedLine {
     pub(super) fn text(&self, colours: bool) -> String {
         let halves = whole(self.share * 2.0 * self.bar as f64);
         let halves = usize::try_from(halves).unwrap_or(0).min(2 * self.bar);
@@ -306,8 +306,8 @@ fn clock(seconds: f64) -> String {
 mod tests {
     use super::*;
 
-    fn track(begin: Instant) -> Track {
-        let mut track = Track::new("conversations", "r3-218210", 5 * 86_400, begin);
+    fn track(begin: Instant) -> ProgressLine {
+        let mut track = ProgressLine::new("conversations", "r3-218210", 5 * 86_400, begin);
         track.reached(
             &ProgressSnapshot {
                 covered_seconds: 3 * 86_400,
