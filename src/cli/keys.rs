@@ -163,15 +163,15 @@ mod tests {
 
     #[test]
     fn text_that_would_not_be_seen_is_quoted() {
-        let told = ["web", "", "a\nb", " c"].map(plain);
-        assert_eq!(output, ["web", "\"\"", "\"a\\nb\"", "\" c\""]);
+        let texts = ["web", "", "a\nb", " c"].map(plain);
+        assert_eq!(texts, ["web", "\"\"", "\"a\\nb\"", "\" c\""]);
     }
 
     #[test]
     fn shares_are_told_in_percents_that_do_not_lie() {
-        let told = [0.0, 0.0001, 0.126, 0.9999, 1.0].map(percent);
+        let texts = [0.0, 0.0001, 0.126, 0.9999, 1.0].map(percent);
         assert_eq!(
-            told.each_ref().map(String::as_str),
+            texts.each_ref().map(String::as_str),
             ["0 %", "<1 %", "13 %", ">99 %", "100 %"]
         );
     }

@@ -101,7 +101,7 @@ pub fn main() -> ExitCode {
 /// Reads the command line and the config file; what is wrong with them is told.
 fn parse(words: &[OsString]) -> Result<(Cli, Option<ConfigFile>), ExitCode> {
     log::set_format(usage::log_format(words));
-    let told = |error: &Error| {
+    let report = |error: &Error| {
         output::error(error);
         exit_code(error).into()
     };
@@ -123,7 +123,7 @@ fn parse(words: &[OsString]) -> Result<(Cli, Option<ConfigFile>), ExitCode> {
             let _ = help.print();
             Err(ExitCode::SUCCESS)
         }
-        (_, Err(error)) => Err(told(&error)),
+        (_, Err(error)) => Err(report(&error)),
         // who types only the name wants to know what there is
         (Err(help), _) if words.is_empty() && !log::is_json() => {
             let _ = help.print();
@@ -131,7 +131,7 @@ fn parse(words: &[OsString]) -> Result<(Cli, Option<ConfigFile>), ExitCode> {
         }
         (Err(error), Ok(config)) => {
             let error = usage::error(&error, words, config.as_ref());
-            Err(error.as_ref().map_or(ExitCode::SUCCESS, output))
+            Err(error.as_ref().map_or(ExitCode::SUCCESS, report))
         }
         (Ok(cli), Ok(config)) => Ok((cli, config)),
     }
