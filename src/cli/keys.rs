@@ -73,20 +73,20 @@ fn text(catalogue: &Catalogue, with_examples: bool) -> String {
     let mut parts = Vec::new();
     for (dataset, found) in &catalogue.datasets {
         for (name, column) in &found.columns {
-            let rows = output::grouped(found.rows);
+            let rows = display::grouped(found.rows);
             if column.keys.is_empty() {
                 parts.push(format!("{dataset}, {name}: {rows} rows, no keys"));
                 continue;
             }
             parts.push(format!(
                 "{dataset}, {name}: {rows} rows, {} keys",
-                output::grouped(column.keys.len() as u64)
+                display::grouped(column.keys.len() as u64)
             ));
             parts.push(grid(column, with_examples).to_string());
             if column.others > 0 {
                 parts.push(format!(
                     "and {} values of more keys than can be told apart",
-                    output::grouped(column.others)
+                    display::grouped(column.others)
                 ));
             }
         }
@@ -107,7 +107,7 @@ fn grid(column: &ColumnKeys, with_examples: bool) -> Grid {
         let day = |day: Option<jiff::civil::Date>| day.map_or_else(|| "–".into(), |day| day.to_string());
         let mut row = vec![
             output::shortened(&plain(&key.key), KEY),
-            output::grouped(key.rows),
+            display::grouped(key.rows),
             percent(key.share),
             looks(key),
             day(key.first),

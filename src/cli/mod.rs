@@ -41,18 +41,18 @@ use crate::fetch::CancellationToken;
 use args::{Cli, Command};
 use config_file::ConfigFile;
 
-/// One that builds, and two that keep pages: each thread more holds on to memory of its own.
+/// Blocking threads: one builds partitions, two spool pages. Each thread keeps allocator memory of its own.
 const BLOCKING_THREADS: usize = 3;
 
 /// Runs the command line of this process.
 #[must_use]
 pub fn main() -> ExitCode {
-    let words: Vec<OsString> = std::env::args_os().skip(1).collect();
-    let (cli, config) = match parse(&words) {
+    let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
+    let (cli, config) = match parse(&arguments) {
         Ok(parsed) => parsed,
         Err(code) => return code,
     };
-    log::begin(&cli.output);
+    log::init(&cli.output);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .max_blocking_threads(BLOCKING_THREADS)
         .enable_all()
@@ -60,7 +60,9 @@ pub fn main() -> ExitCode {
     let runtime = match runtime {
         Ok(runtime) => runtime,
         Err(error) => {
-            output::error(&Error::Internal(format!("no runtime: {error}")));
+            output::error(&Error::Internal(format!(
+                "cannot start the async runtime: {error}"
+            )));
             return ExitCode::FAILURE;
         }
     };
@@ -98,46 +100,45 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// Reads the command line and the config file; what is wrong with them is told.
-fn parse(words: &[OsString]) -> Result<(Cli, Option<ConfigFile>), ExitCode> {
-    log::set_format(usage::log_format(words));
+/// Reads the command line and the config file. Prints the error and returns the exit code where one of them is wrong.
+fn parse(arguments: &[OsString]) -> Result<(Cli, Option<ConfigFile>), ExitCode> {
+    log::set_format(usage::log_format(arguments));
     let report = |error: &Error| {
         output::error(error);
         exit_code(error).into()
     };
-    let found = ConfigFile::find(words);
+    let found = ConfigFile::find(arguments);
     let config = found.as_ref().ok().and_then(Option::as_ref);
-    let is_brief = words.first().is_none_or(|word| word == "-h");
+    let is_brief = arguments.first().is_none_or(|argument| argument == "-h");
     let mut command = if is_brief { args::brief() } else { args::command() };
     if let Some(config) = config {
         command = config.apply(command);
     }
-    let line = std::iter::once(OsString::from("converse-export")).chain(words.iter().cloned());
+    let line = std::iter::once(OsString::from("converse-export")).chain(arguments.iter().cloned());
     let parsed = command
         .try_get_matches_from(line)
         .and_then(|matches| Cli::from_arg_matches(&matches));
     match (parsed, found) {
-        // help is given whatever stands in the file
+        // help is printed even if the config file is wrong
         (Err(help), _) if !help.use_stderr() => {
-            // where nobody reads it, nothing is lost
             let _ = help.print();
             Err(ExitCode::SUCCESS)
         }
         (_, Err(error)) => Err(report(&error)),
-        // who types only the name wants to know what there is
-        (Err(help), _) if words.is_empty() && !log::is_json() => {
+        // without arguments, print the help as an error of usage
+        (Err(help), _) if arguments.is_empty() && !log::is_json() => {
             let _ = help.print();
             Err(ExitCode::from(2))
         }
         (Err(error), Ok(config)) => {
-            let error = usage::error(&error, words, config.as_ref());
+            let error = usage::error(&error, arguments, config.as_ref());
             Err(error.as_ref().map_or(ExitCode::SUCCESS, report))
         }
         (Ok(cli), Ok(config)) => Ok((cli, config)),
     }
 }
 
-/// The exit code that an error means.
+/// Returns the exit code of an error.
 fn exit_code(error: &Error) -> u8 {
     match error.severity() {
         Severity::Failed => 1,
@@ -157,34 +158,32 @@ fn interrupted_code() -> u8 {
     }
 }
 
-/// Turns Ctrl-C and SIGTERM into a stop; the second one ends the process at once, which loses no more than the
+/// Cancels the returned token on Ctrl-C or SIGTERM. The second signal ends the process at once, which loses only the
 /// requests in flight.
 fn listen() -> CancellationToken {
-    let stop = CancellationToken::new();
-    let stopper = stop.clone();
-    tokio::spawn(async move {
-        stop_on_signals(&stopper).await;
-    });
-    stop
+    let token = CancellationToken::new();
+    let cancelled = token.clone();
+    tokio::spawn(async move { cancel_on_signals(&cancelled).await });
+    token
 }
 
 /// Makes a write beyond the limit on the size of files (`ulimit -f`) fail with an error. Without a handler of SIGXFSZ the
-/// system ends the process, and nobody learns why.
+/// system ends the process without a message.
 #[cfg(unix)]
 fn report_large_files() {
     use tokio::signal::unix::{SignalKind, signal};
-    // the handler stays when this is dropped; without it a run is only less helpful
+    // the handler stays when this is dropped; a failure only costs the message
     let _ = signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw()));
 }
 
 #[cfg(not(unix))]
 fn report_large_files() {}
 
-/// So long a run that was told to stop may take to end by itself.
-const STOPS_WITHIN: Duration = Duration::from_millis(1900);
+/// A cancelled run gets this long to end by itself.
+const STOP_TIMEOUT: Duration = Duration::from_millis(1900);
 
 #[cfg(unix)]
-async fn stop_on_signals(stopper: &CancellationToken) {
+async fn cancel_on_signals(token: &CancellationToken) {
     use tokio::signal::unix::{SignalKind, signal};
     let (Ok(mut interrupt), Ok(mut terminate)) =
         (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
@@ -198,18 +197,18 @@ async fn stop_on_signals(stopper: &CancellationToken) {
         }
     };
     next().await;
-    stopper.cancel();
-    tracing::warn!("stopping: what was answered is kept; once more stops at once");
-    // whatever is still at work then can be left in the middle, as in a crash: the next run mends it
-    let _ = tokio::time::timeout(STOPS_WITHIN, next()).await;
+    token.cancel();
+    tracing::warn!("stopping; fetched pages are kept. Press Ctrl-C again to stop at once");
+    // work that is still running may be cut off as in a crash: the next run recovers it
+    let _ = tokio::time::timeout(STOP_TIMEOUT, next()).await;
     std::process::exit(i32::from(interrupted_code()));
 }
 
 #[cfg(not(unix))]
-async fn stop_on_signals(stopper: &CancellationToken) {
+async fn cancel_on_signals(token: &CancellationToken) {
     if tokio::signal::ctrl_c().await.is_ok() {
-        stopper.cancel();
-        let _ = tokio::time::timeout(STOPS_WITHIN, tokio::signal::ctrl_c()).await;
+        token.cancel();
+        let _ = tokio::time::timeout(STOP_TIMEOUT, tokio::signal::ctrl_c()).await;
         std::process::exit(i32::from(interrupted_code()));
     }
 }

@@ -7,6 +7,7 @@ use jiff::{SignedDuration, SpanRound, Unit};
 use super::args::OutputArgs;
 use super::export::{self, ExportArgs};
 use super::output;
+use crate::display;
 use crate::error::Result;
 use crate::export::{Basis, Forecast, Options, forecast};
 use crate::window::Windows;
@@ -44,7 +45,7 @@ fn text(forecast: &Forecast, options: &Options) -> String {
     for job in &forecast.jobs {
         let about = |number: u64| match job.basis {
             Basis::Nothing => "0".to_owned(),
-            _ => format!("~{}", output::grouped(number)),
+            _ => format!("~{}", display::grouped(number)),
         };
         grid.add_row([
             job.dataset.name().to_owned(),

@@ -7,9 +7,9 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde_json::{Map, Value};
 
-use super::output::{cut, grouped};
+use super::output::cut;
 use crate::api::Failure;
-use crate::display;
+use crate::display::{self, grouped};
 use crate::export::ProgressSnapshot;
 use crate::window::Window;
 

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 
 use super::args::{OutputArgs, RowFilterArgs, local};
 use super::output;
+use crate::display;
 use crate::error::{Error, Result};
 use crate::report::{Report, ReportQuery, Tags, html, report, write};
 use crate::table::Table;
@@ -91,8 +92,8 @@ fn sentence(report: &Report, to: &Path, bytes: usize) -> String {
     format!(
         "{}: {} conversations, {} messages, {}",
         to.display(),
-        output::grouped(report.total.sessions),
-        output::grouped(report.total.messages),
+        display::grouped(report.total.sessions),
+        display::grouped(report.total.messages),
         output::bytes(bytes as u64)
     )
 }

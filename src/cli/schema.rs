@@ -9,6 +9,7 @@ use super::args::{OutputArgs, local};
 use super::text_table::framed;
 use super::{export, output};
 use crate::dataset::Dataset;
+use crate::display;
 use crate::error::{Error, Result};
 use crate::schema::{Column, Described, Description, Engine, contract, of_table};
 use crate::table::Table;
@@ -99,7 +100,7 @@ fn heading(dataset: &str, described: &Described, is_there: bool) -> String {
         (true, 0) => format!("{dataset}: no rows yet, {files}"),
         (true, _) => format!(
             "{dataset}: {} rows of {}, {files}",
-            output::grouped(described.rows),
+            display::grouped(described.rows),
             output::shortened(&described.bots.join(", "), 60)
         ),
     }

@@ -7,8 +7,9 @@ use comfy_table::{CellAlignment, Table as Grid};
 use serde_json::Map;
 
 use super::log;
-use super::output::{self, bytes, grouped};
+use super::output::{self, bytes};
 use crate::dataset::Misfits;
+use crate::display::grouped;
 use crate::export::{DatasetSummary, Summary};
 use crate::table::PeriodCount;
 

@@ -173,7 +173,7 @@ pub(super) fn line(
     told: impl Fn(&Bin) -> String,
 ) -> Markup {
     let frame = Frame::of(size, bins);
-    let lines = [0.0, 0.25, 0.5, 0.75, 1.0].map(|share| (share, format!("{}\u{202f}%", share * 100.0)));
+    let lines = [0.0, 0.25, 0.5, 0.75, 1.0].map(|share| (share, format!("{}%", share * 100.0)));
     let points: Vec<Option<(f64, f64)>> = bins
         .bins
         .iter()

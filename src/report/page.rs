@@ -7,8 +7,9 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use super::bins::{Bin, Bins, Count};
 use super::chart::{self, Part, Size};
-use super::labels::{counted, day, days, grouped, share, shown};
+use super::labels::{counted, day, days, share, shown};
 use super::{Dimension, Report};
+use crate::display::grouped;
 use crate::error::{Error, Result};
 use crate::table::Zone;
 

@@ -2,11 +2,12 @@
 
 use maud::{Markup, html};
 
+use crate::display::grouped;
 use crate::report::Report;
 use crate::report::bins::Bins;
 use crate::report::chart;
 use crate::report::counts::Ranking;
-use crate::report::labels::{counted, day, days, grouped, percent, share, shown};
+use crate::report::labels::{counted, day, days, percent, share, shown};
 use crate::status::{DatasetStatus, TimeRange};
 use crate::table::Zone;
 
