@@ -1,4 +1,4 @@
-//! Progress of a run in the terminal, or as log lines where there is none.
+//! Shows the progress of a run: as bars in a terminal, or as log lines elsewhere.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
@@ -13,10 +13,10 @@ use crate::api::Failure;
 use crate::dataset::Dataset;
 use crate::export::{Progress, ProgressSnapshot, Silent};
 
-/// All bars of this process, so that log lines can be printed above them.
+/// All bars of this process. Log lines are printed above them.
 static BARS: OnceLock<MultiProgress> = OnceLock::new();
 
-/// Does something on standard error while no bar is drawn there.
+/// Runs `what` while no bar is drawn on standard error.
 pub(super) fn suspended<T>(what: impl FnOnce() -> T) -> T {
     match BARS.get() {
         Some(bars) => bars.suspend(what),
@@ -34,7 +34,7 @@ fn kind(output: &OutputArgs) -> ProgressKind {
     }
 }
 
-/// A bar that counts: so many of so many. It is for what takes seconds, so without a terminal nothing is told.
+/// Creates a bar that shows `done` of `all`. Outside a terminal it shows nothing, since it is for work of seconds.
 pub(super) fn counted(output: &OutputArgs, what: &'static str) -> Box<dyn Fn(usize, usize) + Send> {
     if kind(output) != ProgressKind::Bar {
         return Box::new(|_, _| {});
@@ -56,7 +56,7 @@ pub(super) fn counted(output: &OutputArgs, what: &'static str) -> Box<dyn Fn(usi
     })
 }
 
-/// The progress of a run over so many bots, as it was asked for.
+/// Creates the progress display of a run over `bots` bots.
 pub(super) fn progress(output: &OutputArgs, bots: usize) -> Arc<dyn Progress> {
     match kind(output) {
         ProgressKind::Bar => Arc::new(Bars {
@@ -64,64 +64,63 @@ pub(super) fn progress(output: &OutputArgs, bots: usize) -> Arc<dyn Progress> {
             with_windows: output.verbose > 0,
             all: Mutex::default(),
         }),
-        ProgressKind::Log => Arc::new(Lines::default()),
+        ProgressKind::Log => Arc::new(ProgressLog::default()),
         _ => Arc::new(Silent),
     }
 }
 
-type Shared = Arc<Mutex<ProgressLine>>;
+type SharedLine = Arc<Mutex<ProgressLine>>;
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A bar for each dataset of each bot.
+/// Shows a bar for each dataset of each bot.
 struct Bars {
     with_bot: bool,
     with_windows: bool,
-    all: Mutex<Vec<(Shared, ProgressBar)>>,
+    all: Mutex<Vec<(SharedLine, ProgressBar)>>,
 }
 
-/// Columns of a name before its bar: the longest dataset's, and a bot's beside it.
-const NAME: (usize, usize) = (13, 30);
+/// Width of the name before a bar: of a dataset alone, and with its bot.
+const NAME_WIDTH: (usize, usize) = (13, 30);
 
 impl Bars {
     fn with(&self, dataset: Dataset, bot: &str, what: impl FnOnce(&mut ProgressLine, &ProgressBar)) {
         let all = locked(&self.all);
-        for (track, bar) in all.iter() {
-            let mut track = locked(track);
-            if track.dataset == dataset.name() && track.bot == bot {
-                what(&mut track, bar);
+        for (line, bar) in all.iter() {
+            let mut line = locked(line);
+            if line.is_of(dataset, bot) {
+                what(&mut line, bar);
                 return;
             }
         }
     }
 
-    /// Draws a track anew whenever it is asked to, by the terminal's width of that moment.
-    fn style(&self, track: &Shared) -> ProgressStyle {
+    /// Creates the style that draws a line at the current width of the terminal.
+    fn style(&self, line: &SharedLine) -> ProgressStyle {
         let template = if self.with_windows {
-            "{track}\n{windows}"
+            "{line}\n{windows}"
         } else {
-            "{track}"
+            "{line}"
         };
         let style = ProgressStyle::with_template(template);
-        let (with_bot, drawn, awaited) = (self.with_bot, Arc::clone(track), Arc::clone(track));
-        // the last column stays free: some terminals go on to the next line behind it
+        let (with_bot, drawn, in_flight) = (self.with_bot, Arc::clone(line), Arc::clone(line));
+        // the last column stays free: some terminals wrap after it
         let width = || Stream::Stderr.width().unwrap_or(80) - 1;
         let draw = move |_: &ProgressState, out: &mut dyn std::fmt::Write| {
-            let track = locked(&drawn);
-            let columns = if with_bot { NAME.1 } else { NAME.0 };
-            let name: String = track.name(with_bot).chars().take(columns).collect();
-            let line = track.line(&format!("{name:<columns$}"), width(), Instant::now());
-            // where nobody can be told there is nothing to do
+            let progress = locked(&drawn);
+            let columns = if with_bot { NAME_WIDTH.1 } else { NAME_WIDTH.0 };
+            let name: String = progress.name(with_bot).chars().take(columns).collect();
+            let line = progress.line(&format!("{name:<columns$}"), width(), Instant::now());
             let _ = out.write_str(&line.text(Stream::Stderr.has_colours()));
         };
         let windows = move |_: &ProgressState, out: &mut dyn std::fmt::Write| {
-            let _ = out.write_str(&locked(&awaited).awaited(width()));
+            let _ = out.write_str(&locked(&in_flight).windows(width()));
         };
         style
             .unwrap_or_else(|_| ProgressStyle::default_bar())
-            .with_key("track", draw)
+            .with_key("line", draw)
             .with_key("windows", windows)
     }
 }
@@ -131,132 +130,129 @@ impl Progress for Bars {
         if seconds == 0 {
             return;
         }
-        let track = Arc::new(Mutex::new(ProgressLine::new(
-            dataset.name(),
+        let line = Arc::new(Mutex::new(ProgressLine::new(
+            dataset,
             bot,
             seconds,
             Instant::now(),
         )));
-        // nothing is drawn before it has its place among the other bars
+        // draw nothing before the bar is placed among the others
         let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden());
-        bar.set_style(self.style(&track));
+        bar.set_style(self.style(&line));
         let bar = BARS.get_or_init(MultiProgress::new).add(bar);
         bar.enable_steady_tick(Duration::from_millis(200));
-        locked(&self.all).push((track, bar));
+        locked(&self.all).push((line, bar));
     }
 
-    fn reached(&self, dataset: Dataset, bot: &str, standing: &ProgressSnapshot) {
-        self.with(dataset, bot, |track, _| track.reached(standing, Instant::now()));
+    fn reached(&self, dataset: Dataset, bot: &str, snapshot: &ProgressSnapshot) {
+        self.with(dataset, bot, |line, _| line.reached(snapshot, Instant::now()));
     }
 
     fn waits(&self, dataset: Dataset, bot: &str, failure: &Failure, wait: Duration) {
-        self.with(dataset, bot, |track, _| {
-            track.waits(failure, wait, Instant::now())
-        });
+        self.with(dataset, bot, |line, _| line.waits(failure, wait, Instant::now()));
     }
 
     fn committed(&self, dataset: Dataset, bot: &str, partitions: u64) {
-        self.with(dataset, bot, |track, _| track.committed(partitions));
+        self.with(dataset, bot, |line, _| line.committed(partitions));
     }
 
     fn ends(&self, dataset: Dataset, bot: &str) {
         let mut ended = None;
         self.with(dataset, bot, |_, bar| ended = Some(bar.clone()));
-        // it draws itself once more, which looks at the track
+        // the last draw locks the line, which must be free
         if let Some(bar) = ended {
             bar.finish_and_clear();
         }
     }
 }
 
-/// Between two lines of progress where there is no terminal.
-const BETWEEN_LINES: Duration = Duration::from_secs(5);
+/// Interval of progress lines in a log.
+const LOG_INTERVAL: Duration = Duration::from_secs(5);
 
-/// A line every few seconds for each dataset of each bot, also while nothing comes.
+/// Logs a line every few seconds for each dataset of each bot.
 #[derive(Default)]
-struct Lines(Arc<AtWork>);
+struct ProgressLog(Arc<LogState>);
 
 #[derive(Default)]
-struct AtWork {
-    state: Mutex<State>,
+struct LogState {
+    jobs: Mutex<LoggedJobs>,
     ended: Condvar,
 }
 
 #[derive(Default)]
-struct State {
-    tracks: Vec<ProgressLine>,
-    /// A thread tells how far they are.
-    is_told: bool,
+struct LoggedJobs {
+    lines: Vec<ProgressLine>,
+    /// Whether the thread that logs them is running.
+    is_logging: bool,
 }
 
-impl Lines {
+impl ProgressLog {
     fn with(&self, dataset: Dataset, bot: &str, what: impl FnOnce(&mut ProgressLine)) {
-        let mut state = locked(&self.0.state);
-        let mut tracks = state.tracks.iter_mut();
-        if let Some(track) = tracks.find(|track| track.dataset == dataset.name() && track.bot == bot) {
-            what(track);
+        let mut jobs = locked(&self.0.jobs);
+        let mut lines = jobs.lines.iter_mut();
+        if let Some(line) = lines.find(|line| line.is_of(dataset, bot)) {
+            what(line);
         }
     }
 }
 
-impl AtWork {
-    /// Tells how far all are, until they have ended.
-    fn tell(&self) {
-        let mut state = locked(&self.state);
-        while !state.tracks.is_empty() {
-            let waited = self.ended.wait_timeout(state, BETWEEN_LINES);
+impl LogState {
+    /// Logs the progress of all jobs until they have ended.
+    fn log_until_end(&self) {
+        let mut jobs = locked(&self.jobs);
+        while !jobs.lines.is_empty() {
+            let waited = self.ended.wait_timeout(jobs, LOG_INTERVAL);
             let (guard, waited) = waited.unwrap_or_else(PoisonError::into_inner);
-            state = guard;
+            jobs = guard;
             if waited.timed_out() {
                 let now = Instant::now();
-                let lines = state
-                    .tracks
+                let lines = jobs
+                    .lines
                     .iter()
-                    .map(|track| (track.sentence(now), track.fields(now)));
+                    .map(|line| (line.sentence(now), line.fields(now)));
                 let lines: Vec<_> = lines.collect();
-                // who reads them may be slow, and the run shall not wait for that
-                drop(state);
+                // do not block the run on a slow reader of the log
+                drop(jobs);
                 for (sentence, fields) in lines {
                     output::line_with(&sentence, fields);
                 }
-                state = locked(&self.state);
+                jobs = locked(&self.jobs);
             }
         }
-        state.is_told = false;
+        jobs.is_logging = false;
     }
 }
 
-impl Progress for Lines {
+impl Progress for ProgressLog {
     fn begins(&self, dataset: Dataset, bot: &str, seconds: i64) {
         if seconds == 0 {
             return;
         }
-        let mut state = locked(&self.0.state);
-        let track = ProgressLine::new(dataset.name(), bot, seconds, Instant::now());
-        state.tracks.push(track);
-        if !state.is_told {
-            state.is_told = true;
-            let at_work = Arc::clone(&self.0);
-            std::thread::spawn(move || at_work.tell());
+        let mut jobs = locked(&self.0.jobs);
+        let line = ProgressLine::new(dataset, bot, seconds, Instant::now());
+        jobs.lines.push(line);
+        if !jobs.is_logging {
+            jobs.is_logging = true;
+            let log = Arc::clone(&self.0);
+            std::thread::spawn(move || log.log_until_end());
         }
     }
 
-    fn reached(&self, dataset: Dataset, bot: &str, standing: &ProgressSnapshot) {
-        self.with(dataset, bot, |track| track.reached(standing, Instant::now()));
+    fn reached(&self, dataset: Dataset, bot: &str, snapshot: &ProgressSnapshot) {
+        self.with(dataset, bot, |line| line.reached(snapshot, Instant::now()));
     }
 
     fn waits(&self, dataset: Dataset, bot: &str, failure: &Failure, wait: Duration) {
-        self.with(dataset, bot, |track| track.waits(failure, wait, Instant::now()));
+        self.with(dataset, bot, |line| line.waits(failure, wait, Instant::now()));
     }
 
     fn committed(&self, dataset: Dataset, bot: &str, partitions: u64) {
-        self.with(dataset, bot, |track| track.committed(partitions));
+        self.with(dataset, bot, |line| line.committed(partitions));
     }
 
     fn ends(&self, dataset: Dataset, bot: &str) {
-        let mut state = locked(&self.0.state);
-        let is_other = |track: &ProgressLine| track.dataset != dataset.name() || track.bot != bot;
-        state.tracks.retain(is_other);
+        let mut jobs = locked(&self.0.jobs);
+        jobs.lines.retain(|line| !line.is_of(dataset, bot));
         self.0.ended.notify_all();
     }
 }
