@@ -160,7 +160,7 @@ pub(super) enum Command {
     /// Tell what an export would do, without doing it
     ///
     /// About how many records, requests, minutes and files are still to come: from what the table holds, or from a few
-    /// probing requests. Nothing is written.
+    /// sample requests. Nothing is written.
     #[command(after_long_help = plan::EXAMPLES)]
     Plan(Box<ExportArgs>),
     /// Show the first records of a range, from one request
