@@ -1,11 +1,11 @@
-//! `converse-export config`: every setting with the place where it comes from.
+//! `converse-export config`: show every setting and its source.
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
 
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Args, Id};
-use comfy_table::Table as Grid;
+use comfy_table::Table as TextTable;
 use comfy_table::presets::NOTHING;
 use serde::Serialize;
 
@@ -16,34 +16,34 @@ use super::{output, usage};
 use crate::error::{Error, Result};
 
 const EXAMPLES: &str = "\
-A setting comes from the flag, else from its environment variable, else from converse-export.toml in the working
-directory (or --config), else from its default. Settings in the file are named as the flags:
+A setting comes from the flag, or its environment variable, or converse-export.toml in the working directory (or
+--config), or its default, in this order. Settings in the file have the names of the flags:
 
   bot = [\"r3-218210\", \"r3-218211\"]
-  out = \"lake\"                     # beside the file
+  out = \"lake\"                     # relative to the file
   timezone = \"Europe/Berlin\"
   requests-per-second = 2
 
 Examples:
-  # what environment and file say, for all commands
+  # the settings from environment and file
   converse-export config
 
-  # what one command would be run with
+  # the settings of one command
   converse-export config export --start 2023-10-01 --end 2023-10-06";
 
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(super) struct ConfigArgs {
-    /// Only what this command would be run with, and its flags
+    /// Show only the settings of this command with its flags
     #[arg(value_name = "COMMAND", trailing_var_arg = true, allow_hyphen_values = true)]
     line: Vec<OsString>,
 }
 
-/// A setting, and where it comes from.
+/// A setting and its source.
 #[derive(Debug, Serialize)]
 struct Setting {
     name: String,
-    /// `null` where it is not set.
+    /// `None` if it is not set.
     value: Option<String>,
     from: String,
 }
@@ -57,12 +57,12 @@ pub(super) fn run(args: &ConfigArgs, output: &OutputArgs, config: Option<&Config
     if output.json {
         output::json(&settings)?;
     } else {
-        output::text(&grid(&settings))?;
+        output::text(&table(&settings))?;
     }
     Ok(0)
 }
 
-/// Whether there is a key; never the key.
+/// Returns whether there is a key, never the key itself.
 fn key() -> Setting {
     let is_set = std::env::var_os(KEY_VARIABLE).is_some_and(|key| !key.is_empty());
     let (value, from) = match is_set {
@@ -76,20 +76,20 @@ fn key() -> Setting {
     }
 }
 
-/// The settings of one command line.
+/// Returns the settings of one command line.
 fn of_line(line: &[OsString], config: Option<&ConfigFile>) -> Result<Vec<Setting>> {
     let mut command = args::command();
     if let Some(config) = config {
         command = config.apply(command);
     }
-    // what is still missing is shown as such
+    // missing settings are shown, not refused
     command = command.mut_subcommands(|command| command.mut_args(|arg| arg.required(false)));
-    let words = std::iter::once(OsString::from("converse-export")).chain(line.iter().cloned());
-    let matches = command.try_get_matches_from_mut(words);
+    let arguments = std::iter::once(OsString::from("converse-export")).chain(line.iter().cloned());
+    let matches = command.try_get_matches_from_mut(arguments);
     let matches = matches.map_err(|error| {
         usage::error(&error, line, config).unwrap_or_else(|| Error::Usage {
-            what: "that is no command to be run".into(),
-            hint: "leave --help and --version out".into(),
+            what: "cannot show the settings of this command line: it runs no command".into(),
+            hint: "remove --help and --version".into(),
         })
     })?;
     let Some((name, matches)) = matches.subcommand() else {
@@ -98,8 +98,8 @@ fn of_line(line: &[OsString], config: Option<&ConfigFile>) -> Result<Vec<Setting
     let Some(command) = command.find_subcommand(name) else {
         return Ok(Vec::new());
     };
-    let takes_part = |arg: &&clap::Arg| args::takes_part(arg) && arg.get_long().is_some();
-    let settings = command.get_arguments().filter(takes_part);
+    let is_option = |arg: &&clap::Arg| args::is_option(arg) && arg.get_long().is_some();
+    let settings = command.get_arguments().filter(is_option);
     Ok(settings.map(|arg| setting(arg, matches, config)).collect())
 }
 
@@ -126,7 +126,7 @@ fn value(id: &Id, matches: &ArgMatches) -> Option<String> {
     Some(values.collect::<Vec<_>>().join(", "))
 }
 
-/// The settings of all commands, each once.
+/// Returns the settings of all commands, each once.
 fn of_all(config: Option<&ConfigFile>) -> Result<Vec<Setting>> {
     let command = args::command();
     let mut seen = BTreeSet::new();
@@ -146,12 +146,12 @@ fn of_all(config: Option<&ConfigFile>) -> Result<Vec<Setting>> {
     Ok(settings)
 }
 
-fn grid(settings: &[Setting]) -> String {
-    let mut grid = Grid::new();
-    grid.load_style(NOTHING).set_header(["setting", "value", "from"]);
+fn table(settings: &[Setting]) -> String {
+    let mut table = TextTable::new();
+    table.load_style(NOTHING).set_header(["setting", "value", "from"]);
     for setting in settings {
         let value = setting.value.as_deref().unwrap_or("–");
-        grid.add_row([&setting.name, value, &setting.from]);
+        table.add_row([&setting.name, value, &setting.from]);
     }
-    grid.trim_fmt()
+    table.trim_fmt()
 }

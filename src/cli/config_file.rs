@@ -1,5 +1,4 @@
-//! The config file, `converse-export.toml`: what flags are where neither the command line nor the environment says
-//! otherwise.
+//! Reads the config file, `converse-export.toml`: defaults of flags, below the command line and the environment.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -17,7 +16,7 @@ use crate::api::{ApiKey, Connection};
 use crate::error::{Error, Result};
 use crate::export::DEFAULT_BASE_URL;
 
-/// A config file that was read: for each flag its values, as they would be typed.
+/// A config file: the values of each flag, as on the command line.
 #[derive(Debug)]
 pub(super) struct ConfigFile {
     pub(super) path: PathBuf,
@@ -25,9 +24,10 @@ pub(super) struct ConfigFile {
 }
 
 impl ConfigFile {
-    /// The file that was named, or the one in the working directory.
-    pub(super) fn find(words: &[OsString]) -> Result<Option<Self>> {
-        let named = usage::value_of(words, "--config").or_else(|| std::env::var_os(args::variable("config")));
+    /// Reads the file that `--config` names, or the one in the working directory.
+    pub(super) fn find(arguments: &[OsString]) -> Result<Option<Self>> {
+        let named =
+            usage::value_of(arguments, "--config").or_else(|| std::env::var_os(args::variable("config")));
         match named {
             Some(path) => Self::read(Path::new(&path), true).map(Some),
             None if Path::new(CONFIG_FILE).is_file() => Self::read(Path::new(CONFIG_FILE), false).map(Some),
@@ -37,8 +37,8 @@ impl ConfigFile {
 
     fn read(path: &Path, was_named: bool) -> Result<Self> {
         let text = std::fs::read_to_string(path).map_err(|error| Error::Usage {
-            what: format!("the config file {} cannot be read: {error}", path.display()),
-            hint: "give --config with a file that is there, or leave it out".into(),
+            what: format!("cannot read the config file {}: {error}", path.display()),
+            hint: "give --config with an existing file, or remove it".into(),
         })?;
         let config = Self::parse(path, &text)?;
         if !was_named {
@@ -60,23 +60,23 @@ impl ConfigFile {
             let line = before.matches('\n').count() + 1;
             wrong(
                 format!("line {line}: {}", error.message()),
-                "write a setting a line, such as bot = \"r3-218210\"".into(),
+                "write one setting per line, such as bot = \"r3-218210\"".into(),
             )
         })?;
         let known = flags();
         let mut values = BTreeMap::new();
         for (name, value) in table {
-            let Some(flag) = known.get(&name) else {
-                return Err(wrong(format!("{name} is no setting"), unknown(&name, &known)));
+            let Some(&is_path) = known.get(&name) else {
+                return Err(wrong(format!("{name} is not a setting"), unknown(&name, &known)));
             };
             let mut texts = texts(&value).ok_or_else(|| {
                 wrong(
-                    format!("{name} is neither a text, a number, true or false, nor a list of them"),
-                    format!("write it as {name} = \"…\", as after --{name}"),
+                    format!("{name} must be a string, a number, true or false, or a list of them"),
+                    format!("write it as {name} = \"…\", as for --{name}"),
                 )
             })?;
-            if flag.is_path {
-                texts = texts.into_iter().map(|text| beside(path, text)).collect();
+            if is_path {
+                texts = texts.into_iter().map(|text| resolve(path, text)).collect();
             }
             values.insert(name, texts);
         }
@@ -86,12 +86,12 @@ impl ConfigFile {
         })
     }
 
-    /// Whether a flag stands in the file.
+    /// Whether the file sets a flag.
     pub(super) fn has(&self, flag: &str) -> bool {
         self.values.contains_key(flag.trim_start_matches('-'))
     }
 
-    /// The command line with what the file says as its defaults.
+    /// Sets the defaults of a command line to the values of the file.
     pub(super) fn apply(&self, command: clap::Command) -> clap::Command {
         let with_values = |arg: Arg| match arg.get_long().and_then(|name| self.values.get(name)) {
             Some(values) if values.len() == 1 || matches!(arg.get_action(), ArgAction::Append) => {
@@ -104,7 +104,7 @@ impl ConfigFile {
             .mut_subcommands(|command| args::with_settings(command, with_values))
     }
 
-    /// A file that merely lies there may not choose where the key goes.
+    /// Refuses an address for the key in a file that was only found, not named on the command line.
     fn check_address(&self) -> Result<()> {
         let untrusted = |what: String| Error::Usage {
             what: format!("{}: {what}", self.path.display()),
@@ -114,13 +114,15 @@ impl ConfigFile {
             ),
         };
         if self.has("allow-http") {
-            return Err(untrusted("allow-http would send the key unprotected".into()));
+            return Err(untrusted(
+                "allow-http would send the key without encryption".into(),
+            ));
         }
         let Some(address) = self.values.get("base-url").and_then(|urls| urls.first()) else {
             return Ok(());
         };
         let is_local = Url::parse(address).is_ok_and(|url| {
-            // the key itself does not matter here
+            // any key will do here
             ApiKey::new("-").is_ok_and(|key| Connection::new(url, key).is_local())
         });
         if is_local || address.trim_end_matches('/') == DEFAULT_BASE_URL {
@@ -130,13 +132,8 @@ impl ConfigFile {
     }
 }
 
-/// What has to be known of a flag.
-struct Flag {
-    is_path: bool,
-}
-
-/// Every flag that may stand in the file.
-fn flags() -> BTreeMap<String, Flag> {
+/// Returns every flag that the file may set, and whether its value is a path.
+fn flags() -> BTreeMap<String, bool> {
     let command = args::command();
     let all = command
         .get_subcommands()
@@ -145,7 +142,7 @@ fn flags() -> BTreeMap<String, Flag> {
     all.filter(|arg| arg.get_id() != "config")
         .filter_map(|arg| {
             let is_path = is_of_paths(arg.get_value_parser());
-            Some((arg.get_long()?.to_owned(), Flag { is_path }))
+            Some((arg.get_long()?.to_owned(), is_path))
         })
         .collect()
 }
@@ -154,17 +151,17 @@ fn is_of_paths(parser: &ValueParser) -> bool {
     parser.type_id() == std::any::TypeId::of::<PathBuf>()
 }
 
-fn unknown(name: &str, known: &BTreeMap<String, Flag>) -> String {
+fn unknown(name: &str, known: &BTreeMap<String, bool>) -> String {
     if ["api-key", "api_key", "key"].contains(&name) {
-        return "the key belongs in CONVERSE_EXPORT_API_KEY, or in a file that api-key-file names".into();
+        return "set CONVERSE_EXPORT_API_KEY, or name a file with the key in api-key-file".into();
     }
     match closest(name, known.keys().map(String::as_str)) {
-        Some(meant) => format!("did you mean {meant}?"),
-        None => "the settings are the flags' names, as `converse-export config` lists them".into(),
+        Some(known) => format!("did you mean {known}?"),
+        None => "see `converse-export config` for the names of settings".into(),
     }
 }
 
-/// A value as it would be typed, once for each time that the flag would be given.
+/// Formats a value as on the command line, once for each repetition of the flag.
 fn texts(value: &Value) -> Option<Vec<String>> {
     match value {
         Value::Array(values) => {
@@ -182,8 +179,8 @@ fn texts(value: &Value) -> Option<Vec<String>> {
     }
 }
 
-/// A path in the file is meant from the file's own folder on.
-fn beside(file: &Path, path: String) -> String {
+/// Resolves a path against the folder of the config file.
+fn resolve(file: &Path, path: String) -> String {
     match file.parent() {
         Some(folder) if !args::is_no_path(&path) => folder.join(&path).to_string_lossy().into_owned(),
         _ => path,
@@ -199,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn settings_are_flags_and_paths_are_beside_the_file() {
+    fn settings_are_flags_and_paths_are_relative_to_the_file() {
         let config = read(
             "bot = ['r3', 'r4']\nout = 'lake'\napi-key-file = '/run/key'\nper-page = 500\n\
              requests-per-second = 2.5\njson = true\nstart = 2023-10-01\n",
@@ -216,23 +213,23 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_setting_is_told() {
+    fn unknown_settings_are_refused() {
         for (text, what, hint) in [
-            ("bots = 'r3'", "bots is no setting", "did you mean bot?"),
+            ("bots = 'r3'", "bots is not a setting", "did you mean bot?"),
             (
                 "requests_per_second = 2",
-                "is no setting",
+                "is not a setting",
                 "did you mean requests-per-second?",
             ),
             (
                 "api-key = 'secret'",
-                "api-key is no setting",
+                "api-key is not a setting",
                 "CONVERSE_EXPORT_API_KEY",
             ),
-            ("config = 'x'", "config is no setting", ""),
-            ("[export]\nbot = 'r3'", "export is no setting", ""),
-            ("bot = 'r3'\nout = lake", "line 2: ", "a setting a line"),
-            ("out = { path = 'x' }", "out is neither", "out = "),
+            ("config = 'x'", "config is not a setting", ""),
+            ("[export]\nbot = 'r3'", "export is not a setting", ""),
+            ("bot = 'r3'\nout = lake", "line 2: ", "one setting per line"),
+            ("out = { path = 'x' }", "out must be", "out = "),
         ] {
             let error = read(text).unwrap_err();
             assert!(error.to_string().contains(what), "{text}: {error}");
@@ -242,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn invariant_7_a_file_that_lies_there_does_not_choose_where_the_key_goes() {
+    fn invariant_7_a_found_config_file_cannot_choose_where_the_key_goes() {
         let check = |text: &str| read(text).unwrap().check_address();
         assert!(check("base-url = 'https://api.converseapps.com/'").is_ok());
         assert!(check("base-url = 'http://127.0.0.1:8080'").is_ok());

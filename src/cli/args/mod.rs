@@ -298,7 +298,7 @@ pub(super) fn settings(command: &clap::Command) -> impl Iterator<Item = &Arg> {
 fn is_setting(command: &str, arg: &Arg) -> bool {
     let mut only_typed = ONLY_TYPED.into_iter();
     let is_typed = only_typed.any(|(name, typed)| command == name && typed.contains(&arg.get_id().as_str()));
-    takes_part(arg) && !is_typed && !WITHOUT_VARIABLES.contains(&command)
+    is_option(arg) && !is_typed && !WITHOUT_VARIABLES.contains(&command)
 }
 
 /// Behind all that a command has of its own.
@@ -323,12 +323,12 @@ pub(super) fn variable(flag: &str) -> String {
 }
 
 /// Whether an argument is more than a question about the program.
-pub(super) fn takes_part(arg: &Arg) -> bool {
+pub(super) fn is_option(arg: &Arg) -> bool {
     !matches!(arg.get_action(), ArgAction::Help | ArgAction::Version)
 }
 
 fn with_variable(arg: Arg) -> Arg {
-    let Some(name) = arg.get_long().filter(|_| takes_part(&arg)) else {
+    let Some(name) = arg.get_long().filter(|_| is_option(&arg)) else {
         return arg;
     };
     let variable = variable(name);
