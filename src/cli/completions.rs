@@ -1,4 +1,4 @@
-//! `converse-export completions`.
+//! `converse-export completions`: print a completion script.
 
 use clap::Args;
 use clap_complete::{Shell, generate};
@@ -17,7 +17,7 @@ Examples:
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(super) struct CompletionsArgs {
-    /// Whose completions
+    /// The shell
     #[arg(value_name = "SHELL")]
     shell: Shell,
 }

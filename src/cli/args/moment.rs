@@ -1,4 +1,4 @@
-//! Times as they are typed.
+//! Parses times and durations of the command line.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Span, SpanRelativeTo, Timestamp};
 use super::wrong;
 use crate::table::Zone;
 
-/// A moment as it is typed; what it is depends on the zone where no offset is given, and on the clock where it is relative.
+/// A time of the command line. Without an offset it depends on a time zone; a relative one depends on the clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::cli) enum Moment {
     /// The first moment of a day.
@@ -133,14 +133,14 @@ fn unix_seconds(text: &str) -> Result<Moment, String> {
     }
 }
 
-/// A duration with its unit.
+/// Parses a duration with its unit.
 pub(in crate::cli) fn duration(text: &str) -> Result<Duration, String> {
-    let told = || String::from("give a number with its unit, such as 90s, 15m, 2h or 3d");
-    let span: jiff::Span = text.trim().parse().map_err(|_| told())?;
+    let hint = || String::from("give a number with its unit, such as 90s, 15m, 2h or 3d");
+    let span: jiff::Span = text.trim().parse().map_err(|_| hint())?;
     let length = span
         .to_duration(SpanRelativeTo::days_are_24_hours())
-        .map_err(|_| told())?;
-    Duration::try_from(length).map_err(|_| "give a duration that is not negative".into())
+        .map_err(|_| hint())?;
+    Duration::try_from(length).map_err(|_| "give a duration of at least 0s".into())
 }
 
 #[cfg(test)]
@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn a_number_that_is_no_unix_seconds_is_refused_with_what_it_may_be() {
+    fn other_numbers_than_unix_seconds_are_refused_with_a_hint() {
         for (text, hint) in [
             ("20231001", "give 2023-10-01"),
             ("202310", "give 2023-10"),
