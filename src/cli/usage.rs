@@ -119,7 +119,7 @@ fn unparsable_value(error: &clap::Error, line: &CommandLine<'_>) -> (String, Opt
         return (what, None);
     };
     let reason = why.to_string();
-    if let Some((why, hint)) = args::why_and_hint(&reason) {
+    if let Some((why, hint)) = args::split_hint(&reason) {
         let what = format!("cannot use {flag} {value}{}: {why}", line.origin(&flag));
         return (what, Some(hint.to_owned()));
     }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::builder::{PathBufValueParser, TypedValueParser};
 use url::Url;
 
-use super::wrong;
+use super::reason_with_hint;
 
 /// URL schemes that are also recognised without `//`.
 const SCHEMES: [&str; 31] = [
@@ -33,7 +33,7 @@ pub(in crate::cli) fn is_no_path(text: &str) -> bool {
 
 fn read(text: &str) -> Result<PathBuf, String> {
     if unexpanded(text) {
-        return Err(wrong(
+        return Err(reason_with_hint(
             "the shell has not expanded `~` or `$`",
             "give the full path, or remove the quotation marks",
         ));
@@ -41,20 +41,20 @@ fn read(text: &str) -> Result<PathBuf, String> {
     match scheme(text) {
         None => Ok(PathBuf::from(OsString::from(text))),
         Some(name) if name == "file" => of_file(text.trim()),
-        Some(name) => Err(wrong(&format!("{name}: is not a local folder"), LOCAL)),
+        Some(name) => Err(reason_with_hint(&format!("{name}: is not a local folder"), LOCAL)),
     }
 }
 
 /// Returns the path of a `file:` URL.
 fn of_file(text: &str) -> Result<PathBuf, String> {
-    let relative = || wrong("a file: URL needs an absolute path", LOCAL);
+    let relative = || reason_with_hint("a file: URL needs an absolute path", LOCAL);
     let rest = text.get(5..).unwrap_or_default();
     if !rest.starts_with('/') {
         return Err(relative());
     }
     let url = Url::parse(text).map_err(|_| relative())?;
     if url.query().is_some() || url.fragment().is_some() {
-        return Err(wrong(
+        return Err(reason_with_hint(
             "a file: URL cannot contain ? or #",
             "write ? as %3F and # as %23, or give the plain path",
         ));
