@@ -224,7 +224,7 @@ impl<'a> Build<'a> {
 
     /// Distinct records that could not become rows.
     pub(super) fn rejected(&self) -> u64 {
-        self.rejected.met()
+        self.rejected.seen()
     }
 
     /// The field that the API is proven to filter by.

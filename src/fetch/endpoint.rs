@@ -177,7 +177,9 @@ impl Endpoint {
             let mut body = &answer.body;
             let unreadable = |error| Error::Internal(format!("a page cannot be read twice: {error}"));
             let stripped = match &endpoint.erased {
-                Some(erased) => dataset::strip(dataset, body, |id| erased.has(id)).map_err(unreadable)?,
+                Some(erased) => {
+                    dataset::strip(dataset, body, |id| erased.contains(id)).map_err(unreadable)?
+                }
                 None => None,
             };
             if let Some((rest, erased)) = &stripped {

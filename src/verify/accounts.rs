@@ -95,7 +95,7 @@ impl Verified {
                     .partitions()
                     .iter()
                     .map(|(next, _)| next)
-                    .chain(commit.withdrawn());
+                    .chain(commit.removed());
                 next.any(|next| next == key)
             })
         };

@@ -119,7 +119,7 @@ impl Desk<'_> {
             return Ok(None);
         };
         let twice = |error: PageError| Error::Internal(error.to_string());
-        let Some((body, _)) = strip(dataset, body, |id| erased.has(id)).map_err(twice)? else {
+        let Some((body, _)) = strip(dataset, body, |id| erased.contains(id)).map_err(twice)? else {
             return Ok(None);
         };
         let rest = peek(dataset, &body).map_err(twice)?;

@@ -89,7 +89,7 @@ fn present(
 ) -> BTreeMap<PartitionKey, Entry> {
     let keys = commit.iter().flat_map(|commit| {
         let next = commit.partitions().iter().map(|(key, _)| key);
-        next.chain(commit.withdrawn())
+        next.chain(commit.removed())
     });
     for key in keys {
         let entry = entries.remove(key);
@@ -111,7 +111,7 @@ fn present_one(
         Some((_, next)) if is_there(next) => Some(next.clone()),
         // between its two versions, on a file system that cannot exchange them
         Some(_) => entry.filter(is_there),
-        None if commit.withdrawn().contains(key) => entry.filter(is_there),
+        None if commit.removed().contains(key) => entry.filter(is_there),
         None => entry,
     }
 }
@@ -155,7 +155,7 @@ impl Verified {
             let held = ledgers.filter_map(|ledger| held(ledger, key).cloned()).collect();
             let is_changing = commit.is_some_and(|commit| {
                 let mut partitions = commit.partitions().iter();
-                partitions.any(|(other, _)| other == key) || commit.withdrawn().contains(key)
+                partitions.any(|(other, _)| other == key) || commit.removed().contains(key)
             });
             return Ok(Some(Current {
                 entry,

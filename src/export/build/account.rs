@@ -35,7 +35,7 @@ impl Build<'_> {
                 account.pages += 1;
             }
         }
-        let fresh = rejected.min(self.rejected.kept().saturating_sub(account.rejected));
+        let fresh = rejected.min(self.rejected.stored().saturating_sub(account.rejected));
         account.received += rejected;
         account.rejected += fresh;
         account.duplicates += rejected - fresh;

@@ -130,7 +130,7 @@ impl Build<'_> {
             let (now, later) = rest.split_at(count);
             let decoded = now.par_iter().map(|page| self.decode(*page, group));
             for page in decoded.collect::<Result<Vec<PageRows>>>()? {
-                self.rejected.keep(&page.rejected)?;
+                self.rejected.append(&page.rejected)?;
                 findings += page.findings;
                 for (period, rows) in page.rows {
                     if let Some(builder) = builders.get_mut(&period) {

@@ -236,7 +236,7 @@ impl Mover<'_> {
             self.bot
         );
         let commit = Commit::new(&staged, ledger.clone(), Vec::new(), self.keep_pages);
-        let commit = commit.withdrawing(out.withdrawn.clone());
+        let commit = commit.removing(out.withdrawn.clone());
         commit.execute(self.table, self.spool)?;
         Ok(out)
     }
