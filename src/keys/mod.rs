@@ -1,5 +1,5 @@
-//! A catalogue of the keys that the maps of a table have: which, how often, since when, and what their values look
-//! like. Reads the columns that it must, on all cores, in bounded memory.
+//! The catalogue of keys in the map columns of a table: their frequency, types, days and examples. Reads only the needed
+//! columns, in parallel and with bounded memory.
 
 mod key_counts;
 mod value_type;
@@ -20,37 +20,37 @@ use crate::error::{Error, Result};
 use crate::table::{Entry, Part, PartitionKey, Table, Zone, times_in};
 use crate::window::Window;
 
-/// The column that may be text.
+/// The map column that may be JSON text.
 const METADATA: &str = "metadata";
 
-/// What is to be catalogued.
+/// Selects what is catalogued.
 #[derive(Clone, Debug, Default)]
 pub struct KeysQuery {
-    /// Of these datasets.
+    /// Datasets.
     pub datasets: Vec<Dataset>,
-    /// Of these bots; of all where there is none.
+    /// Bots; empty for all.
     pub bots: Vec<String>,
-    /// Of these columns; of all that are maps where there is none.
+    /// Map columns; empty for all.
     pub columns: Vec<String>,
-    /// Of rows whose time lies within; of all, also those without a time, where there is none.
+    /// Range of row times; `None` for all rows, also those without a time.
     pub range: Option<Window>,
-    /// Whether values are shown.
+    /// Whether example values are collected.
     pub examples: bool,
 }
 
 /// The keys of a table, by dataset.
 #[derive(Clone, Debug, Serialize)]
 pub struct Catalogue {
-    /// What each dataset has.
+    /// The keys of each dataset.
     pub datasets: BTreeMap<&'static str, DatasetKeys>,
 }
 
 /// The keys of a dataset, by column.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct DatasetKeys {
-    /// Rows that were looked at.
+    /// Rows that were read.
     pub rows: u64,
-    /// What each column has.
+    /// The keys of each column.
     pub columns: BTreeMap<String, ColumnKeys>,
 }
 
@@ -59,33 +59,33 @@ pub struct DatasetKeys {
 pub struct ColumnKeys {
     /// Each key, the most frequent first.
     pub keys: Vec<Key>,
-    /// Values of more keys than can be told apart.
+    /// Number of values of further keys, beyond the bound of memory.
     pub others: u64,
 }
 
-/// A key.
+/// A key and its statistics.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Key {
     /// Its name.
     pub key: String,
     /// Rows that have it.
     pub rows: u64,
-    /// The same as a part of all rows that were looked at.
+    /// Share of the rows that were read.
     pub share: f64,
-    /// What its values look like, how often.
+    /// Types of its values, with their counts.
     pub types: BTreeMap<ValueType, u64>,
     /// The day of the first row that has it, in the table's zone.
     pub first: Option<Date>,
     /// The day of the last one.
     pub last: Option<Date>,
-    /// Some of its values, shortened.
+    /// Examples of its values, shortened.
     pub examples: Vec<String>,
 }
 
-/// Makes the catalogue.
+/// Creates the catalogue.
 ///
 /// # Errors
-/// Where the table cannot be read, or does not have what is asked for.
+/// If the table cannot be read, or has no such bot or column.
 pub fn catalogue(table: &Table, query: &KeysQuery) -> Result<Catalogue> {
     let entries = table.manifest()?.whole(table.out())?;
     check_bots(&entries, &query.bots)?;
@@ -106,7 +106,7 @@ pub fn catalogue(table: &Table, query: &KeysQuery) -> Result<Catalogue> {
             |_, part| query.count(*dataset, part, &zone),
             |counted| sum.merge(counted),
         )?;
-        datasets.insert(dataset.name(), sum.told());
+        datasets.insert(dataset.name(), sum.into_keys());
     }
     match query
         .columns
@@ -114,18 +114,18 @@ pub fn catalogue(table: &Table, query: &KeysQuery) -> Result<Catalogue> {
         .find(|column| !known_columns.contains(*column))
     {
         Some(unknown) => Err(Error::Usage {
-            what: format!("--column {unknown} is no map that the table has"),
+            what: format!("cannot catalogue {unknown}: the table has no such map column"),
             hint: format!("give one of: {}", join(&known_columns)),
         }),
         None => Ok(Catalogue { datasets }),
     }
 }
 
-fn check_bots(entries: &BTreeMap<PartitionKey, Entry>, asked: &[String]) -> Result<()> {
+fn check_bots(entries: &BTreeMap<PartitionKey, Entry>, requested: &[String]) -> Result<()> {
     let bots: BTreeSet<&String> = entries.keys().map(|key| &key.bot).collect();
-    match asked.iter().find(|bot| !bots.contains(bot)) {
+    match requested.iter().find(|bot| !bots.contains(bot)) {
         Some(unknown) => Err(Error::Usage {
-            what: format!("the table has no rows of the bot {unknown}"),
+            what: format!("cannot catalogue the bot {unknown}: the table has no rows of it"),
             hint: format!("give one of: {}", join(&bots)),
         }),
         None => Ok(()),
@@ -136,7 +136,7 @@ fn join(names: &BTreeSet<impl AsRef<str> + Ord>) -> String {
     names.iter().map(AsRef::as_ref).collect::<Vec<_>>().join(", ")
 }
 
-/// The columns that are maps, or hold metadata as JSON text in their place, of these names or of any.
+/// Returns the map columns, and metadata as JSON text, with one of these names, or all if there are none.
 fn maps<'a>(schema: &'a Schema, names: &'a [String]) -> impl Iterator<Item = usize> + 'a {
     let fields = schema.fields().iter().enumerate();
     let is_map = |field: &Field| {
@@ -154,7 +154,7 @@ impl KeysQuery {
         entry.may_lie_in(self.range) && (self.bots.is_empty() || self.bots.contains(&key.bot))
     }
 
-    /// Counts the keys of a part.
+    /// Counts the keys in a part of the table.
     fn count(&self, dataset: Dataset, part: Part, zone: &Zone) -> Result<CatalogueCounts> {
         let mut counted = CatalogueCounts::of(part.schema(), &self.columns);
         let columns: Vec<usize> = maps(part.schema(), &self.columns).collect();
@@ -182,7 +182,7 @@ impl KeysQuery {
     }
 }
 
-/// What was counted of some parts.
+/// Counts of some parts of the table.
 struct CatalogueCounts {
     rows: u64,
     columns: BTreeMap<String, KeyCounts>,
@@ -204,7 +204,7 @@ impl CatalogueCounts {
         }
     }
 
-    fn told(self) -> DatasetKeys {
+    fn into_keys(self) -> DatasetKeys {
         let rows = self.rows;
         let columns = self.columns.into_iter();
         DatasetKeys {
@@ -217,7 +217,7 @@ impl CatalogueCounts {
 }
 
 impl ColumnKeys {
-    /// What was counted in so many rows.
+    /// Converts the counts of `rows` rows.
     pub(crate) fn of(counts: KeyCounts, rows: u64) -> Self {
         let others = counts.others;
         let keys = counts.into_keys();

@@ -1,15 +1,15 @@
-//! What a value of a map types like: it is text, and tells no more of the JSON that it was. A value of JSON tells it.
+//! Types of values: guessed from the text in a map, or exact in JSON.
 
 use arrow::array::StringArray;
 use serde::Serialize;
 
 use crate::dataset::{JsonValue, json_entries, json_value};
 
-/// A JSON type. Text that reads like a number may have been a number or a string.
+/// A JSON type. The text of a number in a map may have been a number or a string.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ValueType {
-    /// Text that is nothing else.
+    /// Text that is no other type.
     String,
     /// A number without fraction and exponent.
     Integer,
@@ -21,7 +21,7 @@ pub enum ValueType {
     Object,
     /// A list.
     Array,
-    /// A null, and no text at all.
+    /// Null.
     Null,
 }
 
@@ -51,7 +51,7 @@ impl ValueType {
         }
     }
 
-    /// What a value types like.
+    /// Guesses the type of a value in a map.
     pub(super) fn of(value: Option<&str>) -> Self {
         let Some(text) = value else { return Self::Null };
         match json_value(text) {
@@ -60,14 +60,14 @@ impl ValueType {
         }
     }
 
-    /// What a value of JSON is.
+    /// Returns the type of a JSON value.
     fn of_json(value: JsonValue<'_>) -> Self {
         match value {
             JsonValue::Null => Self::Null,
             JsonValue::Bool(_) => Self::Boolean,
             JsonValue::Number(number) => {
-                let is_whole = number.bytes().all(|byte| matches!(byte, b'-' | b'0'..=b'9'));
-                if is_whole { Self::Integer } else { Self::Number }
+                let is_integer = number.bytes().all(|byte| matches!(byte, b'-' | b'0'..=b'9'));
+                if is_integer { Self::Integer } else { Self::Number }
             }
             JsonValue::Text(_) => Self::String,
             JsonValue::List(_) => Self::Array,
@@ -75,7 +75,7 @@ impl ValueType {
         }
     }
 
-    /// What the values of objects are, given their texts, one after the other.
+    /// Returns the types of all values in objects, given as JSON texts.
     pub(super) fn of_objects(texts: &StringArray) -> Vec<Self> {
         let objects = texts.iter().flatten();
         objects
@@ -89,8 +89,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn values_look_like_the_json_that_they_may_have_been() {
-        for (text, look) in [
+    fn types_are_guessed_from_texts() {
+        for (text, expected) in [
             ("", ValueType::String),
             ("web", ValueType::String),
             ("null", ValueType::String),
@@ -116,7 +116,7 @@ mod tests {
             ("{}", ValueType::Object),
             ("[]", ValueType::Array),
         ] {
-            assert_eq!(ValueType::of(Some(text)), look, "{text}");
+            assert_eq!(ValueType::of(Some(text)), expected, "{text}");
         }
         assert_eq!(ValueType::of(None), ValueType::Null);
     }

@@ -1,4 +1,4 @@
-//! New rows that were not compared yet with those of other partitions.
+//! New rows that are not compared with other partitions yet.
 
 use std::collections::BTreeMap;
 
@@ -8,14 +8,14 @@ use super::Account;
 use crate::table::Period;
 use crate::window::Windows;
 
-/// New rows of an account that are named one by one.
-const MOST_NAMED: usize = 20_000;
+/// Maximum number of new rows of an account that are stored by id.
+const MAX_NAMED: usize = 20_000;
 
-/// New rows that were not compared yet with those of other partitions: a record whose time was corrected has a row there,
-/// too. It is part of the ledger until that is done, so that a run that is killed leaves it to the next one.
+/// New rows that are not compared with other partitions yet. A record whose date changed has an old row in another
+/// partition. The ledger stores them until the comparison, so that the next run continues after a kill.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UncheckedRows {
-    /// The time that the run was asked to fetch.
+    /// The ranges that the run fetches.
     pub ranges: Windows,
     /// The new rows, by partition.
     pub arrivals: BTreeMap<Period, NewRows>,
@@ -25,14 +25,14 @@ pub struct UncheckedRows {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum NewRows {
-    /// All of them may be.
+    /// All rows may be new.
     All,
-    /// Those whose ids have these hashes, in the order in which they were committed.
+    /// Rows whose ids have these hashes, in the order of their commits.
     Named(Vec<u64>),
 }
 
 impl Account {
-    /// Takes note of new rows of a partition, before they are committed.
+    /// Adds new rows of a partition, before they are committed.
     pub fn add_new_rows(&mut self, period: Period, ranges: &Windows, arrivals: NewRows) {
         let moves = self.moves.get_or_insert_default();
         moves.ranges.extend(ranges.iter().copied());
@@ -43,7 +43,7 @@ impl Account {
         let all: usize = moves.arrivals.values().map(named).sum();
         let known = moves.arrivals.remove(&period);
         let arrivals = match (known, arrivals) {
-            (known, arrivals) if all + named(&arrivals) > MOST_NAMED => {
+            (known, arrivals) if all + named(&arrivals) > MAX_NAMED => {
                 drop(known);
                 NewRows::All
             }
@@ -65,7 +65,7 @@ mod tests {
     use crate::window::Window;
 
     #[test]
-    fn new_rows_are_named_up_to_a_bound() {
+    fn new_rows_are_stored_by_id_up_to_a_bound() {
         let period = |day| Period::of(PartitionBy::Day, jiff::civil::date(2023, 10, day));
         let ranges: Windows = [Window::new(0, 9)].into_iter().collect();
         let mut account = Account::default();
@@ -77,7 +77,7 @@ mod tests {
         assert_eq!(arrivals(&account, 1), NewRows::Named(vec![1, u64::MAX, 3]));
         let json = serde_json::to_string(&account).unwrap();
         assert_eq!(serde_json::from_str::<Account>(&json).unwrap(), account);
-        account.add_new_rows(period(3), &ranges, NewRows::Named(vec![7; MOST_NAMED]));
+        account.add_new_rows(period(3), &ranges, NewRows::Named(vec![7; MAX_NAMED]));
         account.add_new_rows(period(2), &ranges, NewRows::Named(vec![4]));
         account.add_new_rows(period(1), &ranges, NewRows::All);
         for day in 1..=3 {

@@ -66,7 +66,7 @@ impl Build<'_> {
             // one conversation says nothing of a range
             return account.complete.clone();
         }
-        account.answered(&self.ranges, &self.job.reread, &complete);
+        account.update_complete(&self.ranges, &self.job.reread, &complete);
         let mut answered = account.complete.clone();
         answered.subtract_all(&self.ranges);
         answered.extend(complete.iter().copied());
