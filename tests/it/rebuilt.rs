@@ -151,7 +151,7 @@ fn an_interrupted_export_goes_on_in_the_new_zone() {
     running.until(|| files_below(&world.path("lake/_export/pages")).len() >= 3);
     let locked = rebuild(&world.lake(), &BERLIN).ended(3);
     assert!(
-        locked.stderr.contains("another run is working"),
+        locked.stderr.contains("another run is active"),
         "{}",
         locked.stderr
     );
