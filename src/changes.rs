@@ -1,8 +1,7 @@
-//! What each run changed, for jobs that load no more than that: a file a run in `_export/changes/`.
+//! Lists of changed partitions for incremental loads: one file per run in `_export/changes/`.
 //!
-//! The ledger remembers which partitions changed with the very commit that changes them, so that what a killed run has
-//! changed is told by the next one. A partition may be told twice, but none is left out: a file is written, and only
-//! then the ledger forgets.
+//! The ledger records changed partitions in the commit that changes them, so that the next run lists what a killed run
+//! has changed. The file is written before the ledger is cleared: a partition may be listed twice, but is never missed.
 
 use std::path::{Path, PathBuf};
 
@@ -15,65 +14,65 @@ use crate::ledger::Ledger;
 use crate::store;
 use crate::table::{Entry, OWN_FOLDER, PartitionBy, PartitionKey, Period, Table};
 
-/// The form of these files.
+/// Version of the file format.
 const VERSION: u32 = 1;
-/// Files that are kept; a job that lies further behind finds a gap in their numbers, and loads the whole table.
-const KEPT: usize = 1_000;
+/// Number of files that are retained. A job that is further behind finds a gap in the numbers and loads the whole table.
+const RETAINED: usize = 1_000;
 const FOLDER: &str = "changes";
-const ENDING: &str = ".json";
+const EXTENSION: &str = ".json";
 
 /// The partitions that a run changed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Changes {
     version: u32,
-    /// The file's number, one more than that of the file before.
+    /// Number of the file, counted from 1.
     pub number: u64,
-    /// When it was written.
+    /// Time of writing.
     pub written: Timestamp,
-    /// What wrote it, such as `export`, `sync` or `erase`.
+    /// The command that wrote it, such as `export`, `sync` or `erase`.
     pub command: String,
-    /// Up to where the table is complete, for each dataset of each bot.
+    /// The watermark of each dataset of each bot.
     pub watermarks: Vec<Watermark>,
-    /// Partitions that are new or have another file than before.
-    pub partitions: Vec<Change>,
-    /// Partitions that are no longer there.
-    pub removed: Vec<Removed>,
+    /// Partitions that are new or have a new file.
+    pub partitions: Vec<ChangedPartition>,
+    /// Partitions that were removed.
+    pub removed: Vec<RemovedPartition>,
 }
 
-/// Up to where everything of a dataset of a bot is complete.
+/// The watermark of a dataset of a bot.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Watermark {
     /// The dataset.
     pub dataset: String,
     /// The bot.
     pub bot: String,
-    /// The first moment that is not complete.
+    /// Everything before it is complete.
     pub watermark: Timestamp,
 }
 
-/// A partition as it is now.
+/// A changed partition.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Change {
+pub struct ChangedPartition {
     /// The dataset.
     pub dataset: Dataset,
     /// The bot.
     pub bot: String,
     /// The partition's date or month.
     #[serde(flatten)]
-    pub period: When,
-    /// What it is now.
+    pub period: PartitionDate,
+    /// Its new file.
     #[serde(flatten)]
-    pub partition: Changed,
+    pub partition: PartitionFile,
 }
 
-/// What a partition is that has changed.
+/// The data file of a changed partition.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Changed {
-    /// Its file, from the table's folder on. The files that stood in the same folder before are gone.
+pub struct PartitionFile {
+    /// Path relative to the table's folder. Earlier files of the same folder are removed.
     pub path: PathBuf,
     /// Rows in it.
     pub rows: u64,
-    /// Its size.
+    /// Size of the file.
     pub bytes: u64,
     /// SHA-256 of the file, in hex.
     pub content_hash: String,
@@ -83,7 +82,7 @@ pub struct Changed {
     pub last: Option<Timestamp>,
 }
 
-impl Changed {
+impl PartitionFile {
     pub(crate) fn of(entry: &Entry) -> Self {
         Self {
             path: entry.path.clone(),
@@ -96,31 +95,31 @@ impl Changed {
     }
 }
 
-/// A partition that is no longer there.
+/// A removed partition.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Removed {
+pub struct RemovedPartition {
     /// The dataset.
     pub dataset: Dataset,
     /// The bot.
     pub bot: String,
     /// The partition's date or month.
     #[serde(flatten)]
-    pub period: When,
-    /// Its folder, from the table's folder on.
+    pub period: PartitionDate,
+    /// Folder relative to the table's folder.
     pub path: PathBuf,
 }
 
-/// The value of a partition's key, told under the key's name.
+/// The date of a partition, under the name of its key.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum When {
+pub enum PartitionDate {
     /// A day.
     Date(String),
     /// A month.
     Month(String),
 }
 
-impl When {
+impl PartitionDate {
     fn of(period: Period) -> Self {
         match period.by() {
             PartitionBy::Day => Self::Date(period.to_string()),
@@ -129,22 +128,22 @@ impl When {
     }
 }
 
-impl Change {
+impl ChangedPartition {
     fn of(key: PartitionKey, entry: &Entry) -> Self {
         Self {
             dataset: key.dataset,
-            period: When::of(key.period),
+            period: PartitionDate::of(key.period),
             bot: key.bot,
-            partition: Changed::of(entry),
+            partition: PartitionFile::of(entry),
         }
     }
 }
 
-/// Writes down what has changed since it was written down last; answers the file's path, from the table's folder on.
-/// `None`, and no file, where nothing has. Only for the holder of the lock.
+/// Writes the changes since the last file; returns the path of the file relative to the table's folder, or `None` if
+/// nothing has changed. The caller must have the lock.
 ///
 /// # Errors
-/// Where an entry cannot be read or a file cannot be written; nothing is forgotten then.
+/// If an entry cannot be read or a file cannot be written. The ledger stays as it is then.
 pub(crate) fn write(table: &Table, ledger: &mut Ledger, command: &str) -> Result<Option<PathBuf>> {
     let folder = table.own_folder().join(FOLDER);
     let mut numbers = numbers(&folder)?;
@@ -176,11 +175,11 @@ pub(crate) fn write(table: &Table, ledger: &mut Ledger, command: &str) -> Result
                 let bot = bot.clone();
                 let key = PartitionKey { dataset, bot, period };
                 match table.entry(&key)? {
-                    Some(entry) => changes.partitions.push(Change::of(key, &entry)),
-                    None => changes.removed.push(Removed {
+                    Some(entry) => changes.partitions.push(ChangedPartition::of(key, &entry)),
+                    None => changes.removed.push(RemovedPartition {
                         path: key.folder(),
                         dataset,
-                        period: When::of(period),
+                        period: PartitionDate::of(period),
                         bot: key.bot,
                     }),
                 }
@@ -197,8 +196,8 @@ pub(crate) fn write(table: &Table, ledger: &mut Ledger, command: &str) -> Result
     ledger.changes = changes.number;
     ledger.save(&table.own_folder())?;
     numbers.push(changes.number);
-    let superfluous = numbers.len().saturating_sub(KEPT);
-    for number in &numbers[..superfluous] {
+    let excess = numbers.len().saturating_sub(RETAINED);
+    for number in &numbers[..excess] {
         store::remove_file(&self::path(&folder, *number))?;
     }
     let name = path.file_name().unwrap_or_default();
@@ -206,15 +205,15 @@ pub(crate) fn write(table: &Table, ledger: &mut Ledger, command: &str) -> Result
 }
 
 fn path(folder: &Path, number: u64) -> PathBuf {
-    folder.join(format!("{number:012}{ENDING}"))
+    folder.join(format!("{number:012}{EXTENSION}"))
 }
 
-/// The numbers of the files that there are, in order.
+/// Returns the numbers of the existing files, in order.
 fn numbers(folder: &Path) -> Result<Vec<u64>> {
     let names = store::names(folder)?;
     let numbers = names
         .iter()
-        .filter_map(|name| name.strip_suffix(ENDING)?.parse().ok());
+        .filter_map(|name| name.strip_suffix(EXTENSION)?.parse().ok());
     Ok(numbers.collect())
 }
 
@@ -224,7 +223,7 @@ mod tests {
     use crate::table::{PartitionBy, Period, Settings};
 
     #[test]
-    fn changes_are_numbered_and_bounded_and_told_again_rather_than_never() {
+    fn changes_are_numbered_and_bounded_and_never_missed() {
         let folder = tempfile::tempdir().unwrap();
         let settings = Settings::new("https://api.example.com", "UTC");
         let table = Table::open(folder.path(), settings).unwrap();
@@ -252,13 +251,16 @@ mod tests {
         );
         assert_eq!(number(path), 1);
         assert_eq!(write(&table, &mut ledger, "sync").unwrap(), None);
-        // a crash before the ledger was saved
+        // a crash before the ledger is saved
         assert_eq!(number(write(&table, &mut unsaved, "sync").unwrap()), 2);
-        for _ in 0..KEPT {
+        for _ in 0..RETAINED {
             change(&mut ledger);
             write(&table, &mut ledger, "sync").unwrap();
         }
         let left = numbers(&folder.path().join("_export/changes")).unwrap();
-        assert_eq!((left.len(), left[0], left[KEPT - 1]), (KEPT, 3, KEPT as u64 + 2));
+        assert_eq!(
+            (left.len(), left[0], left[RETAINED - 1]),
+            (RETAINED, 3, RETAINED as u64 + 2)
+        );
     }
 }

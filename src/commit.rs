@@ -1,7 +1,6 @@
-//! A commit: partitions replaced, ledger advanced, pages forgotten; all of it, also across a crash.
+//! Atomic commits: publish partitions, save the ledger, and remove the spooled pages that are in the table.
 //!
-//! What shall happen is written down durably first. A crash after that is mended by the next run, which
-//! carries the same commit out again; every step of it may be done twice.
+//! The commit is first written to `commit.json`. After a crash the next run executes it again: every step is idempotent.
 
 use std::path::{Path, PathBuf};
 
@@ -13,23 +12,22 @@ use crate::spool::Spool;
 use crate::store;
 use crate::table::{Entry, PartitionKey, Staged, Table};
 
-/// What a commit will do.
+/// The steps of a commit.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Commit {
     partitions: Vec<(PartitionKey, Entry)>,
-    /// Partitions that have no rows any more.
+    /// Partitions without rows, which are removed.
     #[serde(default)]
     withdrawn: Vec<PartitionKey>,
     ledger: Ledger,
     pages: Vec<u64>,
-    /// Whether the pages are kept beside the spool.
+    /// Whether the pages are moved to `_export/kept/` instead of being removed.
     #[serde(default)]
     keeps_pages: bool,
 }
 
 impl Commit {
-    /// A commit of staged partitions, of the ledger that is true once they are published, and of the pages
-    /// that are no longer needed then, which are kept beside the spool or not.
+    /// Creates a commit of staged partitions, of the ledger after it, and of the pages that are in the table then.
     #[must_use]
     pub fn new(staged: &[Staged], ledger: Ledger, pages: Vec<u64>, keeps_pages: bool) -> Self {
         let partitions = staged
@@ -46,17 +44,17 @@ impl Commit {
         }
     }
 
-    /// The same, which takes partitions out of the table, too.
+    /// Adds partitions to remove.
     #[must_use]
-    pub fn withdrawing(self, withdrawn: Vec<PartitionKey>) -> Self {
+    pub fn removing(self, withdrawn: Vec<PartitionKey>) -> Self {
         Self { withdrawn, ..self }
     }
 
-    /// Carries the commit out; everything is durable when this returns.
+    /// Executes the commit; everything is durable when this returns.
     ///
     /// # Errors
-    /// Where the system refuses; a later [`Commit::finish`] goes on from there.
-    pub fn carry_out(&self, table: &Table, spool: &Spool) -> Result<()> {
+    /// If a file operation fails; [`Commit::recover`] completes the commit later.
+    pub fn execute(&self, table: &Table, spool: &Spool) -> Result<()> {
         if !self.partitions.is_empty() {
             table.sync_staged()?;
         }
@@ -64,13 +62,13 @@ impl Commit {
         store::write_atomically(&intent, &store::seal(self)?)?;
         store::step("intent-written");
         table.publish_all(&self.partitions)?;
-        self.apply(table, spool, &intent)
+        self.finish(table, spool, &intent)
     }
 
-    /// What a crash interrupted, if anything; nothing of it is carried out.
+    /// Reads the interrupted commit, if there is one.
     ///
     /// # Errors
-    /// Where the intent cannot be read, or is not as it was written.
+    /// If the file cannot be read or is damaged.
     pub fn interrupted(own_folder: &Path) -> Result<Option<Self>> {
         let intent = path(own_folder);
         let Some(content) = store::read_if_there(&intent)? else {
@@ -79,49 +77,49 @@ impl Commit {
         let commit = store::unseal(&content).and_then(|content| content.read::<Self>());
         let mut commit = commit.map_err(|what| Error::Damaged { path: intent, what })?;
         for (key, entry) in &mut commit.partitions {
-            // an earlier version named the folders of Januaries without their month
+            // an earlier version used other folder names for partitions of January
             entry.path = key.folder().join(entry.path.file_name().unwrap_or_default());
         }
         Ok(Some(commit))
     }
 
-    /// Carries out what a crash interrupted, if anything.
+    /// Executes the interrupted commit, if there is one.
     ///
     /// # Errors
-    /// Where the system refuses, or the intent is not as it was written.
-    pub fn finish(table: &Table, spool: &Spool) -> Result<()> {
+    /// If a file operation fails, or the file of the commit is damaged.
+    pub fn recover(table: &Table, spool: &Spool) -> Result<()> {
         let own_folder = table.own_folder();
         let Some(commit) = Self::interrupted(&own_folder)? else {
             return Ok(());
         };
         tracing::info!(
             partitions = commit.partitions.len(),
-            "finishing an interrupted commit"
+            "completing an interrupted commit"
         );
         table.publish_again(&commit.partitions)?;
-        commit.apply(table, spool, &path(&own_folder))
+        commit.finish(table, spool, &path(&own_folder))
     }
 
-    /// The partitions that get another version, with what will be known of them.
+    /// The partitions to publish, with their entries.
     #[must_use]
     pub fn partitions(&self) -> &[(PartitionKey, Entry)] {
         &self.partitions
     }
 
-    /// The partitions that are taken out of the table.
+    /// The partitions to remove.
     #[must_use]
-    pub fn withdrawn(&self) -> &[PartitionKey] {
+    pub fn removed(&self) -> &[PartitionKey] {
         &self.withdrawn
     }
 
-    /// The ledger as it will be.
+    /// The ledger after the commit.
     #[must_use]
     pub fn ledger(&self) -> &Ledger {
         &self.ledger
     }
 
-    /// What follows once the partitions are published.
-    fn apply(&self, table: &Table, spool: &Spool, intent: &Path) -> Result<()> {
+    /// Executes the steps after the publication of partitions.
+    fn finish(&self, table: &Table, spool: &Spool, intent: &Path) -> Result<()> {
         for key in &self.withdrawn {
             table.withdraw(key)?;
         }

@@ -1,4 +1,4 @@
-//! How what an archive sends has changed since earlier runs: told, and no reason to fail.
+//! Drift: how the records of the API have changed since earlier runs. It is reported, and is not an error.
 
 use std::collections::BTreeMap;
 
@@ -6,38 +6,38 @@ use serde::{Deserialize, Serialize};
 
 use crate::dataset::{Dataset, JsonTypes, Observed};
 
-/// A key may count as gone where it was in this share of so many records, and is in none of as many.
+/// A key counts as vanished if it was in this share of at least [`RECORDS`] records, and is in none of as many.
 const SHARE: f64 = 0.9;
 const RECORDS: u64 = 1_000;
-/// Keys that are told by name.
-const TOLD: usize = 5;
+/// Number of keys that are listed by name.
+const LISTED: usize = 5;
 
-/// What is otherwise than before.
+/// Differences from earlier runs.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Drift {
-    /// Keys never seen before, with the types of their values.
+    /// New keys, with the types of their values.
     pub new: BTreeMap<String, JsonTypes>,
-    /// Keys whose values are of types that they never had.
-    pub changed: BTreeMap<String, Change>,
-    /// Keys and fields that nearly every record had, and none has now.
+    /// Keys whose values have new types.
+    pub changed: BTreeMap<String, TypeChange>,
+    /// Keys and fields that nearly every record had, and none has.
     pub vanished: Vec<String>,
-    /// Values that did not fit their columns and stand in `extra`, by field, and `replaced_characters`, which no text can
-    /// hold.
+    /// Number of values that did not fit their columns and are in `extra`, by field, and of invalid characters that were
+    /// replaced, as `replaced_characters`.
     pub repaired: BTreeMap<String, u64>,
 }
 
 /// The types of a key's values, before and now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Change {
-    /// Before.
+pub struct TypeChange {
+    /// Types in earlier runs.
     pub was: JsonTypes,
-    /// Those that are new.
+    /// New types.
     pub now: JsonTypes,
 }
 
 impl Drift {
-    /// What a run saw otherwise than the runs before it; of a first run only what was repaired.
+    /// Compares the records of a run with those of earlier runs. A first run has only repaired values.
     #[must_use]
     pub fn between(dataset: Dataset, known: &Observed, run: &Observed) -> Self {
         let mut drift = Self::default();
@@ -54,7 +54,7 @@ impl Drift {
                 Some(before) if !before.types.is_empty() => {
                     let (was, now) = (before.types, sight.types.beyond(before.types));
                     if !now.is_empty() {
-                        drift.changed.insert(name.clone(), Change { was, now });
+                        drift.changed.insert(name.clone(), TypeChange { was, now });
                     }
                 }
                 _ => {}
@@ -79,7 +79,7 @@ impl Drift {
         drift
     }
 
-    /// Takes in what was seen of another bot.
+    /// Adds the drift of another bot.
     pub fn add(&mut self, other: Self) {
         for (name, types) in other.new {
             let known = self.new.entry(name).or_default();
@@ -94,38 +94,43 @@ impl Drift {
         }
     }
 
-    /// Whether all is as before.
+    /// Whether there are no differences.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.count() == 0
     }
 
-    /// How many keys there is something to tell of.
+    /// Number of keys with a difference.
     #[must_use]
     pub fn count(&self) -> usize {
         self.new.len() + self.changed.len() + self.vanished.len() + self.repaired.len()
     }
 
-    /// In words, a line each.
+    /// Describes the differences, one line each.
     #[must_use]
-    pub fn told(&self) -> Vec<String> {
+    pub fn describe(&self) -> Vec<String> {
         let types = |types: JsonTypes| types.names().collect::<Vec<_>>().join(" or ");
         let new = self.new.iter().map(|(name, seen)| match seen.is_empty() {
             true => name.clone(),
             false => format!("{name} ({})", types(*seen)),
         });
         let changed = self.changed.iter();
-        let changed = changed
-            .map(|(name, change)| format!("{name} ({}, not only {})", types(change.now), types(change.was)));
+        let changed = changed.map(|(name, change)| {
+            format!(
+                "{name} ({}, before only {})",
+                types(change.now),
+                types(change.was)
+            )
+        });
         let repaired = self
             .repaired
             .iter()
             .map(|(name, count)| format!("{name} ({count})"));
         [
-            ("never seen before", listed(new)),
-            ("of other types than before", listed(changed)),
-            ("no longer there", listed(self.vanished.iter().cloned())),
-            ("repaired, as it did not fit", listed(repaired)),
+            ("new fields", listed(new)),
+            ("changed types", listed(changed)),
+            ("missing fields", listed(self.vanished.iter().cloned())),
+            ("values that did not fit their columns", listed(repaired)),
         ]
         .into_iter()
         .filter_map(|(what, names)| Some(format!("{what}: {}", names?)))
@@ -133,9 +138,9 @@ impl Drift {
     }
 }
 
-/// The first few names, and how many more there are; none where there is none.
+/// Lists the first names and the number of others; `None` if there are none.
 fn listed(mut names: impl Iterator<Item = String>) -> Option<String> {
-    let first: Vec<String> = names.by_ref().take(TOLD).collect();
+    let first: Vec<String> = names.by_ref().take(LISTED).collect();
     let more = names.count();
     match (first.is_empty(), more) {
         (true, _) => None,
@@ -161,30 +166,33 @@ mod tests {
     }
 
     #[test]
-    fn what_is_new_changed_gone_and_repaired_is_told() {
+    fn new_changed_missing_and_repaired_fields_are_described() {
         let known = observed(1_000, r#"{"plan":"x","seats":1,"old":true}"#);
         let run = observed(1_000, r#"{"plan":"x","seats":"1","fresh":{}}"#);
         let drift = between(&known, &run);
         assert_eq!(
-            drift.told(),
+            drift.describe(),
             [
-                "never seen before: metadata.fresh (object)",
-                "of other types than before: metadata.seats (string, not only number)",
-                "no longer there: metadata.old",
+                "new fields: metadata.fresh (object)",
+                "changed types: metadata.seats (string, before only number)",
+                "missing fields: metadata.old",
             ]
         );
         assert_eq!(drift.count(), 3);
-        // a documented field is missed, too
+        // also a documented field
         let mut untimed = known.clone();
         untimed.values.remove("startTime");
         let gone = between(&known, &untimed);
-        assert_eq!(gone.told(), ["no longer there: startTime"]);
+        assert_eq!(gone.describe(), ["missing fields: startTime"]);
         assert!(between(&untimed, &known).is_empty());
-        // few records say nothing of what is gone
+        // too few records to call a field missing
         assert!(between(&known, &observed(10, r#"{"plan":"x","seats":1}"#)).is_empty());
-        // a first run has nothing to compare with, but tells what it repaired
+        // a first run has no earlier runs, but reports repaired values
         let text = between(&Observed::default(), &observed(3, r#""none""#));
-        assert_eq!(text.told(), ["repaired, as it did not fit: metadata (3)"]);
+        assert_eq!(
+            text.describe(),
+            ["values that did not fit their columns: metadata (3)"]
+        );
         assert!(between(&known, &known).is_empty());
         let json = serde_json::to_string(&drift).unwrap();
         assert_eq!(serde_json::from_str::<Drift>(&json).unwrap(), drift);

@@ -1,16 +1,17 @@
-//! Conversations removed on request: from every partition, every kept page and the rejected records, for good.
+//! Erases conversations permanently: from partitions, pages, rejected records and quarantined files.
 //!
-//! Tombstones are written first, so that no run brings them back from then on. Everything after that may be done twice:
-//! an erasure that was interrupted is ended by the next export, sync or erasure, which knows the conversations by
-//! their tombstones alone.
+//! Tombstones are written first, so that no run exports the conversations again. Every later step is idempotent: the next
+//! export, sync or erasure completes an interrupted one, from its tombstones alone.
 
-mod look;
+mod other_files;
+mod pages;
 mod partitions;
-mod rest;
+mod preview_counts;
+mod targets;
 
 use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use serde::Serialize;
 
@@ -22,95 +23,45 @@ use crate::rebuild;
 use crate::spool::Spool;
 use crate::table::{Lock, OWN_FOLDER, Table};
 use crate::tombstones::Tombstones;
+use targets::Targets;
 
 /// What an erasure removed, or would remove.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Erased {
-    /// Whether nothing was changed: this is what an erasure would do.
+pub struct EraseSummary {
+    /// Whether this was a dry run, which changes nothing.
     pub dry_run: bool,
-    /// Conversations that were asked for.
+    /// Number of requested conversations.
     pub asked: u64,
-    /// Those of them that were found: in a row, a page or a rejected record.
+    /// Those of them that were found in a row, a page or a rejected record.
     pub conversations: u64,
-    /// Those of them that were not found, and were found by no earlier erasure. They have tombstones, too.
+    /// Those of them that were not found, now or by an earlier erasure. They have tombstones, too.
     pub not_found: Vec<String>,
     /// Those of them that an earlier erasure removed.
     pub erased_before: u64,
-    /// Rows that went, by dataset.
+    /// Removed rows, by dataset.
     pub rows: BTreeMap<&'static str, u64>,
-    /// Partitions that were written anew.
+    /// Partitions that were written again.
     pub partitions_changed: u64,
-    /// Partitions that had no other rows, and are gone.
+    /// Partitions that had no other rows and were removed.
     pub partitions_removed: u64,
-    /// Records in pages that were answered and wait to become part of the table, or are kept beside it.
+    /// Records in spooled and kept pages.
     pub records_in_pages: u64,
     /// Rejected records.
     pub rejected: u64,
-    /// Files in `_export/damaged/`: nobody can tell what they hold.
+    /// Quarantined files, whose contents are unknown.
     pub damaged_files: u64,
-    /// The file that tells jobs what has changed.
+    /// The file that lists the changed partitions.
     pub changes: Option<PathBuf>,
-    /// Files that are none of the table's and hold one of the ids, from the table's folder on: they are left.
+    /// Files that do not belong to the table and contain an id, relative to the table's folder. They are not removed.
     pub left: Vec<PathBuf>,
 }
 
-/// Which conversations go.
-struct Goes<'a> {
-    tombstones: Option<&'a Tombstones>,
-    /// Their ids, where these are known and nothing older has to be ended.
-    ids: Option<HashSet<&'a str>>,
-    /// Those of the ids that were found.
-    found: Mutex<HashSet<&'a str>>,
-}
-
-impl<'a> Goes<'a> {
-    fn of_ids(ids: &'a [String]) -> Self {
-        Self {
-            tombstones: None,
-            ids: Some(ids.iter().map(String::as_str).collect()),
-            found: Mutex::default(),
-        }
-    }
-
-    fn of_tombstones(tombstones: &'a Tombstones) -> Self {
-        Self {
-            tombstones: Some(tombstones),
-            ids: None,
-            found: Mutex::default(),
-        }
-    }
-
-    /// Whether this is the id of one of them.
-    fn has(&self, id: &str) -> bool {
-        match &self.ids {
-            Some(ids) => ids.get(id).is_some_and(|id| self.is_found(id)),
-            None => self.tombstones.is_some_and(|tombstones| tombstones.has(id)),
-        }
-    }
-
-    /// Whether one of the ids stands somewhere in these bytes, as far as ids are known.
-    fn is_in(&self, bytes: &[u8]) -> bool {
-        let ids = self.ids.iter().flatten();
-        let is_there = |id: &&&'a str| memchr::memmem::find(bytes, id.as_bytes()).is_some();
-        // each of them, and not the first alone
-        ids.filter(is_there).filter(|id| self.is_found(id)).count() > 0
-    }
-
-    fn is_found(&self, id: &'a str) -> bool {
-        self.found
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(id);
-        true
-    }
-}
-
-/// Removes conversations with their messages from the table in `out`, and keeps tombstones of them.
+/// Erases conversations with their messages, and stores tombstones of them.
 ///
 /// # Errors
-/// Where there is no table, or something of it cannot be read or written: the tombstones stand then, and the next run
-/// goes on.
-pub fn erase(out: &Path, ids: &[String]) -> Result<Erased> {
+/// If there is no table, or a part of it cannot be read or written. If the tombstones are written by then, the next run
+/// completes the erasure.
+pub fn erase(out: &Path, ids: &[String]) -> Result<EraseSummary> {
     check(ids)?;
     Table::standing(out)?;
     let own = out.join(OWN_FOLDER);
@@ -118,7 +69,7 @@ pub fn erase(out: &Path, ids: &[String]) -> Result<Erased> {
     rebuild::finish(out)?;
     let table = Table::standing(out)?;
     let spool = Spool::open(&own.join("pages"))?;
-    Commit::finish(&table, &spool)?;
+    Commit::recover(&table, &spool)?;
     table.sweep()?;
     let mut ledger = Ledger::load_or_restore(&own)?;
     spool.begin_at(ledger.next_sequence);
@@ -126,140 +77,130 @@ pub fn erase(out: &Path, ids: &[String]) -> Result<Erased> {
         Some(tombstones) => tombstones,
         None => Tombstones::new(&own)?,
     };
-    let had_begun = tombstones.is_unfinished();
-    let goes = Goes::of_ids(ids);
-    // entries that are missing or damaged are made again where the files are as they were written
-    partitions::prove(&table, &ledger)?;
-    // where something cannot be read, tombstones are written all the same: all ids count as found
-    let all_is_read = look::look(&table, &spool, &ledger, &goes).is_ok();
-    let mut found = goes.found.into_inner().unwrap_or_else(PoisonError::into_inner);
-    if !all_is_read {
+    let was_interrupted = tombstones.is_unfinished();
+    // restores missing or damaged entries whose data files are intact
+    partitions::verify(&table, &ledger)?;
+    let targets = Targets::of_ids(ids);
+    let is_readable = preview_counts::count(&table, &spool, &ledger, &targets).is_ok();
+    let mut found = targets.into_found();
+    if !is_readable {
+        // the tombstones are written all the same: every id counts as found
         found.extend(ids.iter().map(String::as_str));
     }
-    let counted = Erased::count(ids, &found, Some(&tombstones));
+    let mut counts = EraseSummary::default();
+    counts.count_ids(ids, &found, Some(&tombstones));
     tombstones.begin(ids.iter(), |id| found.contains(id))?;
-    let goes = match had_begun {
-        true => Goes::of_tombstones(&tombstones),
-        false => Goes::of_ids(ids),
+    let targets = match was_interrupted {
+        true => Targets::of_tombstones(&tombstones),
+        false => Targets::of_ids(ids),
     };
-    let mut erased = carry_out(&table, &spool, &mut ledger, &goes)?;
-    if had_begun {
-        erased.left = rest::left(&table, &Goes::of_ids(ids))?;
+    execute(&table, &spool, &mut ledger, &targets, &mut counts)?;
+    if was_interrupted {
+        counts.left = other_files::find_foreign(&table, &Targets::of_ids(ids))?;
     }
     tombstones.end()?;
-    Ok(Erased {
-        asked: counted.asked,
-        conversations: counted.conversations,
-        not_found: counted.not_found,
-        erased_before: counted.erased_before,
-        ..erased
-    })
+    Ok(counts)
 }
 
-/// A dry run looks so often, with a pause between, at files that seem to be none of the table's.
-const LOOKS: u32 = 10;
-const PAUSE: std::time::Duration = std::time::Duration::from_millis(100);
+/// A dry run looks for foreign files this often, since files of a concurrent run are foreign for a moment.
+const ATTEMPTS: u32 = 10;
+const PAUSE: Duration = Duration::from_millis(100);
 
-/// What [`erase`] would do with the same ids. Nothing is changed, and no lock is taken.
+/// Returns what [`erase`] would remove. Changes nothing and takes no lock.
 ///
 /// # Errors
-/// Where there is no table, or something of it cannot be read.
-pub fn dry_run(out: &Path, ids: &[String]) -> Result<Erased> {
+/// If there is no table, or a part of it cannot be read.
+pub fn dry_run(out: &Path, ids: &[String]) -> Result<EraseSummary> {
     check(ids)?;
     Table::read(out, |table| {
         let own = table.own_folder();
         let spool = Spool::open(&own.join("pages"))?;
         let ledger = Ledger::load(&Ledger::path(&own))?;
         let tombstones = Tombstones::load(&own)?;
-        let goes = Goes::of_ids(ids);
-        let mut erased = look::look(table, &spool, &ledger, &goes)?;
-        // what a run stages is not part of the table yet, and what it has just placed is part of it in a moment
-        let staged = Path::new(OWN_FOLDER).join("staging");
-        for _ in 0..LOOKS {
-            erased.left = rest::left(table, &Goes::of_ids(ids))?;
-            erased.left.retain(|path| !path.starts_with(&staged));
-            if erased.left.is_empty() {
+        let targets = Targets::of_ids(ids);
+        let mut summary = preview_counts::count(table, &spool, &ledger, &targets)?;
+        let staging = Path::new(OWN_FOLDER).join("staging");
+        for _ in 0..ATTEMPTS {
+            summary.left = other_files::find_foreign(table, &Targets::of_ids(ids))?;
+            summary.left.retain(|path| !path.starts_with(&staging));
+            if summary.left.is_empty() {
                 break;
             }
             std::thread::sleep(PAUSE);
         }
-        let found = goes.found.into_inner().unwrap_or_else(PoisonError::into_inner);
-        let counted = Erased::count(ids, &found, tombstones.as_ref());
-        Ok(Erased {
-            dry_run: true,
-            asked: counted.asked,
-            conversations: counted.conversations,
-            not_found: counted.not_found,
-            erased_before: counted.erased_before,
-            ..erased
-        })
+        summary.dry_run = true;
+        summary.count_ids(ids, &targets.into_found(), tombstones.as_ref());
+        Ok(summary)
     })
 }
 
 fn check(ids: &[String]) -> Result<()> {
     if ids.is_empty() || ids.iter().any(|id| id.trim().is_empty()) {
         return Err(Error::Usage {
-            what: "no conversation was named".into(),
-            hint: "give --conversation ID, or --from a file with an id in each line".into(),
+            what: "cannot erase: no conversation is given".into(),
+            hint: "give the id of a conversation, or a file with one id per line".into(),
         });
     }
     Ok(())
 }
 
-impl Erased {
-    /// Counts which ids were found, given the tombstones of before.
-    fn count(ids: &[String], found: &HashSet<&str>, tombstones: Option<&Tombstones>) -> Self {
-        let mut erased = Self::default();
+impl EraseSummary {
+    /// Counts which ids were found, given the tombstones of earlier erasures.
+    fn count_ids(&mut self, ids: &[String], found: &HashSet<&str>, tombstones: Option<&Tombstones>) {
         let mut counted = HashSet::new();
         for id in ids.iter().filter(|id| counted.insert(id.as_str())) {
-            erased.asked += 1;
+            self.asked += 1;
             if found.contains(id.as_str()) {
-                erased.conversations += 1;
+                self.conversations += 1;
             } else if tombstones.is_some_and(|tombstones| tombstones.was_found(id)) {
-                erased.erased_before += 1;
+                self.erased_before += 1;
             } else {
-                erased.not_found.push(id.clone());
+                self.not_found.push(id.clone());
             }
         }
-        erased
     }
 }
 
-/// Ends an erasure that was interrupted, if one was, and removes what a crash brought back of pages that wait and of
-/// rejected records; answers the tombstones, if there are any. Only for the holder of the lock, after the last commit was
-/// carried through.
+/// Completes an interrupted erasure, and removes pages and rejected records that a crash restored. Returns the
+/// tombstones, if there are any. The caller must have the lock, and have recovered the last commit.
 ///
 /// # Errors
-/// Where something cannot be read or written.
-pub(crate) fn finish(table: &Table, spool: &Spool, ledger: &mut Ledger) -> Result<Option<Tombstones>> {
+/// If a file cannot be read or written.
+pub(crate) fn recover(table: &Table, spool: &Spool, ledger: &mut Ledger) -> Result<Option<Tombstones>> {
     let Some(mut tombstones) = Tombstones::load(&table.own_folder())? else {
         return Ok(None);
     };
-    let goes = Goes::of_tombstones(&tombstones);
+    let targets = Targets::of_tombstones(&tombstones);
+    let mut summary = EraseSummary::default();
     if tombstones.is_unfinished() {
-        tracing::warn!("an erasure was interrupted: it is ended now");
-        carry_out(table, spool, ledger, &goes)?;
+        tracing::warn!("completing an interrupted erasure");
+        execute(table, spool, ledger, &targets, &mut summary)?;
         tombstones.end()?;
         return Ok(Some(tombstones));
     }
-    let mut erased = Erased::default();
-    rest::waiting_pages(spool, &goes, &mut erased)?;
-    rest::rejected(table, ledger, &goes, &mut erased)?;
-    let again = erased.records_in_pages + erased.rejected;
-    if again > 0 {
-        tracing::warn!("{again} records of erased conversations were back, and are removed again");
+    pages::erase_spooled(spool, &targets, &mut summary)?;
+    other_files::erase_rejected(table, ledger, &targets, &mut summary)?;
+    let restored = summary.records_in_pages + summary.rejected;
+    if restored > 0 {
+        tracing::warn!("removed {restored} records of erased conversations that a crash had restored");
     }
     Ok(Some(tombstones))
 }
 
-fn carry_out(table: &Table, spool: &Spool, ledger: &mut Ledger, goes: &Goes<'_>) -> Result<Erased> {
-    let mut erased = Erased::default();
-    // pages first: what a run builds from them must not bring anything back
-    rest::pages(spool, goes, &mut erased)?;
-    rest::rejected(table, ledger, goes, &mut erased)?;
-    partitions::erase(table, spool, ledger, goes, &mut erased)?;
-    rest::damaged(table, &mut erased)?;
-    erased.changes = changes::write(table, ledger, "erase")?;
-    erased.left = rest::left(table, goes)?;
-    Ok(erased)
+/// Removes the targets everywhere.
+fn execute(
+    table: &Table,
+    spool: &Spool,
+    ledger: &mut Ledger,
+    targets: &Targets<'_>,
+    summary: &mut EraseSummary,
+) -> Result<()> {
+    // pages first: a later run must not build erased rows from them
+    pages::erase(spool, targets, summary)?;
+    other_files::erase_rejected(table, ledger, targets, summary)?;
+    partitions::erase(table, spool, ledger, targets, summary)?;
+    other_files::erase_quarantine(table, summary)?;
+    summary.changes = changes::write(table, ledger, "erase")?;
+    summary.left = other_files::find_foreign(table, targets)?;
+    Ok(())
 }

@@ -1,93 +1,92 @@
-//! What can go wrong, by meaning, and what to do about it.
+//! The errors of the library, each with a hint and a severity.
 
 use std::error::Error as _;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::api::{AskError, Failure};
+use crate::api::{Failure, RequestError};
 use crate::dataset::{PrivacyError, ShapeError};
 
-/// The library's results.
+/// The result type of the library.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// Why something could not be done. Its text says what failed; its sources say why; [`Error::hint`] says what
-/// to do.
+/// An error. Its text says what failed, its sources say why, and [`Error::hint`] says what to do.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// What was asked for makes no sense.
+    /// The options are wrong.
     #[error("{what}")]
     Usage {
-        /// What does not fit.
+        /// What is wrong.
         what: String,
-        /// What would.
+        /// What to do instead.
         hint: String,
     },
-    /// The table was made with other settings.
-    #[error("{} was made with other settings: {}", .path.display(), .differences.join("; "))]
+    /// The settings of the table differ from the requested ones.
+    #[error("cannot use {}: its settings differ: {}", .path.display(), .differences.join("; "))]
     OtherSettings {
         /// The table's folder.
         path: PathBuf,
         /// A sentence for each difference.
         differences: Vec<String>,
     },
-    /// Another run is working on the table.
-    #[error("another run is working on {} ({holder})", .path.display())]
+    /// Another run has the lock of the table.
+    #[error("cannot lock {}: another run is active ({holder})", .path.display())]
     Locked {
         /// The table's folder.
         path: PathBuf,
-        /// Who holds the lock.
+        /// The process that has the lock.
         holder: String,
     },
-    /// The API did not give a page.
-    #[error("could not fetch {dataset} of {bot}, {window}")]
+    /// A page could not be fetched.
+    #[error("cannot fetch {dataset} of {bot}, {window}")]
     Fetch {
         /// Name of the dataset.
         dataset: &'static str,
         /// The bot.
         bot: String,
-        /// The window that was being read.
+        /// The window of the page.
         window: String,
         /// Why.
-        source: AskError,
+        source: RequestError,
     },
-    /// The API's pages do not lead to an end, or cannot be trusted to.
-    #[error("could not fetch {dataset} of {bot}: {what}")]
+    /// The pages of a window do not end, or contradict each other.
+    #[error("cannot fetch {dataset} of {bot}: {what}")]
     Chain {
         /// Name of the dataset.
         dataset: &'static str,
         /// The bot.
         bot: String,
-        /// What the pages did.
+        /// How the pages are wrong.
         what: String,
     },
-    /// No connection could even be prepared.
-    #[error("could not prepare the connection")]
+    /// The HTTP client could not be created.
+    #[error("cannot prepare the connection")]
     Connection(#[source] Failure),
-    /// The run was told to stop.
-    #[error("stopped before the end")]
+    /// The run was cancelled.
+    #[error("the run was interrupted")]
     Interrupted,
-    /// The system refused a file or folder.
+    /// The system refused an operation on a file or folder.
     #[error("cannot {doing} {}", .path.display())]
     Io {
-        /// What was being done to it, as a verb.
+        /// The operation, as a verb.
         doing: &'static str,
         /// The file or folder.
         path: PathBuf,
-        /// The system's word.
+        /// The error of the system.
         source: io::Error,
     },
-    /// A file of the table cannot be read or made as Parquet.
+    /// A Parquet file cannot be read or written.
     #[error("cannot {doing} {}", .path.display())]
     Parquet {
-        /// What was being done to it, as a verb.
+        /// The operation, as a verb.
         doing: &'static str,
         /// The file.
         path: PathBuf,
         /// Why.
         source: parquet::errors::ParquetError,
     },
-    /// One of the exporter's own files does not hold what it should.
+    /// A file of the table is damaged.
     #[error("{} is damaged: {what}", .path.display())]
     Damaged {
         /// The file.
@@ -95,10 +94,10 @@ pub enum Error {
         /// What is wrong with it.
         what: String,
     },
-    /// Record batches could not be put together.
-    #[error("could not build record batches")]
+    /// Record batches could not be built.
+    #[error("cannot build record batches")]
     Arrow(#[from] arrow::error::ArrowError),
-    /// A part of the program failed in a way it should not.
+    /// A bug in this program.
     #[error("internal error: {0}")]
     Internal(String),
 }
@@ -115,9 +114,9 @@ impl From<ShapeError> for Error {
 impl From<PrivacyError> for Error {
     fn from(error: PrivacyError) -> Self {
         let hint = match error {
-            PrivacyError::NoSecret => "set CONVERSE_EXPORT_HASH_SECRET, or give --hash-secret-file",
+            PrivacyError::NoSecret => "set CONVERSE_EXPORT_HASH_SECRET, or name a file with the secret",
             PrivacyError::OtherSecret => {
-                "give the secret of the table's first run: with another one the same value would have two hashes"
+                "use the secret of the table's first run: with another secret one value would have two hashes"
             }
         };
         Self::Usage {
@@ -127,21 +126,21 @@ impl From<PrivacyError> for Error {
     }
 }
 
-/// What the outcome means for whoever runs the exporter again.
+/// What the user has to do after an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Severity {
-    /// The command has to be changed.
+    /// Change the options.
     Usage,
-    /// A person must act.
+    /// Resolve the problem.
     Failed,
-    /// What was fetched is kept; the same command goes on.
+    /// Run the same command again, which continues.
     Incomplete,
-    /// Told to stop; the same command goes on.
+    /// The run was cancelled; the same command continues.
     Interrupted,
 }
 
 impl Error {
-    /// Makes an error of the system's, for use in `map_err`.
+    /// Creates an I/O error, for use in `map_err`.
     pub(crate) fn io(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         move |source| Self::Io {
             doing,
@@ -150,7 +149,7 @@ impl Error {
         }
     }
 
-    /// Makes an error of a Parquet file, for use in `map_err`. A full disk is told as what it is.
+    /// Creates an error of a Parquet file, for use in `map_err`. An I/O error inside becomes [`Error::Io`].
     pub(crate) fn parquet(
         doing: &'static str,
         path: &Path,
@@ -174,12 +173,12 @@ impl Error {
         }
     }
 
-    /// Whether the system denied access: the table belongs to another user.
+    /// Whether the system denied access.
     pub(crate) fn is_denied(&self) -> bool {
         self.is_io(io::ErrorKind::PermissionDenied)
     }
 
-    /// Whether a file or folder was not found: a run may have replaced it meanwhile.
+    /// Whether a file or folder was not found; a concurrent run may have replaced it.
     pub(crate) fn is_not_found(&self) -> bool {
         self.is_io(io::ErrorKind::NotFound)
     }
@@ -188,16 +187,16 @@ impl Error {
         matches!(self, Self::Io { source, .. } if source.kind() == kind)
     }
 
-    /// The texts of its causes, the nearest first, each said once.
+    /// The texts of its causes, the nearest first, without repetitions.
     #[must_use]
     pub fn causes(&self) -> Vec<String> {
         let mut causes: Vec<String> = Vec::new();
-        let mut said = self.to_string();
+        let mut seen = self.to_string();
         let mut cause = self.source();
         while let Some(inner) = cause {
             let text = inner.to_string();
-            if !said.contains(&text) {
-                said.push_str(&text);
+            if !seen.contains(&text) {
+                seen.push_str(&text);
                 causes.push(text);
             }
             cause = inner.source();
@@ -205,25 +204,25 @@ impl Error {
         causes
     }
 
-    /// Its text and those of its causes in one line.
+    /// Its text and those of its causes on one line.
     #[must_use]
     pub fn with_causes(&self) -> String {
         let texts = std::iter::once(self.to_string()).chain(self.causes());
         texts.collect::<Vec<_>>().join(": ")
     }
 
-    /// What this means for whoever runs the exporter again.
+    /// What the user has to do.
     #[must_use]
     pub fn severity(&self) -> Severity {
         match self {
             Self::Usage { .. } | Self::OtherSettings { .. } => Severity::Usage,
             Self::Locked { .. }
             | Self::Fetch {
-                source: AskError::GaveUp { .. } | AskError::MustWait { .. },
+                source: RequestError::GaveUp { .. } | RequestError::MustWait { .. },
                 ..
             } => Severity::Incomplete,
             Self::Fetch {
-                source: AskError::PageTooHeavy { failure },
+                source: RequestError::PageTooHeavy { failure },
                 ..
             } if failure.may_heal() => Severity::Incomplete,
             Self::Interrupted => Severity::Interrupted,
@@ -231,56 +230,56 @@ impl Error {
         }
     }
 
-    /// One thing to do about it.
+    /// What the user can do about it.
     #[must_use]
     pub fn hint(&self) -> String {
         match self {
             Self::Usage { hint, .. } => hint.clone(),
             Self::OtherSettings { .. } => {
-                "use the table's own settings, give another --out, or change the table with `converse-export rebuild`: two kinds of files in one table would mislead its readers".into()
+                "use the table's own settings or another folder, or change the table with `converse-export rebuild`".into()
             }
-            Self::Locked { .. } => "wait for it to end, or give another --out".into(),
+            Self::Locked { .. } => "wait for it to end, or use another folder".into(),
             Self::Fetch { source, .. } => match source {
-                AskError::MustWait { .. } => {
-                    "run the same command again after that time: what was fetched is kept. Another job may be using the same key".into()
+                RequestError::MustWait { .. } => {
+                    "run the same command again after that time: fetched pages are kept. Another job may use the same key".into()
                 }
-                AskError::Failed { failure }
-                | AskError::GaveUp { failure, .. }
-                | AskError::CursorDied { failure }
-                | AskError::PageTooHeavy { failure }
-                | AskError::Lost { failure } => failure.hint().into(),
+                RequestError::Failed { failure }
+                | RequestError::GaveUp { failure, .. }
+                | RequestError::CursorDied { failure }
+                | RequestError::PageTooHeavy { failure }
+                | RequestError::Lost { failure } => failure.hint().into(),
             },
             Self::Connection(failure) => failure.hint().into(),
             Self::Chain { .. } => {
-                "nothing of it is called complete: run the same command again, and tell the vendor if it stays".into()
+                "run the same command again; the window is not called complete. If the error remains, report it to the vendor".into()
             }
-            Self::Interrupted => "nothing that was fetched is lost: run the same command again".into(),
+            Self::Interrupted => "run the same command again: fetched pages are kept".into(),
             Self::Io { doing: "read", source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
-                "run it as a user who may read it".into()
+                "run it as a user with read permission".into()
             }
             Self::Io { source, .. } => match source.kind() {
                 io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-                    "make room and run the same command again: what was fetched is kept".into()
+                    "free disk space and run the same command again: fetched pages are kept".into()
                 }
                 io::ErrorKind::FileTooLarge => {
-                    "raise the limit on the size of files (see `ulimit -f`), or use a file system with larger files, and run the same command again: what was fetched is kept".into()
+                    "raise the limit on the size of files (`ulimit -f`), or use a file system that allows larger files, and run the same command again: fetched pages are kept".into()
                 }
                 io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
-                    "give an --out that you may write to".into()
+                    "use a folder with write permission".into()
                 }
-                io::ErrorKind::AddrInUse => "give another --port, or end what listens there".into(),
+                io::ErrorKind::AddrInUse => "use another port, or end the process that listens there".into(),
                 io::ErrorKind::AlreadyExists | io::ErrorKind::NotADirectory => {
-                    "a file stands where a folder belongs: give another path".into()
+                    "use another path: there is a file where a folder is needed".into()
                 }
                 _ => "check the disk, then run the same command again".into(),
             },
             Self::Damaged { path, .. } if path.ends_with("_export/table.json") => {
-                "move this file away and export with the table's own settings: that writes it anew".into()
+                "move this file away and export with the table's own settings, which writes it again".into()
             }
             Self::Parquet { .. } | Self::Damaged { .. } => {
-                "run the export of its days again: it mends what is damaged, as far as the API still has it".into()
+                "run the export of its days again, which repairs the table as far as the API still has the records".into()
             }
-            Self::Arrow(_) | Self::Internal(_) => "this should not happen: please report it with this message".into(),
+            Self::Arrow(_) | Self::Internal(_) => "please report this message as a bug".into(),
         }
     }
 }

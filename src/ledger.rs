@@ -1,4 +1,4 @@
-//! What a folder's exports have completed, per dataset and bot, in a file that a person can read.
+//! The ledger, `_export/ledger.json`: what the exports of a table have completed, per dataset and bot.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -15,99 +15,99 @@ use crate::table::{Entry, Period};
 use crate::window::Windows;
 
 mod learned;
-mod moves;
-mod prove;
+mod partition_check;
 mod sync;
+mod unchecked_rows;
 
-pub use moves::{Arrivals, Moves};
-pub use sync::{Anew, Run, Sync};
+pub use sync::{Refetch, SyncRun, SyncState};
+pub use unchecked_rows::{NewRows, UncheckedRows};
 
 const VERSION: u32 = 1;
 const COPY: &str = "ledger.copy.json";
 
-/// The account of one folder. It is replaced as a whole, and only ever by one that is true of what is durable.
+/// The ledger of a table. It is replaced atomically, and only describes what is durable.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ledger {
     version: u32,
-    /// Pages get sequence numbers from here on.
+    /// The next sequence number of a page.
     pub next_sequence: u64,
-    /// The number of the last file that told what has changed.
+    /// The number of the last file of [`changes`](crate::changes).
     #[serde(default)]
     pub changes: u64,
     /// By dataset, then by bot.
     pub datasets: BTreeMap<String, BTreeMap<String, Account>>,
 }
 
-/// What every version of the ledger says.
+/// The field that every version of the ledger has.
 #[derive(Deserialize)]
 struct Versioned {
     version: u32,
 }
 
-/// The account of one dataset of one bot, over all runs.
-/// At every moment `received = rows + duplicates + superseded + rejected + erased`.
+/// The account of a dataset of a bot, over all runs. Invariant:
+/// `received = rows + duplicates + superseded + rejected + erased`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Account {
-    /// Ranges of the time that the API filters by, of which every record is in the table.
+    /// Complete ranges of the time that the API filters by: every record is in the table.
     pub complete: Windows,
-    /// Requests that were made for it, retries included.
+    /// Requests, including retries.
     pub requests: u64,
-    /// Pages that became part of the table.
+    /// Pages whose records are in the table.
     pub pages: u64,
-    /// Records that became part of the table or were rejected, as often as they came.
+    /// Received records of these pages, including repeated and rejected ones.
     pub received: u64,
     /// Rows of all partitions: distinct records.
     pub rows: u64,
-    /// Records that came again as they were, rejected ones among them.
+    /// Records that were received again without a change, including rejected ones.
     pub duplicates: u64,
-    /// Records that gave way to another version.
+    /// Records that were replaced by another version.
     pub superseded: u64,
-    /// Rows that went since their records have another date now; they are counted in `superseded`, too.
+    /// Rows that were removed because the dates of their records changed; also counted in `superseded`.
     pub moved: u64,
     /// Distinct records that could not become rows.
     pub rejected: u64,
-    /// Records that went, or were not kept, since their conversations were erased on request.
+    /// Records that were removed or skipped because their conversations were erased.
     pub erased: u64,
-    /// Records that lay outside the range asked for, and so are neither in the table nor in `received`.
+    /// Records outside the requested range. They are neither in the table nor in `received`.
     pub outside: u64,
     /// The earliest time of a row.
     pub first: Option<Timestamp>,
     /// The latest time of a row.
     pub last: Option<Timestamp>,
-    /// What the API showed of its ways.
+    /// What runs learned of the API.
     pub learnt: Knowledge,
-    /// When the limits in it were found, or found again; `None` where there are none.
+    /// When the limits in `learnt` were found; `None` if there are none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub limits_since: Option<Timestamp>,
-    /// The keys that records of earlier runs had.
+    /// Keys in records of earlier runs.
     pub known_keys: Observed,
-    /// The keys of what the run under way has built so far.
+    /// Keys in records of the current run so far.
     pub observing: Observed,
-    /// What the last run that brought records saw otherwise than those before it.
+    /// Drift of the last run that received records.
     pub drift: Drift,
-    /// How the last run that did something ended.
+    /// How the last run that changed something ended.
     pub last_run: Option<LastRun>,
-    /// Pages that the spool still holds though some of their partitions are part of the table already: those partitions.
+    /// Partitions that already contain the rows of a spooled page, by the page's sequence number.
     pub under_way: BTreeMap<u64, BTreeSet<Period>>,
-    /// What each partition holds, so that a row taken out of a file and its manifest alike is noticed.
-    pub partitions: BTreeMap<Period, Held>,
-    /// Partitions that have changed since it was told last what has.
+    /// Metadata of each partition, which detects a row that is missing in both file and manifest.
+    pub partitions: BTreeMap<Period, PartitionMetadata>,
+    /// Partitions that have changed since the last file of [`changes`](crate::changes).
     #[serde(skip_serializing_if = "BTreeSet::is_empty")]
     pub changed: BTreeSet<Period>,
-    /// New rows that were not compared yet with those of other partitions.
+    /// New rows that are not compared with other partitions yet.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub moves: Option<Moves>,
-    /// What a run was asked to fetch anew, as long as not all of it is.
-    pub refetching: Option<Anew>,
-    /// How far `sync` has come, where it was ever asked for.
-    pub sync: Option<Sync>,
+    pub moves: Option<UncheckedRows>,
+    /// A refetch that is not complete.
+    pub refetching: Option<Refetch>,
+    /// The state of `sync`, if it was ever used.
+    pub sync: Option<SyncState>,
 }
 
-/// What a partition holds.
+/// Metadata of a partition.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Held {
-    /// Its rows, one for each id.
+pub struct PartitionMetadata {
+    /// Number of rows, one per id.
     pub rows: u64,
     /// [`Entry::ids_sha256`].
     pub ids_sha256: String,
@@ -115,8 +115,8 @@ pub struct Held {
     pub sha256: String,
 }
 
-impl Held {
-    /// What the partition with this entry holds.
+impl PartitionMetadata {
+    /// Returns the metadata in an entry of the manifest.
     #[must_use]
     pub fn of(entry: &Entry) -> Self {
         Self {
@@ -130,16 +130,16 @@ impl Held {
 /// How a run ended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LastRun {
-    /// When.
+    /// Time of the end.
     pub ended: Timestamp,
-    /// Rows that it brought.
+    /// New rows.
     pub rows: u64,
-    /// Whether all that it was asked for was in the table then.
+    /// Whether the whole requested range was complete.
     pub whole: bool,
 }
 
 impl Account {
-    /// Whether the API has never answered: a bot whose name is mistyped is not recorded.
+    /// Whether the API has never returned a page, as for a mistyped bot. Such accounts are not saved.
     #[must_use]
     pub fn is_unanswered(&self) -> bool {
         let counts = [
@@ -158,7 +158,7 @@ impl Account {
             && self.learnt == Knowledge::default()
     }
 
-    /// Compares the keys of a run that has ended with those of the runs before it, and knows them from now on.
+    /// Compares the keys of the run that ends with those of earlier runs, and adds them.
     pub fn end_observing(&mut self, dataset: Dataset) -> Drift {
         let run = std::mem::take(&mut self.observing);
         if run.records == 0 {
@@ -169,11 +169,11 @@ impl Account {
         self.drift.clone()
     }
 
-    /// Takes note of what a partition holds from now on.
-    pub fn hold(&mut self, period: Period, entry: &Entry) {
-        let held = Held::of(entry);
-        self.rows += held.rows;
-        let before = self.partitions.insert(period, held);
+    /// Records the new version of a partition.
+    pub fn record_partition(&mut self, period: Period, entry: &Entry) {
+        let metadata = PartitionMetadata::of(entry);
+        self.rows += metadata.rows;
+        let before = self.partitions.insert(period, metadata);
         if before.as_ref() != self.partitions.get(&period) {
             self.changed.insert(period);
         }
@@ -182,23 +182,26 @@ impl Account {
         self.last = self.last.max(entry.last);
     }
 
-    /// Takes in a partition that stands in the table and was not known of.
-    pub fn adopt(&mut self, period: Period, entry: &Entry) {
+    /// Adds a partition that is in the table but not in the ledger.
+    pub fn adopt_partition(&mut self, period: Period, entry: &Entry) {
         self.received += entry.rows;
-        self.hold(period, entry);
+        self.record_partition(period, entry);
     }
 
-    /// Lets go of a partition; answers how many rows it had.
-    pub fn withdraw(&mut self, period: Period) -> u64 {
-        let rows = self.partitions.remove(&period).map_or(0, |held| held.rows);
+    /// Removes a partition; returns the number of its rows.
+    pub fn remove_partition(&mut self, period: Period) -> u64 {
+        let rows = self
+            .partitions
+            .remove(&period)
+            .map_or(0, |metadata| metadata.rows);
         self.rows -= rows;
         self.changed.insert(period);
         rows
     }
 
-    /// Lets go of a partition whose rows are lost, so that pages may bring them again.
-    pub fn forget(&mut self, period: Period) {
-        self.received -= self.withdraw(period);
+    /// Removes a partition whose rows are lost, so that spooled pages can add them again.
+    pub fn remove_lost_partition(&mut self, period: Period) {
+        self.received -= self.remove_partition(period);
         for periods in self.under_way.values_mut() {
             periods.remove(&period);
         }
@@ -206,7 +209,7 @@ impl Account {
 }
 
 impl Ledger {
-    /// A ledger that knows of nothing.
+    /// Creates an empty ledger.
     #[must_use]
     pub fn new() -> Self {
         Self {
@@ -215,10 +218,10 @@ impl Ledger {
         }
     }
 
-    /// Reads the ledger; a new one where there was none.
+    /// Reads the ledger; returns an empty one if there is none.
     ///
     /// # Errors
-    /// [`Error::Damaged`] where it is not as it was written, or only its copy is there, [`Error::Usage`] where it is from a newer version.
+    /// [`Error::Damaged`] if the checksum is wrong or only the copy exists, [`Error::Usage`] if it has a newer version.
     pub fn load(path: &Path) -> Result<Self> {
         let Some(content) = store::read_if_there(path)? else {
             return match path.with_file_name(COPY).exists() {
@@ -234,28 +237,27 @@ impl Ledger {
             what,
         };
         let content = store::unseal(&content).map_err(damaged)?;
-        // a newer version may hold what this one cannot read, and is no damage
+        // read the version first: a newer format is not damage
         let Versioned { version } = content.fields().map_err(damaged)?;
         if version > VERSION {
             return Err(Error::Usage {
                 what: format!(
-                    "{} has version {version}, this program knows {VERSION}",
+                    "cannot read {}: it has version {version}, and this program supports {VERSION}",
                     path.display()
                 ),
                 hint: "update converse-export".into(),
             });
         }
         let mut ledger: Self = content.read().map_err(damaged)?;
-        // earlier versions of this program recorded them
+        // earlier versions of this program saved them
         ledger.remove_unanswered();
         Ok(ledger)
     }
 
-    /// Reads the ledger of a table or, where it is damaged or missing, its copy, which then replaces it. Only for the
-    /// process that has the lock.
+    /// Reads the ledger; if it is damaged or missing, restores it from its copy. The caller must have the lock.
     ///
     /// # Errors
-    /// As [`Ledger::load`], where the copy is not intact either.
+    /// As [`Ledger::load`], if the copy is not intact either.
     pub(crate) fn load_or_restore(export_folder: &Path) -> Result<Self> {
         let damage = match Self::load(&Self::path(export_folder)) {
             Err(damage @ Error::Damaged { .. }) => damage,
@@ -265,15 +267,15 @@ impl Ledger {
         let Some(ledger) = copy.exists().then(|| Self::load(&copy)).and_then(Result::ok) else {
             return Err(damage);
         };
-        tracing::warn!("{}: its copy replaces it", damage.with_causes());
+        tracing::warn!("{}: restored it from its copy", damage.with_causes());
         ledger.save(export_folder)?;
         Ok(ledger)
     }
 
-    /// Makes the copy what the ledger is, where it is not.
+    /// Replaces the copy if it differs from the ledger.
     ///
     /// # Errors
-    /// Where one of them cannot be read or written.
+    /// If one of them cannot be read or written.
     pub(crate) fn restore_copy(export_folder: &Path) -> Result<()> {
         let [ledger, copy] = [Self::path(export_folder), Self::copy_path(export_folder)];
         match store::read_if_there(&ledger)? {
@@ -291,11 +293,11 @@ impl Ledger {
         self.datasets.retain(|_, bots| !bots.is_empty());
     }
 
-    /// Replaces the ledger in one step, and then its copy: a bad disk may take one of them. Accounts that the API has never
-    /// answered are left out.
+    /// Replaces the ledger atomically, and then its copy, which protects against a damaged file. Accounts without a page
+    /// are not saved.
     ///
     /// # Errors
-    /// Where it cannot be written; the old one is then still there.
+    /// If a file cannot be written; the old ledger is intact then.
     pub fn save(&self, export_folder: &Path) -> Result<()> {
         let mut accounts = self.datasets.values().flat_map(BTreeMap::values);
         let answered = accounts.any(Account::is_unanswered).then(|| {
@@ -310,25 +312,25 @@ impl Ledger {
         store::sync_names([&ledger, &copy])
     }
 
-    /// Where the ledger of a table stands.
+    /// Path of the ledger.
     #[must_use]
     pub fn path(export_folder: &Path) -> PathBuf {
         export_folder.join("ledger.json")
     }
 
-    /// Where its copy stands.
+    /// Path of its copy.
     #[must_use]
     pub fn copy_path(export_folder: &Path) -> PathBuf {
         export_folder.join(COPY)
     }
 
-    /// The account of a dataset of a bot, if there is one.
+    /// Returns the account of a dataset of a bot, if there is one.
     #[must_use]
     pub fn known(&self, dataset: &str, bot: &str) -> Option<&Account> {
         self.datasets.get(dataset)?.get(bot)
     }
 
-    /// The account of a dataset of a bot, made where there is none.
+    /// Returns the account of a dataset of a bot, created if there is none.
     pub fn account(&mut self, dataset: &str, bot: &str) -> &mut Account {
         self.datasets
             .entry(dataset.to_owned())
@@ -344,7 +346,7 @@ mod tests {
     use crate::window::Window;
 
     #[test]
-    fn a_ledger_comes_back_and_a_damaged_one_is_told() {
+    fn a_ledger_is_read_back_and_damage_is_detected() {
         let folder = tempfile::tempdir().unwrap();
         let path = Ledger::path(folder.path());
         let mut ledger = Ledger::load(&path).unwrap();
@@ -354,8 +356,8 @@ mod tests {
             .insert(Window::new(0, 86_400));
         ledger.save(folder.path()).unwrap();
         assert_eq!(Ledger::load(&path).unwrap(), ledger);
-        let whole = std::fs::read(&path).unwrap();
-        std::fs::write(&path, &whole[..whole.len() / 2]).unwrap();
+        let content = std::fs::read(&path).unwrap();
+        std::fs::write(&path, &content[..content.len() / 2]).unwrap();
         assert!(matches!(Ledger::load(&path), Err(Error::Damaged { .. })));
         std::fs::write(&path, r#"{"version": 2, "datasets": "moved"}"#).unwrap();
         assert!(matches!(Ledger::load(&path), Err(Error::Usage { .. })));
@@ -369,27 +371,27 @@ mod tests {
         let mut ledger = Ledger::new();
         ledger.account("messages", "r3").received = 10;
         ledger.save(own).unwrap();
-        let sound = std::fs::read_to_string(&path).unwrap();
-        // valid JSON that says something else
-        let bent = sound.replace("\"received\": 10", "\"received\": 11");
-        assert_ne!(bent, sound);
-        for damaged in [&bent, &sound[..90]] {
+        let intact = std::fs::read_to_string(&path).unwrap();
+        // valid JSON with another value
+        let altered = intact.replace("\"received\": 10", "\"received\": 11");
+        assert_ne!(altered, intact);
+        for damaged in [&altered, &intact[..90]] {
             std::fs::write(&path, damaged).unwrap();
             assert!(matches!(Ledger::load(&path), Err(Error::Damaged { .. })));
             assert_eq!(Ledger::load_or_restore(own).unwrap(), ledger);
-            assert_eq!(std::fs::read_to_string(&path).unwrap(), sound);
+            assert_eq!(std::fs::read_to_string(&path).unwrap(), intact);
         }
         std::fs::remove_file(&path).unwrap();
         assert_eq!(Ledger::load_or_restore(own).unwrap(), ledger);
-        std::fs::write(&copy, &bent).unwrap();
+        std::fs::write(&copy, &altered).unwrap();
         Ledger::restore_copy(own).unwrap();
-        assert_eq!(std::fs::read_to_string(&copy).unwrap(), sound);
+        assert_eq!(std::fs::read_to_string(&copy).unwrap(), intact);
         for path in [&path, &copy] {
-            std::fs::write(path, &bent).unwrap();
+            std::fs::write(path, &altered).unwrap();
         }
         assert!(matches!(Ledger::load_or_restore(own), Err(Error::Damaged { .. })));
         // one of an earlier version has no checksum
-        let (fields, _) = sound.split_once(",\n  \"checksum\"").unwrap();
+        let (fields, _) = intact.split_once(",\n  \"checksum\"").unwrap();
         std::fs::write(&path, format!("{fields}\n}}")).unwrap();
         assert_eq!(Ledger::load(&path).unwrap(), ledger);
     }

@@ -10,6 +10,7 @@ pub mod changes;
 pub mod cli;
 pub mod commit;
 pub mod dataset;
+mod display;
 pub mod doctor;
 pub mod drift;
 pub mod erase;
@@ -30,6 +31,5 @@ pub mod table;
 pub mod tombstones;
 pub mod verify;
 pub mod window;
-mod words;
 
 pub use error::{Error, Result};

@@ -21,7 +21,7 @@ use crate::commit::Commit;
 use crate::dataset::{Cleaner, Dataset, MetadataMode, Misfits, Promoted};
 use crate::error::{Error, Result};
 use crate::fetch::CancellationToken;
-use crate::ledger::{Account, Arrivals, Ledger};
+use crate::ledger::{Account, Ledger, NewRows};
 use crate::rejected::RejectedRecords;
 use crate::spool::Spool;
 use crate::store;
@@ -92,7 +92,7 @@ fn rebuild_locked(
     let own = out.join(OWN_FOLDER);
     let new_settings = changes.of(&settings)?;
     let old = Table::open(out, settings)?;
-    Commit::finish(&old, &Spool::open(&own.join("pages"))?)?;
+    Commit::recover(&old, &Spool::open(&own.join("pages"))?)?;
     old.sweep()?;
     let ledger = Ledger::load_or_restore(&own)?;
     if had_begun && *old.settings() == new_settings {
@@ -212,7 +212,7 @@ impl Rebuild {
         let prove = |period: Period| {
             let bot = bot.to_owned();
             let key = PartitionKey { dataset, bot, period };
-            match account.prove(&self.old, &key)? {
+            match account.verify_partition(&self.old, &key)? {
                 Some(_) if !account.partitions.contains_key(&period) => Err(Error::Damaged {
                     path: self.old.out().join(key.folder()),
                     what: "it is not in the ledger".into(),
@@ -236,7 +236,7 @@ impl Rebuild {
         account.partitions.clear();
         account.rows = 0;
         for (period, entry, effect, _) in made {
-            account.hold(*period, entry);
+            account.record_partition(*period, entry);
             account.duplicates += effect.duplicates;
             account.superseded += effect.superseded;
         }
@@ -244,7 +244,7 @@ impl Rebuild {
             // what were partitions say nothing now: such pages are merged once more, and change nothing
             account.under_way.clear();
             if let Some(moves) = &mut account.moves {
-                let all = made.iter().map(|(period, ..)| (*period, Arrivals::All));
+                let all = made.iter().map(|(period, ..)| (*period, NewRows::All));
                 moves.arrivals = all.collect();
             }
         }

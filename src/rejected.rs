@@ -1,4 +1,4 @@
-//! Records that could not become rows: kept whole, once each.
+//! Rejected records: those that cannot become rows, stored once each as lines of JSON.
 
 use std::collections::{BTreeMap, HashSet};
 use std::fs::File;
@@ -10,94 +10,95 @@ use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 
 use crate::dataset::{Dataset, Rejected, names_any};
+use crate::display::hex;
 use crate::error::{Error, Result};
 use crate::store;
 use crate::table::bot_folder;
 use crate::tombstones::Tombstones;
-use crate::words::hex;
 
-/// The folder of rejected records in the exporter's own.
+/// Name of the folder of rejected records.
 const FOLDER: &str = "rejected";
 
-/// The rejected records of one dataset of one bot, a line of JSON each.
+/// The rejected records of a dataset of a bot.
 #[derive(Debug)]
 pub struct RejectedRecords {
     path: PathBuf,
-    /// Whether only hash and reason are kept.
+    /// Whether only hash and reason are stored, not the record.
     bare: bool,
     known: HashSet<String>,
-    met: HashSet<String>,
-    /// Conversations that were erased: a record that names one is not kept.
+    seen: HashSet<String>,
+    /// Erased conversations, whose records are not stored.
     erased: Option<Tombstones>,
 }
 
+/// A line of the file.
 #[derive(Serialize, Deserialize)]
-struct Line<'a> {
+struct RejectedLine<'a> {
     sha256: String,
     reason: String,
-    /// Not there where rules take something out of rows.
+    /// `None` if the table has privacy rules.
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     record: Option<&'a RawValue>,
 }
 
 impl RejectedRecords {
-    /// Opens the file of these records below the exporter's own folder; it need not be there. Of `bare` records only hash
-    /// and reason are kept, also of those that are there.
+    /// Opens the file of rejected records, if it exists. With `bare`, only hash and reason are stored, and records that the
+    /// file contains are removed from it.
     ///
     /// # Errors
-    /// Where it cannot be read.
+    /// If the file cannot be read.
     pub fn open(own_folder: &Path, dataset: Dataset, bot: &str, bare: bool) -> Result<Self> {
         let path = path(own_folder, dataset.name(), bot);
         if bare {
             make_bare(&path)?;
         }
         let content = store::read_if_there(&path)?.unwrap_or_default();
-        let whole = content
+        let complete = content
             .iter()
             .rposition(|byte| *byte == b'\n')
             .map_or(0, |end| end + 1);
-        if whole < content.len() {
-            // a crash tore the last line; its page is still in the spool and brings it again
-            let torn = File::options().write(true).open(&path);
-            torn.and_then(|file| file.set_len(whole as u64))
-                .map_err(Error::io("mend", &path))?;
+        if complete < content.len() {
+            // a crash truncated the last line; its page is still spooled and adds it again
+            let file = File::options().write(true).open(&path);
+            file.and_then(|file| file.set_len(complete as u64))
+                .map_err(Error::io("truncate", &path))?;
         }
-        let lines = content[..whole]
+        let lines = content[..complete]
             .split(|byte| *byte == b'\n')
             .filter(|line| !line.is_empty());
         let known = lines
-            .filter_map(|line| serde_json::from_slice::<Line<'_>>(line).ok())
+            .filter_map(|line| serde_json::from_slice::<RejectedLine<'_>>(line).ok())
             .map(|line| line.sha256)
             .collect();
         Ok(Self {
             path,
             bare,
             known,
-            met: HashSet::new(),
+            seen: HashSet::new(),
             erased: Tombstones::load(own_folder)?,
         })
     }
 
-    /// Keeps records, durably; those that are known already are not written again, and those that name a conversation
-    /// that was erased are not kept.
+    /// Stores records durably. Known records are not written again, and records that name an erased conversation are
+    /// skipped.
     ///
     /// # Errors
-    /// Where the file cannot be written.
-    pub fn keep(&mut self, records: &[Rejected]) -> Result<()> {
+    /// If the file cannot be written.
+    pub fn append(&mut self, records: &[Rejected]) -> Result<()> {
         let mut lines = Vec::new();
         let erased = self.erased.as_ref();
-        let is_erased = |raw: &str| erased.is_some_and(|erased| names_any(raw, |id| erased.has(id)));
+        let is_erased = |raw: &str| erased.is_some_and(|erased| names_any(raw, |id| erased.contains(id)));
         for rejected in records.iter().filter(|rejected| !is_erased(&rejected.raw)) {
             let sha256 = hex(&Sha256::digest(&rejected.raw));
-            self.met.insert(sha256.clone());
+            self.seen.insert(sha256.clone());
             if !self.known.insert(sha256.clone()) {
                 continue;
             }
-            // a line break in JSON stands between tokens only, so a space says the same
+            // in JSON a raw line break can only be between tokens, where a space is equivalent
             let raw = rejected.raw.replace(['\n', '\r'], " ");
             let record: &RawValue =
                 serde_json::from_str(&raw).map_err(|error| Error::Internal(error.to_string()))?;
-            let line = Line {
+            let line = RejectedLine {
                 sha256,
                 reason: rejected.reason.to_string(),
                 record: (!self.bare).then_some(record),
@@ -121,81 +122,85 @@ impl RejectedRecords {
         Ok(())
     }
 
-    /// Distinct records that are kept, of all runs.
+    /// Number of distinct records in the file, of all runs.
     #[must_use]
-    pub fn kept(&self) -> u64 {
+    pub fn stored(&self) -> u64 {
         self.known.len() as u64
     }
 
-    /// Distinct records that this run met.
+    /// Number of distinct records that this run rejected.
     #[must_use]
-    pub fn met(&self) -> u64 {
-        self.met.len() as u64
+    pub fn seen(&self) -> u64 {
+        self.seen.len() as u64
     }
 }
 
-/// Removes the rejected records of a dataset of a bot that `goes` tells of, as they stand in JSON; answers how many are
-/// removed, and how many are left.
+/// Removes the rejected records whose JSON matches `is_target`; returns how many were removed and how many remain.
 ///
 /// # Errors
-/// Where the file cannot be read or written.
+/// If the file cannot be read or written.
 pub(crate) fn remove(
     own_folder: &Path,
     dataset: &str,
     bot: &str,
-    goes: impl Fn(&str) -> bool,
+    is_target: impl Fn(&str) -> bool,
 ) -> Result<(u64, u64)> {
     let path = path(own_folder, dataset, bot);
     let content = store::read_if_there(&path)?.unwrap_or_default();
-    let (mut rest, mut gone) = (Vec::with_capacity(content.len()), 0);
+    let (mut rest, mut removed) = (Vec::with_capacity(content.len()), 0);
     for line in content.split_inclusive(|byte| *byte == b'\n') {
-        if names(line, &goes) {
-            gone += 1;
+        if matches(line, &is_target) {
+            removed += 1;
         } else {
             rest.extend_from_slice(line);
         }
     }
     if rest.is_empty() {
         store::remove_file(&path)?;
-        if gone > 0 {
-            // it must not come back after a power cut
+        if removed > 0 {
+            // it must not reappear after a power failure
             store::sync_folder(path.parent().unwrap_or(own_folder))?;
         }
-    } else if gone > 0 {
+    } else if removed > 0 {
         store::write_private(&path, &rest)?;
     }
-    Ok((gone, Kept::look(own_folder, dataset, bot)?.distinct))
+    Ok((removed, RejectedSummary::read(own_folder, dataset, bot)?.distinct))
 }
 
-/// How many rejected records of a dataset of a bot `goes` names, as they are in JSON.
+/// Counts the rejected records whose JSON matches `is_target`.
 ///
 /// # Errors
-/// Where the file cannot be read.
-pub(crate) fn count(own_folder: &Path, dataset: &str, bot: &str, goes: impl Fn(&str) -> bool) -> Result<u64> {
+/// If the file cannot be read.
+pub(crate) fn count(
+    own_folder: &Path,
+    dataset: &str,
+    bot: &str,
+    is_target: impl Fn(&str) -> bool,
+) -> Result<u64> {
     let content = store::read_if_there(&path(own_folder, dataset, bot))?.unwrap_or_default();
     let lines = content.split_inclusive(|byte| *byte == b'\n');
-    let going = lines.filter(|line| names(line, &goes));
-    Ok(going.count() as u64)
+    let matching = lines.filter(|line| matches(line, &is_target));
+    Ok(matching.count() as u64)
 }
 
-/// Whether `goes` names the record of a line.
-fn names(line: &[u8], goes: impl Fn(&str) -> bool) -> bool {
-    match serde_json::from_slice::<Line<'_>>(line) {
-        Ok(read) => read.record.is_some_and(|record| goes(record.get())),
-        // torn by a crash, its page brings it again
-        Err(_) => goes(&String::from_utf8_lossy(line)),
+/// Whether the record of a line matches `is_target`.
+fn matches(line: &[u8], is_target: impl Fn(&str) -> bool) -> bool {
+    match serde_json::from_slice::<RejectedLine<'_>>(line) {
+        Ok(read) => read.record.is_some_and(|record| is_target(record.get())),
+        // truncated by a crash
+        Err(_) => is_target(&String::from_utf8_lossy(line)),
     }
 }
 
-/// Lets the rejected records of a file tell no more than that they are there, and why.
+/// Removes the records from a file, which leaves their hashes and reasons.
 fn make_bare(path: &Path) -> Result<()> {
     let content = store::read_if_there(path)?.unwrap_or_default();
     let (mut bare, mut has_records) = (Vec::new(), false);
     for line in content.split_inclusive(|byte| *byte == b'\n') {
-        // a line that is torn is left out: its page brings it again
-        if let Ok(read) = serde_json::from_slice::<Line<'_>>(line) {
+        // a truncated line is dropped: its page adds it again
+        if let Ok(read) = serde_json::from_slice::<RejectedLine<'_>>(line) {
             has_records |= read.record.is_some();
-            let line = Line { record: None, ..read };
+            let line = RejectedLine { record: None, ..read };
             serde_json::to_writer(&mut bare, &line).map_err(|error| Error::Internal(error.to_string()))?;
             bare.push(b'\n');
         }
@@ -206,25 +211,25 @@ fn make_bare(path: &Path) -> Result<()> {
     }
 }
 
-/// What a file of rejected records holds.
+/// Counts of a file of rejected records.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Kept {
+pub struct RejectedSummary {
     /// Distinct records.
     pub distinct: u64,
-    /// How many there are for each reason.
+    /// Distinct records by reason.
     pub reasons: BTreeMap<String, u64>,
-    /// Lines that are not as they were written.
+    /// Damaged lines.
     pub unreadable: u64,
-    /// Whether a crash tore the last line. The next run mends it.
+    /// Whether a crash truncated the last line. The next run repairs it.
     pub torn: bool,
 }
 
-impl Kept {
-    /// Looks at the rejected records of a dataset of a bot; nothing is mended.
+impl RejectedSummary {
+    /// Counts the rejected records of a dataset of a bot, without a change of the file.
     ///
     /// # Errors
-    /// Where the file cannot be read.
-    pub fn look(own_folder: &Path, dataset: &str, bot: &str) -> Result<Self> {
+    /// If the file cannot be read.
+    pub fn read(own_folder: &Path, dataset: &str, bot: &str) -> Result<Self> {
         let path = path(own_folder, dataset, bot);
         let file = match File::open(&path) {
             Ok(file) => file,
@@ -232,32 +237,32 @@ impl Kept {
             Err(error) => return Err(Error::io("open", &path)(error)),
         };
         let (mut file, mut line) = (BufReader::new(file), Vec::new());
-        let (mut kept, mut known) = (Self::default(), HashSet::new());
+        let (mut summary, mut known) = (Self::default(), HashSet::new());
         while file
             .read_until(b'\n', &mut line)
             .map_err(Error::io("read", &path))?
             > 0
         {
             if line.ends_with(b"\n") {
-                match serde_json::from_slice::<Line<'_>>(&line) {
+                match serde_json::from_slice::<RejectedLine<'_>>(&line) {
                     Ok(line) => {
                         if known.insert(line.sha256) {
-                            *kept.reasons.entry(line.reason).or_default() += 1;
+                            *summary.reasons.entry(line.reason).or_default() += 1;
                         }
                     }
-                    Err(_) => kept.unreadable += 1,
+                    Err(_) => summary.unreadable += 1,
                 }
             } else {
-                kept.torn = true;
+                summary.torn = true;
             }
             line.clear();
         }
-        kept.distinct = known.len() as u64;
-        Ok(kept)
+        summary.distinct = known.len() as u64;
+        Ok(summary)
     }
 }
 
-/// The file of the rejected records of a dataset of a bot.
+/// Path of the file of rejected records of a dataset of a bot.
 pub(crate) fn path(own_folder: &Path, dataset: &str, bot: &str) -> PathBuf {
     let name = format!("{}.jsonl", bot_folder(bot));
     own_folder.join(FOLDER).join(dataset).join(name)
@@ -269,10 +274,10 @@ mod tests {
     use crate::dataset::Reason;
 
     #[test]
-    fn what_is_kept_is_counted_by_reason_and_left_as_it_is() {
+    fn rejected_records_are_counted_by_reason() {
         let folder = tempfile::tempdir().unwrap();
-        let look = || Kept::look(folder.path(), "messages", "r3").unwrap();
-        assert_eq!(look(), Kept::default());
+        let summary = || RejectedSummary::read(folder.path(), "messages", "r3").unwrap();
+        assert_eq!(summary(), RejectedSummary::default());
         let record = |raw: &str, reason| Rejected {
             index: 0,
             reason,
@@ -285,20 +290,20 @@ mod tests {
             record("[6]", Reason::NotAnObject),
         ];
         let mut rejected = RejectedRecords::open(folder.path(), Dataset::Messages, "r3", false).unwrap();
-        rejected.keep(&records).unwrap();
+        rejected.append(&records).unwrap();
         let reasons = [(String::from("no usable _id"), 1), ("not an object".into(), 2)];
-        let mut expected = Kept {
+        let mut expected = RejectedSummary {
             distinct: 3,
             reasons: reasons.into(),
-            ..Kept::default()
+            ..RejectedSummary::default()
         };
-        assert_eq!(look(), expected);
+        assert_eq!(summary(), expected);
         let path = path(folder.path(), "messages", "r3");
         let mut content = std::fs::read(&path).unwrap();
         content.extend_from_slice(b"?\n{\"sha");
         std::fs::write(&path, &content).unwrap();
         (expected.unreadable, expected.torn) = (1, true);
-        assert_eq!(look(), expected);
+        assert_eq!(summary(), expected);
         assert_eq!(std::fs::read(&path).unwrap(), content);
     }
 }

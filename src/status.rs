@@ -1,4 +1,4 @@
-//! What a folder holds, by its ledger and manifest: quick, and without looking into a single data file.
+//! The state of a table, read from its ledger and manifest without opening a data file.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -11,40 +11,40 @@ use crate::drift::Drift;
 use crate::error::Result;
 use crate::ledger::{Account, LastRun, Ledger};
 use crate::plan::{Knowledge, Limits};
-use crate::rejected::Kept;
+use crate::rejected::RejectedSummary;
 use crate::spool::Spool;
 use crate::table::{Entry, Lock, PartitionBy, PartitionKey, PeriodCount, Settings, Table, Zone};
 use crate::window::{Window, Windows};
 
-/// What a folder holds.
+/// The state of a table.
 #[derive(Clone, Debug, Serialize)]
 pub struct Status {
-    /// What every file of the table depends on.
+    /// The settings of the table.
     pub settings: Settings,
-    /// Who works on the table, if a run does.
+    /// The run that has the lock, if any.
     pub at_work: Option<String>,
-    /// Whether a commit was interrupted, which the next run carries through.
+    /// Whether a commit was interrupted. The next run completes it.
     pub interrupted_commit: bool,
-    /// Folders of the exporter's own that this user may not read: what they hold is not counted.
+    /// The exporter's own folders that this user may not read. Their contents are not counted.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub unreadable: Vec<PathBuf>,
     /// By dataset, then by bot.
-    pub datasets: BTreeMap<String, BTreeMap<String, Holding>>,
+    pub datasets: BTreeMap<String, BTreeMap<String, DatasetStatus>>,
 }
 
-/// What a folder holds of a dataset of a bot.
+/// The state of a dataset of a bot.
 #[derive(Clone, Debug, Default, Serialize)]
-pub struct Holding {
-    /// Ranges that are complete, of the time that the API filters by.
-    pub complete: Vec<Range>,
-    /// What lies between them.
-    pub holes: Vec<Range>,
-    /// Everything before it is complete: from where `sync` begins, or else from the first second that is.
+pub struct DatasetStatus {
+    /// Complete ranges, of the time that the API filters by.
+    pub complete: Vec<TimeRange>,
+    /// The gaps between them.
+    pub holes: Vec<TimeRange>,
+    /// Everything before it is complete, from the start of `sync`, or else from the first complete second.
     pub watermark: Option<Timestamp>,
     /// Partitions with a time.
     #[serde(flatten)]
     pub periods: PeriodCount,
-    /// Rows in them, and in the one without a date.
+    /// Rows of all partitions, also of the one without a date.
     pub rows: u64,
     /// Size of the data files.
     pub bytes: u64,
@@ -56,49 +56,49 @@ pub struct Holding {
     pub requests: u64,
     /// Records received.
     pub received: u64,
-    /// Records that came again as they were.
+    /// Records that were received again without a change.
     pub duplicates: u64,
-    /// Records that gave way to another version.
+    /// Records that were replaced by another version.
     pub superseded: u64,
-    /// Records that went, or were not kept, since their conversations were erased.
+    /// Records that were removed or skipped because their conversations were erased.
     pub erased: u64,
-    /// Records that lay outside the range asked for.
+    /// Records outside the requested range.
     pub outside: u64,
     /// Distinct records that could not become rows.
     pub rejected: u64,
-    /// How many of them there are for each reason.
+    /// Rejected records by reason.
     pub rejected_reasons: BTreeMap<String, u64>,
-    /// Pages that are answered and not yet wholly part of the table.
+    /// Spooled pages that are not completely in the table yet.
     pub pages_waiting: u64,
-    /// What the last run that brought records saw otherwise than those before it.
+    /// What changed in the records of the last run that received some.
     pub drift: Drift,
-    /// How the last run that did something ended.
+    /// How the last run that changed something ended.
     pub last_run: Option<LastRun>,
-    /// What earlier runs learned of the API, but for its limits.
+    /// What earlier runs learned of the API, without its limits.
     pub learnt: Knowledge,
-    /// What the server cannot do, as the next run knows it: limits are remembered for 30 days.
+    /// Limits of the server that the next run uses. They are remembered for 30 days.
     #[serde(skip_serializing_if = "Limits::is_empty")]
     pub limits: Limits,
 }
 
 /// A half-open range of time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub struct Range {
-    /// The first moment.
+pub struct TimeRange {
+    /// The first second.
     pub start: Timestamp,
-    /// The moment after the last one.
+    /// The second after the last one.
     pub end: Timestamp,
 }
 
-/// Tells what the table in `table` holds, by its ledger and manifest alone.
+/// Reads the state of a table.
 ///
 /// # Errors
-/// Where the folder, its ledger or an entry of its manifest cannot be read.
+/// If the folder, the ledger or an entry of the manifest cannot be read.
 pub fn status(table: &Table) -> Result<Status> {
     status_with(table, &table.manifest()?.whole(table.out())?)
 }
 
-/// The same where the manifest's entries are known already.
+/// Reads the state of a table whose manifest entries are known.
 ///
 /// # Errors
 /// As [`status`].
@@ -107,42 +107,40 @@ pub(crate) fn status_with(table: &Table, entries: &BTreeMap<PartitionKey, Entry>
     let ledger = Ledger::load(&Ledger::path(&own))?;
     let by = table.settings().partition_by;
     let now = Timestamp::now();
-    let mut datasets: BTreeMap<String, BTreeMap<String, Holding>> = BTreeMap::new();
+    let mut datasets: BTreeMap<String, BTreeMap<String, DatasetStatus>> = BTreeMap::new();
     let mut unreadable = Vec::new();
     for (dataset, bots) in &ledger.datasets {
         for (bot, account) in bots {
-            let mut holding = Holding::of(account, by, now);
+            let mut status = DatasetStatus::of(account, by, now);
             if account.rejected > 0 {
-                match Kept::look(&own, dataset, bot) {
+                match RejectedSummary::read(&own, dataset, bot) {
                     Err(error) if error.is_denied() => unreadable.push(own.join("rejected")),
-                    kept => holding.rejected_reasons = kept?.reasons,
+                    summary => status.rejected_reasons = summary?.reasons,
                 }
             }
             datasets
                 .entry(dataset.clone())
                 .or_default()
-                .insert(bot.clone(), holding);
+                .insert(bot.clone(), status);
         }
     }
-    let mut of = |dataset: &str, bot: &str, add: &dyn Fn(&mut Holding)| {
+    let mut of = |dataset: &str, bot: &str, add: &dyn Fn(&mut DatasetStatus)| {
         let bots = datasets.entry(dataset.to_owned()).or_default();
         add(bots
             .entry(bot.to_owned())
-            .or_insert_with(|| Holding::of(&Account::default(), by, now)));
+            .or_insert_with(|| DatasetStatus::of(&Account::default(), by, now)));
     };
     for (key, entry) in entries {
-        of(key.dataset.name(), &key.bot, &|holding| holding.add(key, entry));
+        of(key.dataset.name(), &key.bot, &|status| status.add(key, entry));
     }
     let spool = Spool::open_to_read(&own.join("pages"))?;
     unreadable.extend_from_slice(spool.unreadable());
     unreadable.dedup();
     for header in spool.list()?.0 {
-        of(&header.dataset, &header.bot, &|holding| {
-            holding.pages_waiting += 1
-        });
+        of(&header.dataset, &header.bot, &|status| status.pages_waiting += 1);
     }
     let at_work = Lock::holder(&own)?;
-    // a commit of a run at work is not interrupted
+    // the commit of an active run is not interrupted
     let interrupted_commit =
         at_work.is_none() && Commit::interrupted(&own)?.is_some() && Lock::holder(&own)?.is_none();
     Ok(Status {
@@ -155,27 +153,27 @@ pub(crate) fn status_with(table: &Table, entries: &BTreeMap<PartitionKey, Entry>
 }
 
 impl Status {
-    /// What does not reach up to `moment`, each as its dataset, its bot and its watermark.
+    /// Returns what is not complete up to `moment`, as dataset, bot and watermark.
     #[must_use]
     pub fn behind(&self, moment: Timestamp) -> Vec<(&str, &str, Option<Timestamp>)> {
         let all = self.datasets.iter().flat_map(|(dataset, bots)| {
-            let holding = bots.iter();
-            holding.map(move |(bot, holding)| (dataset.as_str(), bot.as_str(), holding.watermark))
+            bots.iter()
+                .map(move |(bot, status)| (dataset.as_str(), bot.as_str(), status.watermark))
         });
         all.filter(|(.., watermark)| watermark.is_none_or(|watermark| watermark < moment))
             .collect()
     }
 }
 
-impl Holding {
+impl DatasetStatus {
     fn of(account: &Account, by: PartitionBy, now: Timestamp) -> Self {
         let learned = account.learned(now);
-        let mut holes = Windows::new();
-        holes.extend(account.complete.hull());
-        holes.subtract_all(&account.complete);
+        let mut gaps = Windows::new();
+        gaps.extend(account.complete.hull());
+        gaps.subtract_all(&account.complete);
         Self {
             complete: ranges(&account.complete),
-            holes: ranges(&holes),
+            holes: ranges(&gaps),
             watermark: account.watermark(),
             requests: account.requests,
             received: account.received,
@@ -205,11 +203,14 @@ impl Holding {
     }
 }
 
-fn ranges(windows: &Windows) -> Vec<Range> {
-    windows.iter().filter_map(|window| Range::of(*window)).collect()
+fn ranges(windows: &Windows) -> Vec<TimeRange> {
+    windows
+        .iter()
+        .filter_map(|window| TimeRange::of(*window))
+        .collect()
 }
 
-impl Range {
+impl TimeRange {
     fn of(window: Window) -> Option<Self> {
         Some(Self {
             start: Timestamp::from_second(window.start).ok()?,
@@ -217,9 +218,9 @@ impl Range {
         })
     }
 
-    /// As the flags `--start` and `--end` are typed: dates where both ends are midnights of the zone.
+    /// Formats the range for `--start` and `--end`: as dates if both ends are midnights of the zone.
     #[must_use]
-    pub fn told(&self, zone: &Zone) -> (String, String) {
+    pub fn as_flags(&self, zone: &Zone) -> (String, String) {
         match (zone.date_at_midnight(self.start), zone.date_at_midnight(self.end)) {
             (Some(start), Some(end)) => (start.to_string(), end.to_string()),
             _ => (self.start.to_string(), self.end.to_string()),

@@ -1,4 +1,4 @@
-//! What was erased, so that no later run brings it back: keyed hashes of conversations' ids, never the ids.
+//! Tombstones of erased conversations: keyed hashes of their ids, which prevent later exports of them.
 
 use std::collections::{BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::dataset::Secret;
+use crate::display::hex;
 use crate::error::{Error, Result};
 use crate::store;
-use crate::words::hex;
 
 const FILE: &str = "erased.json";
 const VERSION: u32 = 1;
@@ -18,70 +18,71 @@ const VERSION: u32 = 1;
 pub struct Tombstones {
     path: PathBuf,
     secret: Secret,
-    held: Held,
+    content: FileContent,
     known: HashSet<String>,
 }
 
+/// The content of `erased.json`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-struct Held {
+struct FileContent {
     version: u32,
     /// 32 random bytes, in hex.
     key: String,
-    /// An erasure has begun and has not come to its end.
+    /// Whether an erasure has begun and not ended.
     unfinished: bool,
     /// HMAC-SHA-256 of each id, in hex.
     tombstones: Vec<String>,
-    /// Those of them of which nothing was found.
+    /// Tombstones of conversations that were not found.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     not_found: BTreeSet<String>,
 }
 
 impl Tombstones {
-    /// The tombstones of the table whose own folder this is; `None` where nothing was ever erased.
+    /// Reads the tombstones of a table; `None` if nothing was ever erased.
     ///
     /// # Errors
-    /// Where they cannot be read: what was erased could come back unnoticed.
+    /// If they cannot be read, since erased conversations could be exported again.
     pub fn load(own_folder: &Path) -> Result<Option<Self>> {
         let path = own_folder.join(FILE);
         let Some(content) = store::read_if_there(&path)? else {
             return Ok(None);
         };
-        let held = store::unseal(&content).and_then(|content| content.read::<Held>());
-        let held = held.map_err(|error| Error::Usage {
+        let read = store::unseal(&content).and_then(|content| content.read::<FileContent>());
+        let content = read.map_err(|error| Error::Usage {
             what: format!("{} is damaged: {error}", path.display()),
-            hint: "restore it, or remove it and erase the same conversations again: without it they would come back".into(),
+            hint: "restore the file, or remove it and erase the same conversations again, which would otherwise be exported again".into(),
         })?;
-        if held.version > VERSION {
+        if content.version > VERSION {
             return Err(Error::Usage {
-                what: format!("{} is of a newer version", path.display()),
+                what: format!("cannot read {}: it has a newer version", path.display()),
                 hint: "update converse-export".into(),
             });
         }
-        Self::of(path, held).map(Some)
+        Self::of(path, content).map(Some)
     }
 
-    /// Tombstones with a new key, which stand nowhere yet.
+    /// Creates tombstones with a new key, in memory only.
     ///
     /// # Errors
-    /// None that could be named.
+    /// If the key cannot be used, which does not happen.
     pub fn new(own_folder: &Path) -> Result<Self> {
-        let held = Held {
+        let content = FileContent {
             version: VERSION,
             key: hex(&rand::random::<[u8; 32]>()),
             unfinished: false,
             tombstones: Vec::new(),
             not_found: BTreeSet::new(),
         };
-        Self::of(own_folder.join(FILE), held)
+        Self::of(own_folder.join(FILE), content)
     }
 
-    fn of(path: PathBuf, held: Held) -> Result<Self> {
+    fn of(path: PathBuf, content: FileContent) -> Result<Self> {
         Ok(Self {
-            secret: Secret::new(held.key.as_bytes())
-                .ok_or_else(|| Error::Internal(format!("{} holds no key", path.display())))?,
-            known: held.tombstones.iter().cloned().collect(),
+            secret: Secret::new(content.key.as_bytes())
+                .ok_or_else(|| Error::Internal(format!("{} contains no key", path.display())))?,
+            known: content.tombstones.iter().cloned().collect(),
             path,
-            held,
+            content,
         })
     }
 
@@ -89,29 +90,29 @@ impl Tombstones {
         self.secret.hash(id)
     }
 
-    /// Whether this conversation was erased.
+    /// Whether a conversation was erased.
     #[must_use]
-    pub fn has(&self, id: &str) -> bool {
+    pub fn contains(&self, id: &str) -> bool {
         self.known.contains(&self.tombstone(id))
     }
 
-    /// Whether an erasure found something of this conversation.
+    /// Whether an erasure found records of a conversation.
     #[must_use]
     pub fn was_found(&self, id: &str) -> bool {
         let tombstone = self.tombstone(id);
-        self.known.contains(&tombstone) && !self.held.not_found.contains(&tombstone)
+        self.known.contains(&tombstone) && !self.content.not_found.contains(&tombstone)
     }
 
-    /// Whether an erasure has not come to its end.
+    /// Whether an erasure has begun and not ended.
     #[must_use]
     pub fn is_unfinished(&self) -> bool {
-        self.held.unfinished
+        self.content.unfinished
     }
 
-    /// Begins an erasure of conversations, of which something `is_found` or not; durable when this returns.
+    /// Begins an erasure; durable when this returns. `is_found` says whether the table has records of a conversation.
     ///
     /// # Errors
-    /// Where it cannot be written.
+    /// If the file cannot be written.
     pub fn begin(
         &mut self,
         ids: impl Iterator<Item = impl AsRef<str>>,
@@ -120,31 +121,31 @@ impl Tombstones {
         for id in ids {
             let tombstone = self.tombstone(id.as_ref());
             if is_found(id.as_ref()) {
-                self.held.not_found.remove(&tombstone);
+                self.content.not_found.remove(&tombstone);
             } else if !self.known.contains(&tombstone) {
-                self.held.not_found.insert(tombstone.clone());
+                self.content.not_found.insert(tombstone.clone());
             }
             if self.known.insert(tombstone.clone()) {
-                self.held.tombstones.push(tombstone);
+                self.content.tombstones.push(tombstone);
             }
         }
-        // in the order of hashes, which tells nothing of who was erased when
-        self.held.tombstones.sort_unstable();
-        self.held.unfinished = true;
+        // sorted, so that the order does not show when each was erased
+        self.content.tombstones.sort_unstable();
+        self.content.unfinished = true;
         self.save()
     }
 
-    /// Nothing of what was erased is left.
+    /// Ends an erasure.
     ///
     /// # Errors
-    /// Where it cannot be written.
+    /// If the file cannot be written.
     pub fn end(&mut self) -> Result<()> {
-        self.held.unfinished = false;
+        self.content.unfinished = false;
         self.save()
     }
 
     fn save(&self) -> Result<()> {
-        store::write_atomically(&self.path, &store::seal(&self.held)?)
+        store::write_atomically(&self.path, &store::seal(&self.content)?)
     }
 }
 
@@ -153,7 +154,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tombstones_are_known_again_and_tell_no_id() {
+    fn tombstones_are_read_back_and_contain_no_id() {
         let folder = tempfile::tempdir().unwrap();
         assert!(Tombstones::load(folder.path()).unwrap().is_none());
         let mut tombstones = Tombstones::new(folder.path()).unwrap();
@@ -163,16 +164,18 @@ mod tests {
         let content = std::fs::read_to_string(folder.path().join(FILE)).unwrap();
         assert!(!content.contains("conversation-1"));
         let mut again = Tombstones::load(folder.path()).unwrap().unwrap();
-        assert!(again.is_unfinished() && again.has("conversation-1") && !again.has("conversation-2"));
+        assert!(
+            again.is_unfinished() && again.contains("conversation-1") && !again.contains("conversation-2")
+        );
         again.end().unwrap();
         let again = Tombstones::load(folder.path()).unwrap().unwrap();
-        assert!(!again.is_unfinished() && again.held.tombstones.len() == 1);
+        assert!(!again.is_unfinished() && again.content.tombstones.len() == 1);
         // one that was not found, until it is
         let mut later = again.clone();
         for (is_found, expected) in [(false, false), (false, false), (true, true), (false, true)] {
             later.begin(["mistyped"].into_iter(), |_| is_found).unwrap();
             let later = Tombstones::load(folder.path()).unwrap().unwrap();
-            assert!(later.has("mistyped") && later.was_found("conversation-1"));
+            assert!(later.contains("mistyped") && later.was_found("conversation-1"));
             assert_eq!(later.was_found("mistyped"), expected);
         }
         // the same id has another tombstone elsewhere

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use arrow::array::{AsArray, RecordBatch};
 use arrow::compute::interleave_record_batch;
 use arrow::datatypes::TimestampMicrosecondType;
-use converse_export::api::{Answer, ApiKey, Ask, Budget, Client, Connection, Tally};
+use converse_export::api::{Answer, ApiKey, ApiRequest, Budget, Client, Connection, RequestStats};
 use converse_export::dataset::{Dataset, Next, decode, peek};
 use converse_export::table::{PartitionKey, Zone};
 use converse_export::window::Window;
@@ -38,7 +38,7 @@ pub(crate) fn connection(simulator: &Simulator) -> Connection {
 
 /// Asks for a chain of pages; `each` gets every one of them.
 pub(crate) async fn chain(client: &Client, dataset: Dataset, window: Window, mut each: impl FnMut(Answer)) {
-    let mut ask = Ask {
+    let mut ask = ApiRequest {
         endpoint: dataset.endpoint(),
         bot: BOT.into(),
         window,
@@ -47,11 +47,11 @@ pub(crate) async fn chain(client: &Client, dataset: Dataset, window: Window, mut
         conversation: None,
         may_shrink: false,
     };
-    let (budget, tally) = (Budget::new(0.0), Tally::default());
+    let (budget, stats) = (Budget::new(0.0), RequestStats::default());
     loop {
         let sent = budget.permit().await.unwrap().spend();
         let read = |body: &[u8]| Ok(cursor(body));
-        let page = client.page(&ask, true, &budget, sent, &tally, read).await;
+        let page = client.page(&ask, true, &budget, sent, &stats, read).await;
         let (answer, next) = page.unwrap();
         each(answer);
         if next.is_none() {

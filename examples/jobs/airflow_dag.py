@@ -18,7 +18,7 @@ except ImportError:  # before Airflow 3
 
 OUT = "/srv/lake/converse"
 
-# any other code than 0 is a failure, and tried again: what was fetched is kept;
+# any other code than 0 is a failure, and tried again: fetched pages are kept;
 # 4 is done, with rejected records kept
 SYNC = f"""
 set +e

@@ -7,7 +7,7 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
 use super::pace::{Pace, SILENT_PAUSE, Sent};
-use super::{AskError, Failure};
+use super::{Failure, RequestError};
 
 /// Requests allowed on one endpoint with one key. Whoever asks the endpoint takes a [`Permit`] first.
 #[derive(Debug)]
@@ -42,8 +42,8 @@ impl Budget {
     /// Waits until a request may go. The permit counts only once it is spent.
     ///
     /// # Errors
-    /// [`AskError::MustWait`] after [`Budget::close`], at once.
-    pub async fn permit(&self) -> Result<Permit<'_>, AskError> {
+    /// [`RequestError::MustWait`] after [`Budget::close`], at once.
+    pub async fn permit(&self) -> Result<Permit<'_>, RequestError> {
         tokio::select! {
             biased;
             error = self.is_closed() => Err(error),
@@ -75,7 +75,7 @@ impl Budget {
     }
 
     /// Waits until the budget is closed.
-    pub(super) async fn is_closed(&self) -> AskError {
+    pub(super) async fn is_closed(&self) -> RequestError {
         loop {
             let closing = self.closing.notified();
             tokio::pin!(closing);
@@ -85,7 +85,7 @@ impl Budget {
             if let Some(closed) = &*self.closed()
                 && closed.until.is_none_or(|until| until > now)
             {
-                return AskError::MustWait {
+                return RequestError::MustWait {
                     failure: closed.failure.clone(),
                 };
             }

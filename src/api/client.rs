@@ -10,9 +10,11 @@ use reqwest::header::{ACCEPT, LOCATION};
 use tokio::time::{Instant, timeout};
 use url::Url;
 
-use super::held::{Held, Shelf};
-use super::told::{ServerClock, message, retry_after, shortened};
-use super::{Ask, AskError, Attempt, Budget, Connection, Decision, Failure, Sent, decide, transport};
+use super::body_memory::{BodyMemory, BodyReservation};
+use super::response_meta::{ServerClock, message, retry_after, shortened};
+use super::{
+    ApiRequest, Attempt, Budget, Connection, Decision, Failure, RequestError, Sent, decide, transport,
+};
 
 /// Bytes read of an answer that is an error.
 const ERROR_BYTES: u64 = 64 * 1024;
@@ -36,12 +38,12 @@ pub struct Answer {
     pub asked_at: Timestamp,
     /// When the page was requested by the server's clock alone; `None` where the answer has no date.
     pub server_time: Option<Timestamp>,
-    _held: Held,
+    _held: BodyReservation,
 }
 
 /// What asking has cost so far.
 #[derive(Debug, Default)]
-pub struct Tally {
+pub struct RequestStats {
     /// Requests sent, retries included.
     pub requests: AtomicU64,
     /// Requests that repeated a failed one.
@@ -85,7 +87,7 @@ pub struct Client {
     http: reqwest::Client,
     connection: Connection,
     proxy: Option<String>,
-    shelf: Arc<Shelf>,
+    memory: Arc<BodyMemory>,
     clock: ServerClock,
     answered: AtomicBool,
 }
@@ -99,7 +101,7 @@ impl Client {
         let http = connection.open()?;
         Ok(Self {
             http,
-            shelf: Shelf::new(connection.max_held_bytes),
+            memory: BodyMemory::new(connection.max_held_bytes),
             proxy: connection.proxy(),
             clock: ServerClock::new(),
             connection,
@@ -112,21 +114,21 @@ impl Client {
     /// `read` runs on a blocking thread.
     ///
     /// # Errors
-    /// See [`AskError`]: by what the caller can do.
+    /// See [`RequestError`]: by what the caller can do.
     pub async fn page<T: Send + 'static>(
         &self,
-        ask: &Ask,
+        ask: &ApiRequest,
         repeatable: bool,
         budget: &Budget,
         mut sent: Sent,
-        tally: &Tally,
+        stats: &RequestStats,
         read: impl Fn(&[u8]) -> Result<T, String> + Clone + Send + 'static,
-    ) -> Result<(Answer, T), AskError> {
+    ) -> Result<(Answer, T), RequestError> {
         let begin = Instant::now();
         let (mut number, mut heavy) = (1, 0);
         loop {
-            tally.requests.fetch_add(1, Ordering::Relaxed);
-            let (failure, cut_off) = match self.attempt(ask, tally).await {
+            stats.requests.fetch_add(1, Ordering::Relaxed);
+            let (failure, cut_off) = match self.attempt(ask, stats).await {
                 Ok(answer) => match read_body(answer, read.clone()).await {
                     (answer, Ok(page)) => {
                         self.answered.store(true, Ordering::Relaxed);
@@ -142,9 +144,9 @@ impl Client {
                 heavy = 0;
             }
             if ask.may_shrink && (failure.is_a_heavy_page() || heavy >= HEAVY_ATTEMPTS) {
-                return Err(AskError::PageTooHeavy { failure });
+                return Err(RequestError::PageTooHeavy { failure });
             }
-            let limit = self.connection.patience.limit;
+            let limit = self.connection.retry_policy.limit;
             let beyond = failure
                 .retry_after()
                 .filter(|wait| *wait > limit && failure.may_heal());
@@ -152,25 +154,25 @@ impl Client {
                 budget.close(wait, failure.clone());
             }
             if failure.is_refusal() {
-                tally.rate_limited.fetch_add(1, Ordering::Relaxed);
+                stats.rate_limited.fetch_add(1, Ordering::Relaxed);
                 budget.refused(&sent, failure.retry_after());
             } else if ask.cursor.is_some() && failure.may_be_a_dead_cursor() {
-                return Err(AskError::CursorDied { failure });
+                return Err(RequestError::CursorDied { failure });
             } else if !repeatable && failure.may_heal() {
-                return Err(AskError::Lost { failure });
+                return Err(RequestError::Lost { failure });
             }
             if beyond.is_some() {
-                return Err(AskError::MustWait { failure });
+                return Err(RequestError::MustWait { failure });
             }
             let attempt = Attempt {
                 number,
                 elapsed: begin.elapsed(),
                 server_known: self.answered.load(Ordering::Relaxed),
             };
-            match decide(&failure, attempt, self.connection.patience, rand::random()) {
+            match decide(&failure, attempt, self.connection.retry_policy, rand::random()) {
                 Decision::Wait(wait) => {
                     tracing::info!(window = %ask.window, attempt = number, ?wait, "{failure}; asking again");
-                    tally.waits.tell(&failure, wait);
+                    stats.waits.tell(&failure, wait);
                     tokio::select! {
                         () = tokio::time::sleep(wait) => {}
                         error = budget.is_closed() => return Err(error),
@@ -178,31 +180,31 @@ impl Client {
                 }
                 // some servers break over a cursor that they no longer know: the window, asked anew, tells
                 Decision::GiveUp if ask.cursor.is_some() && failure.is_a_servers() => {
-                    return Err(AskError::CursorDied { failure });
+                    return Err(RequestError::CursorDied { failure });
                 }
                 Decision::GiveUp => {
-                    return Err(AskError::GaveUp {
+                    return Err(RequestError::GaveUp {
                         failure,
                         attempts: number,
                     });
                 }
                 // a server may say so with a success that is none
                 Decision::Fail if ask.cursor.is_some() && matches!(failure, Failure::BadPage(_)) => {
-                    return Err(AskError::CursorDied { failure });
+                    return Err(RequestError::CursorDied { failure });
                 }
-                Decision::Fail => return Err(AskError::Failed { failure }),
+                Decision::Fail => return Err(RequestError::Failed { failure }),
             }
             // others may be refused meanwhile, and each refusal pauses everybody
             let left = limit.saturating_sub(begin.elapsed());
             let Ok(permit) = timeout(left, budget.permit()).await else {
-                return Err(AskError::GaveUp {
+                return Err(RequestError::GaveUp {
                     failure,
                     attempts: number,
                 });
             };
             sent = permit?.spend();
             number += 1;
-            tally.retries.fetch_add(1, Ordering::Relaxed);
+            stats.retries.fetch_add(1, Ordering::Relaxed);
         }
     }
 
@@ -210,7 +212,7 @@ impl Client {
     ///
     /// # Errors
     /// What went wrong with the attempt.
-    pub async fn attempt(&self, ask: &Ask, tally: &Tally) -> Result<Answer, Failure> {
+    pub async fn attempt(&self, ask: &ApiRequest, stats: &RequestStats) -> Result<Answer, Failure> {
         let (asked, asked_here) = (Instant::now(), Timestamp::now());
         let request = self
             .http
@@ -227,7 +229,7 @@ impl Client {
         if let Some(failure) = self.redirect(&response) {
             return Err(failure);
         }
-        let held = self.shelf.body();
+        let held = self.memory.body();
         let most = self.connection.max_page_bytes;
         let most = if ask.may_shrink {
             most.min(HEAVY_BYTES)
@@ -236,7 +238,7 @@ impl Client {
         };
         let body = self.body(response, &held, most).await?;
         let bytes = body.len() as u64;
-        tally.bytes_received.fetch_add(bytes, Ordering::Relaxed);
+        stats.bytes_received.fetch_add(bytes, Ordering::Relaxed);
         tracing::debug!(
             endpoint = ask.endpoint,
             window = %ask.window,
@@ -287,7 +289,7 @@ impl Client {
     async fn body(
         &self,
         mut response: reqwest::Response,
-        held: &Held,
+        held: &BodyReservation,
         limit: u64,
     ) -> Result<Vec<u8>, Failure> {
         let success = response.status().is_success();
@@ -300,8 +302,8 @@ impl Client {
         loop {
             held.room().await;
             let begin = Instant::now();
-            let patience = self.connection.silence.saturating_sub(waited);
-            match self.heard(patience, response.chunk()).await {
+            let time_limit = self.connection.silence.saturating_sub(waited);
+            match self.heard(time_limit, response.chunk()).await {
                 Ok(Some(chunk)) if (body.len() + chunk.len()) as u64 <= cap => {
                     held.grow(chunk.len());
                     body.extend_from_slice(&chunk);
@@ -321,16 +323,16 @@ impl Client {
     /// Waits for the server, but not for ever.
     async fn heard<T>(
         &self,
-        patience: Duration,
+        time_limit: Duration,
         answer: impl Future<Output = reqwest::Result<T>>,
     ) -> Result<T, Failure> {
-        match timeout(patience, answer).await {
+        match timeout(time_limit, answer).await {
             Ok(heard) => heard.map_err(|error| transport::failure(&error, self.proxy.as_deref())),
             Err(_) => Err(Failure::Timeout),
         }
     }
 
-    fn url(&self, ask: &Ask) -> Url {
+    fn url(&self, ask: &ApiRequest) -> Url {
         let mut url = self.connection.base_url.clone();
         let path = format!("{}{}", url.path().trim_end_matches('/'), ask.endpoint);
         url.set_path(&path);

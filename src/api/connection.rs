@@ -9,7 +9,7 @@ use rustls::{ClientConfig, RootCertStore};
 use rustls_platform_verifier::BuilderVerifierExt;
 use url::{Host, Url};
 
-use super::{ApiKey, Failure, Patience, transport};
+use super::{ApiKey, Failure, RetryPolicy, transport};
 
 /// The largest page accepted by default.
 pub const DEFAULT_PAGE_BYTES: u64 = 256 * 1024 * 1024;
@@ -33,7 +33,7 @@ pub struct Connection {
     /// good as silence.
     pub silence: Duration,
     /// How long to go on asking for a page.
-    pub patience: Patience,
+    pub retry_policy: RetryPolicy,
 }
 
 impl Connection {
@@ -47,7 +47,7 @@ impl Connection {
             max_page_bytes: DEFAULT_PAGE_BYTES,
             max_held_bytes: DEFAULT_HELD_BYTES,
             silence: Duration::from_secs(60),
-            patience: Patience::default(),
+            retry_policy: RetryPolicy::default(),
         }
     }
 

@@ -188,7 +188,7 @@ impl Failure {
                 status: 300..=399, ..
             } => "check --base-url",
             Self::Status { .. } if self.may_heal() => {
-                "run the same command again later: what was fetched is kept"
+                "run the same command again later: fetched pages are kept"
             }
             Self::Status { .. } => {
                 "see what the server said, check --base-url against the API's documentation, and ask the vendor if it stays"
@@ -203,7 +203,7 @@ impl Failure {
                 "check the proxy settings (HTTPS_PROXY, HTTP_PROXY, ALL_PROXY), or name the API's host in NO_PROXY"
             }
             Self::Tls(why) => why.hint(),
-            Self::Timeout | Self::Broken(_) => "run the same command again: what was fetched is kept",
+            Self::Timeout | Self::Broken(_) => "run the same command again: fetched pages are kept",
             Self::BadPage(_) => {
                 "check --base-url: is this the Export API, and not a login page or a proxy? If so, ask the vendor about the server's words"
             }

@@ -1,26 +1,26 @@
 //! One page of the Export API: the request, its answer, what may go wrong, and the requests that are allowed.
 
+mod body_memory;
 mod budget;
 mod client;
 mod connection;
 mod failure;
-mod held;
 mod key;
 mod pace;
+mod response_meta;
 mod retry;
 #[cfg(test)]
 mod simulation;
-mod told;
 mod transport;
 
 pub use budget::{Budget, Permit};
 pub(crate) use client::read_body;
-pub use client::{Answer, Client, Listener, Tally};
+pub use client::{Answer, Client, Listener, RequestStats};
 pub use connection::{Connection, DEFAULT_PAGE_BYTES};
 pub use failure::Failure;
 pub use key::ApiKey;
 pub use pace::Sent;
-pub use retry::{Attempt, Decision, Patience, decide};
+pub use retry::{Attempt, Decision, RetryPolicy, decide};
 pub use transport::Unsafe;
 
 use std::time::Duration;
@@ -31,7 +31,7 @@ use crate::window::Window;
 
 /// What one request asks for. A cursor is only ever sent with exactly the parameters it was made with.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Ask {
+pub struct ApiRequest {
     /// Path of the endpoint, from the API's root.
     pub endpoint: &'static str,
     /// The bot, by name or id.
@@ -44,20 +44,20 @@ pub struct Ask {
     pub cursor: Option<String>,
     /// Only the messages of this conversation.
     pub conversation: Option<String>,
-    /// Whether the caller can make the request with a smaller `per_page`: see [`AskError::PageTooHeavy`].
+    /// Whether the caller can make the request with a smaller `per_page`: see [`RequestError::PageTooHeavy`].
     pub may_shrink: bool,
 }
 
 /// How a page could not be had.
 #[derive(Debug, thiserror::Error)]
-pub enum AskError {
+pub enum RequestError {
     /// Asking again cannot help.
     #[error("{failure}")]
     Failed {
         /// The last failure.
         failure: Failure,
     },
-    /// It might have healed, but not within the patience given.
+    /// It might have healed, but not within the retry limit.
     #[error("no answer after {attempts} {}", if *.attempts == 1 { "attempt" } else { "attempts" })]
     GaveUp {
         /// The last failure.
@@ -80,7 +80,7 @@ pub enum AskError {
         /// What the server answered.
         failure: Failure,
     },
-    /// The server cannot make, or the client cannot take, a page of this size. Only where [`Ask::may_shrink`] is true:
+    /// The server cannot make, or the client cannot take, a page of this size. Only where [`ApiRequest::may_shrink`] is true:
     /// at once after status 413 and [`Failure::TooLarge`]; after three attempts in a row that failed as
     /// [`Failure::may_be_a_heavy_page`] describes. With a cursor it can also be a dead cursor, which some servers
     /// answer with status 500.

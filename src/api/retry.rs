@@ -6,14 +6,14 @@ use super::Failure;
 
 /// How long the exporter goes on asking for one page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Patience {
+pub struct RetryPolicy {
     /// From the first attempt on, for what may heal by itself: refusals, timeouts, server errors.
     pub limit: Duration,
     /// The longest wait between two attempts that the server did not ask for.
     pub longest_wait: Duration,
 }
 
-impl Default for Patience {
+impl Default for RetryPolicy {
     fn default() -> Self {
         Self {
             limit: Duration::from_secs(300),
@@ -27,7 +27,7 @@ impl Default for Patience {
 pub enum Decision {
     /// Ask again after this long.
     Wait(Duration),
-    /// It may heal, but not within the patience given: safe to run again later.
+    /// It may heal, but not within the retry limit: safe to run again later.
     GiveUp,
     /// Asking again cannot help: a person must act.
     Fail,
@@ -54,7 +54,7 @@ const FIRST_WAIT: Duration = Duration::from_millis(500);
 
 /// Decides from the failure, the attempt and a random number in `0.0..1.0`.
 #[must_use]
-pub fn decide(failure: &Failure, attempt: Attempt, patience: Patience, random: f64) -> Decision {
+pub fn decide(failure: &Failure, attempt: Attempt, retry_policy: RetryPolicy, random: f64) -> Decision {
     if !failure.may_heal() {
         return Decision::Fail;
     }
@@ -64,14 +64,14 @@ pub fn decide(failure: &Failure, attempt: Attempt, patience: Patience, random: f
     }
     let unreachable = bad_page || failure.is_unreachable();
     let limit = if unreachable && !attempt.server_known {
-        patience.limit.min(STRANGER_LIMIT)
+        retry_policy.limit.min(STRANGER_LIMIT)
     } else {
-        patience.limit
+        retry_policy.limit
     };
     let wait = match failure.retry_after() {
         // the server's word counts, but "at once" again and again would be a hot loop
-        Some(asked) => asked.max(backoff(attempt.number, patience.longest_wait, random).min(FIRST_WAIT)),
-        None => backoff(attempt.number, patience.longest_wait, random),
+        Some(asked) => asked.max(backoff(attempt.number, retry_policy.longest_wait, random).min(FIRST_WAIT)),
+        None => backoff(attempt.number, retry_policy.longest_wait, random),
     };
     if attempt.elapsed.saturating_add(wait) > limit {
         if bad_page {
@@ -95,7 +95,7 @@ mod tests {
     use super::super::Unsafe;
     use super::*;
 
-    const PATIENCE: Patience = Patience {
+    const PATIENCE: RetryPolicy = RetryPolicy {
         limit: Duration::from_secs(300),
         longest_wait: Duration::from_secs(30),
     };

@@ -8,7 +8,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use tokio::time::{Instant, sleep};
 
-use super::{Attempt, Budget, Decision, Failure, Patience, decide};
+use super::{Attempt, Budget, Decision, Failure, RetryPolicy, decide};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -150,7 +150,7 @@ async fn export(rule: Rule, asked: f64, pages: u32) -> Measured {
                     server_known: true,
                 };
                 let random = (number * 37 % 10) as f64 / 10.0;
-                match decide(&failure, attempt, Patience::default(), random) {
+                match decide(&failure, attempt, RetryPolicy::default(), random) {
                     Decision::Wait(wait) => sleep(wait).await,
                     other => panic!("{other:?}"),
                 }

@@ -8,7 +8,7 @@ use rustls::pki_types::UnixTime;
 use rustls::{CertificateError, Error as Tls, InvalidMessage};
 
 use super::Failure;
-use super::told::shortened;
+use super::response_meta::shortened;
 
 /// What kept a connection from being safe.
 #[derive(Clone, Debug, PartialEq, Eq)]

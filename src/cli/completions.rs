@@ -1,9 +1,9 @@
-//! `converse-export completions`.
+//! `converse-export completions`: print a completion script.
 
 use clap::Args;
 use clap_complete::{Shell, generate};
 
-use super::{args, told};
+use super::{args, output};
 use crate::error::{Error, Result};
 
 const EXAMPLES: &str = "\
@@ -17,7 +17,7 @@ Examples:
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(super) struct CompletionsArgs {
-    /// Whose completions
+    /// The shell
     #[arg(value_name = "SHELL")]
     shell: Shell,
 }
@@ -28,6 +28,6 @@ pub(super) fn run(args: &CompletionsArgs) -> Result<u8> {
     let name = command.get_name().to_owned();
     generate(args.shell, &mut command, name, &mut script);
     let script = String::from_utf8(script).map_err(|error| Error::Internal(error.to_string()))?;
-    told::data(script.trim_end())?;
+    output::data(script.trim_end())?;
     Ok(0)
 }

@@ -1,4 +1,4 @@
-//! `converse-export demo`: a week from the simulated API, and what to do with it.
+//! `converse-export demo`: export a week from the simulated API and show the table.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -6,8 +6,8 @@ use std::time::Duration;
 use clap::Args;
 use url::Url;
 
-use super::args::{Told, local};
-use super::{bar, export, grid, told};
+use super::args::{OutputArgs, local};
+use super::{export, output, progress_bars, text_table};
 use crate::api::{ApiKey, Connection};
 use crate::dataset::{Dataset, RulesAsked};
 use crate::error::{Error, Result};
@@ -19,16 +19,16 @@ use converse_export_simulator::{self as simulator, Latency, Simulator};
 
 const EXAMPLES: &str = "\
 Examples:
-  # a week of 5000 conversations into ./demo-lake
+  # a week of 5,000 conversations into ./demo-lake
   converse-export demo
 
-  # a busier week, elsewhere
+  # more conversations, in another folder
   converse-export demo --conversations 50000 --out ./busy-lake";
 
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES, next_help_heading = "Demo")]
 pub(super) struct DemoArgs {
-    /// The folder for its table
+    /// Folder of the table
     #[arg(long, value_name = "PATH", value_parser = local(), default_value = "demo-lake")]
     pub(super) out: PathBuf,
     /// Conversations in the simulated week
@@ -41,15 +41,15 @@ const WEEK: Window = Window {
     start: 1_696_204_800,
     end: 1_696_809_600,
 };
-/// Quick enough to be pleasant, slow enough to be seen.
+/// Fast enough for a demo, slow enough to show progress.
 const REQUESTS_PER_SECOND: f64 = 30.0;
 const LATENCY: Duration = Duration::from_millis(120);
 const PREVIEW_ROWS: usize = 5;
 
-pub(super) async fn run(args: &DemoArgs, told: &Told, stop: CancellationToken) -> Result<u8> {
+pub(super) async fn run(args: &DemoArgs, output: &OutputArgs, stop: CancellationToken) -> Result<u8> {
     let conversations = u32::try_from(args.conversations).map_err(|_| Error::Usage {
-        what: format!("--conversations {} is too many", args.conversations),
-        hint: "give a few thousand: it is a demo".into(),
+        what: format!("cannot use --conversations {}: too many", args.conversations),
+        hint: "give at most 4,294,967,295; a few thousand are enough".into(),
     })?;
     let simulator = Simulator::start(simulator::Options {
         port: port_of(&args.out)?,
@@ -62,17 +62,22 @@ pub(super) async fn run(args: &DemoArgs, told: &Told, stop: CancellationToken) -
     .await
     .map_err(Error::io("simulate the API for", &args.out))?;
     let options = options(args, &simulator)?;
-    told::line(&format!("exporting a simulated week into {}", args.out.display()));
-    let outcome = crate::export::export(&options, bar::progress(told, options.bots.len()), stop).await?;
+    output::line(&format!("exporting a simulated week into {}", args.out.display()));
+    let outcome = crate::export::export(
+        &options,
+        progress_bars::progress(output, options.bots.len()),
+        stop,
+    )
+    .await?;
     simulator.stop().await;
-    let code = export::report(&outcome, told, &options)?;
-    if outcome.failures.is_empty() && !told.json {
+    let code = export::report(&outcome, output, &options)?;
+    if outcome.failures.is_empty() && !output.json {
         show(&args.out)?;
     }
     Ok(code)
 }
 
-/// A second demo in the same folder has to simulate the same address, since a table is bound to its API.
+/// Returns the port that an earlier demo in the same folder used: a table is bound to its API's address.
 fn port_of(out: &Path) -> Result<u16> {
     let Some(settings) = Settings::load(&out.join(OWN_FOLDER))? else {
         return Ok(0);
@@ -80,7 +85,11 @@ fn port_of(out: &Path) -> Result<u16> {
     let url = Url::parse(&settings.base_url).ok();
     let simulated = url.filter(|url| url.host_str() == Some("127.0.0.1"));
     simulated.and_then(|url| url.port()).ok_or_else(|| Error::Usage {
-        what: format!("{} holds a table of {}", out.display(), settings.base_url),
+        what: format!(
+            "cannot use {}: it contains a table of {}",
+            out.display(),
+            settings.base_url
+        ),
         hint: "give the demo another --out".into(),
     })
 }
@@ -115,6 +124,7 @@ fn options(args: &DemoArgs, simulator: &Simulator) -> Result<Options> {
     })
 }
 
+/// Prints the first rows of each dataset, and code that reads the table.
 fn show(out: &Path) -> Result<()> {
     let mut files = Vec::new();
     for dataset in Dataset::ALL {
@@ -128,20 +138,20 @@ fn show(out: &Path) -> Result<()> {
                 .and_then(Path::file_name)
                 .unwrap_or_default()
                 .display();
-            told::text(&format!("\n{dataset}, the first rows of {day}"))?;
+            output::text(&format!("\n{dataset}, the first rows of {day}"))?;
             let rows = batch.slice(0, batch.num_rows().min(PREVIEW_ROWS));
-            told::text(&grid::rows(&rows, told::width())?)?;
+            output::text(&text_table::rows(&rows, output::width())?)?;
         }
     }
-    // as Python has strings
+    // a JSON string is a Python string
     let conversations = serde_json::Value::from(out.join("conversations").display().to_string());
-    told::data(&format!(
+    output::data(&format!(
         "\npandas:  import pandas as pd; df = pd.read_parquet({conversations})\n\
          \x20        # metadata is a map: df['metadata'].map(lambda pairs: dict(pairs).get('__sys_channel'))"
     ))
 }
 
-/// The first Parquet file below a folder, by name.
+/// Returns the first Parquet file below a folder, by name.
 fn first_file(folder: &Path) -> Result<Option<std::path::PathBuf>> {
     let mut entries = std::fs::read_dir(folder)
         .and_then(Iterator::collect::<std::io::Result<Vec<_>>>)
@@ -149,7 +159,7 @@ fn first_file(folder: &Path) -> Result<Option<std::path::PathBuf>> {
     entries.sort_unstable_by_key(std::fs::DirEntry::file_name);
     for entry in entries {
         let path = entry.path();
-        if path.extension().is_some_and(|ending| ending == "parquet") {
+        if path.extension().is_some_and(|extension| extension == "parquet") {
             return Ok(Some(path));
         }
         if path.is_dir()

@@ -1,13 +1,14 @@
-//! `converse-export erase`: conversations removed for good.
+//! `converse-export erase`: remove conversations permanently.
 
 use std::io::Read;
 use std::path::PathBuf;
 
 use clap::Args;
 
-use super::args::{TABLE, Told, local};
-use super::{ids, told};
-use crate::erase::{Erased, dry_run, erase};
+use super::args::{OutputArgs, TABLE, local};
+use super::{ids, output};
+use crate::display::grouped;
+use crate::erase::{EraseSummary, dry_run, erase};
 use crate::error::{Error, Result};
 
 const EXAMPLES: &str = "\
@@ -15,45 +16,45 @@ Examples:
   # two conversations
   converse-export erase --out ./lake --conversation 65189d00c0ffee --conversation 65189d01c0ffee
 
-  # many, an id in each line
+  # many, one id per line
   converse-export erase --out ./lake --from ids.txt
 
-  # only show what would be erased
+  # show what would be removed
   converse-export erase --out ./lake --from ids.txt --dry-run
 
-Conversations and their messages go from every partition, every kept page and the rejected records; what is in
-_export/damaged/ goes as a whole, since nobody can tell what it holds. A tombstone stays (a hash keyed with a random key
-in _export/, not the id), so that no later run brings them back, whatever the API still has. Interrupted, the next
-export, sync or erase ends it. What another conversation's records say of one that is erased stays.
+Removes the conversations and their messages from every partition, every spooled page and the rejected records, and all
+files in _export/damaged/, whose contents are unknown. A tombstone (a keyed hash, not the id) in _export/ prevents later
+runs from exporting them again. The next export, sync or erase completes an interrupted erasure. Records of other
+conversations that mention an erased one stay.
 
-An id that is not found gets a tombstone, too, and is listed.
+Ids that are not found get a tombstone, too, and are listed.
 
-Exit codes: 0 done · 1 failed, or a file that is not the table's holds one of the ids · 2 usage · 3 another run is at
-work, run it again · 4 done, but some ids were not found";
+Exit codes: 0 done; 1 failed, or a file that does not belong to the table contains an id; 2 usage; 3 another run is
+active, run it again; 4 done, but some ids were not found";
 
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES, next_help_heading = TABLE)]
 pub(super) struct EraseArgs {
-    /// The folder that holds the table
+    /// Folder of the table
     #[arg(long, value_name = "PATH", value_parser = local())]
     out: PathBuf,
-    /// A conversation's id; may be given several times
+    /// Id of a conversation; may be repeated
     #[arg(long, value_name = "ID")]
     conversation: Vec<String>,
-    /// Read ids from a file, one in each line; - is standard input
+    /// Read ids from a file, one per line; - is standard input
     ///
-    /// UTF-8. A byte order mark, blanks and quotes around an id, and empty lines are skipped.
+    /// UTF-8. A byte order mark, spaces and quotes around an id, and empty lines are ignored.
     #[arg(long, value_name = "PATH")]
     from: Option<PathBuf>,
-    /// Only show what would be erased, and which ids are not found
+    /// Show what would be removed, without removing it
     #[arg(long)]
     dry_run: bool,
 }
 
-/// Ids that are listed one by one.
+/// Ids that are listed.
 const LISTED: usize = 100;
 
-pub(super) async fn run(args: &EraseArgs, told: &Told) -> Result<u8> {
+pub(super) async fn run(args: &EraseArgs, output: &OutputArgs) -> Result<u8> {
     let mut ids = args.conversation.clone();
     if let Some(path) = &args.from {
         let content = if path.as_os_str() == "-" {
@@ -66,73 +67,76 @@ pub(super) async fn run(args: &EraseArgs, told: &Told) -> Result<u8> {
         ids.extend(ids::ids(&content, path)?);
     }
     let (out, is_dry) = (args.out.clone(), args.dry_run);
-    let erased = tokio::task::spawn_blocking(move || match is_dry {
+    let task = tokio::task::spawn_blocking(move || match is_dry {
         true => dry_run(&out, &ids),
         false => erase(&out, &ids),
     });
-    let erased = erased
+    let summary = task
         .await
-        .map_err(|error| Error::Internal(format!("erasing ended: {error}")))??;
-    report(&erased, told)
+        .map_err(|error| Error::Internal(format!("the erasure ended early: {error}")))??;
+    report(&summary, output)
 }
 
-/// Prints what was erased; the exit code is 1 where something is left that a person must look at, and 4 where an id was
-/// not found.
-fn report(erased: &Erased, told: &Told) -> Result<u8> {
-    if told.json {
-        told::json(erased)?;
-    } else if !told.quiet {
-        told::line(&sentence(erased));
+/// Prints what was removed. Returns exit code 1 if a foreign file contains an id, and 4 if an id was not found.
+fn report(summary: &EraseSummary, output: &OutputArgs) -> Result<u8> {
+    if output.json {
+        output::json(summary)?;
+    } else if !output.quiet {
+        output::line(&sentence(summary));
     }
-    for id in erased.not_found.iter().take(LISTED) {
-        told::line(&format!("not found: {id}"));
+    for id in summary.not_found.iter().take(LISTED) {
+        output::line(&format!("not found: {id}"));
     }
-    if erased.not_found.len() > LISTED {
-        told::line(&format!(
-            "not found: {} more, all of them with --json",
-            erased.not_found.len() - LISTED
+    if summary.not_found.len() > LISTED {
+        output::line(&format!(
+            "not found: {} more; --json lists all",
+            summary.not_found.len() - LISTED
         ));
     }
-    for path in &erased.left {
-        told::line(&format!(
-            "left: {} is none of the table's files, and holds one of the ids",
+    for path in &summary.left {
+        output::line(&format!(
+            "not removed: {} does not belong to the table and contains an id",
             path.display()
         ));
     }
-    Ok(match (erased.left.is_empty(), erased.not_found.is_empty()) {
+    Ok(match (summary.left.is_empty(), summary.not_found.is_empty()) {
         (false, _) => 1,
         (true, false) => 4,
         (true, true) => 0,
     })
 }
 
-fn sentence(erased: &Erased) -> String {
-    let rows: Vec<String> = erased
+fn sentence(summary: &EraseSummary) -> String {
+    let rows: Vec<String> = summary
         .rows
         .iter()
-        .map(|(dataset, rows)| format!("{rows} rows of {dataset}"))
+        .map(|(dataset, rows)| format!("{} rows of {dataset}", grouped(*rows)))
         .collect();
     let rows = if rows.is_empty() {
-        "no row".to_owned()
+        "no rows".to_owned()
     } else {
         rows.join(" and ")
     };
     let mut of_ids = Vec::new();
-    if erased.erased_before > 0 {
-        of_ids.push(format!("{} erased before", erased.erased_before));
+    if summary.erased_before > 0 {
+        of_ids.push(format!("{} erased before", summary.erased_before));
     }
-    if !erased.not_found.is_empty() {
-        of_ids.push(format!("{} not found", erased.not_found.len()));
+    if !summary.not_found.is_empty() {
+        of_ids.push(format!("{} not found", summary.not_found.len()));
     }
     let of_ids: String = of_ids.iter().map(|part| format!(", {part}")).collect();
     format!(
         "{} {} of {} conversations{of_ids}: {rows} from {} partitions, {} records from pages, {} rejected records, {} damaged files",
-        if erased.dry_run { "would erase" } else { "erased" },
-        erased.conversations,
-        erased.asked,
-        erased.partitions_changed + erased.partitions_removed,
-        erased.records_in_pages,
-        erased.rejected,
-        erased.damaged_files
+        if summary.dry_run {
+            "would remove"
+        } else {
+            "removed"
+        },
+        grouped(summary.conversations),
+        grouped(summary.asked),
+        grouped(summary.partitions_changed + summary.partitions_removed),
+        grouped(summary.records_in_pages),
+        grouped(summary.rejected),
+        grouped(summary.damaged_files)
     )
 }

@@ -1,4 +1,4 @@
-//! `converse-export export`.
+//! `converse-export export`: export a range of time into a table.
 
 use std::collections::BTreeSet;
 use std::io::Read;
@@ -10,14 +10,14 @@ use jiff::Timestamp;
 use url::Url;
 
 use super::args::{
-    ApiArgs, Moment, PrivacyArgs, ShapeArgs, TABLE, Told, dataset, duration, local, partition_by,
+    ApiArgs, Moment, OutputArgs, PrivacyArgs, TABLE, TableOptionArgs, dataset, duration, local, partition_by,
 };
-use super::meant::closest;
-use super::{bar, exit_code, summary, told};
-use crate::api::{ApiKey, Connection, Patience};
+use super::suggest::closest;
+use super::{exit_code, output, progress_bars, summary};
+use crate::api::{ApiKey, Connection, RetryPolicy};
 use crate::dataset::Dataset;
 use crate::error::{Error, Result, Severity};
-use crate::export::{DEFAULT_BASE_URL, Failure, Options, Outcome, check_asking, export};
+use crate::export::{DEFAULT_BASE_URL, Failure, Options, Outcome, check_request_options, export};
 use crate::fetch::CancellationToken;
 use crate::rebuild;
 use crate::table::{DEFAULT_TIMEZONE, PartitionBy, Zone};
@@ -25,77 +25,77 @@ use crate::window::Window;
 
 const EXAMPLES: &str = "\
 Examples:
-  # everything of five days; run it again and it makes no request
+  # five days; running it again makes no request
   converse-export export --bot r3-218210 --start 2023-10-01 --end 2023-10-06 --out ./lake
 
-  # messages of two bots, days as they are in Berlin, the summary for a job
+  # messages of two bots, partitioned by days in Berlin, with a JSON summary
   converse-export export --bot r3-218210 --bot r3-218211 --dataset messages \\
       --start 2023-10-01 --end 2023-11-01 --timezone Europe/Berlin --out ./lake --json
 
-Every flag can be set as CONVERSE_EXPORT_ and its name, e.g. CONVERSE_EXPORT_OUT.
-Proxies come from HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY.
+Every flag has an environment variable, e.g. CONVERSE_EXPORT_OUT for --out.
+Proxies are set by HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY.
 Exit codes: 0 done; 1 failed, a person must act; 2 usage; 3 incomplete, run it again;
 4 done, but records were rejected; 130 and 143 interrupted, run it again.";
 
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES, next_help_heading = "What to export")]
 pub(super) struct ExportArgs {
-    /// The bot's name or id; may be given several times
+    /// Name or id of the bot; may be repeated
     #[arg(long, value_name = "NAME", required = true)]
     pub(super) bot: Vec<String>,
-    /// First moment: YYYY-MM-DD, yesterday, -7d, RFC 3339 and more
+    /// Start time: YYYY-MM-DD, yesterday, -7d, RFC 3339 and more
     ///
-    /// Also YYYY-MM, YYYY-MM-DDTHH:MM, today, now, and Unix seconds of 10 digits. -7d is seven days before now. Where no
-    /// offset is given, days and times are those of --timezone. Also called --since or --from.
+    /// Also YYYY-MM, YYYY-MM-DDTHH:MM, today, now, and Unix seconds of 10 digits. -7d is seven days before now. Times without
+    /// an offset are in --timezone. Aliases: --since, --from.
     #[arg(long, value_name = "TIME", allow_hyphen_values = true, aliases = ["since", "from"])]
     pub(super) start: Moment,
-    /// The moment after the last one, in the same forms
+    /// End time, exclusive, in the same forms
     ///
-    /// It is not part of the range: --start 2023-10-01 --end 2023-10-06 is five days. Also called --until or --to.
+    /// --start 2023-10-01 --end 2023-10-06 is five days. Aliases: --until, --to.
     #[arg(long, value_name = "TIME", allow_hyphen_values = true, aliases = ["until", "to"])]
     pub(super) end: Moment,
     /// conversations or messages [default: both]
     #[arg(long, value_name = "NAME", value_parser = dataset(), hide_possible_values = true)]
     pub(super) dataset: Vec<Dataset>,
-    /// Ask again for what is complete already
+    /// Fetch complete ranges again
     ///
-    /// Rows that changed are replaced, none is removed. Interrupted, the same command goes on from there.
+    /// Replaces rows that changed and removes none. After an interruption the same command continues.
     #[arg(long, hide_short_help = true)]
     pub(super) refetch: bool,
-    /// What is younger than this is not called complete
+    /// Do not call records younger than this complete
     ///
-    /// It is exported all the same, and asked for again by a later run. A number with its unit: 90s, 15m, 2h, 1d.
+    /// They are exported, and fetched again by a later run. A number with its unit: 90s, 15m, 2h, 1d.
     #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "15m", hide_short_help = true)]
     pub(super) settle: Duration,
-    /// Ask for the messages of one conversation only
+    /// Fetch only the messages of one conversation
     ///
-    /// To mend it: needs --dataset messages. What is complete is asked for again, and nothing is called complete for it.
+    /// For repairs; needs --dataset messages. Complete ranges are fetched again, and no range becomes complete.
     #[arg(long, value_name = "ID", conflicts_with_all = ["refetch", "dry_run"], hide_short_help = true)]
     pub(super) conversation: Option<String>,
-    /// Only tell what would be done, as `plan` does
+    /// Show what would be done, as `plan` does
     #[arg(long, hide_short_help = true)]
     pub(super) dry_run: bool,
-    /// The table's folder, made where it is not there
+    /// Folder of the table, created if it does not exist
     #[arg(long, value_name = "PATH", value_parser = local(), help_heading = TABLE)]
     pub(super) out: PathBuf,
-    /// Zone of the days, e.g. Europe/Berlin
+    /// Time zone of the date partitions, e.g. Europe/Berlin
     ///
-    /// An IANA name; fixed by a table's first run. If it is not given, the table's own, or UTC for a new table.
+    /// An IANA name, fixed by the table's first run. The default is the table's own zone, or UTC for a new table.
     #[arg(long, value_name = "ZONE", help_heading = TABLE)]
     pub(super) timezone: Option<String>,
-    /// A file for each day or for each month [default: day]
+    /// One partition per day or per month [default: day]
     ///
-    /// Months are for quiet bots, whose daily files would be too small to be good. Fixed by a table's first run; later ones
-    /// need not give it.
+    /// Months are for bots with few records, whose daily files would be too small. Fixed by the table's first run; later
+    /// runs may omit it.
     #[arg(long, value_name = "day|month", value_parser = partition_by(), hide_short_help = true, hide_possible_values = true, help_heading = TABLE)]
     pub(super) partition_by: Option<PartitionBy>,
-    /// Keep the API's answers in _export/kept/, compressed
+    /// Keep the API's responses in _export/kept/, compressed
     ///
-    /// Damaged files are then mended without a request. They take about one and a half times the space of the table.
+    /// Damaged files are then repaired without a request. The responses take about 1.5 times the space of the table.
     #[arg(long, hide_short_help = true, help_heading = TABLE)]
     pub(super) keep_pages: bool,
     #[command(flatten)]
-    pub(super) shape: ShapeArgs,
+    pub(super) table_options: TableOptionArgs,
     #[command(flatten)]
     pub(super) privacy: PrivacyArgs,
     #[command(flatten, next_help_heading = "API")]
@@ -104,37 +104,42 @@ pub(super) struct ExportArgs {
 
 pub(super) const KEY_VARIABLE: &str = "CONVERSE_EXPORT_API_KEY";
 
-pub(super) async fn run(args: &ExportArgs, told: &Told, stop: CancellationToken) -> Result<u8> {
+pub(super) async fn run(args: &ExportArgs, output: &OutputArgs, stop: CancellationToken) -> Result<u8> {
     if args.dry_run {
-        return super::plan::run(args, told).await;
+        return super::plan::run(args, output).await;
     }
     let options = options(args)?;
-    let outcome = export(&options, bar::progress(told, options.bots.len()), stop).await?;
-    report(&outcome, told, &options)
+    let outcome = export(
+        &options,
+        progress_bars::progress(output, options.bots.len()),
+        stop,
+    )
+    .await?;
+    report(&outcome, output, &options)
 }
 
-/// Prints what became of a run; returns its exit code.
-pub(super) fn report(outcome: &Outcome, told: &Told, options: &Options) -> Result<u8> {
+/// Prints the outcome of a run; returns its exit code.
+pub(super) fn report(outcome: &Outcome, output: &OutputArgs, options: &Options) -> Result<u8> {
     match &outcome.summary {
-        summary if told.json => told::json(summary)?,
-        _ if told.quiet => {}
+        summary if output.json => output::json(summary)?,
+        _ if output.quiet => {}
         summary if failed_bots(&outcome.failures) < options.bots.len() => {
             summary::print(summary, &options.out)
         }
         summary => summary::print_unfinished(summary),
     }
-    told::failures(&outcome.failures);
+    output::failures(&outcome.failures);
     Ok(code(&outcome.failures, outcome.summary.rejected()))
 }
 
-/// How many bots something failed of.
+/// Counts the bots with a failure.
 fn failed_bots(failures: &[Failure]) -> usize {
     let bots: BTreeSet<&str> = failures.iter().map(|failure| failure.bot.as_str()).collect();
     bots.len()
 }
 
-/// The exit code of a run: what a person must mend counts more than what may heal by itself, also where other bots went
-/// well.
+/// Returns the exit code of a run. A failure that needs a person outweighs one that may pass, also if other bots
+/// succeeded.
 pub(super) fn code(failures: &[Failure], rejected: u64) -> u8 {
     if let Some(interrupted) = failures
         .iter()
@@ -146,37 +151,39 @@ pub(super) fn code(failures: &[Failure], rejected: u64) -> u8 {
     codes.min().unwrap_or(u8::from(rejected > 0) * 4)
 }
 
-/// The zone that was asked for by name.
+/// Parses the name of a time zone.
 pub(super) fn zone(name: &str) -> Result<Zone> {
     Zone::named(name).map_err(|_| {
         let known: Vec<String> = jiff::tz::db().available().map(|name| name.to_string()).collect();
-        let meant = closest(name, known.iter().map(String::as_str));
+        let suggestion = closest(name, known.iter().map(String::as_str));
         Error::Usage {
-            what: format!("--timezone {name} is not known"),
-            hint: match meant {
-                Some(meant) => format!("did you mean {meant}?"),
+            what: format!("unknown time zone --timezone {name}"),
+            hint: match suggestion {
+                Some(known) => format!("did you mean {known}?"),
                 None => "give an IANA name such as Europe/Berlin or UTC".into(),
             },
         }
     })
 }
 
-/// Unix seconds of a moment in a zone.
+/// Converts a moment to Unix seconds in a zone.
 pub(super) fn seconds(moment: Moment, zone: &Zone) -> Result<i64> {
     moment.seconds(zone).map_err(|error| Error::Usage {
-        what: format!("a time cannot be told in {}: {error}", zone.name()),
+        what: format!("cannot use a time in {}: {error}", zone.name()),
         hint: "give a date between the years 1 and 9998".into(),
     })
 }
 
 pub(super) fn options(args: &ExportArgs) -> Result<Options> {
     let table = rebuild::settings(&args.out)?;
-    let asked = args.timezone.as_deref().map(zone).transpose()?;
-    // the table's own rules where it has kept some
-    let own = table
-        .as_ref()
-        .filter(|table| asked.as_ref().is_none_or(|zone| zone.name() == table.timezone));
-    let zone_of_times = match (own, &asked) {
+    let requested = args.timezone.as_deref().map(zone).transpose()?;
+    // prefer the rules of the zone that the table stores
+    let own = table.as_ref().filter(|table| {
+        requested
+            .as_ref()
+            .is_none_or(|zone| zone.name() == table.timezone)
+    });
+    let zone_of_times = match (own, &requested) {
         (Some(table), _) => table.zone()?,
         (None, Some(zone)) => zone.clone(),
         (None, None) => zone(DEFAULT_TIMEZONE)?,
@@ -200,11 +207,11 @@ pub(super) fn options(args: &ExportArgs) -> Result<Options> {
         requests_per_second: args.api.requests_per_second,
         concurrency: args.api.concurrency,
         per_page: args.api.per_page,
-        timezone: asked.map(|zone| zone.name().to_owned()),
-        metadata: args.shape.metadata,
-        promote: args.shape.promote()?,
-        row_group_rows: args.shape.row_group_rows,
-        row_group_bytes: args.shape.row_group_bytes,
+        timezone: requested.map(|zone| zone.name().to_owned()),
+        metadata: args.table_options.metadata,
+        promote: args.table_options.promote()?,
+        row_group_rows: args.table_options.row_group_rows,
+        row_group_bytes: args.table_options.row_group_bytes,
         privacy: args.privacy.asked()?,
         partition_by: args.partition_by,
         settle: args.settle,
@@ -218,37 +225,37 @@ pub(super) fn options(args: &ExportArgs) -> Result<Options> {
     Ok(options)
 }
 
-/// A part of the future that a range may have without a warning, such as the rest of today in any time zone.
-const NEAR: i64 = 86_400;
+/// A range may end this far in the future without a warning: the rest of today in any time zone.
+const FUTURE_TOLERANCE: i64 = 86_400;
 
-/// Warns where a range has time that is still to come: a mistyped year, mostly.
+/// Warns if a range reaches into the future, which is mostly a mistyped year.
 fn warn_of_the_future(range: Window) {
     let now = Timestamp::now().as_second();
     if range.start > now {
         tracing::warn!("the whole range is in the future: there are no records yet");
-    } else if range.end > now + NEAR {
-        tracing::warn!("the range ends in the future: what is still to come cannot be exported yet");
+    } else if range.end > now + FUTURE_TOLERANCE {
+        tracing::warn!("the range ends in the future: later records are not exported yet");
     }
 }
 
-/// The datasets that were asked for; all where none was.
-pub(super) fn datasets(asked: &[Dataset]) -> Vec<Dataset> {
-    let mut datasets = if asked.is_empty() {
+/// Returns the requested datasets, or all of them.
+pub(super) fn datasets(requested: &[Dataset]) -> Vec<Dataset> {
+    let mut datasets = if requested.is_empty() {
         Dataset::ALL.to_vec()
     } else {
-        asked.to_vec()
+        requested.to_vec()
     };
     datasets.sort_unstable();
     datasets.dedup();
     datasets
 }
 
-/// A range in which records are looked for.
-pub(super) fn looked_at(start: i64, end: i64) -> Result<Window> {
+/// Checks a range of Unix seconds.
+pub(super) fn checked_range(start: i64, end: i64) -> Result<Window> {
     let range = Window::new(start, end);
     if range.is_empty() || range.start < 0 {
         return Err(Error::Usage {
-            what: "the range holds no time".into(),
+            what: "cannot use the range: --end is not after --start".into(),
             hint: "give an --end after --start, both after 1970".into(),
         });
     }
@@ -256,10 +263,10 @@ pub(super) fn looked_at(start: i64, end: i64) -> Result<Window> {
     Ok(range)
 }
 
-/// A connection to look at an API with, all that belongs to asking checked.
+/// Creates a connection, with all request options checked.
 pub(super) fn checked_connection(args: &ApiArgs) -> Result<Connection> {
     let connection = connection(args)?;
-    check_asking(
+    check_request_options(
         &connection,
         args.requests_per_second,
         args.concurrency,
@@ -277,16 +284,17 @@ pub(super) fn connection(args: &ApiArgs) -> Result<Connection> {
         allow_http: args.allow_http,
         max_page_bytes: args.max_page_bytes,
         silence: args.timeout,
-        patience: Patience {
+        retry_policy: RetryPolicy {
             limit: args.retry_for,
-            ..Patience::default()
+            ..RetryPolicy::default()
         },
         ..Connection::new(base_url, key(args.api_key_file.as_deref())?)
     })
 }
 
+/// Reads the API key from a file, standard input or the environment.
 fn key(file: Option<&Path>) -> Result<ApiKey> {
-    let hint = format!("set {KEY_VARIABLE}, or give --api-key-file with a file that holds only the key");
+    let hint = format!("set {KEY_VARIABLE}, or give --api-key-file with a file that contains only the key");
     let usage = |what: String| Error::Usage {
         what,
         hint: hint.clone(),
@@ -300,12 +308,8 @@ fn key(file: Option<&Path>) -> Result<ApiKey> {
             (text, "on standard input".to_owned())
         }
         Some(path) => {
-            let text = std::fs::read(path).map_err(|error| {
-                usage(format!(
-                    "--api-key-file {} cannot be read: {error}",
-                    path.display()
-                ))
-            })?;
+            let text = std::fs::read(path)
+                .map_err(|error| usage(format!("cannot read --api-key-file {}: {error}", path.display())))?;
             (text, format!("in {}", path.display()))
         }
         None => match std::env::var_os(KEY_VARIABLE) {

@@ -1,10 +1,10 @@
-//! Ids in a file, one in each line, as editors and spreadsheets write them.
+//! Parses files of ids, one per line, as editors and spreadsheets write them.
 
 use std::path::Path;
 
 use crate::error::{Error, Result};
 
-/// What surrounds an id and is none of it: blanks, and marks that no editor shows.
+/// Whether a character around an id is ignored: white space and invisible marks.
 fn is_blank(c: char) -> bool {
     c.is_whitespace() || matches!(c, '\u{feff}' | '\u{200b}')
 }
@@ -17,22 +17,22 @@ const QUOTES: [(char, char); 5] = [
     ('\u{2018}', '\u{2019}'),
 ];
 
-/// The ids of a file with this content. Byte order marks, line ends, blanks, surrounding quotes and a comma at the end of
-/// a line are removed; empty lines are skipped.
+/// Returns the ids of a file. Removes byte order marks, white space, surrounding quotes, and a comma or semicolon at the
+/// end of a line; skips empty lines.
 pub(super) fn ids(content: &[u8], path: &Path) -> Result<Vec<String>> {
     let not_utf_8 = |what: &str| Error::Usage {
         what: format!("cannot read {}: {what}", path.display()),
-        hint: "save it as UTF-8, with an id in each line".into(),
+        hint: "save it as UTF-8, with one id per line".into(),
     };
     if content.starts_with(&[0xff, 0xfe]) || content.starts_with(&[0xfe, 0xff]) || content.contains(&0) {
         return Err(not_utf_8("it is UTF-16 or UTF-32, not UTF-8"));
     }
     let text = std::str::from_utf8(content).map_err(|_| not_utf_8("it is not UTF-8"))?;
-    let lines = text.split(['\n', '\r']).map(bare).filter(|id| !id.is_empty());
+    let lines = text.split(['\n', '\r']).map(trimmed).filter(|id| !id.is_empty());
     Ok(lines.map(str::to_owned).collect())
 }
 
-fn bare(line: &str) -> &str {
+fn trimmed(line: &str) -> &str {
     let line = line.trim_matches(is_blank);
     let line = line.trim_end_matches([',', ';']).trim_matches(is_blank);
     let quoted = QUOTES
@@ -46,7 +46,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_editors_add_to_ids_is_removed() {
+    fn ids_are_read_as_editors_write_them() {
         let ids = |content: &[u8]| super::ids(content, Path::new("ids.txt"));
         let text =
             "\u{feff}\"a1\"\r\n\r\n b2 \t\n\u{201c}c3\u{201d}\n'd4',\n\"\"\n\u{feff}e5\u{a0}\rf\"6\n\"g7";

@@ -1,4 +1,4 @@
-//! The log, on standard error above any bar: lines for people, or a JSON object a line for machines.
+//! The log on standard error, above any progress bar: plain lines, or one JSON object per line.
 
 use std::fmt::{Debug, Write as _};
 use std::io::{self, Write};
@@ -13,12 +13,12 @@ use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, MakeWriter};
 use tracing_subscriber::registry::LookupSpan;
 
-use super::args::{LogFormat, Told};
-use super::bar;
-use super::terminal::{Colour, Side, bold};
-use crate::words;
+use super::args::{LogFormat, OutputArgs};
+use super::progress_bars;
+use super::terminal::{Colour, Stream, bold};
+use crate::display;
 
-/// Whether every line on standard error is a JSON object. Known before anything is told.
+/// Whether every line on standard error is a JSON object. Set before the first line is printed.
 static JSON: AtomicBool = AtomicBool::new(false);
 
 pub(super) fn set_format(format: LogFormat) {
@@ -29,10 +29,10 @@ pub(super) fn is_json() -> bool {
     JSON.load(Ordering::Relaxed)
 }
 
-/// Sets the log up.
-pub(super) fn begin(told: &Told) {
-    set_format(told.log_format);
-    let level = match (told.quiet, told.verbose) {
+/// Installs the log of this process.
+pub(super) fn init(output: &OutputArgs) {
+    set_format(output.log_format);
+    let level = match (output.quiet, output.verbose) {
         (true, _) => "error",
         (false, 0) => "warn",
         (false, 1) => "info",
@@ -42,14 +42,14 @@ pub(super) fn begin(told: &Told) {
         EnvFilter::try_new(format!("{level},hyper=warn,reqwest=warn,rustls=warn")).unwrap_or_default();
     let subscriber = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(AboveBars)
-        .event_format(Lines)
+        .with_writer(StderrWriter)
+        .event_format(EventFormat)
         .finish();
-    // set once a process: a second call could only come from a test
+    // fails only if a test has installed one already
     let _ = tracing::subscriber::set_global_default(subscriber);
 }
 
-/// A line of JSON.
+/// Formats a line of JSON.
 pub(super) fn object(level: &str, message: &str, fields: Map<String, Value>) -> String {
     let mut line = Map::new();
     let now = Timestamp::now();
@@ -58,12 +58,13 @@ pub(super) fn object(level: &str, message: &str, fields: Map<String, Value>) -> 
     line.insert("level".into(), level.into());
     line.insert("message".into(), message.into());
     line.extend(fields);
-    words::safe_json(&Value::Object(line).to_string()).into_owned()
+    display::safe_json(&Value::Object(line).to_string()).into_owned()
 }
 
-struct Lines;
+/// Formats events as text or JSON.
+struct EventFormat;
 
-impl<S, N> FormatEvent<S, N> for Lines
+impl<S, N> FormatEvent<S, N> for EventFormat
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
     N: for<'a> FormatFields<'a> + 'static,
@@ -74,8 +75,8 @@ where
         mut writer: Writer<'_>,
         event: &Event<'_>,
     ) -> std::fmt::Result {
-        let mut parts = Parts::default();
-        event.record(&mut parts);
+        let mut recorded = EventFields::default();
+        event.record(&mut recorded);
         let (level, word, colour) = match *event.metadata().level() {
             Level::ERROR => ("error", "error:", Colour::Red),
             Level::WARN => ("warn", "warning:", Colour::Yellow),
@@ -83,16 +84,16 @@ where
             _ => ("debug", "debug:", Colour::Cyan),
         };
         if is_json() {
-            return writeln!(writer, "{}", object(level, &parts.message, parts.fields));
+            return writeln!(writer, "{}", object(level, &recorded.message, recorded.fields));
         }
         let mut line = format!(
             "{} {}",
-            bold(word, colour, Side::Told),
-            words::safe(&parts.message)
+            bold(word, colour, Stream::Stderr),
+            display::safe(&recorded.message)
         );
-        for (name, value) in &parts.fields {
+        for (name, value) in &recorded.fields {
             match value {
-                Value::String(text) => write!(line, " {name}={}", words::safe(text))?,
+                Value::String(text) => write!(line, " {name}={}", display::safe(text))?,
                 other => write!(line, " {name}={other}")?,
             }
         }
@@ -100,20 +101,20 @@ where
     }
 }
 
-/// What an event says.
+/// The message and the fields of an event.
 #[derive(Default)]
-struct Parts {
+struct EventFields {
     message: String,
     fields: Map<String, Value>,
 }
 
-impl Parts {
+impl EventFields {
     fn put(&mut self, field: &Field, value: Value) {
         self.fields.insert(field.name().to_owned(), value);
     }
 }
 
-impl Visit for Parts {
+impl Visit for EventFields {
     fn record_u64(&mut self, field: &Field, value: u64) {
         self.put(field, value.into());
     }
@@ -140,10 +141,11 @@ impl Visit for Parts {
     }
 }
 
+/// Writes to standard error while no progress bar is drawn.
 #[derive(Clone, Copy)]
-struct AboveBars;
+struct StderrWriter;
 
-impl MakeWriter<'_> for AboveBars {
+impl MakeWriter<'_> for StderrWriter {
     type Writer = Self;
 
     fn make_writer(&self) -> Self {
@@ -151,9 +153,9 @@ impl MakeWriter<'_> for AboveBars {
     }
 }
 
-impl Write for AboveBars {
+impl Write for StderrWriter {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        bar::suspended(|| io::stderr().write(bytes))
+        progress_bars::suspended(|| io::stderr().write(bytes))
     }
 
     fn flush(&mut self) -> io::Result<()> {

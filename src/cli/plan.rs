@@ -1,12 +1,14 @@
-//! `converse-export plan`, and `export --dry-run`: what an export would do.
+//! `converse-export plan` and `export --dry-run`: show what an export would do.
 
+use comfy_table::Table;
 use comfy_table::presets::NOTHING;
-use comfy_table::{CellAlignment, Table as Grid};
 use jiff::{SignedDuration, SpanRound, Unit};
 
-use super::args::Told;
+use super::args::OutputArgs;
 use super::export::{self, ExportArgs};
-use super::told;
+use super::output;
+use super::text_table::align_right;
+use crate::display;
 use crate::error::Result;
 use crate::export::{Basis, Forecast, Options, forecast};
 use crate::window::Windows;
@@ -16,37 +18,33 @@ Examples:
   # how long will a year take?
   converse-export plan --bot r3-218210 --start 2023-01-01 --end 2024-01-01 --out ./lake
 
-  # the same by another flag of export
+  # the same with a flag of export
   converse-export export --dry-run --bot r3-218210 --start 2023-01-01 --end 2024-01-01 --out ./lake";
 
-pub(super) async fn run(args: &ExportArgs, told: &Told) -> Result<u8> {
+pub(super) async fn run(args: &ExportArgs, output: &OutputArgs) -> Result<u8> {
     let options = export::options(args)?;
     let (forecast, failures) = forecast(&options).await?;
-    if told.json {
-        told::json(&forecast)?;
+    if output.json {
+        output::json(&forecast)?;
     } else {
-        told::text(&text(&forecast, &options))?;
+        output::text(&text(&forecast, &options))?;
     }
-    told::failures(&failures);
+    output::failures(&failures);
     Ok(export::code(&failures, 0))
 }
 
 fn text(forecast: &Forecast, options: &Options) -> String {
-    let mut grid = Grid::new();
-    grid.load_style(NOTHING).set_header([
+    let mut table = Table::new();
+    table.load_style(NOTHING).set_header([
         "dataset", "bot", "complete", "missing", "records", "requests", "windows", "files", "size",
     ]);
-    for column in 4..9 {
-        if let Some(column) = grid.column_mut(column) {
-            column.set_cell_alignment(CellAlignment::Right);
-        }
-    }
+    align_right(&mut table, 4..9);
     for job in &forecast.jobs {
         let about = |number: u64| match job.basis {
             Basis::Nothing => "0".to_owned(),
-            _ => format!("~{}", told::grouped(number)),
+            _ => format!("~{}", display::grouped(number)),
         };
-        grid.add_row([
+        table.add_row([
             job.dataset.name().to_owned(),
             job.bot.clone(),
             length(&job.complete),
@@ -58,42 +56,40 @@ fn text(forecast: &Forecast, options: &Options) -> String {
             format!(
                 "{}{}",
                 if job.bytes > 0 { "~" } else { "" },
-                told::bytes(job.bytes)
+                output::bytes(job.bytes)
             ),
         ]);
     }
     let sum = |what: fn(&crate::export::JobForecast) -> u64| forecast.jobs.iter().map(what).sum::<u64>();
-    let (requests, probes, kept) = (
+    let (requests, probes, spooled) = (
         sum(|job| job.requests),
         sum(|job| job.probes),
         sum(|job| job.kept_pages),
     );
-    let mut lines = vec![grid.trim_fmt()];
+    let mut lines = vec![table.trim_fmt()];
     lines.push(String::new());
     lines.push(match forecast.seconds {
         _ if requests == 0 => {
             "everything is in the table already: an export would make no request".to_owned()
         }
         Some(seconds) => format!(
-            "about {} at {} requests a second on each endpoint",
+            "about {} at {} requests per second on each endpoint",
             duration(seconds),
             options.requests_per_second
         ),
-        None => "as long as the API takes, since no limit is set".to_owned(),
+        None => "no estimate of the time: no request limit is set".to_owned(),
     });
-    if kept > 0 {
-        lines.push(format!(
-            "{kept} pages of an interrupted run are kept and not asked for again"
-        ));
+    if spooled > 0 {
+        lines.push(format!("{spooled} pages of an interrupted run are reused"));
     }
     lines.push(match probes {
-        0 => "nothing was asked, nothing was written".to_owned(),
-        _ => format!("estimated from {probes} probing requests; nothing was written"),
+        0 => "no request was made, nothing was written".to_owned(),
+        _ => format!("estimated from {probes} sample requests; nothing was written"),
     });
     lines.join("\n")
 }
 
-/// How much time windows hold, in days or less.
+/// Formats the total length of windows.
 fn length(windows: &Windows) -> String {
     match windows.seconds() {
         0 => "–".to_owned(),
@@ -103,10 +99,10 @@ fn length(windows: &Windows) -> String {
 }
 
 fn duration(seconds: f64) -> String {
-    SignedDuration::try_from_secs_f64(seconds.ceil()).map_or_else(|_| "for ever".to_owned(), span)
+    SignedDuration::try_from_secs_f64(seconds.ceil()).map_or_else(|_| "very long".to_owned(), span)
 }
 
-/// Days to seconds, the two largest units.
+/// Formats a length of time in its two largest units, days to seconds.
 fn span(length: SignedDuration) -> String {
     let smallest = match length.as_secs() {
         ..3600 => Unit::Second,
@@ -129,7 +125,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lengths_are_told_in_two_units() {
+    fn lengths_have_two_units() {
         assert_eq!(duration(62.4), "1m 3s");
         assert_eq!(duration(3600.0 * 30.0), "1d 6h");
         assert_eq!(duration(0.2), "1s");

@@ -1,10 +1,10 @@
-//! `converse-export preview`: the first records of a range, from one request.
+//! `converse-export preview`: show the first records of a range.
 
 use clap::Args;
 use serde_json::value::RawValue;
 
-use super::args::{ApiArgs, Moment, Told, dataset};
-use super::{export, grid, told};
+use super::args::{ApiArgs, Moment, OutputArgs, dataset};
+use super::{export, output, text_table};
 use crate::dataset::Dataset;
 use crate::error::{Error, Result};
 use crate::export::{MAX_PER_PAGE, preview};
@@ -19,54 +19,54 @@ Examples:
       --records 50 --json";
 
 #[derive(Debug, Args)]
-#[command(after_long_help = EXAMPLES, next_help_heading = "What to look at")]
+#[command(after_long_help = EXAMPLES, next_help_heading = "What to show")]
 pub(super) struct PreviewArgs {
-    /// The bot's name or id
+    /// Name or id of the bot
     #[arg(long, value_name = "NAME")]
     bot: String,
-    /// First moment: YYYY-MM-DD, yesterday, -7d, RFC 3339 and more
+    /// Start time: YYYY-MM-DD, yesterday, -7d, RFC 3339 and more
     ///
     /// In the forms of `export --start`. A day begins at midnight in UTC.
     #[arg(long, value_name = "TIME", allow_hyphen_values = true, aliases = ["since", "from"])]
     start: Moment,
-    /// The moment after the last one, in the same forms
+    /// End time, exclusive, in the same forms
     #[arg(long, value_name = "TIME", allow_hyphen_values = true, aliases = ["until", "to"])]
     end: Moment,
     /// conversations or messages
     #[arg(long, value_name = "NAME", value_parser = dataset(), hide_possible_values = true, default_value = "conversations")]
     dataset: Dataset,
-    /// So many records, 1 to 1000
+    /// Number of records, 1 to 1,000
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=i64::from(MAX_PER_PAGE)))]
     records: u32,
     #[command(flatten, next_help_heading = "API")]
     api: ApiArgs,
 }
 
-pub(super) async fn run(args: &PreviewArgs, told: &Told) -> Result<u8> {
+pub(super) async fn run(args: &PreviewArgs, output: &OutputArgs) -> Result<u8> {
     let zone = export::zone("UTC")?;
-    let range = export::looked_at(
+    let range = export::checked_range(
         export::seconds(args.start, &zone)?,
         export::seconds(args.end, &zone)?,
     )?;
     let connection = export::checked_connection(&args.api)?;
-    let seen = preview(&connection, args.dataset, &args.bot, range, args.records).await?;
-    if told.json {
-        told::raw_json(data(&seen.page)?.get())?;
+    let found = preview(&connection, args.dataset, &args.bot, range, args.records).await?;
+    if output.json {
+        output::raw_json(data(&found.page)?.get())?;
         return Ok(0);
     }
-    if seen.rows.num_rows() == 0 {
-        told::line(&format!("no {} of {} in {range}", args.dataset, args.bot));
-        told::hint("check --bot, --start and --end");
+    if found.rows.num_rows() == 0 {
+        output::line(&format!("no {} of {} in {range}", args.dataset, args.bot));
+        output::hint("check --bot, --start and --end");
         return Ok(0);
     }
-    told::text(&grid::rows(&seen.rows, told::width())?)?;
-    if seen.rejected > 0 {
-        told::line(&format!("{} records could not become rows", seen.rejected));
+    output::text(&text_table::rows(&found.rows, output::width())?)?;
+    if found.rejected > 0 {
+        output::line(&format!("{} records could not become rows", found.rejected));
     }
     Ok(0)
 }
 
-/// The records of a page, to the letter.
+/// Returns the records of a page, unchanged.
 fn data(page: &[u8]) -> Result<&RawValue> {
     #[derive(serde::Deserialize)]
     struct Page<'a> {
@@ -74,6 +74,6 @@ fn data(page: &[u8]) -> Result<&RawValue> {
         data: &'a RawValue,
     }
     let page: Page<'_> = serde_json::from_slice(page)
-        .map_err(|error| Error::Internal(format!("a page was read before: {error}")))?;
+        .map_err(|error| Error::Internal(format!("cannot read the page again: {error}")))?;
     Ok(page.data)
 }

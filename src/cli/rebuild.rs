@@ -1,12 +1,13 @@
-//! `converse-export rebuild`.
+//! `converse-export rebuild`: write a table again with other settings.
 
 use std::path::PathBuf;
 
 use clap::Args;
 use url::Url;
 
-use super::args::{PrivacyArgs, ShapeArgs, TABLE, Told, local, partition_by};
-use super::{export, summary, told};
+use super::args::{OutputArgs, PrivacyArgs, TABLE, TableOptionArgs, local, partition_by};
+use super::{export, output, summary};
+use crate::display::grouped;
 use crate::error::{Error, Result};
 use crate::export::check_base_url;
 use crate::fetch::CancellationToken;
@@ -14,58 +15,58 @@ use crate::rebuild::{Changes, Rebuilt, rebuild};
 use crate::table::PartitionBy;
 
 const NOTES: &str = "\
-Every file is written anew, beside the table and from its rows alone: no key, no request. The old table stays in
-place until the new one stands whole, then the two change places; interrupted at any moment, there is the one or
-the other. It takes as much space again as the table meanwhile.
+Writes every file again from the rows of the table: no key, no request. The old table stays in place until the new
+one is complete, then they are swapped; after an interruption there is either the old or the new table. It needs as
+much additional space as the table.
 
-A table of an older schema version is brought to the present one by the same command; there is only one so far.
+The same command upgrades a table of an older schema version; there is only one version so far.
 
 Examples:
-  # days as they are in Berlin
+  # date partitions in the time zone of Berlin
   converse-export rebuild --out ./lake --timezone Europe/Berlin
 
-  # columns for two metadata keys, and for no others
+  # columns for two metadata keys only
   converse-export rebuild --out ./lake --promote plan --promote __sys_userAgentParsed.os.family=os
 
-  # a file a month, for a bot whose days are small
+  # one partition per month, for a bot with few records
   converse-export rebuild --out ./lake --partition-by month
 
-  # the vendor has moved its API; no file is written again
+  # a new address of the API; writes no data file
   converse-export rebuild --out ./lake --base-url https://api.example.com
 
-  # as it is, with every file written anew
+  # write every file again with the same settings
   converse-export rebuild --out ./lake";
 
 #[derive(Debug, Args)]
 #[command(after_long_help = NOTES, next_help_heading = TABLE)]
 #[command(mut_arg("promote", |arg| arg.hide_short_help(false)), mut_arg("metadata", |arg| arg.hide_short_help(false)))]
 pub(super) struct RebuildArgs {
-    /// The folder that holds the table
+    /// Folder of the table
     #[arg(long, value_name = "PATH", value_parser = local())]
     pub(super) out: PathBuf,
-    /// The API's address from now on [default: as it is]
+    /// New address of the API [default: unchanged]
     ///
-    /// Given alone, it changes the setting in one step, and no file is written again.
+    /// If this is the only change, no data file is written.
     #[arg(long, value_name = "URL")]
     pub(super) base_url: Option<Url>,
-    /// IANA zone of the days from now on [default: as it is]
+    /// New time zone of the date partitions, an IANA name [default: unchanged]
     ///
-    /// The table keeps the zone's present rules, so that a later change of them moves no row to another date.
+    /// The table stores the present rules of the zone, so that later changes of them move no row to another date.
     #[arg(long, value_name = "ZONE")]
     pub(super) timezone: Option<String>,
     #[command(flatten)]
-    shape: ShapeArgs,
+    table_options: TableOptionArgs,
     #[command(flatten)]
     privacy: PrivacyArgs,
-    /// A file for each day or for each month from now on [default: as it is]
+    /// One partition per day or per month [default: unchanged]
     #[arg(long, value_name = "day|month", value_parser = partition_by(), hide_possible_values = true)]
     pub(super) partition_by: Option<PartitionBy>,
 }
 
-pub(super) async fn run(args: &RebuildArgs, told: &Told, stop: CancellationToken) -> Result<u8> {
+pub(super) async fn run(args: &RebuildArgs, output: &OutputArgs, stop: CancellationToken) -> Result<u8> {
     let zone = args.timezone.as_deref().map(export::zone).transpose()?;
     if let Some(url) = &args.base_url {
-        // no key is sent now, and an export checks the address again
+        // no key is sent here; an export checks the address again
         check_base_url(url, true)?;
     }
     let base_url = args
@@ -76,36 +77,39 @@ pub(super) async fn run(args: &RebuildArgs, told: &Told, stop: CancellationToken
         base_url,
         timezone: zone.map(|zone| zone.name().to_owned()),
         partition_by: args.partition_by,
-        metadata: args.shape.metadata,
-        promote: args.shape.promote()?,
-        row_group_rows: args.shape.row_group_rows,
-        row_group_bytes: args.shape.row_group_bytes,
+        metadata: args.table_options.metadata,
+        promote: args.table_options.promote()?,
+        row_group_rows: args.table_options.row_group_rows,
+        row_group_bytes: args.table_options.row_group_bytes,
         privacy: args.privacy.asked()?,
     };
     let is_address_alone = changes.is_address_alone();
     let out = args.out.clone();
-    let rebuilding = tokio::task::spawn_blocking(move || rebuild(&out, &changes, &stop));
-    let rebuilt = rebuilding
+    let task = tokio::task::spawn_blocking(move || rebuild(&out, &changes, &stop));
+    let rebuilt = task
         .await
-        .map_err(|error| Error::Internal(format!("rebuilding ended: {error}")))??;
-    report(&rebuilt, is_address_alone, told)
+        .map_err(|error| Error::Internal(format!("the rebuild ended early: {error}")))??;
+    report(&rebuilt, is_address_alone, output)
 }
 
-fn report(rebuilt: &Rebuilt, is_address_alone: bool, told: &Told) -> Result<u8> {
-    if told.json {
-        told::json(rebuilt)?;
-    } else if is_address_alone && !told.quiet {
-        told::line(&format!(
-            "the table's API is now {}; no file was written again",
+fn report(rebuilt: &Rebuilt, is_address_alone: bool, output: &OutputArgs) -> Result<u8> {
+    if output.json {
+        output::json(rebuilt)?;
+    } else if is_address_alone && !output.quiet {
+        output::line(&format!(
+            "the address of the API is now {}; no data file was written",
             rebuilt.base_url
         ));
-    } else if !told.quiet {
-        told::line(&format!(
-            "the table was made again: {} partitions, {} rows, {}s in {}",
-            rebuilt.partitions, rebuilt.rows, rebuilt.partition_by, rebuilt.timezone
+    } else if !output.quiet {
+        output::line(&format!(
+            "rebuilt {} partitions with {} rows, by {} in {}",
+            grouped(rebuilt.partitions),
+            grouped(rebuilt.rows),
+            rebuilt.partition_by,
+            rebuilt.timezone
         ));
         for remark in summary::misfits(&rebuilt.promoted_misfits) {
-            told::line(&remark);
+            output::line(&remark);
         }
     }
     Ok(0)

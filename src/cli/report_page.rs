@@ -3,16 +3,17 @@
 
 mod chart;
 mod hours;
+mod labels;
 mod tables;
-mod words;
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
+use crate::display::grouped;
 use crate::error::{Error, Result};
 use crate::report::{Bin, Bins, Count, Dimension, Report};
 use crate::table::Zone;
 use chart::{Part, Size};
-use words::{counted, day, days, grouped, share, shown};
+use labels::{counted, day, days, share, shown};
 
 const STYLE: &str = include_str!("report_page/style.css");
 /// A browser that keeps to this loads nothing and runs nothing, whatever a page holds.

@@ -1,14 +1,15 @@
-//! `converse-export schema`: columns and types, for people, as JSON, or as words to read them with.
+//! `converse-export schema`: show columns and types, or print code that reads them.
 
 use std::path::PathBuf;
 
 use clap::Args;
-use comfy_table::Table as Grid;
+use comfy_table::Table as TextTable;
 
-use super::args::{Told, local};
-use super::grid::framed;
-use super::{export, told};
+use super::args::{OutputArgs, local};
+use super::text_table::framed;
+use super::{export, output};
 use crate::dataset::Dataset;
+use crate::display;
 use crate::error::{Error, Result};
 use crate::schema::{Column, Described, Description, Engine, contract, of_table};
 use crate::table::Table;
@@ -18,7 +19,7 @@ Examples:
   # the columns of any table
   converse-export schema
 
-  # of this table, with its path and bots, ready for an engine
+  # code that reads this table in an engine
   converse-export schema --out ./lake --for duckdb > lake.sql
   converse-export schema --out ./lake --for spark --dataset messages
 
@@ -28,32 +29,32 @@ Examples:
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(super) struct SchemaArgs {
-    /// The folder that holds a table, to be told what it is [default: what any table will be]
+    /// Folder of the table [default: show the schema of a new table]
     #[arg(long, value_name = "PATH", value_parser = local())]
     pub(super) out: Option<PathBuf>,
-    /// Conversations or messages; may be given twice [default: both]
+    /// conversations or messages [default: both]
     #[arg(long, value_name = "DATASET")]
     pub(super) dataset: Vec<Dataset>,
-    /// Only print how it is read with this engine: duckdb, pandas, polars, spark, athena or trino
+    /// Print only the code for this engine: duckdb, pandas, polars, spark, athena or trino
     #[arg(long = "for", value_name = "ENGINE", conflicts_with = "json")]
     pub(super) engine: Option<Engine>,
 }
 
-pub(super) fn run(args: &SchemaArgs, told: &Told) -> Result<u8> {
+pub(super) fn run(args: &SchemaArgs, output: &OutputArgs) -> Result<u8> {
     let datasets = export::datasets(&args.dataset);
     let description = match &args.out {
         Some(out) => Table::read(out, |table| of_table(table, &datasets))?,
         None => contract(&datasets)?,
     };
-    if told.json {
-        told::json(&description)?;
+    if output.json {
+        output::json(&description)?;
     } else if let Some(engine) = args.engine {
-        told::data(&snippets(&description, engine))?;
+        output::data(&snippets(&description, engine))?;
     } else {
-        told::text(&text(&description)?)?;
-        if !told.quiet {
-            told::line(&format!(
-                "how it is read: --for {}",
+        output::text(&text(&description)?)?;
+        if !output.quiet {
+            output::line(&format!(
+                "print code to read it: --for {}",
                 Engine::ALL.map(Engine::name).join(", --for ")
             ));
         }
@@ -73,16 +74,16 @@ fn text(description: &Description) -> Result<String> {
     let mut lines = Vec::new();
     if let Some(settings) = &description.settings {
         let settings = serde_json::to_value(settings).map_err(|error| Error::Internal(error.to_string()))?;
-        let told = settings.as_object().into_iter().flatten().map(|(name, value)| {
+        let shown = settings.as_object().into_iter().flatten().map(|(name, value)| {
             let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-            format!("{}: {}", name.replace('_', " "), told::shortened(&value, 60))
+            format!("{}: {}", name.replace('_', " "), output::shortened(&value, 60))
         });
-        lines.push(told.collect::<Vec<_>>().join(" · "));
+        lines.push(shown.collect::<Vec<_>>().join(" · "));
         lines.push(String::new());
     }
     for (dataset, described) in &description.datasets {
         lines.push(heading(dataset, described, description.settings.is_some()));
-        lines.push(grid(described).to_string());
+        lines.push(table(described).to_string());
     }
     Ok(lines.join("\n"))
 }
@@ -96,17 +97,17 @@ fn heading(dataset: &str, described: &Described, is_there: bool) -> String {
     let files = format!("{}{folders}/*.parquet", described.path.display());
     match (is_there, described.bots.len()) {
         (false, _) => format!("{dataset}: {files}"),
-        (true, 0) => format!("{dataset}: no rows yet, {files}"),
+        (true, 0) => format!("{dataset}: no rows, {files}"),
         (true, _) => format!(
             "{dataset}: {} rows of {}, {files}",
-            told::grouped(described.rows),
-            told::shortened(&described.bots.join(", "), 60)
+            display::grouped(described.rows),
+            output::shortened(&described.bots.join(", "), 60)
         ),
     }
 }
 
-fn grid(described: &Described) -> Grid {
-    let mut grid = framed(["column", "type", "", "from"]);
+fn table(described: &Described) -> TextTable {
+    let mut table = framed(["column", "type", "", "from"]);
     let row = |column: &Column, from: &str| {
         let required = if column.nullable { "" } else { "required" };
         [
@@ -118,14 +119,14 @@ fn grid(described: &Described) -> Grid {
     };
     for column in &described.columns {
         let rest = if column.name == "extra" {
-            "every other field"
+            "all other fields"
         } else {
             ""
         };
-        grid.add_row(row(column, column.from.as_deref().unwrap_or(rest)));
+        table.add_row(row(column, column.from.as_deref().unwrap_or(rest)));
     }
     for column in &described.folders {
-        grid.add_row(row(column, "the folder's name"));
+        table.add_row(row(column, "the folder name"));
     }
-    grid
+    table
 }

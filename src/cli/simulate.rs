@@ -1,4 +1,4 @@
-//! `converse-export simulate`.
+//! `converse-export simulate`: serve a simulated Export API.
 
 use std::path::Path;
 use std::time::Duration;
@@ -7,7 +7,7 @@ use clap::Args;
 use jiff::civil::Date;
 
 use super::args::{day, duration};
-use super::told;
+use super::output;
 use crate::error::{Error, Result};
 use crate::export::DEFAULT_REQUESTS_PER_SECOND;
 use crate::fetch::CancellationToken;
@@ -16,38 +16,38 @@ use converse_export_simulator::{Latency, Options, serve};
 
 const EXAMPLES: &str = "\
 Examples:
-  # an API to try exports on
+  # an API for test exports
   converse-export simulate &
   CONVERSE_EXPORT_API_KEY=demo-key converse-export export --base-url http://127.0.0.1:8080 \\
       --bot r3-218210 --start 2023-10-01 --end 2023-10-06 --out ./lake
 
-  # one as slow as archives are
+  # a large archive with slow responses
   converse-export simulate --conversations 100000 --days 30 --latency 800ms";
 
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES, next_help_heading = "Simulation")]
 pub(super) struct SimulateArgs {
-    /// The port on 127.0.0.1; 0 takes a free one
+    /// Port on 127.0.0.1; 0 chooses a free one
     #[arg(long, value_name = "P", default_value_t = 8080)]
     pub(super) port: u16,
     /// Conversations of each bot
     ///
-    /// About five times as many messages come with them.
+    /// Each has about five messages.
     #[arg(long, value_name = "N", default_value_t = 10_000)]
     pub(super) conversations: u32,
-    /// The archive's first day, from midnight in UTC
+    /// First day of the archive, in UTC
     #[arg(long, value_name = "DATE", value_parser = day, default_value = "2023-10-01")]
     pub(super) start: Date,
     /// Days of the archive
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..))]
     pub(super) days: u16,
-    /// Allowed on each endpoint; 0 means no limit
+    /// Rate limit of each endpoint; 0 means no limit
     #[arg(long, value_name = "R", default_value_t = DEFAULT_REQUESTS_PER_SECOND)]
     pub(super) requests_per_second: f64,
-    /// How long each answer takes, e.g. 300ms
+    /// Latency of each response, e.g. 300ms
     #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "0s")]
     pub(super) latency: Duration,
-    /// The same seed gives the same archive
+    /// Seed of the archive
     #[arg(long, value_name = "N", default_value_t = 1, hide_short_help = true)]
     pub(super) seed: u64,
 }
@@ -66,17 +66,17 @@ pub(super) async fn run(args: &SimulateArgs, stop: CancellationToken) -> Result<
         seed: args.seed,
         ..Options::default()
     };
-    let told = |url: &str, options: &Options| {
-        told::line(&format!(
-            "the simulated Export API is at {url}: bot {}, key {}; Ctrl-C stops it",
+    let announce = |url: &str, options: &Options| {
+        output::line(&format!(
+            "the simulated Export API is at {url}: bot {}, key {}; press Ctrl-C to stop",
             options.bots.join(", "),
             options.key
         ));
     };
-    let said = options.clone();
+    let served = options.clone();
     serve(
         options,
-        |simulator| told(simulator.base_url(), &said),
+        |simulator| announce(simulator.base_url(), &served),
         async move { stop.cancelled().await },
     )
     .await

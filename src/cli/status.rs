@@ -1,4 +1,4 @@
-//! `converse-export status`: what a folder holds, for people or as JSON.
+//! `converse-export status`: show the state of a table.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -6,46 +6,47 @@ use std::time::Duration;
 use clap::Args;
 use jiff::Timestamp;
 
-use super::args::{TABLE, Told, duration, local};
-use super::told;
+use super::args::{OutputArgs, TABLE, duration, local};
+use super::output;
+use crate::display::grouped;
 use crate::error::{Error, Result};
 use crate::plan::{Direction, Field};
-use crate::status::{Holding, Range, Status, status};
+use crate::status::{DatasetStatus, Status, TimeRange, status};
 use crate::table::{Table, Zone};
 
 const EXAMPLES: &str = "\
 Examples:
-  # complete ranges and holes, days, rows, rejected records, the last run
+  # complete ranges and gaps, partitions, rows, rejected records, the last run
   converse-export status --out ./lake
 
-  # how many rows there are, for a job
+  # the number of rows, for a script
   converse-export status --out ./lake --json | jq '.datasets.conversations[].rows'
 
-  # has the nightly job done its work?
+  # check that the nightly job has run
   converse-export status --out ./lake --max-age 26h";
 
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES, next_help_heading = TABLE)]
 pub(super) struct StatusArgs {
-    /// The folder that holds the table
+    /// Folder of the table
     #[arg(long, value_name = "PATH", value_parser = local())]
     pub(super) out: PathBuf,
-    /// Exit with 1 where something is not complete up to so long ago, e.g. 26h
+    /// Exit with 1 if a dataset is not complete up to this long ago, e.g. 26h
     ///
-    /// A check for whoever watches the job.
+    /// A check for monitoring.
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     pub(super) max_age: Option<Duration>,
 }
 
-/// Ranges that are told one by one.
-const TOLD: usize = 20;
+/// Ranges that are listed.
+const LISTED: usize = 20;
 
-pub(super) fn run(args: &StatusArgs, told: &Told) -> Result<u8> {
+pub(super) fn run(args: &StatusArgs, output: &OutputArgs) -> Result<u8> {
     let (status, zone) = Table::read(&args.out, |table| Ok((status(table)?, table.zone()?)))?;
-    if told.json {
-        told::json(&status)?;
+    if output.json {
+        output::json(&status)?;
     } else {
-        told::text(&text(&status, &zone))?;
+        output::text(&text(&status, &zone))?;
     }
     if !status.unreadable.is_empty() {
         let folders: Vec<_> = status
@@ -53,21 +54,21 @@ pub(super) fn run(args: &StatusArgs, told: &Told) -> Result<u8> {
             .iter()
             .map(|path| path.display().to_string())
             .collect();
-        told::line(&format!(
-            "cannot read {}: permission denied; what is in it is not shown",
+        output::line(&format!(
+            "cannot read {}: permission denied; its contents are not shown",
             folders.join(" and ")
         ));
     }
     match args.max_age {
-        Some(max_age) => age(&status, max_age, Timestamp::now()),
+        Some(max_age) => check_age(&status, max_age, Timestamp::now()),
         None => Ok(0),
     }
 }
 
-/// The exit code of a look at how old the watermarks are.
-fn age(status: &Status, max_age: Duration, now: Timestamp) -> Result<u8> {
+/// Prints the datasets whose watermark is older than `max_age`; returns the exit code.
+fn check_age(status: &Status, max_age: Duration, now: Timestamp) -> Result<u8> {
     let oldest = now.checked_sub(max_age).map_err(|error| Error::Usage {
-        what: format!("--max-age is too long: {error}"),
+        what: format!("cannot use --max-age: {error}"),
         hint: "give a duration such as 26h".into(),
     })?;
     let behind = status.behind(oldest);
@@ -78,15 +79,14 @@ fn age(status: &Status, max_age: Duration, now: Timestamp) -> Result<u8> {
                 hours(watermark, now)
             )
         });
-        told::line(&format!("too old: {dataset} of {bot}: {up_to}"));
+        output::line(&format!("too old: {dataset} of {bot}: {up_to}"));
     }
     if status.datasets.is_empty() {
-        told::line("too old: the table holds nothing");
+        output::line("too old: the table is empty");
     }
     Ok(u8::from(!behind.is_empty() || status.datasets.is_empty()))
 }
 
-#[allow(clippy::cast_precision_loss)] // told with one digit
 fn hours(since: Timestamp, now: Timestamp) -> f64 {
     now.duration_since(since).as_secs() as f64 / 3600.0
 }
@@ -98,125 +98,128 @@ fn text(status: &Status, zone: &Zone) -> String {
         settings.base_url, settings.partition_by, settings.timezone, settings.schema_version
     )];
     if let Some(holder) = &status.at_work {
-        lines.push(format!("a run is at work: {holder}"));
+        lines.push(format!("a run is active: {holder}"));
     } else if status.interrupted_commit {
-        lines.push("a commit was interrupted: run the export again, it carries it through".into());
+        lines.push("a commit was interrupted: the next export completes it".into());
     }
     for (dataset, bots) in &status.datasets {
-        for (bot, holding) in bots {
+        for (bot, status) in bots {
             lines.push(format!("\n{dataset} of {bot}"));
-            for (name, value) in told_of(holding, zone) {
+            for (name, value) in facts(status, zone) {
                 lines.push(format!("  {name:<10} {value}"));
             }
         }
     }
     if status.datasets.is_empty() {
-        lines.push("it holds nothing yet".into());
+        lines.push("the table is empty".into());
     }
     lines.join("\n")
 }
 
-fn told_of(holding: &Holding, zone: &Zone) -> Vec<(&'static str, String)> {
-    let mut told = Vec::new();
-    ranges("complete", &holding.complete, zone, &mut told);
-    ranges("hole", &holding.holes, zone, &mut told);
-    if let Some(watermark) = holding.watermark {
-        told.push((
+/// Returns the facts about a dataset of a bot, each with its name.
+fn facts(status: &DatasetStatus, zone: &Zone) -> Vec<(&'static str, String)> {
+    let mut facts = Vec::new();
+    ranges("complete", &status.complete, zone, &mut facts);
+    ranges("gap", &status.holes, zone, &mut facts);
+    if let Some(watermark) = status.watermark {
+        facts.push((
             "watermark",
-            format!("{watermark:.0}: everything before it is complete"),
+            format!("{watermark:.0}; everything before it is complete"),
         ));
     }
-    told.push((
+    facts.push((
         "rows",
         format!(
             "{} in {} {}, {}",
-            holding.rows,
-            holding.periods.count(),
-            holding.periods.name(),
-            size(holding.bytes)
+            grouped(status.rows),
+            grouped(status.periods.count()),
+            status.periods.name(),
+            output::bytes(status.bytes)
         ),
     ));
-    if let (Some(first), Some(last)) = (holding.first, holding.last) {
-        told.push(("times", format!("{first} to {last}")));
+    if let (Some(first), Some(last)) = (status.first, status.last) {
+        facts.push(("times", format!("{first} to {last}")));
     }
     let counts = [
-        (holding.duplicates, "duplicates"),
-        (holding.superseded, "superseded"),
-        (holding.erased, "erased"),
-        (holding.outside, "outside the range"),
+        (status.duplicates, "duplicates"),
+        (status.superseded, "superseded"),
+        (status.erased, "erased"),
+        (status.outside, "outside the range"),
     ];
     let counts: String = counts
         .iter()
         .filter(|(count, _)| *count > 0)
-        .map(|(count, what)| format!(", {count} {what}"))
+        .map(|(count, what)| format!(", {} {what}", grouped(*count)))
         .collect();
-    told.push((
+    facts.push((
         "received",
         format!(
             "{} records in {} requests{counts}",
-            holding.received, holding.requests
+            grouped(status.received),
+            grouped(status.requests)
         ),
     ));
-    if holding.rejected > 0 {
-        let reasons: Vec<String> = holding
+    if status.rejected > 0 {
+        let reasons: Vec<String> = status
             .rejected_reasons
             .iter()
-            .map(|(reason, count)| format!("{count} {reason}"))
+            .map(|(reason, count)| format!("{} {reason}", grouped(*count)))
             .collect();
         let reasons = match reasons.is_empty() {
-            // this user may not read them
+            // they cannot be read
             true => String::new(),
             false => format!(" ({})", reasons.join(", ")),
         };
-        let what = format!("{}{reasons}, kept in _export/rejected/", holding.rejected);
-        told.push(("rejected", what));
+        let what = format!("{}{reasons}, in _export/rejected/", grouped(status.rejected));
+        facts.push(("rejected", what));
     }
-    let drift = holding.drift.told();
-    told.extend(drift.into_iter().map(|line| ("drift", line)));
-    if holding.pages_waiting > 0 {
-        let what = format!("{} pages: run the export again", holding.pages_waiting);
-        told.push(("waiting", what));
+    let drift = status.drift.describe();
+    facts.extend(drift.into_iter().map(|line| ("drift", line)));
+    if status.pages_waiting > 0 {
+        let what = format!("{} pages: run the export again", grouped(status.pages_waiting));
+        facts.push(("spooled", what));
     }
-    if let Some(run) = &holding.last_run {
+    if let Some(run) = &status.last_run {
         let how = if run.whole {
-            "whole"
+            "complete"
         } else {
-            "not whole: run it again"
+            "incomplete: run it again"
         };
-        told.push((
+        facts.push((
             "last run",
-            format!("{:.0}, {} new rows, {how}", run.ended, run.rows),
+            format!("{:.0}, {} new rows, {how}", run.ended, grouped(run.rows)),
         ));
     }
-    let learnt = learnt(holding);
+    let learnt = learnt(status);
     if !learnt.is_empty() {
-        told.push(("API", learnt.join(", ")));
+        facts.push(("API", learnt.join(", ")));
     }
-    told.extend(told::limits(holding.limits).map(|limits| ("limits", limits)));
-    told
+    facts.extend(output::limits(status.limits).map(|limits| ("limits", limits)));
+    facts
 }
 
-/// A line for each range, with the end exclusive as in the flags.
-fn ranges(name: &'static str, ranges: &[Range], zone: &Zone, told: &mut Vec<(&'static str, String)>) {
-    for range in ranges.iter().take(TOLD) {
-        let (start, end) = range.told(zone);
-        told.push((name, format!("--start {start} --end {end}")));
+/// Adds a line for each range, as flags with an exclusive end.
+fn ranges(name: &'static str, ranges: &[TimeRange], zone: &Zone, facts: &mut Vec<(&'static str, String)>) {
+    for range in ranges.iter().take(LISTED) {
+        let (start, end) = range.as_flags(zone);
+        facts.push((name, format!("--start {start} --end {end}")));
     }
-    if ranges.len() > TOLD {
-        told.push((name, format!("and {} more", ranges.len() - TOLD)));
+    if ranges.len() > LISTED {
+        facts.push((name, format!("and {} more", ranges.len() - LISTED)));
     }
 }
 
-fn learnt(holding: &Holding) -> Vec<String> {
+/// Describes what earlier runs learned of the API.
+fn learnt(status: &DatasetStatus) -> Vec<String> {
     let column = |field| match field {
         Field::Time => "the record's own time",
         Field::LastAction => "the last action",
     };
-    let filter = holding
+    let filter = status
         .learnt
         .filter
         .map(|field| format!("filters by {}", column(field)));
-    let order = holding.learnt.order.map(|order| {
+    let order = status.learnt.order.map(|order| {
         let way = match order.direction {
             Direction::Ascending => "earliest first",
             Direction::Descending => "latest first",
@@ -224,30 +227,4 @@ fn learnt(holding: &Holding) -> Vec<String> {
         format!("answers {way} by {}", column(order.field))
     });
     filter.into_iter().chain(order).collect()
-}
-
-#[allow(clippy::cast_precision_loss)] // told with three digits
-fn size(bytes: u64) -> String {
-    let mut size = bytes as f64;
-    for unit in ["bytes", "kB", "MB"] {
-        if size < 1000.0 {
-            let digits = usize::from(unit != "bytes");
-            return format!("{size:.digits$} {unit}");
-        }
-        size /= 1000.0;
-    }
-    format!("{size:.1} GB")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn sizes_are_told_in_their_unit() {
-        assert_eq!(
-            [999, 1000, 123_456_789, 5_000_000_000_000].map(size),
-            ["999 bytes", "1.0 kB", "123.5 MB", "5000.0 GB"]
-        );
-    }
 }

@@ -1,58 +1,63 @@
-//! The end of a run: a short table, what is to be known of it, and the line to go on with.
+//! Prints the summary of a run: a table, remarks, and a query to start with.
 
 use std::path::Path;
 
+use comfy_table::Table;
 use comfy_table::presets::NOTHING;
-use comfy_table::{CellAlignment, Table as Grid};
 use serde_json::Map;
 
 use super::log;
-use super::told::{self, bytes, grouped};
+use super::output::{self, bytes};
+use super::text_table::align_right;
 use crate::dataset::Misfits;
+use crate::display::grouped;
 use crate::export::{DatasetSummary, Summary};
 use crate::table::PeriodCount;
 
-/// Prints a run's summary for people.
+/// Prints the summary of a run.
 pub(super) fn print(summary: &Summary, out: &Path) {
-    let fields = || serde_json::to_value(summary).ok();
     if log::is_json() {
-        let mut all = Map::new();
-        all.extend(fields().map(|summary| ("summary".to_owned(), summary)));
-        let word = if summary.failed.is_empty() {
+        let mut fields = Map::new();
+        fields.extend(
+            serde_json::to_value(summary)
+                .ok()
+                .map(|summary| ("summary".to_owned(), summary)),
+        );
+        let message = if summary.failed.is_empty() {
             "done"
         } else {
             "incomplete"
         };
-        told::line_with(word, all);
+        output::line_with(message, fields);
         return;
     }
     for line in lines(summary, out) {
-        told::line(&line);
+        output::line(&line);
     }
 }
 
-/// Prints how far a run came that did not come to its end; nothing where it brought nothing.
+/// Prints what a failed run received, if anything.
 pub(super) fn print_unfinished(summary: &Summary) {
-    let brought = summary.datasets.values().any(|dataset| dataset.received > 0);
-    if brought && !log::is_json() {
-        grid(summary).trim_fmt().lines().for_each(told::line);
+    let has_received = summary.datasets.values().any(|dataset| dataset.received > 0);
+    if has_received && !log::is_json() {
+        table(summary).trim_fmt().lines().for_each(output::line);
     }
 }
 
 fn lines(summary: &Summary, out: &Path) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     if summary.datasets.values().any(|dataset| !dataset.was_complete) {
-        lines.extend(grid(summary).trim_fmt().lines().map(str::to_owned));
+        lines.extend(table(summary).trim_fmt().lines().map(str::to_owned));
     }
     for (name, dataset) in &summary.datasets {
         let remarks = remarks(dataset).into_iter();
         lines.extend(remarks.map(|remark| format!("{name}: {remark}")));
     }
     for failed in &summary.failed {
-        lines.push(format!("not whole: {} of {}", failed.dataset, failed.bot));
+        lines.push(format!("incomplete: {} of {}", failed.dataset, failed.bot));
     }
     if let Some(changes) = &summary.changes {
-        lines.push(format!("what changed is listed in {}", changes.display()));
+        lines.push(format!("changed partitions: {}", changes.display()));
     }
     lines.push(format!(
         "{} {:.1} s, into {}",
@@ -70,7 +75,7 @@ fn lines(summary: &Summary, out: &Path) -> Vec<String> {
     lines
 }
 
-/// A column: its name, what stands in it, and whether it is there where all is as it should be.
+/// A column: its name, its cell, and whether it is shown for a dataset.
 type Column = (
     &'static str,
     fn(&DatasetSummary) -> String,
@@ -102,7 +107,7 @@ const COLUMNS: [Column; 14] = [
     ("size", |dataset| bytes(dataset.bytes_written), |_| true),
     ("requests", |dataset| grouped(dataset.requests), |_| true),
     (
-        "fewest",
+        "minimum",
         |dataset| grouped(dataset.fewest_requests),
         |dataset| !dataset.was_complete,
     ),
@@ -118,7 +123,7 @@ const COLUMNS: [Column; 14] = [
         |dataset| dataset.rate_limited > 0,
     ),
     (
-        "moved",
+        "date changed",
         |dataset| grouped(dataset.moved),
         |dataset| dataset.moved > 0,
     ),
@@ -134,26 +139,25 @@ const COLUMNS: [Column; 14] = [
     ),
 ];
 
-fn grid(summary: &Summary) -> Grid {
+fn table(summary: &Summary) -> Table {
     let columns: Vec<&Column> = COLUMNS
         .iter()
         .filter(|(_, _, is_shown)| summary.datasets.values().any(is_shown))
         .collect();
-    let mut grid = Grid::new();
+    let mut table = Table::new();
     let header = columns.iter().map(|(name, ..)| *name);
-    grid.load_style(NOTHING)
+    table
+        .load_style(NOTHING)
         .set_header([""].into_iter().chain(header));
     for (name, dataset) in &summary.datasets {
         let cells = columns.iter().map(|(_, cell, _)| cell(dataset));
-        grid.add_row([(*name).to_owned()].into_iter().chain(cells));
+        table.add_row([(*name).to_owned()].into_iter().chain(cells));
     }
-    for column in grid.column_iter_mut().skip(1) {
-        column.set_cell_alignment(CellAlignment::Right);
-    }
-    if let Some(names) = grid.column_mut(0) {
+    align_right(&mut table, 1..usize::MAX);
+    if let Some(names) = table.column_mut(0) {
         names.set_padding((0, 1));
     }
-    grid
+    table
 }
 
 fn budget(dataset: &DatasetSummary) -> String {
@@ -162,7 +166,7 @@ fn budget(dataset: &DatasetSummary) -> String {
         .map_or_else(|| "–".to_owned(), |share| format!("{:.0}%", share * 100.0))
 }
 
-/// What did not fit promoted columns, in words.
+/// Describes the values that did not fit promoted columns.
 pub(super) fn misfits(misfits: &Misfits) -> impl Iterator<Item = String> {
     misfits.iter().map(|(column, count)| {
         let values = if count == 1 { "value does" } else { "values do" };
@@ -171,32 +175,34 @@ pub(super) fn misfits(misfits: &Misfits) -> impl Iterator<Item = String> {
     })
 }
 
-/// What is to be known besides numbers.
+/// Describes what else the user should know.
 fn remarks(dataset: &DatasetSummary) -> Vec<String> {
     let mut remarks = Vec::new();
     if dataset.was_complete {
-        remarks.push("complete already, nothing was asked for".to_owned());
+        remarks.push("already complete, no request was made".to_owned());
     } else if dataset.received + dataset.outside == 0 && dataset.rejected == 0 {
         remarks.push("no records: if there should be some, check --bot, --start and --end".to_owned());
     }
     if dataset.rejected > 0 {
-        remarks.push("rejected records are kept in _export/rejected/".to_owned());
+        remarks.push("rejected records are in _export/rejected/".to_owned());
     }
-    remarks.extend(dataset.drift.told());
+    remarks.extend(dataset.drift.describe());
     if dataset.erased > 0 {
         remarks.push(format!(
-            "{} records of erased conversations were left out",
+            "{} records of erased conversations were skipped",
             grouped(dataset.erased)
         ));
     }
     remarks.extend(misfits(&dataset.promoted_misfits));
     if !dataset.unsettled.is_empty() {
-        remarks.push("the newest part is too young to be complete: export it again later".to_owned());
+        remarks.push(
+            "records younger than --settle are not called complete: export them again later".to_owned(),
+        );
     }
     if let Some(field @ "last_action_at") = dataset.filtered_by {
         remarks.push(format!("the API filters by {field}"));
     }
-    remarks.extend(told::limits(dataset.limits).map(|limits| format!("limits  {limits}")));
+    remarks.extend(output::limits(dataset.limits).map(|limits| format!("limits: {limits}")));
     remarks
 }
 
@@ -229,8 +235,8 @@ mod tests {
 
     #[test]
     fn the_table_fits_eighty_columns_and_shows_what_went_wrong() {
-        let well = summary([("conversations", dataset()), ("messages", dataset())]);
-        let lines = lines(&well, Path::new("lake"));
+        let good = summary([("conversations", dataset()), ("messages", dataset())]);
+        let lines = lines(&good, Path::new("lake"));
         assert!(
             !lines[0].contains("retries") && !lines[0].contains("rejected"),
             "{}",
@@ -239,12 +245,12 @@ mod tests {
         for line in &lines {
             assert!(line.chars().count() <= 80, "{line}");
         }
-        let ill = DatasetSummary {
+        let bad = DatasetSummary {
             retries: 3,
             rejected: 1,
             ..dataset()
         };
-        let lines = super::lines(&summary([("conversations", ill)]), Path::new("lake"));
+        let lines = super::lines(&summary([("conversations", bad)]), Path::new("lake"));
         assert!(
             lines[0].contains("retries") && lines[0].contains("rejected"),
             "{}",
@@ -269,18 +275,18 @@ mod tests {
         let shown: Vec<&String> = lines.iter().filter(|line| line.contains("limits")).collect();
         assert_eq!(
             shown,
-            ["messages: limits  listings end at 10,000 records; ranges up to 31 days"]
+            ["messages: limits: listings end at 10,000 records; ranges up to 31 days"]
         );
     }
 
     #[test]
-    fn where_nothing_was_done_there_is_no_table() {
+    fn a_complete_dataset_has_no_table() {
         let complete = DatasetSummary {
             was_complete: true,
             ..DatasetSummary::default()
         };
         let lines = lines(&summary([("messages", complete)]), Path::new("lake"));
-        assert_eq!(lines[0], "messages: complete already, nothing was asked for");
+        assert_eq!(lines[0], "messages: already complete, no request was made");
         let nothing = lines_of_nothing();
         assert!(
             nothing.iter().any(|line| line.contains("check --bot")),

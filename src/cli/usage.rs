@@ -1,18 +1,15 @@
-//! What is wrong with a command line, in the form of all errors: what, and one thing to do.
+//! Turns clap's errors into errors with a message and one hint.
 
 use std::ffi::OsString;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 use super::args::{self, LogFormat};
-use super::config::Config;
+use super::config_file::ConfigFile;
 use crate::error::Error;
 
-/// The words that were typed, the program's own name not among them.
-pub(super) type Words = [OsString];
-
-/// What a flag is given, as long as the command line is not understood.
-pub(super) fn value_of(words: &Words, flag: &str) -> Option<OsString> {
+/// Returns the value of a flag before the command line is parsed. `words` are its arguments without the program's name.
+pub(super) fn value_of(words: &[OsString], flag: &str) -> Option<OsString> {
     let mut following = words.iter().skip(1);
     words.iter().find_map(|word| {
         let next = following.next();
@@ -23,8 +20,8 @@ pub(super) fn value_of(words: &Words, flag: &str) -> Option<OsString> {
     })
 }
 
-/// How lines are to be written until then.
-pub(super) fn log_format(words: &Words) -> LogFormat {
+/// Returns the log format before the command line is parsed.
+pub(super) fn log_format(words: &[OsString]) -> LogFormat {
     let format = value_of(words, "--log-format").or_else(|| std::env::var_os(args::variable("log-format")));
     match format {
         Some(format) if format == "json" => LogFormat::Json,
@@ -32,34 +29,34 @@ pub(super) fn log_format(words: &Words) -> LogFormat {
     }
 }
 
-/// An error of the command line as one of ours; `None` where it is none but a text that was asked for.
-pub(super) fn error(error: &clap::Error, words: &Words, config: Option<&Config>) -> Option<Error> {
+/// Converts an error of clap; `None` if it is a requested text such as `--help`.
+pub(super) fn error(error: &clap::Error, words: &[OsString], config: Option<&ConfigFile>) -> Option<Error> {
     if !error.use_stderr() {
         return None;
     }
-    let typed = Typed::new(words, config);
+    let line = CommandLine::new(words, config);
     let (what, hint) = match error.kind() {
         ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand | ErrorKind::MissingSubcommand => {
-            ("there is no command".to_owned(), None)
+            ("no command is given".to_owned(), None)
         }
         ErrorKind::InvalidSubcommand => {
             let name = text(error, ContextKind::InvalidSubcommand);
             (
-                format!("{name} is no command"),
-                meant(error, ContextKind::SuggestedSubcommand),
+                format!("{name} is not a command"),
+                suggestion(error, ContextKind::SuggestedSubcommand),
             )
         }
-        ErrorKind::UnknownArgument => unknown(error, &typed),
-        ErrorKind::InvalidValue => no_such_value(error, &typed),
-        ErrorKind::ValueValidation => unreadable(error, &typed),
+        ErrorKind::UnknownArgument => unknown_argument(error, &line),
+        ErrorKind::InvalidValue => invalid_value(error, &line),
+        ErrorKind::ValueValidation => unparsable_value(error, &line),
         ErrorKind::MissingRequiredArgument => missing(error),
         ErrorKind::ArgumentConflict => {
             let (one, other) = (flag(error), text(error, ContextKind::PriorArg));
             match other == text(error, ContextKind::InvalidArg) {
                 true => (format!("{one} is given twice"), Some("give it once".to_owned())),
                 false => (
-                    format!("{one} and {} do not go together", name_of(&other)),
-                    Some("leave one of them out".to_owned()),
+                    format!("{one} and {} cannot be used together", name_of(&other)),
+                    Some("remove one of them".to_owned()),
                 ),
             }
         }
@@ -67,18 +64,18 @@ pub(super) fn error(error: &clap::Error, words: &Words, config: Option<&Config>)
     };
     Some(Error::Usage {
         what,
-        hint: hint.unwrap_or_else(|| format!("see `{} --help`", typed.program())),
+        hint: hint.unwrap_or_else(|| format!("see `{} --help`", line.program())),
     })
 }
 
-/// A flag that there is not, or a word where none belongs.
-fn unknown(error: &clap::Error, typed: &Typed<'_>) -> (String, Option<String>) {
+/// Describes an unknown flag or an unexpected argument.
+fn unknown_argument(error: &clap::Error, line: &CommandLine<'_>) -> (String, Option<String>) {
     let name = text(error, ContextKind::InvalidArg);
     if !name.starts_with('-') {
-        let what = format!("`{}` takes no word such as {name}", typed.program());
-        return (what, meant(error, ContextKind::SuggestedSubcommand));
+        let what = format!("`{}` does not accept the argument {name}", line.program());
+        return (what, suggestion(error, ContextKind::SuggestedSubcommand));
     }
-    let elsewhere = || {
+    let other_commands = || {
         let long = name.strip_prefix("--")?;
         let command = args::command();
         let has = |command: &&clap::Command| command.get_arguments().any(|arg| arg.get_long() == Some(long));
@@ -89,42 +86,47 @@ fn unknown(error: &clap::Error, typed: &Typed<'_>) -> (String, Option<String>) {
             .collect();
         (!others.is_empty()).then(|| format!("it is a flag of {}", others.join(", ")))
     };
-    let hint = meant(error, ContextKind::SuggestedArg).or_else(elsewhere);
-    (format!("{name} is no flag of `{}`", typed.program()), hint)
+    let hint = suggestion(error, ContextKind::SuggestedArg).or_else(other_commands);
+    (format!("{name} is not a flag of `{}`", line.program()), hint)
 }
 
-fn no_such_value(error: &clap::Error, typed: &Typed<'_>) -> (String, Option<String>) {
+/// Describes a missing value, or one that is not among the possible ones.
+fn invalid_value(error: &clap::Error, line: &CommandLine<'_>) -> (String, Option<String>) {
     let value = text(error, ContextKind::InvalidValue);
     let flag = flag(error);
     if value.is_empty() {
         return (format!("{flag} needs a value"), None);
     }
-    let what = format!("{value} is no value of {flag}{}", typed.origin(&flag));
-    let among = || match error.get(ContextKind::ValidValue) {
+    let what = format!("{value} is not a value of {flag}{}", line.origin(&flag));
+    let possible = || match error.get(ContextKind::ValidValue) {
         Some(ContextValue::Strings(values)) if !values.is_empty() => {
             Some(format!("give one of {}", values.join(", ")))
         }
         _ => None,
     };
-    (what, meant(error, ContextKind::SuggestedValue).or_else(among))
+    (
+        what,
+        suggestion(error, ContextKind::SuggestedValue).or_else(possible),
+    )
 }
 
-fn unreadable(error: &clap::Error, typed: &Typed<'_>) -> (String, Option<String>) {
+/// Describes a value that cannot be parsed.
+fn unparsable_value(error: &clap::Error, line: &CommandLine<'_>) -> (String, Option<String>) {
     let value = text(error, ContextKind::InvalidValue);
     let flag = flag(error);
-    let what = format!("{flag} {value} cannot be read{}", typed.origin(&flag));
+    let what = format!("cannot read {flag} {value}{}", line.origin(&flag));
     let Some(why) = std::error::Error::source(error) else {
         return (what, None);
     };
-    let told = why.to_string();
-    if let Some((why, hint)) = args::why_and_hint(&told) {
-        let what = format!("cannot use {flag} {value}{}: {why}", typed.origin(&flag));
+    let reason = why.to_string();
+    if let Some((why, hint)) = args::split_hint(&reason) {
+        let what = format!("cannot use {flag} {value}{}: {why}", line.origin(&flag));
         return (what, Some(hint.to_owned()));
     }
-    let hint = if told.starts_with("give ") {
-        // our own say at once what to give
-        told
-    } else if let Some((_, range)) = told.split_once(" is not in ") {
+    let hint = if reason.starts_with("give ") {
+        // the message of our own parsers is the hint
+        reason
+    } else if let Some((_, range)) = reason.split_once(" is not in ") {
         format!("give a number in {range}")
     } else if why.is::<std::num::ParseIntError>() {
         "give a whole number".into()
@@ -132,14 +134,15 @@ fn unreadable(error: &clap::Error, typed: &Typed<'_>) -> (String, Option<String>
         "give a number such as 3 or 0.5".into()
     } else if why.is::<url::ParseError>() {
         "give an address such as https://api.converseapps.com".into()
-    } else if told.contains("boolean") {
+    } else if reason.contains("boolean") {
         "give true or false".into()
     } else {
-        return (format!("{what}: {told}"), None);
+        return (format!("{what}: {reason}"), None);
     };
     (what, Some(hint))
 }
 
+/// Describes missing arguments.
 fn missing(error: &clap::Error) -> (String, Option<String>) {
     let names: Vec<String> = match error.get(ContextKind::InvalidArg) {
         Some(ContextValue::Strings(names)) => names.iter().map(|name| name_of(name)).collect(),
@@ -154,7 +157,7 @@ fn missing(error: &clap::Error) -> (String, Option<String>) {
     let hint = first.map(|name| {
         let more = if names.len() > 1 { ", and so on" } else { "" };
         format!(
-            "give {name}, set {}{more}, or put it into {}",
+            "give {name}, set {}{more}, or add it to {}",
             args::variable(name),
             args::CONFIG_FILE
         )
@@ -162,11 +165,11 @@ fn missing(error: &clap::Error) -> (String, Option<String>) {
     (format!("{listed} {verb} missing"), hint)
 }
 
-/// What may have been meant instead.
-fn meant(error: &clap::Error, kind: ContextKind) -> Option<String> {
+/// Returns clap's suggestion as a hint.
+fn suggestion(error: &clap::Error, kind: ContextKind) -> Option<String> {
     let name = match error.get(kind)? {
         ContextValue::String(name) => name.clone(),
-        // the most alike comes last
+        // the most similar one is last
         ContextValue::Strings(names) => names.last()?.clone(),
         _ => return None,
     };
@@ -181,7 +184,7 @@ fn text(error: &clap::Error, kind: ContextKind) -> String {
     }
 }
 
-/// The flag that the error is about.
+/// Returns the flag of an error.
 fn flag(error: &clap::Error) -> String {
     name_of(&text(error, ContextKind::InvalidArg))
 }
@@ -197,14 +200,14 @@ fn first_line(error: &clap::Error) -> String {
     line.strip_prefix("error: ").unwrap_or(line).to_owned()
 }
 
-/// The command line as it was typed.
-struct Typed<'a> {
+/// The command line as typed.
+struct CommandLine<'a> {
     words: Vec<String>,
-    config: Option<&'a Config>,
+    config: Option<&'a ConfigFile>,
 }
 
-impl<'a> Typed<'a> {
-    fn new(words: &Words, config: Option<&'a Config>) -> Self {
+impl<'a> CommandLine<'a> {
+    fn new(words: &[OsString], config: Option<&'a ConfigFile>) -> Self {
         let words = words.iter().map(|word| word.to_string_lossy().into_owned());
         Self {
             words: words.collect(),
@@ -212,7 +215,7 @@ impl<'a> Typed<'a> {
         }
     }
 
-    /// The program with the subcommand that was typed.
+    /// Returns the program's name with the subcommand.
     fn program(&self) -> String {
         let command = args::command();
         let named = self
@@ -225,7 +228,7 @@ impl<'a> Typed<'a> {
         }
     }
 
-    /// Where a value comes from that nobody typed.
+    /// Describes where a value comes from, unless from the command line.
     fn origin(&self, flag: &str) -> String {
         if self.words.iter().any(|word| name_of(word) == flag) {
             return String::new();
@@ -244,7 +247,7 @@ mod tests {
     use super::*;
 
     #[track_caller]
-    fn told(words: &[&str]) -> (String, String) {
+    fn message_and_hint(words: &[&str]) -> (String, String) {
         let words: Vec<_> = words.iter().map(std::ffi::OsString::from).collect();
         let line = std::iter::once("converse-export".into()).chain(words.iter().cloned());
         let wrong = args::command().try_get_matches_from(line).unwrap_err();
@@ -253,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_meant_is_guessed() {
+    fn similar_names_are_suggested() {
         for (words, hint) in [
             (vec!["exprot"], "did you mean export?"),
             (vec!["export", "--strat", "2023-10-01"], "did you mean --start?"),
@@ -268,13 +271,13 @@ mod tests {
                 "see `converse-export export --help`",
             ),
         ] {
-            let told = told(&words);
-            assert!(told.1.starts_with(hint), "{words:?}: {told:?}");
+            let (message, given) = message_and_hint(&words);
+            assert!(given.starts_with(hint), "{words:?}: {message}, {given}");
         }
     }
 
     #[test]
-    fn texts_that_were_asked_for_are_no_errors() {
+    fn requested_texts_are_not_errors() {
         for words in [["export", "--help"], ["--version", ""], ["help", "plan"]] {
             let line = std::iter::once("converse-export").chain(words);
             let shown = args::command().try_get_matches_from(line).unwrap_err();

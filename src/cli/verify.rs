@@ -1,102 +1,107 @@
-//! `converse-export verify`: the proof of a table as a grid, or as JSON.
+//! `converse-export verify`: verify a table against its metadata, and on request against the API.
 
 use std::path::PathBuf;
 
 use clap::Args;
-use comfy_table::{CellAlignment, Table as Grid};
+use comfy_table::Table;
 
-use super::args::{ApiArgs, Told, local};
-use super::grid::framed;
-use super::{bar, exit_code, export, told};
+use super::args::{ApiArgs, OutputArgs, local};
+use super::text_table::{align_right, framed};
+use super::{exit_code, export, output, progress_bars};
+use crate::display::grouped;
 use crate::error::{Error, Result};
-use crate::export::{DEFAULT_BASE_URL, check_asking};
+use crate::export::{DEFAULT_BASE_URL, check_request_options};
 use crate::fetch::CancellationToken;
 use crate::table::{OWN_FOLDER, Settings};
 use crate::verify::{AskAgain, Finding, Report, verify};
 
 const EXAMPLES: &str = "\
 Examples:
-  # files against manifest, manifest against ledger; changes nothing, needs no key
+  # data files, manifest and ledger agree; needs no key
   converse-export verify --out ./lake
 
-  # and asks the API again for 20 windows that are called complete
+  # also fetch 20 complete windows from the API again
   converse-export verify --out ./lake --live 20
 
-Exit codes: 0 nothing is wrong · 1 something is wrong · 2 usage · 3 the API did
-not answer, or a run changed the table meanwhile: run it again";
+Exit codes: 0 no problem; 1 a problem was found; 2 usage; 3 the API did not respond,
+or a run changed the table meanwhile: run it again";
 
 #[derive(Debug, Args)]
-#[command(after_long_help = EXAMPLES, next_help_heading = "What to prove")]
+#[command(after_long_help = EXAMPLES, next_help_heading = "What to verify")]
 pub(super) struct VerifyArgs {
     /// The folder that holds the table
     #[arg(long, value_name = "PATH", value_parser = local())]
     pub(super) out: PathBuf,
-    /// Ask the API again for so many windows
+    /// Fetch N complete windows from the API again
     ///
-    /// Ids are compared. The windows are chosen at random among what is called complete, each of about a page. The key goes to the address that the
-    /// table was made from, which is told before it is asked.
+    /// Compares the ids. The windows are chosen at random, each of about a page. The key is sent to the API that the table
+    /// was exported from, whose address is printed first.
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(super) live: u32,
-    /// Choose them by this number [default: random, and told]
+    /// Seed of the choice of windows [default: random]
     ///
-    /// The same number chooses the same windows.
+    /// The same seed chooses the same windows. The seed is printed.
     #[arg(long, value_name = "N")]
     pub(super) seed: Option<u64>,
     #[command(flatten, next_help_heading = "API")]
     pub(super) api: ApiArgs,
 }
 
-/// Problems that are told one by one; there may be one for each partition.
-const TOLD: usize = 100;
+/// Problems that are listed. There may be one for each partition.
+const LISTED: usize = 100;
 
-pub(super) async fn run(args: &VerifyArgs, told: &Told, stop: CancellationToken) -> Result<u8> {
+pub(super) async fn run(args: &VerifyArgs, output: &OutputArgs, stop: CancellationToken) -> Result<u8> {
     let again = ask_again(args)?;
     let verified = {
-        let (out, stop, bar) = (args.out.clone(), stop.clone(), bar::counted(told, "partitions"));
+        let (out, stop, bar) = (
+            args.out.clone(),
+            stop.clone(),
+            progress_bars::counted(output, "partitions"),
+        );
         let verified = tokio::task::spawn_blocking(move || verify(&out, &stop, &*bar)).await;
-        verified.map_err(|error| Error::Internal(format!("verifying ended: {error}")))??
+        verified.map_err(|error| Error::Internal(format!("the verification ended early: {error}")))??
     };
     let Some(again) = again else {
-        return report(&verified.report, told);
+        return report(&verified.report, output);
     };
-    told::line(&format!(
-        "asking {} again, --seed {}",
+    output::line(&format!(
+        "fetching from {} again, --seed {}",
         again.connection.base_url, again.seed
     ));
     let choosing = again.clone();
     let mut chosen = tokio::task::spawn_blocking(move || verified.choose(&choosing))
         .await
-        .map_err(|error| Error::Internal(format!("choosing ended: {error}")))??;
+        .map_err(|error| Error::Internal(format!("the choice of windows ended early: {error}")))??;
     let asked = tokio::select! {
         asked = chosen.ask(&again) => asked,
         () = stop.cancelled() => Err(Error::Interrupted),
     };
-    let code = report(chosen.report(), told)?;
+    let code = report(chosen.report(), output)?;
     match asked {
         Err(error) if code == 0 => Err(error),
         Err(error) => {
-            told::error(&error);
+            output::error(&error);
             Ok(code.max(exit_code(&error)))
         }
         Ok(()) => Ok(code),
     }
 }
 
-/// How the API is to be asked, where it is.
+/// Options of the requests, if any are to be made.
 fn ask_again(args: &VerifyArgs) -> Result<Option<AskAgain>> {
     if args.live == 0 {
         return Ok(None);
     }
     let settings = Settings::load(&args.out.join(OWN_FOLDER))?;
-    // where there is no table the proof says so
+    // without a table the verification reports it
     let Some(settings) = settings else { return Ok(None) };
     let api = args.api.for_table(Some(&settings))?;
     let connection = export::connection(&api)?;
-    // the key goes to no address that only a file names, but the vendor's and this machine's own
+    // send the key only to the vendor, to this machine, or to an address on the command line
     if args.api.base_url.is_none() && settings.base_url != DEFAULT_BASE_URL && !connection.is_local() {
         return Err(Error::Usage {
             what: format!(
-                "the table came from {}, not from the vendor's address",
+                "cannot send the key to {}: it is not the vendor's address",
                 settings.base_url
             ),
             hint: format!(
@@ -105,7 +110,7 @@ fn ask_again(args: &VerifyArgs) -> Result<Option<AskAgain>> {
             ),
         });
     }
-    check_asking(
+    check_request_options(
         &connection,
         api.requests_per_second,
         api.concurrency,
@@ -113,7 +118,7 @@ fn ask_again(args: &VerifyArgs) -> Result<Option<AskAgain>> {
     )?;
     Ok(Some(AskAgain {
         windows: args.live,
-        // few enough digits that every reader of JSON keeps them
+        // 32 bits are exact in every JSON reader
         seed: args.seed.unwrap_or_else(|| rand::random::<u32>().into()),
         connection,
         requests_per_second: api.requests_per_second,
@@ -122,14 +127,14 @@ fn ask_again(args: &VerifyArgs) -> Result<Option<AskAgain>> {
     }))
 }
 
-fn report(report: &Report, told: &Told) -> Result<u8> {
-    if told.json {
-        told::json(&report)?;
+fn report(report: &Report, output: &OutputArgs) -> Result<u8> {
+    if output.json {
+        output::json(&report)?;
     } else {
-        told::text(&text(report))?;
+        output::text(&text(report))?;
     }
     if let Some(hint) = report.hint() {
-        told::hint(hint);
+        output::hint(hint);
     }
     Ok(match report.problems.is_empty() {
         false => 1,
@@ -140,12 +145,13 @@ fn report(report: &Report, told: &Told) -> Result<u8> {
 }
 
 fn text(report: &Report) -> String {
-    let mut lines = vec![grid(report).to_string()];
+    let mut lines = vec![table(report).to_string()];
     if let Some(live) = &report.live {
         let records: u64 = live.windows.iter().map(|asked| asked.records).sum();
         lines.push(format!(
-            "asked the API again for {} windows: {records} records compared, {} requests",
+            "fetched {} windows again: {} records compared, {} requests",
             live.windows.len(),
+            grouped(records),
             live.requests
         ));
     }
@@ -153,14 +159,14 @@ fn text(report: &Report) -> String {
     lines.extend(findings("problem", &report.problems));
     if report.changed_meanwhile > 0 {
         lines.push(format!(
-            "an export is running: {} partitions changed meanwhile, run again",
+            "a run changed {} partitions meanwhile: verify again",
             report.changed_meanwhile
         ));
     }
     let seconds = report.elapsed_seconds;
     lines.push(match report.problems.len() {
-        0 if report.changed_meanwhile > 0 => format!("nothing wrong was found in the rest ({seconds:.1} s)"),
-        0 => format!("nothing is wrong ({seconds:.1} s)"),
+        0 if report.changed_meanwhile > 0 => format!("no problem in the rest ({seconds:.1} s)"),
+        0 => format!("no problem ({seconds:.1} s)"),
         1 => format!("1 problem ({seconds:.1} s)"),
         many => format!("{many} problems ({seconds:.1} s)"),
     });
@@ -168,14 +174,15 @@ fn text(report: &Report) -> String {
 }
 
 fn findings<'a>(kind: &'a str, findings: &'a [Finding]) -> impl Iterator<Item = String> + 'a {
-    let told = findings.iter().take(TOLD);
-    let more = findings.len().saturating_sub(TOLD);
-    told.map(move |finding| format!("{kind}: {}: {}", finding.path, finding.what))
-        .chain((more > 0).then(|| format!("{kind}: and {more} more, all of them with --json")))
+    let listed = findings.iter().take(LISTED);
+    let more = findings.len().saturating_sub(LISTED);
+    listed
+        .map(move |finding| format!("{kind}: {}: {}", finding.path, finding.what))
+        .chain((more > 0).then(|| format!("{kind}: and {more} more; --json lists all")))
 }
 
-fn grid(report: &Report) -> Grid {
-    let mut grid = framed([
+fn table(report: &Report) -> Table {
+    let mut table = framed([
         "dataset",
         "bot",
         "partitions",
@@ -188,24 +195,22 @@ fn grid(report: &Report) -> Grid {
         "problems",
     ]);
     for (dataset, bots) in &report.datasets {
-        for (bot, proven) in bots {
-            let missing = proven.missing_conversations;
+        for (bot, checked) in bots {
+            let missing = checked.missing_conversations;
             let counts = [
-                Some(proven.partitions),
-                Some(proven.rows),
-                Some(proven.received),
-                Some(proven.duplicates),
-                Some(proven.superseded),
-                Some(proven.rejected),
+                Some(checked.partitions),
+                Some(checked.rows),
+                Some(checked.received),
+                Some(checked.duplicates),
+                Some(checked.superseded),
+                Some(checked.rejected),
                 missing,
-                Some(proven.problems),
+                Some(checked.problems),
             ];
-            let counts = counts.map(|count| count.map_or_else(|| "–".into(), |count| count.to_string()));
-            grid.add_row([(*dataset).to_owned(), bot.clone()].into_iter().chain(counts));
+            let counts = counts.map(|count| count.map_or_else(|| "–".into(), grouped));
+            table.add_row([(*dataset).to_owned(), bot.clone()].into_iter().chain(counts));
         }
     }
-    for column in grid.column_iter_mut().skip(2) {
-        column.set_cell_alignment(CellAlignment::Right);
-    }
-    grid
+    align_right(&mut table, 2..usize::MAX);
+    table
 }

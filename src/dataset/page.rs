@@ -6,7 +6,7 @@ use std::borrow::Cow;
 
 use super::json::{Value, Walk};
 use super::surrogates::escaped_bytes;
-use crate::words;
+use crate::display;
 use envelope::Envelope;
 
 /// Where the chain goes on behind a page.
@@ -221,7 +221,7 @@ fn next(cursor: Option<Value<'_>>) -> Result<Next, PageError> {
 fn excerpt(text: &str) -> String {
     let safe = |character: char| match character {
         control if control.is_control() => control.escape_default().to_string(),
-        unsafe_one if words::is_unsafe(unsafe_one) => unsafe_one.escape_unicode().to_string(),
+        unsafe_one if display::is_unsafe(unsafe_one) => unsafe_one.escape_unicode().to_string(),
         other => other.to_string(),
     };
     let mut excerpt = String::new();

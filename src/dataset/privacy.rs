@@ -23,7 +23,7 @@ use super::compact::push_text;
 use super::json::{Value, whole};
 use super::observed::{METADATA, Observed};
 use super::texts::{self, Packed, Texts};
-use crate::words::hex;
+use crate::display::hex;
 use pattern::Path;
 pub use pattern::{Pattern, PatternError};
 

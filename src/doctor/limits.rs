@@ -9,7 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::look::order;
 use super::{Examination, ListingLimit, MOST_PER_PAGE, RangeLimit, Report};
-use crate::api::{Answer, Ask, AskError};
+use crate::api::{Answer, ApiRequest, RequestError};
 use crate::dataset::{Next, Peek, PeekedRecord};
 use crate::error::{Error, Result};
 use crate::plan::{self, Direction, Field, Planner, RANGES};
@@ -51,7 +51,7 @@ impl Examination<'_> {
         let mut planner = Planner::new(vec![self.range], options);
         let mut refused = None;
         while let Some(request) = planner.next() {
-            let ask = Ask {
+            let ask = ApiRequest {
                 per_page: request.per_page,
                 may_shrink: request.may_shrink,
                 ..self.ask(request.covers, None)
@@ -61,14 +61,14 @@ impl Examination<'_> {
                     (self.range, self.limits) = (request.covers, planner.limits());
                     return Ok(page);
                 }
-                Err(AskError::PageTooHeavy { failure }) => {
+                Err(RequestError::PageTooHeavy { failure }) => {
                     planner.page_too_heavy(&request, failure.is_a_heavy_page());
                 }
-                Err(AskError::Failed { failure }) if failure.may_be_a_refused_range() => {
+                Err(RequestError::Failed { failure }) if failure.may_be_a_refused_range() => {
                     // where no range is served the first refusal says why
                     let (ask, failure) = refused.get_or_insert((ask, failure)).clone();
                     if !planner.range_refused(&request) {
-                        return Err(self.not_fetched(ask, AskError::Failed { failure }));
+                        return Err(self.not_fetched(ask, RequestError::Failed { failure }));
                     }
                 }
                 Err(error) => return Err(self.not_fetched(ask, error)),

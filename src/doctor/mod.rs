@@ -18,7 +18,9 @@ use tokio::time::{Instant, sleep};
 pub use findings::{Bounds, Cursors, DeadCursor, ListingLimit, PageLimit, RangeLimit, Refusal, Report};
 use look::{order, telling};
 
-use crate::api::{Answer, Ask, AskError, Budget, Client, Connection, Failure, Tally, read_body};
+use crate::api::{
+    Answer, ApiRequest, Budget, Client, Connection, Failure, RequestError, RequestStats, read_body,
+};
 use crate::blocking;
 use crate::dataset::{self, Dataset, Next, Peek};
 use crate::error::{Error, Result};
@@ -67,7 +69,7 @@ pub async fn examine(options: &Options, dataset: Dataset) -> Result<Report> {
         dataset,
         range: options.range,
         limits: Limits::default(),
-        tally: Arc::default(),
+        stats: Arc::default(),
         latencies: Vec::new(),
     };
     examination.run().await
@@ -110,7 +112,7 @@ struct Examination<'a> {
     range: Window,
     /// What the server cannot do, as far as it was found.
     limits: Limits,
-    tally: Arc<Tally>,
+    stats: Arc<RequestStats>,
     latencies: Vec<Duration>,
 }
 
@@ -143,12 +145,12 @@ impl Examination<'_> {
         self.latencies.sort_unstable();
         report.latency_seconds = self.latencies[self.latencies.len() / 2].as_secs_f64();
         report.in_flight = (self.options.requests_per_second * report.latency_seconds).ceil() + 1.0;
-        report.requests = self.tally.requests.load(std::sync::atomic::Ordering::Relaxed);
+        report.requests = self.stats.requests.load(std::sync::atomic::Ordering::Relaxed);
         Ok(report)
     }
 
-    fn ask(&self, window: Window, cursor: Option<String>) -> Ask {
-        Ask {
+    fn ask(&self, window: Window, cursor: Option<String>) -> ApiRequest {
+        ApiRequest {
             endpoint: self.dataset.endpoint(),
             bot: self.options.bot.clone(),
             window,
@@ -160,26 +162,26 @@ impl Examination<'_> {
     }
 
     /// A page that is needed to go on.
-    async fn page(&mut self, ask: Ask) -> Result<(Answer, Peek)> {
+    async fn page(&mut self, ask: ApiRequest) -> Result<(Answer, Peek)> {
         let page = self.try_page(&ask).await;
         page.map_err(|source| self.not_fetched(ask, source))
     }
 
     /// A page, with the usual retries.
-    async fn try_page(&mut self, ask: &Ask) -> std::result::Result<(Answer, Peek), AskError> {
+    async fn try_page(&mut self, ask: &ApiRequest) -> std::result::Result<(Answer, Peek), RequestError> {
         let begin = Instant::now();
         let dataset = self.dataset;
         let read = move |body: &[u8]| dataset::peek(dataset, body).map_err(|error| error.to_string());
         let sent = self.budget.permit().await?.spend();
         let page = self
             .client
-            .page(ask, true, &self.budget, sent, &self.tally, read)
+            .page(ask, true, &self.budget, sent, &self.stats, read)
             .await;
         self.latencies.push(begin.elapsed());
         page
     }
 
-    fn not_fetched(&self, ask: Ask, source: AskError) -> Error {
+    fn not_fetched(&self, ask: ApiRequest, source: RequestError) -> Error {
         Error::Fetch {
             dataset: self.dataset.name(),
             bot: ask.bot,
@@ -189,16 +191,16 @@ impl Examination<'_> {
     }
 
     /// One attempt, whatever comes of it.
-    async fn attempt(&self, ask: &Ask) -> std::result::Result<Peek, Failure> {
+    async fn attempt(&self, ask: &ApiRequest) -> std::result::Result<Peek, Failure> {
         match self.budget.permit().await {
             Ok(permit) => _ = permit.spend(),
-            Err(AskError::MustWait { failure }) => return Err(failure),
+            Err(RequestError::MustWait { failure }) => return Err(failure),
             Err(error) => return Err(Failure::Broken(error.to_string())),
         }
-        self.tally
+        self.stats
             .requests
             .fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        let answer = self.client.attempt(ask, &self.tally).await?;
+        let answer = self.client.attempt(ask, &self.stats).await?;
         let dataset = self.dataset;
         let read = move |body: &[u8]| dataset::peek(dataset, body).map_err(|error| error.to_string());
         let (_, page) = read_body(answer, read).await;
@@ -272,7 +274,7 @@ impl Examination<'_> {
     }
 
     async fn page_limit(&self, pages: &[Peek]) -> PageLimit {
-        let ask = Ask {
+        let ask = ApiRequest {
             per_page: MOST_PER_PAGE + 1,
             ..self.ask(self.range, None)
         };
@@ -330,15 +332,15 @@ impl Examination<'_> {
         }
         // what was asked before must not count
         sleep(Duration::from_secs(1)).await;
-        let ask = Ask {
+        let ask = ApiRequest {
             per_page: 1,
             ..self.ask(window, None)
         };
         let answers = join_all((0..many).map(|_| {
-            self.tally
+            self.stats
                 .requests
                 .fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-            self.client.attempt(&ask, &self.tally)
+            self.client.attempt(&ask, &self.stats)
         }))
         .await;
         let refused: Vec<&Failure> = answers

@@ -1,11 +1,11 @@
-//! Rows of erased conversations: every partition that has some gets a next version without them.
+//! Removes rows of erased conversations: each partition with such rows is written again without them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use arrow::array::{Array, AsArray, RecordBatch};
 use rayon::prelude::*;
 
-use super::{Erased, Goes};
+use super::{EraseSummary, Targets};
 use crate::commit::Commit;
 use crate::dataset::Dataset;
 use crate::error::{Error, Result};
@@ -13,52 +13,51 @@ use crate::ledger::{Account, Ledger};
 use crate::spool::Spool;
 use crate::table::{DataFile, Entry, PartitionKey, Table, Without};
 
-/// Partitions that are written anew before they are committed: what bounds the room that they take twice.
-const AT_A_TIME: usize = 64;
+/// Number of partitions per commit. It bounds the disk space of partitions that exist twice.
+const PER_COMMIT: usize = 64;
 
+/// Removes the rows of the targets. Damaged partitions are reported after all others are done.
 pub(super) fn erase(
     table: &Table,
     spool: &Spool,
     ledger: &mut Ledger,
-    goes: &Goes<'_>,
-    erased: &mut Erased,
+    targets: &Targets<'_>,
+    summary: &mut EraseSummary,
 ) -> Result<()> {
-    let holds_some = |(key, proven): (PartitionKey, Result<Entry>)| match proven {
-        Ok(entry) => holds_some(table, &key, &entry, goes).map(|holds| holds.then_some(key)),
+    let affected = |(key, verified): (PartitionKey, Result<Entry>)| match verified {
+        Ok(entry) => contains_targets(table, &key, &entry, targets).map(|contains| contains.then_some(key)),
         Err(error) => Err(error),
     };
-    let looks: Vec<_> = prove(table, ledger)?.into_par_iter().map(holds_some).collect();
-    let (mut touched, mut damage) = (Vec::new(), None);
-    for look in looks {
-        match look {
-            Ok(key) => touched.extend(key),
-            // what can be erased is, before the damage is reported
+    let results: Vec<_> = verify(table, ledger)?.into_par_iter().map(affected).collect();
+    let (mut affected, mut damage) = (Vec::new(), None);
+    for result in results {
+        match result {
+            Ok(key) => affected.extend(key),
             Err(error @ (Error::Damaged { .. } | Error::Parquet { .. })) => {
                 damage.get_or_insert(error);
             }
             Err(error) => return Err(error),
         }
     }
-    for some in touched.chunks(AT_A_TIME) {
-        let without = some
+    for keys in affected.chunks(PER_COMMIT) {
+        let without = keys
             .par_iter()
             .map(|key| {
                 let column = column(key.dataset)?;
-                let is_gone = |batch: &RecordBatch, row: usize| {
+                let is_target = |batch: &RecordBatch, row: usize| {
                     let ids = batch.column(column).as_string::<i32>();
-                    ids.is_valid(row) && goes.has(ids.value(row))
+                    ids.is_valid(row) && targets.contains(ids.value(row))
                 };
-                table.stage_without(key, is_gone)
+                table.stage_without(key, is_target)
             })
             .collect::<Result<Vec<Without>>>()?;
-        commit(table, spool, ledger, some.iter().zip(without), erased)?;
+        commit(table, spool, ledger, keys.iter().zip(without), summary)?;
     }
     damage.map_or(Ok(()), Err)
 }
 
-/// Every partition of which there is a file, an entry or a record in the ledger: its entry, where its file was read whole
-/// and is what was written, or the damage.
-pub(super) fn prove(table: &Table, ledger: &Ledger) -> Result<Vec<(PartitionKey, Result<Entry>)>> {
+/// Verifies every partition with a file, an entry or a record in the ledger; returns its entry, or the damage.
+pub(super) fn verify(table: &Table, ledger: &Ledger) -> Result<Vec<(PartitionKey, Result<Entry>)>> {
     let (unknown, mut keys) = (Account::default(), BTreeSet::new());
     for dataset in Dataset::ALL {
         let mut bots = table.bots(dataset)?;
@@ -75,76 +74,78 @@ pub(super) fn prove(table: &Table, ledger: &Ledger) -> Result<Vec<(PartitionKey,
             }));
         }
     }
-    let prove = |key: PartitionKey| {
+    let verify = |key: PartitionKey| {
         let account = ledger.known(key.dataset.name(), &key.bot);
-        match account.unwrap_or(&unknown).prove(table, &key) {
+        match account.unwrap_or(&unknown).verify_partition(table, &key) {
             Ok(None) => None,
             Ok(Some(entry)) => Some(Ok((key, Ok(entry)))),
             Err(error @ (Error::Damaged { .. } | Error::Parquet { .. })) => Some(Ok((key, Err(error)))),
             Err(error) => Some(Err(error)),
         }
     };
-    keys.into_par_iter().filter_map(prove).collect()
+    keys.into_par_iter().filter_map(verify).collect()
 }
 
+/// Returns the column of conversation ids.
 pub(super) fn column(dataset: Dataset) -> Result<usize> {
     let column = dataset.conversation_column();
-    column.ok_or_else(|| Error::Internal(format!("{dataset} name no conversation")))
+    column.ok_or_else(|| Error::Internal(format!("{dataset} have no column of conversation ids")))
 }
 
-/// Whether a partition holds a row that is to go.
-fn holds_some(table: &Table, key: &PartitionKey, entry: &Entry, goes: &Goes<'_>) -> Result<bool> {
+/// Whether a partition contains a row of a target.
+fn contains_targets(table: &Table, key: &PartitionKey, entry: &Entry, targets: &Targets<'_>) -> Result<bool> {
     let column = column(key.dataset)?;
     for batch in DataFile::open(&table.out().join(&entry.path))?.batches(Some(&[column]))? {
         let batch = batch?;
         let mut ids = batch.column(0).as_string::<i32>().iter().flatten();
-        if ids.any(|id| goes.has(id)) {
+        if ids.any(|id| targets.contains(id)) {
             return Ok(true);
         }
     }
     Ok(false)
 }
 
+/// Commits partitions that were written without the targets.
 fn commit<'a>(
     table: &Table,
     spool: &Spool,
     ledger: &mut Ledger,
     without: impl Iterator<Item = (&'a PartitionKey, Without)>,
-    erased: &mut Erased,
+    summary: &mut EraseSummary,
 ) -> Result<()> {
-    let (mut staged, mut withdrawn) = (Vec::new(), Vec::new());
-    let mut gone: BTreeMap<&'static str, u64> = BTreeMap::new();
+    let (mut staged, mut emptied) = (Vec::new(), Vec::new());
+    let mut removed: BTreeMap<&'static str, u64> = BTreeMap::new();
     for (key, without) in without {
         let account = ledger.account(key.dataset.name(), &key.bot);
         let is_known = account.partitions.contains_key(&key.period);
         let (rows, left) = match without {
             Without::AsItWas => continue,
             Without::Less(next, rows) => {
-                account.hold(key.period, &next.entry);
-                erased.partitions_changed += 1;
+                account.record_partition(key.period, &next.entry);
+                summary.partitions_changed += 1;
                 let left = next.entry.rows;
                 staged.push(next);
                 (rows, left)
             }
             Without::Nothing(rows) => {
-                account.withdraw(key.period);
-                erased.partitions_removed += 1;
-                withdrawn.push(key.clone());
+                account.remove_partition(key.period);
+                summary.partitions_removed += 1;
+                emptied.push(key.clone());
                 (rows, 0)
             }
         };
         if !is_known {
-            // it stood there, and only the ledger did not know of it
+            // the ledger did not contain the partition
             account.received += rows + left;
         }
         account.erased += rows;
-        *gone.entry(key.dataset.name()).or_default() += rows;
+        *removed.entry(key.dataset.name()).or_default() += rows;
     }
     Commit::new(&staged, ledger.clone(), Vec::new(), false)
-        .withdrawing(withdrawn)
-        .carry_out(table, spool)?;
-    for (dataset, rows) in gone {
-        *erased.rows.entry(dataset).or_default() += rows;
+        .removing(emptied)
+        .execute(table, spool)?;
+    for (dataset, rows) in removed {
+        *summary.rows.entry(dataset).or_default() += rows;
     }
     Ok(())
 }

@@ -12,7 +12,7 @@ use jiff::SignedDuration;
 
 use super::page_contents::PageContents;
 use crate::api;
-use crate::changes::Changed;
+use crate::changes::PartitionFile;
 use crate::dataset::Dataset;
 use crate::drift::Drift;
 use crate::error::Result;
@@ -23,7 +23,7 @@ use crate::rejected::RejectedRecords;
 use crate::spool::Spool;
 use crate::table::{Effect, PartitionKey, Period, Table, Zone};
 use crate::window::{Window, Windows};
-pub(super) use page_rows::{Met, is_outside};
+pub(super) use page_rows::{PageFindings, is_outside};
 pub(super) use partition_change::recover as recover_moved;
 
 /// A spooled page that the table does not contain completely.
@@ -53,7 +53,7 @@ pub(super) struct Build<'a> {
     /// What this run requests and the ledger did not have.
     ranges: Windows,
     /// What requests have cost, and those of them that the ledger counts already.
-    asked: Arc<api::Tally>,
+    asked: Arc<api::RequestStats>,
     booked: u64,
     progress: FetchProgress,
     /// The field that rows outside the requested range are left out by, once all pages of the job have settled it.
@@ -68,7 +68,7 @@ pub(super) struct Build<'a> {
     /// Pages whose keys are counted.
     observed: BTreeSet<u64>,
     seen: partition_change::Seen,
-    pub(super) tally: Tally,
+    pub(super) stats: BuildStats,
 }
 
 /// The pages that a partition is built from.
@@ -90,16 +90,16 @@ impl PeriodPages {
 
 /// What building has done so far.
 #[derive(Debug, Default)]
-pub(super) struct Tally {
+pub(super) struct BuildStats {
     pub(super) effect: Effect,
-    pub(super) met: Met,
+    pub(super) findings: PageFindings,
     pub(super) drift: Drift,
     /// Rows that were removed since their records have another date now.
     pub(super) moved: u64,
     pub(super) received: u64,
     pub(super) erased: u64,
     pub(super) rejected_received: u64,
-    pub(super) changed: BTreeMap<PartitionKey, Changed>,
+    pub(super) changed: BTreeMap<PartitionKey, PartitionFile>,
 }
 
 impl<'a> Build<'a> {
@@ -120,7 +120,7 @@ impl<'a> Build<'a> {
             settle,
             keep_pages,
             ranges: job.missing.clone(),
-            asked: Arc::clone(&job.tally),
+            asked: Arc::clone(&job.stats),
             booked: 0,
             progress: FetchProgress::default(),
             leaves_out: None,
@@ -136,7 +136,7 @@ impl<'a> Build<'a> {
             )?,
             observed: BTreeSet::new(),
             seen: partition_change::Seen::default(),
-            tally: Tally::default(),
+            stats: BuildStats::default(),
         })
     }
 
@@ -160,10 +160,10 @@ impl<'a> Build<'a> {
         if let Some(applied) = applied {
             periods.retain(|period, _| !applied.contains(period));
         }
-        self.tally.received += periods.values().map(|share| share.records).sum::<u64>() + rejected;
-        self.tally.received += header.erased;
-        self.tally.erased += header.erased;
-        self.tally.rejected_received += rejected;
+        self.stats.received += periods.values().map(|share| share.records).sum::<u64>() + rejected;
+        self.stats.received += header.erased;
+        self.stats.erased += header.erased;
+        self.stats.rejected_received += rejected;
         if periods.is_empty() && rejected > 0 {
             // no row of it is needed, but its rejected records are
             let timeless = Period::timeless(self.table.settings().partition_by);
@@ -224,7 +224,7 @@ impl<'a> Build<'a> {
 
     /// Distinct records that could not become rows.
     pub(super) fn rejected(&self) -> u64 {
-        self.rejected.met()
+        self.rejected.seen()
     }
 
     /// The field that the API is proven to filter by.

@@ -1,5 +1,5 @@
 //! What an export would do, told without fetching its data: from what the table holds or, where that says too
-//! little, from a few probing requests.
+//! little, from a few sample requests.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

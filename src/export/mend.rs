@@ -16,7 +16,7 @@ use super::{Options, reopen};
 use crate::commit::Commit;
 use crate::dataset::Dataset;
 use crate::error::{Error, Result};
-use crate::ledger::{Account, Held, Ledger};
+use crate::ledger::{Account, Ledger, PartitionMetadata};
 use crate::plan::Field;
 use crate::spool::Spool;
 use crate::table::{Depth, Entry, Inspection, OWN_FOLDER, PartitionKey, Period, Staged, Table, Wrong, Zone};
@@ -54,7 +54,7 @@ pub(super) fn open_folder(
         damages: Vec::new(),
         staged: Vec::new(),
     };
-    if let Err(error) = Commit::finish(table, &spool) {
+    if let Err(error) = Commit::recover(table, &spool) {
         mending.own_file(error)?;
     }
     table.sweep()?;
@@ -92,7 +92,7 @@ pub(super) fn open_folder(
     let Mending { damages, staged, .. } = mending;
     if ledger != loaded.unwrap_or_else(Ledger::new) || !staged.is_empty() {
         ledger.next_sequence = spool.next_sequence();
-        Commit::new(&staged, ledger.clone(), Vec::new(), false).carry_out(table, &spool)?;
+        Commit::new(&staged, ledger.clone(), Vec::new(), false).execute(table, &spool)?;
     }
     Ok((spool, ledger, damages))
 }
@@ -180,7 +180,7 @@ impl Mending<'_> {
                     }));
                     if !account.partitions.contains_key(&key.period) {
                         // it is sound, and only the ledger does not have it
-                        account.adopt(key.period, &entry);
+                        account.adopt_partition(key.period, &entry);
                     }
                 }
                 Err(Wrong { path, what }) => {
@@ -214,12 +214,12 @@ impl Mending<'_> {
             let held = account.partitions.get(&key.period);
             let is_whole = staged
                 .as_ref()
-                .is_some_and(|staged| held.is_some_and(|held| *held == Held::of(&staged.entry)));
+                .is_some_and(|staged| held.is_some_and(|held| *held == PartitionMetadata::of(&staged.entry)));
             if !is_whole {
-                account.forget(key.period);
+                account.remove_lost_partition(key.period);
                 staged
                     .iter()
-                    .for_each(|staged| account.adopt(key.period, &staged.entry));
+                    .for_each(|staged| account.adopt_partition(key.period, &staged.entry));
                 let time = time_of(key.period, account);
                 reopened.extend(account.complete.intersect(time).iter().copied());
                 account.complete.subtract(time);

@@ -23,12 +23,12 @@ use futures_util::future::join_all;
 use jiff::SignedDuration;
 use tokio::sync::mpsc;
 
-pub use crate::changes::Changed;
+pub use crate::changes::PartitionFile;
 pub use forecast::{Basis, Forecast, JobForecast, forecast};
 pub use mend::Damage;
 pub use options::{
-    DEFAULT_BASE_URL, DEFAULT_REQUESTS_PER_SECOND, DEFAULT_SETTLE, MAX_PER_PAGE, Options, check_asking,
-    check_base_url,
+    DEFAULT_BASE_URL, DEFAULT_REQUESTS_PER_SECOND, DEFAULT_SETTLE, MAX_PER_PAGE, Options, check_base_url,
+    check_request_options,
 };
 pub use outcome::{Failure, Outcome};
 pub use preview::{Preview, preview};
@@ -142,7 +142,7 @@ fn first_cause(fetched: Vec<(Result<()>, Instant)>, building: Error) -> Error {
 /// Whether the run may read something again that is complete.
 fn looks_back(ledger: &Ledger) -> bool {
     let mut accounts = ledger.datasets.values().flat_map(BTreeMap::values);
-    accounts.any(|account| account.anew().any(|anew| !anew.ranges.is_empty()))
+    accounts.any(|account| account.refetches().any(|anew| !anew.ranges.is_empty()))
 }
 
 /// Records what is to be re-fetched, so that a later run continues where this one is interrupted.
@@ -190,11 +190,11 @@ async fn fetch_all(
     let fetches = jobs.into_iter().enumerate().map(async |(number, job)| {
         let (dataset, bot, missing) = (job.dataset, job.bot.clone(), job.missing.clone());
         progress.begins(dataset, &bot, missing.seconds());
-        let (endpoint, tally) = (&endpoints[&dataset], Arc::clone(&job.tally));
+        let (endpoint, stats) = (&endpoints[&dataset], Arc::clone(&job.stats));
         {
             let (progress, bot) = (Arc::clone(progress), bot.clone());
             let waits = move |failure: &_, wait| progress.waits(dataset, &bot, failure, wait);
-            tally.waits.set(waits);
+            stats.waits.set(waits);
         }
         let (mut received, looks_back) = (0, !job.reread.is_empty());
         let report = async |Event {
@@ -207,7 +207,7 @@ async fn fetch_all(
                 let filters = &reached.possible_filters;
                 PageContents::new(page.header, page.bytes, records, zone, looks_back, filters)
             });
-            let snapshot = ProgressSnapshot::of(&missing, &reached, received, &tally, endpoint);
+            let snapshot = ProgressSnapshot::of(&missing, &reached, received, &stats, endpoint);
             progress.reached(dataset, &bot, &snapshot);
             let event = JobEvent {
                 job: number,

@@ -43,7 +43,7 @@ pub(super) fn open(options: &Options) -> Result<Open> {
     let table = options.table()?.with_secret(options.privacy.secret.clone())?;
     let zone = table.zone()?;
     let (spool, mut ledger, mut damaged) = mend::open_folder(&table, &zone, options)?;
-    let erased = erase::finish(&table, &spool, &mut ledger)?.map(Arc::new);
+    let erased = erase::recover(&table, &spool, &mut ledger)?.map(Arc::new);
     build::recover_moved((&table, &spool, &zone), &mut ledger, options)?;
     let (backlog, damaged_pages) = backlog::read(&spool, &zone, looks_back(&ledger))?;
     damaged.extend(backlog::quarantine(&table, damaged_pages)?);

@@ -187,7 +187,7 @@ impl Options {
         if self.range.start < 0 {
             return wrong("--start lies before 1970".into(), "give a --start from 1970 on");
         }
-        check_asking(
+        check_request_options(
             &self.connection,
             self.requests_per_second,
             self.concurrency,
@@ -207,7 +207,7 @@ fn wrong(what: String, hint: &str) -> Result<()> {
 ///
 /// # Errors
 /// [`Error::Usage`] with the first thing that does not.
-pub fn check_asking(
+pub fn check_request_options(
     connection: &Connection,
     requests_per_second: f64,
     concurrency: Option<usize>,

@@ -46,28 +46,28 @@ pub(super) fn outcome(
             was_complete: true,
             ..DatasetSummary::default()
         });
-        let again = built.tally.rejected_received - built.rejected;
-        of_dataset.rows += built.tally.effect.rows;
-        of_dataset.received += built.tally.received - built.tally.met.outside;
-        of_dataset.duplicates += built.tally.effect.duplicates + again;
-        of_dataset.superseded += built.tally.effect.superseded;
-        of_dataset.moved += built.tally.moved;
+        let again = built.stats.rejected_received - built.rejected;
+        of_dataset.rows += built.stats.effect.rows;
+        of_dataset.received += built.stats.received - built.stats.findings.outside;
+        of_dataset.duplicates += built.stats.effect.duplicates + again;
+        of_dataset.superseded += built.stats.effect.superseded;
+        of_dataset.moved += built.stats.moved;
         of_dataset.rejected += built.rejected;
-        of_dataset.erased += built.tally.erased;
-        of_dataset.outside += built.tally.met.outside;
-        of_dataset.promoted_misfits += &built.tally.met.misfits;
-        of_dataset.drift.add(built.tally.drift);
+        of_dataset.erased += built.stats.erased;
+        of_dataset.outside += built.stats.findings.outside;
+        of_dataset.promoted_misfits += &built.stats.findings.misfits;
+        of_dataset.drift.add(built.stats.drift);
         let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        of_dataset.requests += count(&job.tally.requests);
-        of_dataset.retries += count(&job.tally.retries);
-        of_dataset.rate_limited += count(&job.tally.rate_limited);
-        of_dataset.bytes_received += count(&job.tally.bytes_received);
+        of_dataset.requests += count(&job.stats.requests);
+        of_dataset.retries += count(&job.stats.retries);
+        of_dataset.rate_limited += count(&job.stats.rate_limited);
+        of_dataset.bytes_received += count(&job.stats.bytes_received);
         of_dataset.elapsed_seconds = of_dataset.elapsed_seconds.max((ended - begin).as_secs_f64());
         of_dataset.was_complete &= job.missing.is_empty();
         report_limits(job, built.limits);
         of_dataset.limits = of_dataset.limits.and(built.limits);
         of_dataset.filtered_by = built.filter.and_then(|field| column_of(job.dataset, field));
-        of_dataset.partitions.extend(built.tally.changed.into_values());
+        of_dataset.partitions.extend(built.stats.changed.into_values());
         if fetched.is_ok() {
             of_dataset
                 .unsettled

@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::Options;
 use super::backlog::Backlog;
 use crate::fetch::Job;
-use crate::ledger::{Account, Anew, Ledger};
+use crate::ledger::{Account, Ledger, Refetch};
 use crate::table::Zone;
 use crate::window::{Window, Windows};
 
@@ -38,10 +38,10 @@ pub(super) fn plan(options: &Options, ledger: &Ledger, backlog: &Backlog, zone: 
                 settle: SignedDuration::try_from(options.settle).unwrap_or(SignedDuration::MAX),
                 disregarded: account
                     .iter()
-                    .flat_map(|account| account.anew())
+                    .flat_map(|account| account.refetches())
                     .map(|anew| (anew.ranges.clone(), anew.since))
                     .collect(),
-                tally: Arc::default(),
+                stats: Arc::default(),
             });
         }
     }
@@ -59,7 +59,7 @@ fn missing(options: &Options, account: Option<&Account>) -> (Windows, Windows) {
         let behind = account.sync.as_ref().filter(|_| options.lookback.is_some());
         let behind = behind.and_then(|sync| sync.under_way.as_ref());
         let anew = account.refetching.iter().chain(behind.map(|run| &run.behind));
-        for unread in anew.map(Anew::unread) {
+        for unread in anew.map(Refetch::unread) {
             reread.extend(unread.intersect(options.range).iter().copied());
         }
         missing.extend(reread.iter().copied());

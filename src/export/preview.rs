@@ -2,7 +2,7 @@
 
 use arrow::array::RecordBatch;
 
-use crate::api::{Ask, Budget, Client, Connection, Tally};
+use crate::api::{ApiRequest, Budget, Client, Connection, RequestStats};
 use crate::blocking;
 use crate::dataset::{Dataset, decode};
 use crate::error::{Error, Result};
@@ -35,7 +35,7 @@ pub async fn preview(
         Client::new(connection).map_err(Error::Connection)
     });
     let client = client.await?;
-    let ask = Ask {
+    let ask = ApiRequest {
         endpoint: dataset.endpoint(),
         bot: bot.to_owned(),
         window: range,
@@ -54,7 +54,7 @@ pub async fn preview(
     let sent = budget.permit().await.map_err(not_fetched)?.spend();
     let read = move |body: &[u8]| decode(dataset, body).map_err(|error| error.to_string());
     let page = client
-        .page(&ask, true, &budget, sent, &Tally::default(), read)
+        .page(&ask, true, &budget, sent, &RequestStats::default(), read)
         .await;
     let (answer, decoded) = page.map_err(not_fetched)?;
     Ok(Preview {

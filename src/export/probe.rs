@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::api::Ask;
+use crate::api::ApiRequest;
 use crate::blocking;
 use crate::dataset::{Next, Peek, PeekedRecord, decode_as};
 use crate::error::{Error, Result};
@@ -127,7 +127,7 @@ fn within(windows: &Windows, mut offset: i64, length: i64) -> Window {
 }
 
 async fn look(job: &Job, endpoint: &Endpoint, window: Window) -> Result<(Vec<u8>, Peek)> {
-    let ask = Ask {
+    let ask = ApiRequest {
         endpoint: job.dataset.endpoint(),
         bot: job.bot.clone(),
         window,
@@ -136,7 +136,7 @@ async fn look(job: &Job, endpoint: &Endpoint, window: Window) -> Result<(Vec<u8>
         conversation: None,
         may_shrink: false,
     };
-    let (answer, page) = endpoint.look(job.dataset, &ask, &job.tally).await?;
+    let (answer, page) = endpoint.look(job.dataset, &ask, &job.stats).await?;
     Ok((answer.body, page))
 }
 

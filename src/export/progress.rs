@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use crate::api::{Failure, Tally};
+use crate::api::{Failure, RequestStats};
 use crate::dataset::Dataset;
 use crate::fetch::{Endpoint, FetchProgress};
 use crate::window::{Window, Windows};
@@ -34,7 +34,7 @@ impl ProgressSnapshot {
         missing: &Windows,
         progress: &FetchProgress,
         records: u64,
-        tally: &Tally,
+        stats: &RequestStats,
         endpoint: &Endpoint,
     ) -> Self {
         let mut left = missing.clone();
@@ -44,8 +44,8 @@ impl ProgressSnapshot {
             records,
             pages: progress.pages,
             pages_left: progress.pages_left,
-            requests: tally.requests.load(Ordering::Relaxed),
-            retries: tally.retries.load(Ordering::Relaxed),
+            requests: stats.requests.load(Ordering::Relaxed),
+            retries: stats.retries.load(Ordering::Relaxed),
             allowed_per_second: endpoint.allowed_per_second(),
             awaited: progress.awaited.clone(),
         }

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::mend::Damage;
-use crate::changes::Changed;
+use crate::changes::PartitionFile;
 use crate::dataset::{Dataset, Misfits};
 use crate::drift::Drift;
 use crate::plan::Limits;
@@ -97,7 +97,7 @@ pub struct DatasetSummary {
     /// Bytes of the partitions that this run changed.
     pub bytes_written: u64,
     /// Partitions that this run changed, in order of their paths.
-    pub partitions: Vec<Changed>,
+    pub partitions: Vec<PartitionFile>,
 }
 
 impl DatasetSummary {
@@ -110,7 +110,7 @@ impl DatasetSummary {
         }
         let allowed = requests_per_second * self.elapsed_seconds;
         self.budget_used = (allowed > 0.0).then(|| (self.requests as f64 / allowed).min(1.0));
-        let period = |changed: &Changed| changed.path.parent()?.file_name().map(ToOwned::to_owned);
+        let period = |changed: &PartitionFile| changed.path.parent()?.file_name().map(ToOwned::to_owned);
         let periods: BTreeSet<_> = self.partitions.iter().filter_map(period).collect();
         self.periods = PeriodCount::new(by, periods.len() as u64);
         self.bytes_written = self.partitions.iter().map(|changed| changed.bytes).sum();

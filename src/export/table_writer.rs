@@ -41,7 +41,7 @@ pub(super) struct TableWriter {
 
 /// What was built of one job.
 pub(super) struct Built {
-    pub(super) tally: build::Tally,
+    pub(super) stats: build::BuildStats,
     pub(super) rejected: u64,
     pub(super) filter: Option<Field>,
     pub(super) limits: Limits,
@@ -88,7 +88,7 @@ impl TableWriter {
             rejected: build.rejected(),
             filter: build.filter(),
             limits: build.limits(),
-            tally: build.tally,
+            stats: build.stats,
         });
         Ok((built.collect(), changes))
     }
@@ -100,9 +100,9 @@ impl TableWriter {
         build: &mut Build<'a>,
         commit: impl FnOnce(&mut Build<'a>) -> Result<()>,
     ) -> Result<()> {
-        let before = build.tally.changed.len();
+        let before = build.stats.changed.len();
         commit(build)?;
-        let changed = (build.tally.changed.len() - before) as u64;
+        let changed = (build.stats.changed.len() - before) as u64;
         if changed > 0 {
             self.progress.committed(job.dataset, &job.bot, changed);
         }

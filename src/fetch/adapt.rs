@@ -1,7 +1,7 @@
 //! What is done after a request that failed.
 
 use super::Fetch;
-use crate::api::AskError;
+use crate::api::RequestError;
 use crate::plan::{PageRequest, PlanError};
 use crate::window::Window;
 
@@ -13,21 +13,21 @@ impl Fetch {
     pub(super) fn adapt(
         &mut self,
         request: &PageRequest,
-        error: AskError,
+        error: RequestError,
         cause: &mut String,
-    ) -> Result<Result<(), PlanError>, (Window, AskError)> {
+    ) -> Result<Result<(), PlanError>, (Window, RequestError)> {
         match error {
-            AskError::CursorDied { failure } => {
+            RequestError::CursorDied { failure } => {
                 tracing::info!("{failure}; the window starts again");
                 *cause = format!("; at last {failure}");
                 Ok(self.planner.cursor_died(request))
             }
-            AskError::Lost { failure } => {
+            RequestError::Lost { failure } => {
                 tracing::info!("{failure}; the window starts again");
                 *cause = format!("; at last {failure}");
                 Ok(self.planner.lost(request))
             }
-            AskError::PageTooHeavy { failure } => {
+            RequestError::PageTooHeavy { failure } => {
                 match self.planner.page_too_heavy(request, failure.is_a_heavy_page()) {
                     Some(size) => {
                         tracing::warn!(window = %request.asked, "{failure}; requesting pages of {size} records");
@@ -36,7 +36,7 @@ impl Fetch {
                 }
                 Ok(Ok(()))
             }
-            AskError::Failed { failure } if failure.may_be_a_refused_range() => {
+            RequestError::Failed { failure } if failure.may_be_a_refused_range() => {
                 let shorter = self.planner.range_refused(request);
                 // where no range is served the first refusal says why
                 let first = self
@@ -44,7 +44,7 @@ impl Fetch {
                     .get_or_insert_with(|| (request.asked, failure.clone()));
                 if !shorter {
                     let (window, failure) = first.clone();
-                    return Err((window, AskError::Failed { failure }));
+                    return Err((window, RequestError::Failed { failure }));
                 }
                 tracing::info!(window = %request.asked, "{failure}; requesting shorter ranges");
                 Ok(Ok(()))

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::{AcquireError, Semaphore};
 
 use super::Job;
-use crate::api::{Answer, Ask, AskError, Budget, Client, Sent, Tally};
+use crate::api::{Answer, ApiRequest, Budget, Client, RequestError, RequestStats, Sent};
 use crate::blocking;
 use crate::dataset::{self, Dataset, Peek};
 use crate::error::{Error, Result};
@@ -48,7 +48,7 @@ pub struct SpooledPage {
 /// Why there is no page.
 pub(super) enum NoPage {
     /// The API gave none.
-    Ask(AskError),
+    ApiRequest(RequestError),
     /// It could not be spooled.
     Spool(Error),
     /// It was no longer of use.
@@ -131,7 +131,12 @@ impl Endpoint {
     ///
     /// # Errors
     /// Where the API does not give it.
-    pub async fn look(&self, dataset: Dataset, ask: &Ask, tally: &Tally) -> Result<(Answer, Peek)> {
+    pub async fn look(
+        &self,
+        dataset: Dataset,
+        ask: &ApiRequest,
+        stats: &RequestStats,
+    ) -> Result<(Answer, Peek)> {
         let failed = |source| Error::Fetch {
             dataset: dataset.name(),
             bot: ask.bot.clone(),
@@ -139,7 +144,7 @@ impl Endpoint {
             source,
         };
         let sent = self.budget.permit().await.map_err(failed)?.spend();
-        self.request(dataset, ask, true, sent, tally)
+        self.request(dataset, ask, true, sent, stats)
             .await
             .map_err(failed)
     }
@@ -148,14 +153,14 @@ impl Endpoint {
     pub(super) async fn request(
         &self,
         dataset: Dataset,
-        ask: &Ask,
+        ask: &ApiRequest,
         retryable: bool,
         sent: Sent,
-        tally: &Tally,
-    ) -> Result<(Answer, Peek), AskError> {
+        stats: &RequestStats,
+    ) -> Result<(Answer, Peek), RequestError> {
         let read = move |body: &[u8]| dataset::peek(dataset, body).map_err(|error| error.to_string());
         self.client
-            .page(ask, retryable, &self.budget, sent, tally, read)
+            .page(ask, retryable, &self.budget, sent, stats, read)
             .await
     }
 
@@ -173,7 +178,9 @@ impl Endpoint {
             let mut body = &answer.body;
             let unreadable = |error| Error::Internal(format!("a page cannot be read twice: {error}"));
             let stripped = match &endpoint.erased {
-                Some(erased) => dataset::strip(dataset, body, |id| erased.has(id)).map_err(unreadable)?,
+                Some(erased) => {
+                    dataset::strip(dataset, body, |id| erased.contains(id)).map_err(unreadable)?
+                }
                 None => None,
             };
             if let Some((rest, erased)) = &stripped {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::api::{Ask, Tally};
+use crate::api::{ApiRequest, RequestStats};
 use crate::dataset::Dataset;
 use crate::plan::{Knowledge, PageRequest};
 use crate::spool::PageHeader;
@@ -43,7 +43,7 @@ pub struct Job {
     /// What is younger than this when it is requested is not complete.
     pub settle: SignedDuration,
     /// What requests have cost so far.
-    pub tally: Arc<Tally>,
+    pub stats: Arc<RequestStats>,
 }
 
 impl Job {
@@ -66,11 +66,11 @@ impl Job {
 
     /// The request of a page, and the header that its page gets. Chains of an earlier run continue under the names in
     /// `names`: their run, and their number in it.
-    pub(super) fn request(&self, request: &PageRequest, names: &[(String, u32)]) -> (Ask, PageHeader) {
+    pub(super) fn request(&self, request: &PageRequest, names: &[(String, u32)]) -> (ApiRequest, PageHeader) {
         let number = request.chain.number();
         let resumed = usize::try_from(number).ok().and_then(|number| names.get(number));
         let (run, chain) = resumed.cloned().unwrap_or_else(|| (self.run.clone(), number));
-        let ask = Ask {
+        let ask = ApiRequest {
             endpoint: self.dataset.endpoint(),
             bot: self.bot.clone(),
             window: request.asked,

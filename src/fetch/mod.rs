@@ -135,13 +135,13 @@ impl Fetch {
         let (ask, header) = self.job.request(&request, &self.names);
         let endpoint = Arc::clone(&self.endpoint);
         let (dataset, retryable) = (self.job.dataset, request.retryable);
-        let (tally, enough) = (Arc::clone(&self.job.tally), self.enough.clone());
+        let (stats, enough) = (Arc::clone(&self.job.stats), self.enough.clone());
         self.flying.spawn(async move {
             let page = tokio::select! {
-                answered = endpoint.request(dataset, &ask, retryable, sent, &tally) => match answered {
+                answered = endpoint.request(dataset, &ask, retryable, sent, &stats) => match answered {
                     // a page that was answered is spooled, whatever happens
                     Ok((answer, peek)) => endpoint.spool(dataset, header, answer, peek).await,
-                    Err(error) => Err(NoPage::Ask(error)),
+                    Err(error) => Err(NoPage::ApiRequest(error)),
                 },
                 () = enough.cancelled() => Err(NoPage::Unneeded),
             };
@@ -169,7 +169,7 @@ impl Fetch {
             }
             Err(NoPage::Unneeded) => self.planner.withdrawn(&request),
             Err(NoPage::Spool(error)) => return self.fail(error),
-            Err(NoPage::Ask(error)) => match self.adapt(&request, error, &mut cause) {
+            Err(NoPage::ApiRequest(error)) => match self.adapt(&request, error, &mut cause) {
                 Ok(planned) => planned,
                 Err((window, source)) => {
                     return self.fail(Error::Fetch {

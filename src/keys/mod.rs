@@ -1,8 +1,8 @@
-//! A catalogue of the keys that the maps of a table have: which, how often, since when, and what their values look
-//! like. Reads the columns that it must, on all cores, in bounded memory.
+//! The catalogue of keys in the map columns of a table: their frequency, types, days and examples. Reads only the needed
+//! columns, in parallel and with bounded memory.
 
-mod look;
-mod tally;
+mod key_counts;
+mod value_type;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,120 +11,120 @@ use arrow::datatypes::{DataType, Field, Schema, TimestampMicrosecondType};
 use jiff::civil::Date;
 use serde::Serialize;
 
-pub use look::Look;
-use tally::Seen;
-pub(crate) use tally::Tally;
+pub(crate) use key_counts::KeyCounts;
+use key_counts::KeyStats;
+pub use value_type::ValueType;
 
 use crate::dataset::{Dataset, metadata_map};
 use crate::error::{Error, Result};
 use crate::table::{DataFile, Entry, PartitionKey, Table, Zone, times_in};
 use crate::window::Window;
 
-/// The column that may be text.
+/// The map column that may be JSON text.
 const METADATA: &str = "metadata";
 
-/// What is to be catalogued.
+/// Selects what is catalogued.
 #[derive(Clone, Debug, Default)]
-pub struct Question {
-    /// Of these datasets.
+pub struct KeysQuery {
+    /// Datasets.
     pub datasets: Vec<Dataset>,
-    /// Of these bots; of all where there is none.
+    /// Bots; empty for all.
     pub bots: Vec<String>,
-    /// Of these columns; of all that are maps where there is none.
+    /// Map columns; empty for all.
     pub columns: Vec<String>,
-    /// Of rows whose time lies within; of all, also those without a time, where there is none.
+    /// Range of row times; `None` for all rows, also those without a time.
     pub range: Option<Window>,
-    /// Whether values are shown.
+    /// Whether example values are collected.
     pub examples: bool,
 }
 
 /// The keys of a table, by dataset.
 #[derive(Clone, Debug, Serialize)]
 pub struct Catalogue {
-    /// What each dataset has.
-    pub datasets: BTreeMap<&'static str, OfDataset>,
+    /// The keys of each dataset.
+    pub datasets: BTreeMap<&'static str, DatasetKeys>,
 }
 
 /// The keys of a dataset, by column.
 #[derive(Clone, Debug, Default, Serialize)]
-pub struct OfDataset {
-    /// Rows that were looked at.
+pub struct DatasetKeys {
+    /// Rows that were read.
     pub rows: u64,
-    /// What each column has.
-    pub columns: BTreeMap<String, OfColumn>,
+    /// The keys of each column.
+    pub columns: BTreeMap<String, ColumnKeys>,
 }
 
 /// The keys of a column.
 #[derive(Clone, Debug, Default, Serialize)]
-pub struct OfColumn {
+pub struct ColumnKeys {
     /// Each key, the most frequent first.
     pub keys: Vec<Key>,
-    /// Values of more keys than can be told apart.
+    /// Number of values of further keys, beyond the bound of memory.
     pub others: u64,
 }
 
-/// A key.
+/// A key and its statistics.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Key {
     /// Its name.
     pub key: String,
     /// Rows that have it.
     pub rows: u64,
-    /// The same as a part of all rows that were looked at.
+    /// Share of the rows that were read.
     pub share: f64,
-    /// What its values look like, how often.
-    pub types: BTreeMap<Look, u64>,
+    /// Types of its values, with their counts.
+    pub types: BTreeMap<ValueType, u64>,
     /// The day of the first row that has it, in the table's zone.
     pub first: Option<Date>,
     /// The day of the last one.
     pub last: Option<Date>,
-    /// Some of its values, shortened.
+    /// Examples of its values, shortened.
     pub examples: Vec<String>,
 }
 
-/// Makes the catalogue.
+/// Creates the catalogue.
 ///
 /// # Errors
-/// Where the table cannot be read, or does not have what is asked for.
-pub fn catalogue(table: &Table, question: &Question) -> Result<Catalogue> {
+/// If the table cannot be read, or has no such bot or column.
+pub fn catalogue(table: &Table, query: &KeysQuery) -> Result<Catalogue> {
     let entries = table.manifest()?.whole(table.out())?;
-    check_bots(&entries, &question.bots)?;
+    check_bots(&entries, &query.bots)?;
     let zone = table.zone()?;
     let mut datasets = BTreeMap::new();
     let mut known_columns = BTreeSet::new();
-    for dataset in &question.datasets {
+    for dataset in &query.datasets {
         let partitions: Vec<_> = entries
             .iter()
-            .filter(|(key, entry)| key.dataset == *dataset && question.may_be_in(key, entry))
+            .filter(|(key, entry)| key.dataset == *dataset && query.may_be_in(key, entry))
             .collect();
         let schema = table.shape().schema(*dataset);
         known_columns.extend(maps(&schema, &[]).map(|column| schema.field(column).name().clone()));
-        let mut sum = Counted::of(&schema, &question.columns);
+        let mut sum = CatalogueCounts::of(&schema, &query.columns);
         table.each_file(
             &partitions,
-            |file| question.count(*dataset, file, &zone),
+            |file| query.count(*dataset, file, &zone),
             |counted| sum.merge(counted),
         )?;
-        datasets.insert(dataset.name(), sum.told());
+        datasets.insert(dataset.name(), sum.into_keys());
     }
-    match question
+    match query
         .columns
         .iter()
         .find(|column| !known_columns.contains(*column))
     {
         Some(unknown) => Err(Error::Usage {
-            what: format!("--column {unknown} is no map that the table has"),
+            what: format!("cannot catalogue {unknown}: the table has no such map column"),
             hint: format!("give one of: {}", join(&known_columns)),
         }),
         None => Ok(Catalogue { datasets }),
     }
 }
 
-fn check_bots(entries: &BTreeMap<PartitionKey, Entry>, asked: &[String]) -> Result<()> {
+fn check_bots(entries: &BTreeMap<PartitionKey, Entry>, requested: &[String]) -> Result<()> {
     let bots: BTreeSet<&String> = entries.keys().map(|key| &key.bot).collect();
-    match asked.iter().find(|bot| !bots.contains(bot)) {
+    match requested.iter().find(|bot| !bots.contains(bot)) {
         Some(unknown) => Err(Error::Usage {
-            what: format!("the table has no rows of the bot {unknown}"),
+            what: format!("cannot catalogue the bot {unknown}: the table has no rows of it"),
             hint: format!("give one of: {}", join(&bots)),
         }),
         None => Ok(()),
@@ -135,7 +135,7 @@ fn join(names: &BTreeSet<impl AsRef<str> + Ord>) -> String {
     names.iter().map(AsRef::as_ref).collect::<Vec<_>>().join(", ")
 }
 
-/// The columns that are maps, or hold metadata as JSON text in their place, of these names or of any.
+/// Returns the map columns, and metadata as JSON text, with one of these names, or all if there are none.
 fn maps<'a>(schema: &'a Schema, names: &'a [String]) -> impl Iterator<Item = usize> + 'a {
     let fields = schema.fields().iter().enumerate();
     let is_map = |field: &Field| {
@@ -148,14 +148,14 @@ fn maps<'a>(schema: &'a Schema, names: &'a [String]) -> impl Iterator<Item = usi
         .map(|(column, _)| column)
 }
 
-impl Question {
+impl KeysQuery {
     fn may_be_in(&self, key: &PartitionKey, entry: &Entry) -> bool {
         entry.may_lie_in(self.range) && (self.bots.is_empty() || self.bots.contains(&key.bot))
     }
 
     /// Counts the keys of a file.
-    fn count(&self, dataset: Dataset, file: DataFile, zone: &Zone) -> Result<Counted> {
-        let mut counted = Counted::of(file.schema(), &self.columns);
+    fn count(&self, dataset: Dataset, file: DataFile, zone: &Zone) -> Result<CatalogueCounts> {
+        let mut counted = CatalogueCounts::of(file.schema(), &self.columns);
         let time = dataset.time_column();
         let columns: Vec<usize> = maps(file.schema(), &self.columns).chain([time]).collect();
         let mut days = zone.days();
@@ -168,12 +168,12 @@ impl Question {
             let times = batch.column(times.0).as_primitive::<TimestampMicrosecondType>();
             let days = times_in(times, self.range, |time| days.of(Some(time)).first());
             counted.rows += days.iter().flatten().count() as u64;
-            for (name, tally) in &mut counted.columns {
+            for (name, counts) in &mut counted.columns {
                 let column = batch.column_by_name(name);
                 if let Some(maps) = column.and_then(metadata_map) {
-                    let looks = column.and_then(|column| column.as_string_opt());
-                    let looks = looks.map(Look::of_objects);
-                    tally.add(&maps, looks.as_deref(), &days, self.examples);
+                    let types = column.and_then(|column| column.as_string_opt());
+                    let types = types.map(ValueType::of_objects);
+                    counts.add(&maps, types.as_deref(), &days, self.examples);
                 }
             }
         }
@@ -182,62 +182,62 @@ impl Question {
 }
 
 /// What was counted in some files.
-struct Counted {
+struct CatalogueCounts {
     rows: u64,
-    columns: BTreeMap<String, Tally>,
+    columns: BTreeMap<String, KeyCounts>,
 }
 
-impl Counted {
+impl CatalogueCounts {
     fn of(schema: &Schema, names: &[String]) -> Self {
         let columns = maps(schema, names).map(|column| schema.field(column).name().clone());
         Self {
             rows: 0,
-            columns: columns.map(|name| (name, Tally::default())).collect(),
+            columns: columns.map(|name| (name, KeyCounts::default())).collect(),
         }
     }
 
     fn merge(&mut self, other: Self) {
         self.rows += other.rows;
-        for (name, tally) in other.columns {
-            self.columns.entry(name).or_default().merge(tally);
+        for (name, counts) in other.columns {
+            self.columns.entry(name).or_default().merge(counts);
         }
     }
 
-    fn told(self) -> OfDataset {
+    fn into_keys(self) -> DatasetKeys {
         let rows = self.rows;
         let columns = self.columns.into_iter();
-        OfDataset {
+        DatasetKeys {
             rows,
             columns: columns
-                .map(|(name, tally)| (name, OfColumn::of(tally, rows)))
+                .map(|(name, counts)| (name, ColumnKeys::of(counts, rows)))
                 .collect(),
         }
     }
 }
 
-impl OfColumn {
-    /// What was counted in so many rows.
-    pub(crate) fn of(tally: Tally, rows: u64) -> Self {
-        let others = tally.others;
-        let keys = tally.into_keys();
-        let mut keys: Vec<Key> = keys.map(|(key, seen)| Key::of(key, seen, rows)).collect();
+impl ColumnKeys {
+    /// Converts the counts of `rows` rows.
+    pub(crate) fn of(counts: KeyCounts, rows: u64) -> Self {
+        let others = counts.others;
+        let keys = counts.into_keys();
+        let mut keys: Vec<Key> = keys.map(|(key, stats)| Key::of(key, stats, rows)).collect();
         keys.sort_by(|one, other| other.rows.cmp(&one.rows).then_with(|| one.key.cmp(&other.key)));
         Self { keys, others }
     }
 }
 
 impl Key {
-    fn of(key: String, seen: Seen, rows: u64) -> Self {
-        let values = seen.values();
-        let looks = Look::ALL.into_iter().zip(seen.looks);
+    fn of(key: String, stats: KeyStats, rows: u64) -> Self {
+        let values = stats.values();
+        let types = ValueType::ALL.into_iter().zip(stats.types);
         Self {
             key,
             rows: values,
             share: values as f64 / rows.max(1) as f64,
-            types: looks.filter(|(_, count)| *count > 0).collect(),
-            first: seen.first,
-            last: seen.last,
-            examples: seen.examples,
+            types: types.filter(|(_, count)| *count > 0).collect(),
+            first: stats.first,
+            last: stats.last,
+            examples: stats.examples,
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What is asked for anew though it is complete, and how a table keeps up with its API.
+//! Refetches of complete ranges, and the state of `sync`.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -6,50 +6,49 @@ use serde::{Deserialize, Serialize};
 use super::Account;
 use crate::window::{Window, Windows};
 
-/// Time that is asked for anew though it is complete.
+/// A refetch: complete ranges that are fetched again.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Anew {
-    /// All of it.
+pub struct Refetch {
+    /// All ranges.
     pub ranges: Windows,
-    /// Pages with smaller numbers were answered before, and so prove nothing of it.
+    /// Only pages with this sequence number or a larger one count.
     pub since: u64,
-    /// What of it was answered anew.
+    /// Ranges that were fetched again.
     pub read: Windows,
 }
 
-/// How far a table is kept up by `sync`.
+/// The state of `sync`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Sync {
-    /// Where it begins.
+pub struct SyncState {
+    /// Start of the table.
     pub since: Timestamp,
-    /// From `since` up to here all is complete.
+    /// Everything from `since` up to here is complete.
     pub watermark: Timestamp,
-    /// Records of up to the lookback before this moment are shown as they were then or later. It lies behind the
-    /// watermark where a run was interrupted: what had been read again by then is not asked for twice, but the next
-    /// run looks back from here.
+    /// The table shows the state of records at this time or later; the next run looks back from here. After an
+    /// interrupted run it is before the watermark.
     pub as_of: Timestamp,
-    /// A run that has not come to its end.
-    pub under_way: Option<Run>,
+    /// The run that has not ended.
+    pub under_way: Option<SyncRun>,
 }
 
-/// A run of `sync` that has not come to its end.
+/// A run of `sync` that has not ended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Run {
-    /// Where the table will begin.
+pub struct SyncRun {
+    /// The new start of the table.
     pub since: Timestamp,
-    /// What [`Sync::as_of`] will be.
+    /// The new [`SyncState::as_of`].
     pub as_of: Timestamp,
-    /// What it reads again behind the watermark.
-    pub behind: Anew,
+    /// The refetch before the watermark.
+    pub behind: Refetch,
 }
 
-impl Anew {
-    fn begin(ranges: Windows, since: u64) -> Self {
+impl Refetch {
+    fn new(ranges: Windows, since: u64) -> Self {
         let read = Windows::new();
         Self { ranges, since, read }
     }
 
-    /// What is still to be answered.
+    /// Ranges that are still to be fetched.
     #[must_use]
     pub fn unread(&self) -> Windows {
         let mut unread = self.ranges.clone();
@@ -57,45 +56,45 @@ impl Anew {
         unread
     }
 
-    /// Of what was `asked` for, `answered` is proven to be answered, and the rest is not.
-    fn answered(&mut self, asked: &Windows, answered: &Windows) {
-        self.read.subtract_all(asked);
+    /// Sets which part of the `requested` ranges is `fetched`.
+    fn update(&mut self, requested: &Windows, fetched: &Windows) {
+        self.read.subtract_all(requested);
         for window in &self.ranges {
-            self.read.extend(answered.intersect(*window).iter().copied());
+            self.read.extend(fetched.intersect(*window).iter().copied());
         }
     }
 }
 
 impl Account {
-    /// Asks for all of `range` anew; pages from `since` on count. Where a run was asked for the same and did not come
-    /// to its end, this one goes on from there.
+    /// Begins a refetch of `range` by pages from sequence number `since` on, or continues an interrupted one of the same
+    /// range.
     pub fn refetch(&mut self, range: Window, since: u64) {
         let ranges: Windows = [range].into_iter().collect();
-        let goes_on = |begun: &Anew| begun.ranges == ranges && !begun.unread().is_empty();
-        if !self.refetching.as_ref().is_some_and(goes_on) {
-            self.refetching = Some(Anew::begin(ranges, since));
+        let continues = |begun: &Refetch| begun.ranges == ranges && !begun.unread().is_empty();
+        if !self.refetching.as_ref().is_some_and(continues) {
+            self.refetching = Some(Refetch::new(ranges, since));
         }
     }
 
-    /// Begins to bring the account up to the end of `range`, reading again so many seconds behind what is complete;
-    /// pages from `since` on count. A run that was interrupted is gone on with.
+    /// Begins a run of `sync` up to the end of `range`, or continues an interrupted one. It refetches `lookback` seconds
+    /// before the end of complete ranges, by pages from sequence number `since` on.
     pub fn begin_sync(&mut self, range: Window, lookback: i64, since: u64) {
         let behind = self.behind(range, lookback);
         let (start, end) = (moment(range.start), moment(range.end));
-        let sync = self.sync.get_or_insert(Sync {
+        let sync = self.sync.get_or_insert(SyncState {
             since: start,
             watermark: start,
             as_of: start,
             under_way: None,
         });
         let run = match sync.under_way.take() {
-            None => Run {
+            None => SyncRun {
                 since: start,
                 as_of: end,
-                behind: Anew::begin(behind, since),
+                behind: Refetch::new(behind, since),
             },
             Some(mut run) => {
-                // what it has completed itself need not be read again
+                // ranges that the run itself has completed are not fetched again
                 let up_to = Window::new(range.start, sync.watermark.as_second());
                 run.behind.ranges.extend(behind.intersect(up_to).iter().copied());
                 run.behind.ranges = run.behind.ranges.intersect(range);
@@ -106,42 +105,42 @@ impl Account {
         sync.under_way = Some(run);
     }
 
-    /// What of the complete time is to be read again: behind the watermark, and behind the end of whatever else an
-    /// export has completed beyond it.
+    /// Returns the complete ranges to refetch: before the watermark, and before the end of ranges that exports have
+    /// completed after it.
     fn behind(&self, range: Window, lookback: i64) -> Windows {
         let complete = self.complete.intersect(range);
         let behind = complete.iter().map(|complete| {
-            let kept_up = self.sync.as_ref();
-            let kept_up = kept_up.filter(|sync| complete.start < sync.watermark.as_second());
-            let as_of = kept_up.map_or(complete.end, |sync| sync.as_of.as_second());
+            let synced = self.sync.as_ref();
+            let synced = synced.filter(|sync| complete.start < sync.watermark.as_second());
+            let as_of = synced.map_or(complete.end, |sync| sync.as_of.as_second());
             let from = as_of.saturating_sub(lookback).max(complete.start);
             Window::new(from, complete.end)
         });
         behind.collect()
     }
 
-    /// Whether something is asked for anew.
+    /// Whether there is a refetch.
     #[must_use]
-    pub fn is_anew(&self) -> bool {
-        self.anew().next().is_some()
+    pub fn is_refetching(&self) -> bool {
+        self.refetches().next().is_some()
     }
 
-    /// A run over `range` is whole: ends what was asked for anew as far as it is read. What of a range to be fetched
-    /// anew has not settled yet is left to later runs. Whether anything has ended.
-    pub fn end_anew(&mut self, range: Window) -> bool {
-        let lies_within = |anew: &mut Anew| {
-            let ranges = anew.ranges.hull();
+    /// Ends the refetches that a complete run over `range` has covered; returns whether there were any. Records that have
+    /// not settled are left to later runs.
+    pub fn end_refetches(&mut self, range: Window) -> bool {
+        let lies_within = |refetch: &mut Refetch| {
+            let ranges = refetch.ranges.hull();
             ranges.is_none_or(|ranges| ranges.intersect(range) == ranges)
         };
         let refetched = self.refetching.take_if(lies_within).is_some();
         self.end_sync() || refetched
     }
 
-    /// Moves the watermark, where all that a run of `sync` reads again is read. Whether there was such a run.
+    /// Advances the watermark if the run of `sync` has refetched everything; returns whether there was such a run.
     fn end_sync(&mut self) -> bool {
         let Some(sync) = &mut self.sync else { return false };
-        let is_read = |run: &mut Run| run.behind.unread().is_empty();
-        let Some(run) = sync.under_way.take_if(is_read) else {
+        let is_fetched = |run: &mut SyncRun| run.behind.unread().is_empty();
+        let Some(run) = sync.under_way.take_if(is_fetched) else {
             return false;
         };
         let since = run.since.as_second();
@@ -152,7 +151,7 @@ impl Account {
         true
     }
 
-    /// From the first second that is complete, or from where `sync` begins, everything up to here is complete.
+    /// Everything before it is complete, from the start of `sync`, or else from the first complete second.
     #[must_use]
     pub fn watermark(&self) -> Option<Timestamp> {
         match &self.sync {
@@ -161,25 +160,26 @@ impl Account {
         }
     }
 
-    /// What is asked for anew, whoever asked for it.
-    pub fn anew(&self) -> impl Iterator<Item = &Anew> {
+    /// Returns all refetches.
+    pub fn refetches(&self) -> impl Iterator<Item = &Refetch> {
         let run = self.sync.as_ref().and_then(|sync| sync.under_way.as_ref());
         self.refetching.iter().chain(run.map(|run| &run.behind))
     }
 
-    /// Of the windows that a run asked for, those that were `reread` had been complete; `answered` is proven now.
-    pub fn answered(&mut self, asked: &Windows, reread: &Windows, answered: &Windows) {
-        let mut fresh = asked.clone();
-        fresh.subtract_all(reread);
-        self.complete.subtract_all(&fresh);
-        self.complete.extend(answered.iter().copied());
+    /// Updates the complete ranges: of the `requested` ranges of a run, of which those in `refetched` were complete
+    /// before, `fetched` are complete now.
+    pub fn update_complete(&mut self, requested: &Windows, refetched: &Windows, fetched: &Windows) {
+        let mut first_time = requested.clone();
+        first_time.subtract_all(refetched);
+        self.complete.subtract_all(&first_time);
+        self.complete.extend(fetched.iter().copied());
         let run = self.sync.as_mut().and_then(|sync| sync.under_way.as_mut());
-        let anew = self.refetching.iter_mut().chain(run.map(|run| &mut run.behind));
-        anew.for_each(|anew| anew.answered(asked, answered));
+        let refetches = self.refetching.iter_mut().chain(run.map(|run| &mut run.behind));
+        refetches.for_each(|refetch| refetch.update(requested, fetched));
     }
 }
 
-/// A second as a moment; the last one that can be told where it lies beyond.
+/// Converts Unix seconds, clamped to the supported range.
 fn moment(second: i64) -> Timestamp {
     let bound = if second < 0 {
         Timestamp::MIN
@@ -207,32 +207,36 @@ mod tests {
         run.unwrap().behind.unread()
     }
 
-    /// All that a run asks for is answered.
-    fn answer(account: &mut Account, range: Window) {
-        let mut asked = set(&[(range.start, range.end)]);
-        asked.subtract_all(&account.complete);
-        let reread = unread(account);
-        asked.extend(reread.iter().copied());
-        account.answered(&asked, &reread, &asked.clone());
+    /// Fetches all that a run requests.
+    fn fetch_all(account: &mut Account, range: Window) {
+        let mut requested = set(&[(range.start, range.end)]);
+        requested.subtract_all(&account.complete);
+        let refetched = unread(account);
+        requested.extend(refetched.iter().copied());
+        account.update_complete(&requested, &refetched, &requested.clone());
     }
 
     #[test]
-    fn a_range_is_fetched_anew_once_however_often_it_is_interrupted() {
+    fn an_interrupted_refetch_continues() {
         let range = Window::new(0, 100);
         let mut account = Account::default();
         account.complete.insert(Window::new(0, 200));
         account.refetch(range, 7);
         let unread = |account: &Account| account.refetching.as_ref().unwrap().unread();
         assert_eq!(unread(&account), set(&[(0, 100)]));
-        // interrupted half way
+        // interrupted
         let asked = set(&[(0, 100)]);
-        account.answered(&asked, &asked, &set(&[(0, 50)]));
+        account.update_complete(&asked, &asked, &set(&[(0, 50)]));
         account.refetch(range, 9);
-        assert_eq!(unread(&account), set(&[(50, 100)]), "it goes on");
+        assert_eq!(unread(&account), set(&[(50, 100)]), "it continues");
         assert_eq!(account.refetching.as_ref().unwrap().since, 7);
-        assert_eq!(account.complete, set(&[(0, 200)]), "nothing was forgotten");
-        // another range, or the same one once it is whole, begins anew
-        account.answered(&set(&[(50, 100)]), &asked, &set(&[(50, 100)]));
+        assert_eq!(
+            account.complete,
+            set(&[(0, 200)]),
+            "complete ranges stay complete"
+        );
+        // another range, or the same one after its end, begins a new refetch
+        account.update_complete(&set(&[(50, 100)]), &asked, &set(&[(50, 100)]));
         account.refetch(range, 20);
         assert_eq!(unread(&account), asked);
         account.refetch(Window::new(0, 60), 30);
@@ -250,7 +254,7 @@ mod tests {
             let range = Window::new(10, end);
             account.begin_sync(range, 100, 5);
             assert_eq!(unread(&account), behind);
-            answer(&mut account, range);
+            fetch_all(&mut account, range);
             assert!(account.end_sync());
             assert_eq!(watermark(&account), end);
         }
@@ -258,34 +262,34 @@ mod tests {
     }
 
     #[test]
-    fn an_interrupted_sync_goes_on_and_the_next_one_looks_back_from_where_it_began() {
+    fn an_interrupted_sync_continues_and_the_next_one_looks_back_from_its_start() {
         let mut account = Account::default();
         account.begin_sync(Window::new(0, 1000), 100, 0);
-        answer(&mut account, Window::new(0, 1000));
+        fetch_all(&mut account, Window::new(0, 1000));
         account.end_sync();
         account.begin_sync(Window::new(0, 1060), 100, 7);
         let asked = set(&[(900, 1060)]);
-        account.answered(&asked, &set(&[(900, 1000)]), &set(&[(900, 950), (1030, 1060)]));
+        account.update_complete(&asked, &set(&[(900, 1000)]), &set(&[(900, 950), (1030, 1060)]));
         assert!(!account.end_sync());
         assert_eq!(watermark(&account), 1000);
         // days later
         account.begin_sync(Window::new(0, 5000), 100, 9);
         assert_eq!(unread(&account), set(&[(950, 1000)]));
-        assert_eq!(account.anew().next().unwrap().since, 7);
-        answer(&mut account, Window::new(0, 5000));
+        assert_eq!(account.refetches().next().unwrap().since, 7);
+        fetch_all(&mut account, Window::new(0, 5000));
         assert!(account.end_sync());
         assert_eq!(watermark(&account), 5000);
-        // what was read early may have changed since
+        // records that were fetched early may have changed since
         account.begin_sync(Window::new(0, 5010), 100, 11);
         assert_eq!(unread(&account), set(&[(960, 5000)]));
-        answer(&mut account, Window::new(0, 5010));
+        fetch_all(&mut account, Window::new(0, 5010));
         account.end_sync();
         account.begin_sync(Window::new(0, 5020), 100, 12);
         assert_eq!(unread(&account), set(&[(4910, 5010)]));
     }
 
     #[test]
-    fn what_exports_completed_is_looked_back_into_too() {
+    fn sync_also_looks_back_into_ranges_of_exports() {
         let mut account = Account {
             complete: set(&[(0, 500), (700, 900)]),
             ..Account::default()
@@ -293,32 +297,32 @@ mod tests {
         assert_eq!(watermark(&account), 500);
         account.begin_sync(Window::new(0, 2000), 100, 0);
         assert_eq!(unread(&account), set(&[(400, 500), (800, 900)]));
-        answer(&mut account, Window::new(0, 2000));
+        fetch_all(&mut account, Window::new(0, 2000));
         account.end_sync();
         assert_eq!(watermark(&account), 2000);
-        // an order that fell takes back what it had proven, but not what was complete before
+        // a later update can withdraw a fetched range, but not one that was complete before
         account.begin_sync(Window::new(0, 2100), 100, 0);
-        account.answered(
+        account.update_complete(
             &set(&[(1900, 2100)]),
             &set(&[(1900, 2000)]),
             &set(&[(1900, 2100)]),
         );
-        account.answered(&set(&[(1900, 2100)]), &set(&[(1900, 2000)]), &set(&[]));
+        account.update_complete(&set(&[(1900, 2100)]), &set(&[(1900, 2000)]), &set(&[]));
         assert_eq!(account.complete, set(&[(0, 2000)]));
         assert_eq!(unread(&account), set(&[(1900, 2000)]));
         assert!(!account.end_sync());
     }
 
     #[test]
-    fn time_that_has_not_settled_stays_before_the_watermark() {
+    fn the_watermark_stays_before_unsettled_records() {
         let mut account = Account::default();
         account.begin_sync(Window::new(0, 1000), 100, 0);
-        account.answered(&set(&[(0, 1000)]), &set(&[]), &set(&[(0, 990)]));
+        account.update_complete(&set(&[(0, 1000)]), &set(&[]), &set(&[(0, 990)]));
         assert!(account.end_sync());
         assert_eq!(watermark(&account), 990);
         account.begin_sync(Window::new(0, 1000), 100, 0);
         assert_eq!(unread(&account), set(&[(890, 990)]));
-        // an earlier beginning counts once all from there is complete
+        // an earlier start applies once everything from there is complete
         account.begin_sync(Window::new(-50, 1000), 100, 0);
         assert_eq!(watermark(&account), 990);
     }

@@ -9,10 +9,10 @@ use jiff::civil::Date;
 use super::bins::Count;
 use super::counts::Counts;
 use super::user_agents::UserAgents;
-use super::{Dimension, Question};
+use super::{Dimension, ReportQuery};
 use crate::dataset::{Dataset, Texts, metadata_map};
 use crate::error::Result;
-use crate::keys::Tally;
+use crate::keys::KeyCounts;
 use crate::table::{DataFile, Zone, times_in};
 
 /// Hours of a week, from Monday's first on.
@@ -29,7 +29,7 @@ pub(super) struct Gathered {
     pub(super) by: BTreeMap<Dimension, Counts>,
     pub(super) tags: Counts,
     pub(super) types: Counts,
-    pub(super) keys: Tally,
+    pub(super) keys: KeyCounts,
 }
 
 impl Gathered {
@@ -69,7 +69,7 @@ fn columns(dataset: Dataset) -> &'static [&'static str] {
 }
 
 /// Reads a file.
-pub(super) fn gather(question: &Question, dataset: Dataset, file: DataFile, zone: &Zone) -> Result<Gathered> {
+pub(super) fn gather(query: &ReportQuery, dataset: Dataset, file: DataFile, zone: &Zone) -> Result<Gathered> {
     let mut gathered = Gathered {
         hours: vec![0; HOURS],
         ..Gathered::default()
@@ -82,10 +82,10 @@ pub(super) fn gather(question: &Question, dataset: Dataset, file: DataFile, zone
     let mut agents = UserAgents::default();
     for batch in file.batches(Some(&columns))? {
         let batch = batch?;
-        let times = question.times(dataset, &batch, zone);
+        let times = query.times(dataset, &batch, zone);
         match dataset {
             Dataset::Conversations => {
-                gathered.conversations(question, &batch, &times, &mut agents);
+                gathered.conversations(query, &batch, &times, &mut agents);
             }
             Dataset::Messages => gathered.messages(&batch, &times),
         }
@@ -96,7 +96,7 @@ pub(super) fn gather(question: &Question, dataset: Dataset, file: DataFile, zone
 /// When a row that counts was, in the table's zone: its day and hour of the week, where it has a time.
 type Time = Option<(Date, usize)>;
 
-impl Question {
+impl ReportQuery {
     /// The time of each row; none for those that do not count.
     fn times(&self, dataset: Dataset, batch: &RecordBatch, zone: &Zone) -> Vec<Option<Time>> {
         let column = dataset.columns()[dataset.time_column()].name;
@@ -136,7 +136,7 @@ impl Local<'_> {
 impl Gathered {
     fn conversations(
         &mut self,
-        question: &Question,
+        query: &ReportQuery,
         batch: &RecordBatch,
         times: &[Option<Time>],
         agents: &mut UserAgents,
@@ -158,7 +158,7 @@ impl Gathered {
                 ..Count::default()
             };
             if let Some(tags) = tags.filter(|tags| tags.is_valid(row)) {
-                self.tags_of(question, tags, row, &mut count);
+                self.tags_of(query, tags, row, &mut count);
             }
             self.add(time.map(|(day, _)| day), count);
             if let Some((_, hour)) = time {
@@ -189,7 +189,7 @@ impl Gathered {
     }
 
     /// What the tags of a row say.
-    fn tags_of(&mut self, question: &Question, tags: &ListArray, row: usize, count: &mut Count) {
+    fn tags_of(&mut self, query: &ReportQuery, tags: &ListArray, row: usize, count: &mut Count) {
         let tags = tags.value(row);
         let Some(tags) = tags.as_string_opt::<i32>() else {
             return;
@@ -202,9 +202,9 @@ impl Gathered {
             };
             self.tags.add(Some(tag));
             let is_one = |names: &[String]| u64::from(names.iter().any(|name| name == tag));
-            count.handovers |= is_one(&question.tags.handover);
-            count.resolved |= is_one(&question.tags.resolved);
-            count.informed |= is_one(&question.tags.informed);
+            count.handovers |= is_one(&query.tags.handover);
+            count.resolved |= is_one(&query.tags.resolved);
+            count.informed |= is_one(&query.tags.informed);
         }
     }
 

@@ -19,8 +19,8 @@ use gather::{Gathered, gather};
 
 use crate::dataset::Dataset;
 use crate::error::{Error, Result};
-use crate::keys::OfColumn;
-use crate::status::{Holding, status_with};
+use crate::keys::ColumnKeys;
+use crate::status::{DatasetStatus, status_with};
 use crate::store;
 use crate::table::{Entry, PartitionBy, PartitionKey, Table};
 use crate::window::Window;
@@ -32,7 +32,7 @@ const TOP_KEYS: usize = 25;
 
 /// What a report is about.
 #[derive(Clone, Debug, Default)]
-pub struct Question {
+pub struct ReportQuery {
     /// These bots; all where there is none.
     pub bots: Vec<String>,
     /// Rows whose time lies within; all, also those without a time, where there is none.
@@ -114,36 +114,36 @@ pub struct Report {
     /// Types of messages.
     pub message_types: Ranking,
     /// Keys of metadata, the most frequent.
-    pub keys: OfColumn,
+    pub keys: ColumnKeys,
     /// How complete the export is, by dataset, then by bot, whatever the range.
-    pub completeness: BTreeMap<String, BTreeMap<String, Holding>>,
+    pub completeness: BTreeMap<String, BTreeMap<String, DatasetStatus>>,
 }
 
 /// Makes a report; `now` is when.
 ///
 /// # Errors
 /// Where the table cannot be read, or holds nothing of what is asked for.
-pub fn report(table: &Table, question: &Question, now: Timestamp) -> Result<Report> {
+pub fn report(table: &Table, query: &ReportQuery, now: Timestamp) -> Result<Report> {
     let entries = table.manifest()?.whole(table.out())?;
     let zone = table.zone()?;
     let mut sum = Gathered::default();
     for dataset in Dataset::ALL {
         let partitions: Vec<_> = entries
             .iter()
-            .filter(|(key, entry)| key.dataset == dataset && question.may_be_in(key, entry))
+            .filter(|(key, entry)| key.dataset == dataset && query.may_be_in(key, entry))
             .collect();
         table.each_file(
             &partitions,
-            |file| gather(question, dataset, file, &zone),
+            |file| gather(query, dataset, file, &zone),
             |gathered| sum.merge(gathered),
         )?;
     }
     let mut completeness = status_with(table, &entries)?.datasets;
     for bots in completeness.values_mut() {
-        bots.retain(|bot, _| question.is_about(bot));
+        bots.retain(|bot, _| query.is_about(bot));
     }
     let bots: BTreeSet<String> = completeness.values().flat_map(BTreeMap::keys).cloned().collect();
-    if let Some(unknown) = question.bots.iter().find(|bot| !bots.contains(*bot)) {
+    if let Some(unknown) = query.bots.iter().find(|bot| !bots.contains(*bot)) {
         return Err(Error::Usage {
             what: format!("the table has nothing of the bot {unknown}"),
             hint: "see `converse-export status` for what it has".into(),
@@ -161,14 +161,14 @@ pub fn report(table: &Table, question: &Question, now: Timestamp) -> Result<Repo
         timezone: table.settings().timezone.clone(),
         partition_by: table.settings().partition_by,
         // an end that is open is no moment
-        start: question
+        start: query
             .range
             .and_then(|range| Timestamp::from_second(range.start).ok()),
-        end: question
+        end: query
             .range
             .and_then(|range| Timestamp::from_second(range.end).ok()),
         bots,
-        tags_meaning: question.tags.clone(),
+        tags_meaning: query.tags.clone(),
         total: sum.total,
         self_service_rate: sum.total.self_service_rate(),
         undated: sum.undated,
@@ -181,13 +181,13 @@ pub fn report(table: &Table, question: &Question, now: Timestamp) -> Result<Repo
             .collect(),
         tags: sum.tags.ranking(TOP_TAGS),
         message_types: sum.types.ranking(TOP),
-        keys: top(OfColumn::of(sum.keys, sum.total.sessions)),
+        keys: top(ColumnKeys::of(sum.keys, sum.total.sessions)),
         completeness,
     })
 }
 
 /// The most frequent keys; the values of all others are only counted.
-fn top(mut keys: OfColumn) -> OfColumn {
+fn top(mut keys: ColumnKeys) -> ColumnKeys {
     let rest = keys.keys.split_off(TOP_KEYS.min(keys.keys.len()));
     keys.others += rest.iter().map(|key| key.rows).sum::<u64>();
     keys
@@ -201,7 +201,7 @@ pub fn write(path: &Path, page: &str) -> Result<()> {
     store::write_atomically(path, page.as_bytes())
 }
 
-impl Question {
+impl ReportQuery {
     fn is_about(&self, bot: &String) -> bool {
         self.bots.is_empty() || self.bots.contains(bot)
     }

@@ -1,4 +1,4 @@
-//! Words to read a dataset with, in each engine: to be pasted, or piped.
+//! Code that reads a dataset, for each engine.
 
 use std::fmt;
 use std::str::FromStr;
@@ -9,7 +9,7 @@ use super::types::{DUCKDB, HIVE, Names, POLARS, PYARROW, TRINO};
 use super::{Column, Described, Type};
 use crate::table::{FolderKey, duckdb_table};
 
-/// What reads tables.
+/// An engine that reads tables.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Engine {
@@ -27,10 +27,10 @@ pub enum Engine {
     Trino,
 }
 
-/// Where the files would stand for an engine that cannot read a folder of this machine.
+/// Example location for engines that cannot read local folders.
 const BUCKET: &str = "s3://YOUR-BUCKET/lake";
-/// A key that the system sets, for the examples.
-const SOME_KEY: &str = "__sys_channel";
+/// A metadata key for the examples.
+const EXAMPLE_KEY: &str = "__sys_channel";
 
 impl Engine {
     /// Every engine.
@@ -43,7 +43,7 @@ impl Engine {
         Self::Trino,
     ];
 
-    /// Its name on the command line.
+    /// Name of the engine.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -56,38 +56,40 @@ impl Engine {
         }
     }
 
-    /// How a dataset is read with it.
+    /// Returns the code that reads a dataset.
     pub(super) fn snippet(self, name: &str, described: &Described) -> String {
-        let reads_here = matches!(self, Self::Pandas | Self::Polars | Self::Spark);
+        let needs_path = matches!(self, Self::Pandas | Self::Polars | Self::Spark);
         let path = match described.path.to_str() {
-            None if reads_here => {
-                return "# the path of this table is not UTF-8: read the table by another path, such as a symbolic link to it".into();
+            None if needs_path => {
+                return "# cannot print code: the path of this table is not UTF-8. Use a symbolic link to it"
+                    .into();
             }
             path => path.unwrap_or_default().to_owned(),
         };
-        let words = Words {
+        let snippet = Snippet {
             name,
             path,
             described,
         };
         match self {
-            Self::DuckDb => words.duckdb(),
-            Self::Pandas => words.pandas(),
-            Self::Polars => words.polars(),
-            Self::Spark => words.spark(),
-            Self::Athena => words.athena(),
-            Self::Trino => words.trino(),
+            Self::DuckDb => snippet.duckdb(),
+            Self::Pandas => snippet.pandas(),
+            Self::Polars => snippet.polars(),
+            Self::Spark => snippet.spark(),
+            Self::Athena => snippet.athena(),
+            Self::Trino => snippet.trino(),
         }
     }
 }
 
-struct Words<'a> {
+/// Builds the code for a dataset.
+struct Snippet<'a> {
     name: &'a str,
     path: String,
     described: &'a Described,
 }
 
-impl Words<'_> {
+impl Snippet<'_> {
     fn duckdb(&self) -> String {
         let Self { name, .. } = self;
         let folders = self.described.folders.iter();
@@ -112,8 +114,8 @@ impl Words<'_> {
         ];
         if let Some((column, is_json)) = self.metadata() {
             let channel = match is_json {
-                false => format!("{column}['{SOME_KEY}']"),
-                true => format!("{column}->>'{SOME_KEY}'"),
+                false => format!("{column}['{EXAMPLE_KEY}']"),
+                true => format!("{column}->>'{EXAMPLE_KEY}'"),
             };
             lines.push(format!(
                 "SELECT {channel} AS channel, count(*) AS {name} FROM {name} GROUP BY ALL ORDER BY ALL;"
@@ -145,7 +147,7 @@ impl Words<'_> {
                 true => ("import json; ", ".map(json.loads, na_action=\"ignore\")"),
             };
             lines.push(format!(
-                "{load}print({name}[{}]{loaded}.str.get(\"{SOME_KEY}\").value_counts())",
+                "{load}print({name}[{}]{loaded}.str.get(\"{EXAMPLE_KEY}\").value_counts())",
                 python(column)
             ));
         }
@@ -168,8 +170,8 @@ impl Words<'_> {
         ];
         if let Some((column, is_json)) = self.metadata() {
             let (get, note) = match is_json {
-                false => (format!("map.get(\"{SOME_KEY}\")"), "  # maps: polars 2"),
-                true => (format!("str.json_path_match(\"$.{SOME_KEY}\")"), ""),
+                false => (format!("map.get(\"{EXAMPLE_KEY}\")"), "  # maps: polars 2"),
+                true => (format!("str.json_path_match(\"$.{EXAMPLE_KEY}\")"), ""),
             };
             let column = python(column);
             lines.push(format!(
@@ -190,10 +192,10 @@ impl Words<'_> {
         ];
         if let Some((column, is_json)) = self.metadata() {
             let channel = match is_json {
-                false => format!("{name}[{}][\"{SOME_KEY}\"]", python(column)),
+                false => format!("{name}[{}][\"{EXAMPLE_KEY}\"]", python(column)),
                 true => {
                     lines.push("from pyspark.sql.functions import get_json_object".to_owned());
-                    format!("get_json_object({}, \"$.{SOME_KEY}\")", python(column))
+                    format!("get_json_object({}, \"$.{EXAMPLE_KEY}\")", python(column))
                 }
             };
             lines.push(format!(
@@ -246,7 +248,7 @@ impl Words<'_> {
         .join("\n")
     }
 
-    /// The column that examples look a key up in, and whether it is JSON text in place of a map.
+    /// Returns the metadata column for the example, and whether it is JSON text instead of a map.
     fn metadata(&self) -> Option<(&str, bool)> {
         let mut columns = self
             .described
@@ -262,7 +264,7 @@ impl Words<'_> {
 }
 
 impl Described {
-    /// The columns of its files, then those of its folders.
+    /// Returns the columns of its files, then the partition columns.
     fn all(&self) -> impl Iterator<Item = &Column> {
         self.columns.iter().chain(&self.folders)
     }
@@ -272,15 +274,16 @@ fn definition(column: &Column, names: &Names, quote: char) -> String {
     format!("{} {}", quoted(&column.name, quote), column.r#type.named(names))
 }
 
+/// Formats columns, joined by `between`.
 fn each<'a>(
     columns: impl IntoIterator<Item = &'a Column>,
     between: &str,
-    word: impl Fn(&Column) -> String,
+    format: impl Fn(&Column) -> String,
 ) -> String {
-    columns.into_iter().map(word).collect::<Vec<_>>().join(between)
+    columns.into_iter().map(format).collect::<Vec<_>>().join(between)
 }
 
-/// Between quotes that are doubled within, as SQL has it.
+/// Quotes a text as in SQL, with inner quotes doubled.
 fn quoted(text: &str, quote: char) -> String {
     format!(
         "{quote}{}{quote}",
@@ -288,7 +291,7 @@ fn quoted(text: &str, quote: char) -> String {
     )
 }
 
-/// A path as Hadoop's patterns have it: where nothing of a pattern is in it, as it is.
+/// Escapes the special characters of Hadoop's glob patterns in a path.
 fn hadoop_path(path: &str) -> String {
     let is_special = |character: char| "{}[]*?\\".contains(character);
     let escape = |character: char| match is_special(character) {
@@ -298,7 +301,7 @@ fn hadoop_path(path: &str) -> String {
     path.chars().map(escape).collect()
 }
 
-/// A string of Python's: JSON's form is one of its own.
+/// Formats a string literal of Python, for which JSON's syntax is valid.
 fn python(text: &str) -> String {
     serde_json::Value::from(text).to_string()
 }

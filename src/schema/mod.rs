@@ -1,7 +1,6 @@
-//! What a dataset looks like to its readers: its columns and types, and words to read it with in each engine.
+//! Describes a dataset to its readers: its columns, their types, and code to read it in each engine.
 //!
-//! All of it comes from the Arrow schema and the folders that are there, or will be: a table that gets other columns
-//! or other folders needs no change here.
+//! Everything is derived from the Arrow schema and the partition folders.
 
 mod engine;
 mod types;
@@ -20,56 +19,56 @@ use crate::dataset::{Dataset, Shape};
 use crate::error::Result;
 use crate::table::{PartitionBy, PartitionKey, Period, Settings, Table};
 
-/// Where the folder of a table stands in words to read it with, as long as there is none.
-const SOME_TABLE: &str = "./lake";
+/// Example path of a table in code.
+const EXAMPLE_TABLE: &str = "./lake";
 
-/// What readers find.
+/// Describes a table to its readers.
 #[derive(Clone, Debug, Serialize)]
 pub struct Description {
-    /// The settings of the table that is there; none where this is what any table will be.
+    /// Settings of the table; `None` if this describes a new table.
     pub settings: Option<Settings>,
-    /// What is known of each dataset.
+    /// Description of each dataset.
     pub datasets: BTreeMap<&'static str, Described>,
 }
 
-/// What readers find of a dataset.
+/// Describes a dataset to its readers.
 #[derive(Clone, Debug, Serialize)]
 pub struct Described {
-    /// The folder of all its files.
+    /// Folder of the dataset.
     pub path: PathBuf,
-    /// The bots that it holds.
+    /// Bots with rows.
     pub bots: Vec<String>,
-    /// Its rows.
+    /// Number of rows.
     pub rows: u64,
-    /// The columns of every file, in their order.
+    /// Columns of the data files, in order.
     pub columns: Vec<Column>,
-    /// The columns that stand in the names of folders, outermost first.
+    /// Partition columns, which are in the names of folders, outermost first.
     pub folders: Vec<Column>,
-    /// Words to read it with, by engine.
+    /// Code to read it, by engine.
     pub snippets: BTreeMap<Engine, String>,
 }
 
-/// A column, as readers find it.
+/// A column.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Column {
     /// Its name.
     pub name: String,
-    /// What its values are.
+    /// Type of its values.
     pub r#type: Type,
-    /// Whether a value may be missing.
+    /// Whether it can be null.
     pub nullable: bool,
-    /// The API's field that it is made of, where it is made of one.
+    /// The API's field that it comes from, if any.
     pub from: Option<String>,
 }
 
-/// What a table with the default settings will be.
+/// Describes a new table with the default settings.
 ///
 /// # Errors
-/// Where a column has a type that there are no words for.
+/// If a column has an unsupported type.
 pub fn contract(datasets: &[Dataset]) -> Result<Description> {
     let described = |dataset: &Dataset| {
-        let path = Path::new(SOME_TABLE).join(dataset.name());
-        let folder = some_folder(*dataset, PartitionBy::default());
+        let path = Path::new(EXAMPLE_TABLE).join(dataset.name());
+        let folder = example_folder(*dataset, PartitionBy::default());
         let described = Described::new(*dataset, path, &Shape::default(), &folder)?;
         Ok((dataset.name(), described.with_snippets(dataset.name())))
     };
@@ -79,22 +78,22 @@ pub fn contract(datasets: &[Dataset]) -> Result<Description> {
     })
 }
 
-/// What the table that is there is.
+/// Describes an existing table.
 ///
 /// # Errors
-/// Where its manifest or a data file cannot be read.
+/// If its manifest or a data file cannot be read.
 pub fn of_table(table: &Table, datasets: &[Dataset]) -> Result<Description> {
     let out = std::path::absolute(table.out()).unwrap_or_else(|_| table.out().to_owned());
     let entries = table.manifest()?.whole(table.out())?;
     let described = |dataset: &Dataset| {
-        let of_it = || entries.iter().filter(|(key, _)| key.dataset == *dataset);
+        let own_entries = || entries.iter().filter(|(key, _)| key.dataset == *dataset);
         let by = table.settings().partition_by;
-        let folder = of_it()
+        let folder = own_entries()
             .next()
-            .map_or_else(|| some_folder(*dataset, by), |(key, _)| key.folder());
+            .map_or_else(|| example_folder(*dataset, by), |(key, _)| key.folder());
         let mut described = Described::new(*dataset, out.join(dataset.name()), table.shape(), &folder)?;
-        described.rows = of_it().map(|(_, entry)| entry.rows).sum();
-        described.bots = of_it().map(|(key, _)| key.bot.clone()).collect();
+        described.rows = own_entries().map(|(_, entry)| entry.rows).sum();
+        described.bots = own_entries().map(|(key, _)| key.bot.clone()).collect();
         described.bots.dedup();
         Ok((dataset.name(), described.with_snippets(dataset.name())))
     };
@@ -104,8 +103,8 @@ pub fn of_table(table: &Table, datasets: &[Dataset]) -> Result<Description> {
     })
 }
 
-/// The folder of some partition, for the names in it.
-fn some_folder(dataset: Dataset, by: PartitionBy) -> PathBuf {
+/// Returns the folder of an example partition, for the names of its columns.
+fn example_folder(dataset: Dataset, by: PartitionBy) -> PathBuf {
     let (bot, period) = (String::new(), Period::timeless(by));
     PartitionKey { dataset, bot, period }.folder()
 }
@@ -133,7 +132,7 @@ impl Described {
         let folders = names.map(|(name, _)| Column {
             name: name.to_owned(),
             r#type: if name == "date" { Type::Date } else { Type::String },
-            // what has no time stands in no day or month
+            // records without a time have no date
             nullable: name != "bot",
             from: None,
         });

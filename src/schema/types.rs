@@ -1,4 +1,4 @@
-//! Types of columns, and what each engine calls them.
+//! Types of columns and their names in each engine.
 
 use std::fmt;
 
@@ -8,14 +8,14 @@ use serde::{Serialize, Serializer};
 use crate::dataset::is_json;
 use crate::error::{Error, Result};
 
-/// What the values of a column are.
+/// Type of a column.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Type {
     /// Text.
     String,
-    /// Text that is JSON, and says so.
+    /// Text with the logical type JSON.
     Json,
-    /// Whole numbers of 64 bits.
+    /// Integers of 64 bits.
     Int64,
     /// Floating point numbers of 64 bits.
     Float64,
@@ -25,17 +25,17 @@ pub enum Type {
     Timestamp,
     /// Days.
     Date,
-    /// Lists of the one.
+    /// Lists.
     List(Box<Self>),
-    /// Maps from the one to the other.
+    /// Maps from keys to values.
     Map(Box<Self>, Box<Self>),
 }
 
 impl Type {
-    /// The type of a field.
+    /// Returns the type of a field.
     ///
     /// # Errors
-    /// Where it is none that a table has.
+    /// If no table has such a type.
     pub(super) fn of(field: &Field) -> Result<Self> {
         let boxed = |field: &Field| Self::of(field).map(Box::new);
         Ok(match field.data_type() {
@@ -57,7 +57,7 @@ impl Type {
         })
     }
 
-    /// Its name in an engine.
+    /// Returns its name in an engine.
     pub(super) fn named(&self, names: &Names) -> String {
         let name = match self {
             Self::String => names.string,
@@ -78,10 +78,10 @@ impl Type {
 }
 
 fn unknown(found: &DataType) -> Error {
-    Error::Internal(format!("there are no words for a column of the type {found}"))
+    Error::Internal(format!("the column type {found} is not supported"))
 }
 
-/// What an engine calls the types; `{}` stands for the types within.
+/// Names of the types in an engine; `{}` is replaced by nested types.
 pub(super) struct Names {
     string: &'static str,
     json: &'static str,
@@ -94,8 +94,8 @@ pub(super) struct Names {
     map: &'static str,
 }
 
-/// As they are told to people.
-pub(super) const TOLD: Names = Names {
+/// Names that are displayed.
+pub(super) const DISPLAYED: Names = Names {
     string: "string",
     json: "string (JSON)",
     int64: "int64",
@@ -143,7 +143,7 @@ pub(super) const POLARS: Names = Names {
     map: "pl.Map({}, {})",
 };
 
-/// Of Hive, and so of Spark and Athena.
+/// Names in Hive, Spark and Athena.
 pub(super) const HIVE: Names = Names {
     string: "string",
     json: "string",
@@ -170,7 +170,7 @@ pub(super) const TRINO: Names = Names {
 
 impl fmt::Display for Type {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(&self.named(&TOLD))
+        f.pad(&self.named(&DISPLAYED))
     }
 }
 
@@ -189,7 +189,8 @@ mod tests {
     fn every_column_has_a_name_in_every_engine() {
         let schema = Dataset::Conversations.schema();
         let metadata = Type::of(schema.field_with_name("metadata").unwrap()).unwrap();
-        let names = [&TOLD, &DUCKDB, &PYARROW, &POLARS, &HIVE, &TRINO].map(|names| metadata.named(names));
+        let names =
+            [&DISPLAYED, &DUCKDB, &PYARROW, &POLARS, &HIVE, &TRINO].map(|names| metadata.named(names));
         assert_eq!(
             names.each_ref().map(String::as_str),
             [
@@ -209,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn promoted_columns_have_names_and_strange_ones_are_refused() {
+    fn promoted_columns_have_names_and_other_types_are_refused() {
         for (r#type, name) in [
             (PromotedType::String, "VARCHAR"),
             (PromotedType::Int64, "BIGINT"),

@@ -8,8 +8,8 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
+use crate::display::hex;
 use crate::error::{Error, Result};
-use crate::words::hex;
 
 const BEFORE: &str = ",\n  \"checksum\": \"";
 const AFTER: &str = "\"\n}";

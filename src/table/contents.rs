@@ -11,8 +11,8 @@ use sha2::{Digest, Sha256};
 use super::merge::moment;
 use super::reader::DataFile;
 use super::{Entry, PartitionKey, Zone};
+use crate::display::hex;
 use crate::error::{Error, Result};
-use crate::words::hex;
 
 /// The rows of a file, summed up.
 pub(super) struct Contents {

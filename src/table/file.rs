@@ -20,8 +20,8 @@ use super::merge::RowRef;
 use super::partition::PartitionKey;
 use super::settings::{RowGroups, SCHEMA_VERSION, Settings};
 use crate::dataset::{Kind, Promoted, PromotedType, Shape};
+use crate::display::hex;
 use crate::error::{Error, Result};
-use crate::words::hex;
 
 /// Behind dictionaries, level 3 takes half as long again and saves nothing.
 const ZSTD_LEVEL: i32 = 1;

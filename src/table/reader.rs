@@ -19,8 +19,8 @@ use super::encoder::file_schema;
 use super::file::{self, Hashing};
 use super::partition::PartitionKey;
 use crate::dataset::{Shape, in_memory};
+use crate::display::hex;
 use crate::error::{Error, Result};
-use crate::words::hex;
 
 /// Limits of a batch: rows, and bytes as far as the footer gives them. They bound the memory of a reader.
 const BATCH_ROWS: usize = 8192;

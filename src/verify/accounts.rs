@@ -8,8 +8,8 @@ use super::{NOT_READABLE, Verified, own_path};
 use crate::commit::Commit;
 use crate::dataset::Dataset;
 use crate::error::Result;
-use crate::ledger::{Account, Held, Ledger};
-use crate::rejected::{self, Kept};
+use crate::ledger::{Account, Ledger, PartitionMetadata};
+use crate::rejected::{self, RejectedSummary};
 use crate::table::{Entry, OWN_FOLDER, PartitionKey};
 
 impl Verified {
@@ -52,7 +52,7 @@ impl Verified {
     fn held(&mut self, told: &[&Ledger]) -> Result<()> {
         let mut wrong = Vec::new();
         for (key, entry) in &self.entries {
-            let held: Vec<&Held> = told.iter().filter_map(|ledger| held(ledger, key)).collect();
+            let held: Vec<&PartitionMetadata> = told.iter().filter_map(|ledger| held(ledger, key)).collect();
             if held.iter().any(|held| fits(entry, held)) {
                 continue;
             }
@@ -95,7 +95,7 @@ impl Verified {
                     .partitions()
                     .iter()
                     .map(|(next, _)| next)
-                    .chain(commit.withdrawn());
+                    .chain(commit.removed());
                 next.any(|next| next == key)
             })
         };
@@ -172,7 +172,7 @@ impl Verified {
 
     fn rejected(&mut self, dataset: Dataset, bot: &str, counted: u64, may_hold_more: bool) -> Result<()> {
         let path = rejected::path(Path::new(OWN_FOLDER), dataset.name(), bot);
-        let kept = match Kept::look(&self.table.own_folder(), dataset.name(), bot) {
+        let kept = match RejectedSummary::read(&self.table.own_folder(), dataset.name(), bot) {
             Err(error) if error.is_denied() => {
                 self.report.note(&path, NOT_READABLE);
                 return Ok(());
@@ -205,7 +205,7 @@ impl Verified {
 }
 
 /// How an entry differs from what the ledger says of its partition.
-fn differing(entry: &Entry, held: Option<&Held>) -> String {
+fn differing(entry: &Entry, held: Option<&PartitionMetadata>) -> String {
     match held {
         None => "the ledger knows nothing of it".into(),
         Some(held) if held.rows != entry.rows => format!(
@@ -216,8 +216,8 @@ fn differing(entry: &Entry, held: Option<&Held>) -> String {
     }
 }
 
-fn fits(entry: &Entry, held: &Held) -> bool {
-    Held::of(entry) == *held
+fn fits(entry: &Entry, held: &PartitionMetadata) -> bool {
+    PartitionMetadata::of(entry) == *held
 }
 
 /// Counts from a file may be anything, so they are added where they cannot overflow.

@@ -13,7 +13,7 @@ use rayon::prelude::*;
 use super::report::{Asked, Live, Mend, Report};
 use super::requests::{Answered, Desk};
 use super::{Verified, sample};
-use crate::api::{Budget, Client, Connection, Tally};
+use crate::api::{Budget, Client, Connection, RequestStats};
 use crate::dataset::{Dataset, id_hash};
 use crate::error::{Error, Result};
 use crate::plan::Field;
@@ -195,7 +195,7 @@ impl Again {
         let desk = Desk {
             client: Client::new(again.connection.clone()).map_err(Error::Connection)?,
             budgets: Dataset::ALL.map(budget).into(),
-            tally: Tally::default(),
+            stats: RequestStats::default(),
             per_page: again.per_page,
             verified: &self.verified,
             erased: Tombstones::load(&self.verified.table.own_folder())?,
@@ -204,7 +204,7 @@ impl Again {
             .buffered(again.concurrency.unwrap_or(SIDE_BY_SIDE))
             .try_collect()
             .await?;
-        let requests = desk.tally.requests.into_inner();
+        let requests = desk.stats.requests.into_inner();
         let mut live = Live {
             seed: again.seed,
             windows: Vec::new(),

@@ -84,8 +84,8 @@ mod tests {
 
     use super::*;
     use crate::dataset::decode;
+    use crate::display::hex;
     use crate::table::{PartitionBy, Period, RowRef, Settings, file_name};
-    use crate::words::hex;
 
     /// A published partition of some messages.
     fn published(out: &Path) -> (Table, PartitionKey, Entry) {

@@ -6,7 +6,7 @@ use arrow::array::AsArray;
 
 use super::Verified;
 use super::live::Chosen;
-use crate::api::{Ask, AskError, Budget, Client, Tally};
+use crate::api::{ApiRequest, Budget, Client, RequestError, RequestStats};
 use crate::dataset::{Dataset, Next, PageError, Peek, PeekedRecord, decode, id_hash, peek, strip};
 use crate::error::{Error, Result};
 use crate::tombstones::Tombstones;
@@ -33,7 +33,7 @@ pub(super) struct Answered {
 pub(super) struct Desk<'a> {
     pub(super) client: Client,
     pub(super) budgets: BTreeMap<Dataset, Budget>,
-    pub(super) tally: Tally,
+    pub(super) stats: RequestStats,
     pub(super) per_page: u32,
     pub(super) verified: &'a Verified,
     /// What must not be in the table, though the API may have it.
@@ -46,7 +46,7 @@ impl Desk<'_> {
         for _ in 1..STARTS {
             match self.chain(chosen).await {
                 Err(Error::Fetch {
-                    source: AskError::CursorDied { .. } | AskError::Lost { .. },
+                    source: RequestError::CursorDied { .. } | RequestError::Lost { .. },
                     ..
                 }) => {}
                 ended => return ended,
@@ -58,7 +58,7 @@ impl Desk<'_> {
     async fn chain(&self, chosen: &Chosen) -> Result<Answered> {
         // a second more at both ends, whose records are not compared: the bounds may be inclusive or exclusive
         let window = Window::new((chosen.window.start - 1).max(0), chosen.window.end + 1);
-        let mut ask = Ask {
+        let mut ask = ApiRequest {
             endpoint: chosen.dataset.endpoint(),
             bot: chosen.bot.clone(),
             window,
@@ -83,7 +83,7 @@ impl Desk<'_> {
             // where the cursor stays the same, the server moves on at each request
             let page = self
                 .client
-                .page(&ask, moves, budget, sent, &self.tally, read)
+                .page(&ask, moves, budget, sent, &self.stats, read)
                 .await;
             let (answer, page) = page.map_err(not_fetched)?;
             let before = answered.ids.len();
@@ -120,7 +120,7 @@ impl Desk<'_> {
             return Ok(None);
         };
         let twice = |error: PageError| Error::Internal(error.to_string());
-        let Some((body, _)) = strip(dataset, body, |id| erased.has(id)).map_err(twice)? else {
+        let Some((body, _)) = strip(dataset, body, |id| erased.contains(id)).map_err(twice)? else {
             return Ok(None);
         };
         let rest = peek(dataset, &body).map_err(twice)?;

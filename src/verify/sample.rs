@@ -91,7 +91,7 @@ mod tests {
     use rand::rngs::StdRng;
 
     use super::*;
-    use crate::ledger::Held;
+    use crate::ledger::PartitionMetadata;
     use crate::table::{PartitionBy, Period};
 
     const DAY: i64 = 86_400;
@@ -106,7 +106,7 @@ mod tests {
                 .complete
                 .insert(Window::new(number * DAY, (number + 1) * DAY));
             if *rows > 0 {
-                let held = Held {
+                let held = PartitionMetadata {
                     rows: *rows,
                     ids_sha256: String::new(),
                     sha256: String::new(),

@@ -9,7 +9,7 @@ use super::Verified;
 use super::partition::{Check, Checked};
 use crate::commit::Commit;
 use crate::error::Result;
-use crate::ledger::{Held, Ledger};
+use crate::ledger::{Ledger, PartitionMetadata};
 use crate::spool::Spool;
 use crate::table::{Entry, Lock, Manifest, OWN_FOLDER, PartitionKey, Table, Version};
 
@@ -89,7 +89,7 @@ fn present(
 ) -> BTreeMap<PartitionKey, Entry> {
     let keys = commit.iter().flat_map(|commit| {
         let next = commit.partitions().iter().map(|(key, _)| key);
-        next.chain(commit.withdrawn())
+        next.chain(commit.removed())
     });
     for key in keys {
         let entry = entries.remove(key);
@@ -111,7 +111,7 @@ fn present_one(
         Some((_, next)) if is_there(next) => Some(next.clone()),
         // between its two versions, on a file system that cannot exchange them
         Some(_) => entry.filter(is_there),
-        None if commit.withdrawn().contains(key) => entry.filter(is_there),
+        None if commit.removed().contains(key) => entry.filter(is_there),
         None => entry,
     }
 }
@@ -121,7 +121,7 @@ pub(super) struct Current {
     /// The entry that should fit its file.
     pub(super) entry: Option<Entry>,
     /// What ledgers say of it: one, or where a commit is not carried out yet, that of before and that of after.
-    pub(super) held: Vec<Held>,
+    pub(super) held: Vec<PartitionMetadata>,
     /// Whether a commit that is not carried out yet changes it.
     pub(super) is_changing: bool,
 }
@@ -155,7 +155,7 @@ impl Verified {
             let held = ledgers.filter_map(|ledger| held(ledger, key).cloned()).collect();
             let is_changing = commit.is_some_and(|commit| {
                 let mut partitions = commit.partitions().iter();
-                partitions.any(|(other, _)| other == key) || commit.withdrawn().contains(key)
+                partitions.any(|(other, _)| other == key) || commit.removed().contains(key)
             });
             return Ok(Some(Current {
                 entry,
@@ -210,7 +210,7 @@ impl Verified {
 }
 
 /// What a ledger says of a partition.
-pub(super) fn held<'a>(ledger: &'a Ledger, key: &PartitionKey) -> Option<&'a Held> {
+pub(super) fn held<'a>(ledger: &'a Ledger, key: &PartitionKey) -> Option<&'a PartitionMetadata> {
     ledger
         .known(key.dataset.name(), &key.bot)?
         .partitions

@@ -111,7 +111,7 @@ fn invariant_1_a_full_disk_is_told_and_with_room_the_same_command_finishes() {
         if run.code != Some(0) {
             let run = run.ended(1);
             assert!(run.stderr.contains("No space left on device"), "{}", run.stderr);
-            assert!(run.stderr.contains("make room"), "{}", run.stderr);
+            assert!(run.stderr.contains("free disk space"), "{}", run.stderr);
             *met.entry(place(&run.stderr)).or_default() += 1;
             // what readers see meanwhile is whole
             let lake = Lake(world.path("disk/lake"));

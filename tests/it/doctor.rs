@@ -111,9 +111,9 @@ fn scrolls_times_and_new_fields_are_told() {
     assert_eq!(reports[1]["new_fields"], json!(["mood"]));
     let words = doctor(&world, &["--requests-per-second", "20"]).ok().stdout;
     for part in [
-        "the same throughout: the server moves it",
+        "the same for all pages: the server advances it",
         "time: milliseconds",
-        "mood (kept in the column `extra`)",
+        "mood (stored in the column `extra`)",
     ] {
         assert!(words.contains(part), "{part:?} is not in {words}");
     }
@@ -290,12 +290,7 @@ fn an_empty_range_and_a_wrong_key_are_told() {
         "--base-url",
         world.simulator.base_url(),
     ]);
-    assert!(
-        empty
-            .ok()
-            .stdout
-            .contains("give --start and --end where there are some")
-    );
+    assert!(empty.ok().stdout.contains("give a range with records"));
     let run = converse(&[
         "doctor",
         "--bot",

@@ -66,11 +66,11 @@ fn what_is_new_changed_gone_and_repaired_is_in_summary_and_status() {
     let lake = world.lake().0;
     let told = on(&lake, "status", &[]).ok().stdout;
     assert!(
-        told.contains("never seen before: channel (string), metadata.fresh (object)"),
+        told.contains("new fields: channel (string), metadata.fresh (object)"),
         "{told}"
     );
     assert!(
-        told.contains("metadata.seats (string, not only number)"),
+        told.contains("metadata.seats (string, before only number)"),
         "{told}"
     );
     // what is told once is known from then on

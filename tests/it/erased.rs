@@ -460,7 +460,8 @@ fn pages_and_rejected_records_that_come_back_bring_nothing_back() {
     assert!(matches!(run.code, Some(0 | 4)), "{}", run.stderr);
     assert_eq!(world.requests(), requests, "kept pages have all of it");
     assert!(
-        run.stderr.contains("records of erased conversations were back"),
+        run.stderr
+            .contains("records of erased conversations that a crash had restored"),
         "{}",
         run.stderr
     );

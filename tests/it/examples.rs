@@ -218,6 +218,6 @@ fn the_settings_are_settings() {
         );
     } else {
         // all others are known
-        assert!(run.ended(2).stderr.contains("since is no setting"));
+        assert!(run.ended(2).stderr.contains("since is not a setting"));
     }
 }

@@ -143,8 +143,8 @@ fn the_terminal_gets_a_table_and_no_commands() {
     for part in [
         "\"odd\\u001b[31m key\"",
         "│ __sys_channel ",
-        ">99 %",
-        "integer 50 %, object 25 %, null 25 %",
+        ">99%",
+        "integer 50%, object 25%, null 25%",
     ] {
         assert!(text.contains(part), "{part} in {text}");
     }

@@ -145,7 +145,7 @@ fn without_a_key_or_an_api_it_says_so() {
     let file = world.path("key");
     std::fs::write(&file, "wrong-key").unwrap();
     let run = verify(&lake, &["--live", "1", "--api-key-file", file.to_str().unwrap()]).ended(1);
-    assert!(run.stderr.contains("error: could not fetch"), "{}", run.stderr);
+    assert!(run.stderr.contains("error: cannot fetch"), "{}", run.stderr);
     assert!(!run.stderr.contains("wrong-key") && !run.stdout.contains("wrong-key"));
     verify(&lake, &["--live", "1", "--api-key-file", "/nowhere"]).ended(2);
     verify(&lake, &["--live", "1", "--base-url", "http://example.com"]).ended(2);

@@ -151,7 +151,7 @@ fn an_interrupted_export_goes_on_in_the_new_zone() {
     running.until(|| files_below(&world.path("lake/_export/pages")).len() >= 3);
     let locked = rebuild(&world.lake(), &BERLIN).ended(3);
     assert!(
-        locked.stderr.contains("another run is working"),
+        locked.stderr.contains("another run is active"),
         "{}",
         locked.stderr
     );
@@ -220,7 +220,7 @@ fn a_signal_stops_it_and_the_old_table_stays() {
     running.until(|| lake.0.join("_export/rebuild").exists());
     running.signal(Signal::TERM);
     let run = running.end().ended(143);
-    assert!(run.stderr.contains("stopped before the end"), "{}", run.stderr);
+    assert!(run.stderr.contains("the run was interrupted"), "{}", run.stderr);
     assert_eq!(lake.files(), utc);
     nothing_is_left_over(&lake);
 }

@@ -61,7 +61,7 @@ fn ranges_holes_counts_and_reasons_are_told() {
     for line in [
         "complete   --start 2023-10-01 --end 2023-10-02",
         "complete   --start 2023-10-03T00:00:00Z --end 2023-10-03T01:00:00Z",
-        "hole       --start 2023-10-02 --end 2023-10-03",
+        "gap        --start 2023-10-02 --end 2023-10-03",
         "rejected   2 (1 no usable _id, 1 not an object)",
         "API        filters by the record's own time",
     ] {

@@ -77,14 +77,14 @@ fn a_bar_is_drawn_and_fits_the_terminal() {
         let bars = text
             .lines()
             .filter(of_bar)
-            .map(|line| line.split("  awaited:").next().unwrap().trim_end());
+            .map(|line| line.split("  in flight:").next().unwrap().trim_end());
         let bars: Vec<&str> = bars.collect();
         assert!(
             bars.iter().any(|line| line.starts_with("conversations ")),
             "{text}"
         );
         assert!(bars.iter().any(|line| line.contains(" records")), "{text}");
-        assert!(text.contains("  awaited: "), "{text}");
+        assert!(text.contains("  in flight: "), "{text}");
         for line in bars {
             assert!(line.chars().count() < usize::from(columns), "{line}");
         }
@@ -99,10 +99,7 @@ fn a_refusal_is_told_in_place_and_tears_no_line() {
     });
     let args = ["--per-page", "1000", "--requests-per-second", "50", "-v"];
     let text = without_sequences(&drawn(&world, 200, &[], &args));
-    assert!(
-        text.contains("refused for coming too soon, waiting 1 s"),
-        "{text}"
-    );
+    assert!(text.contains("rate limited, waiting 1 s"), "{text}");
     let log: Vec<&str> = text.lines().filter(|line| line.contains("info: ")).collect();
     assert!(!log.is_empty());
     for line in log {

@@ -32,8 +32,8 @@ fn large_answers() -> Url {
     format!("http://{address}").parse().unwrap()
 }
 
-fn ask(may_shrink: bool) -> Ask {
-    Ask {
+fn ask(may_shrink: bool) -> ApiRequest {
+    ApiRequest {
         endpoint: "/pages",
         bot: "bot".into(),
         window: Window::new(0, 9),
@@ -72,21 +72,21 @@ fn body(length: usize, body: &str) -> String {
 }
 
 /// How the request for a page ends, and how many attempts it takes.
-async fn ended(ask: Ask, answers: Vec<String>) -> (Result<(), AskError>, u64) {
+async fn ended(ask: ApiRequest, answers: Vec<String>) -> (Result<(), RequestError>, u64) {
     let mut connection = Connection::new(one_after_the_other(answers), ApiKey::new("key").unwrap());
     connection.silence = Duration::from_millis(700);
     connection.max_page_bytes = 100;
-    connection.patience.limit = Duration::from_secs(20);
-    connection.patience.longest_wait = Duration::from_millis(20);
+    connection.retry_policy.limit = Duration::from_secs(20);
+    connection.retry_policy.longest_wait = Duration::from_millis(20);
     let client = Client::new(connection).unwrap();
-    let (budget, tally) = (Budget::new(0.0), Tally::default());
+    let (budget, stats) = (Budget::new(0.0), RequestStats::default());
     let sent = budget.permit().await.unwrap().spend();
     let read = |body: &[u8]| match body.ends_with(b"}") {
         true => Ok(()),
         false => Err("it breaks off".to_owned()),
     };
-    let page = client.page(&ask, true, &budget, sent, &tally, read).await;
-    (page.map(|_| ()), tally.requests.load(Ordering::Relaxed))
+    let page = client.page(&ask, true, &budget, sent, &stats, read).await;
+    (page.map(|_| ()), stats.requests.load(Ordering::Relaxed))
 }
 
 fn page() -> String {
@@ -109,7 +109,7 @@ async fn a_page_that_the_server_cannot_make_is_reported_after_three_attempts() {
         answers.push(page());
         let (ended_as, requests) = ended(ask(true), answers.clone()).await;
         assert!(
-            matches!(ended_as, Err(AskError::PageTooHeavy { .. })),
+            matches!(ended_as, Err(RequestError::PageTooHeavy { .. })),
             "{answers:?}: {ended_as:?}"
         );
         assert_eq!(requests, attempts, "{answers:?}");
@@ -125,13 +125,13 @@ async fn a_page_too_large_is_reported_at_once() {
     let large = body(200, &" ".repeat(200));
     for cursor in [None, Some("c2".to_owned())] {
         for answer in [status(413), large.clone()] {
-            let ask = Ask {
+            let ask = ApiRequest {
                 cursor: cursor.clone(),
                 ..ask(true)
             };
             let (ended_as, requests) = ended(ask, vec![answer, page()]).await;
             assert!(
-                matches!(ended_as, Err(AskError::PageTooHeavy { .. })),
+                matches!(ended_as, Err(RequestError::PageTooHeavy { .. })),
                 "{ended_as:?}"
             );
             assert_eq!(requests, 1);
@@ -139,7 +139,10 @@ async fn a_page_too_large_is_reported_at_once() {
     }
     for answer in [status(413), large] {
         let (ended_as, requests) = ended(ask(false), vec![answer, page()]).await;
-        assert!(matches!(ended_as, Err(AskError::Failed { .. })), "{ended_as:?}");
+        assert!(
+            matches!(ended_as, Err(RequestError::Failed { .. })),
+            "{ended_as:?}"
+        );
         assert_eq!(requests, 1);
     }
 }
@@ -172,11 +175,11 @@ async fn invariant_6_bodies_in_flight_are_bounded_by_their_bytes() {
     };
     let client = Client::new(connection).unwrap();
     let ask = ask(false);
-    let (budget, tally) = (Budget::new(0.0), Tally::default());
+    let (budget, stats) = (Budget::new(0.0), RequestStats::default());
     let fetch = async |_| {
         for _ in 0..3 {
             let sent = budget.permit().await.unwrap().spend();
-            let page = client.page(&ask, true, &budget, sent, &tally, |_| Ok(())).await;
+            let page = client.page(&ask, true, &budget, sent, &stats, |_| Ok(())).await;
             let (answer, ()) = page.unwrap();
             assert_eq!(answer.body.len() as u64, 4 * MIB);
             // the spool keeps it
@@ -185,7 +188,7 @@ async fn invariant_6_bodies_in_flight_are_bounded_by_their_bytes() {
     };
     join_all((0..16).map(fetch)).await;
     // beside one body, of each other one the piece that was under way
-    let most = client.shelf.most();
+    let most = client.memory.most();
     assert!(most >= 8 * MIB, "{most}");
     assert!(most <= (8 + 4) * MIB + 15 * MIB / 2, "{most}");
 }

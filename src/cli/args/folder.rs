@@ -1,4 +1,4 @@
-//! Folders of this machine as they are typed.
+//! Parses local folders of the command line.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -6,63 +6,63 @@ use std::path::PathBuf;
 use clap::builder::{PathBufValueParser, TypedValueParser};
 use url::Url;
 
-use super::wrong;
+use super::reason_with_hint;
 
-/// Schemes that are known without `//`, too.
+/// URL schemes that are also recognised without `//`.
 const SCHEMES: [&str; 31] = [
     "s3", "s3a", "s3n", "gs", "gcs", "az", "azure", "abfs", "abfss", "adl", "wasb", "wasbs", "hdfs",
     "webhdfs", "viewfs", "dbfs", "oss", "oci", "cos", "obs", "r2", "b2", "minio", "swift", "http", "https",
     "ftp", "sftp", "ssh", "smb", "nfs",
 ];
 
-const LOCAL: &str = "give a folder of this machine, such as ./lake or file:///data/lake";
+const LOCAL: &str = "give a local folder, such as ./lake or file:///data/lake";
 
-/// A folder or file of this machine: a path, or `file:///path`.
+/// Parser of a local folder or file: a path, or `file:///path`.
 pub(in crate::cli) fn local() -> impl TypedValueParser<Value = PathBuf> {
     PathBufValueParser::new().try_map(|path| match path.to_str() {
         Some(text) => read(text),
-        // what is no text is no address
+        // a path that is not UTF-8 is not a URL
         None => Ok(path),
     })
 }
 
-/// Whether a value is more or other than a path, so that it cannot be below a folder.
+/// Whether a value is not a path that can be resolved against a folder.
 pub(in crate::cli) fn is_no_path(text: &str) -> bool {
     text == "-" || scheme(text).is_some() || unexpanded(text)
 }
 
 fn read(text: &str) -> Result<PathBuf, String> {
     if unexpanded(text) {
-        return Err(wrong(
-            "`~` and `$` are names for a shell, and no shell has replaced them",
-            "give the path in full, or without quotation marks around it",
+        return Err(reason_with_hint(
+            "the shell has not expanded `~` or `$`",
+            "give the full path, or remove the quotation marks",
         ));
     }
     match scheme(text) {
         None => Ok(PathBuf::from(OsString::from(text))),
         Some(name) if name == "file" => of_file(text.trim()),
-        Some(name) => Err(wrong(&format!("{name}: is not a folder of this machine"), LOCAL)),
+        Some(name) => Err(reason_with_hint(&format!("{name}: is not a local folder"), LOCAL)),
     }
 }
 
-/// The path of a `file:` address.
+/// Returns the path of a `file:` URL.
 fn of_file(text: &str) -> Result<PathBuf, String> {
-    let relative = || wrong("a file: address needs an absolute path", LOCAL);
+    let relative = || reason_with_hint("a file: URL needs an absolute path", LOCAL);
     let rest = text.get(5..).unwrap_or_default();
     if !rest.starts_with('/') {
         return Err(relative());
     }
     let url = Url::parse(text).map_err(|_| relative())?;
     if url.query().is_some() || url.fragment().is_some() {
-        return Err(wrong(
-            "a file: address can't have ? or # in it",
+        return Err(reason_with_hint(
+            "a file: URL cannot contain ? or #",
             "write ? as %3F and # as %23, or give the plain path",
         ));
     }
     url.to_file_path().map_err(|()| relative())
 }
 
-/// The scheme that a text begins with, in lower case: any before `:/`, a known one before `:`. A single letter is a drive.
+/// Returns the scheme of a text in lower case: any scheme before `:/`, a known one before `:`. A single letter is a drive.
 fn scheme(text: &str) -> Option<String> {
     let (name, rest) = text.trim_start().split_once(':')?;
     let mut letters = name.chars();
@@ -73,7 +73,7 @@ fn scheme(text: &str) -> Option<String> {
     (is_name && name.len() > 1 && is_scheme).then_some(name)
 }
 
-/// Whether a shell would have made something else of a text: `~`, `~/…`, `~name/…`, `$NAME`, `${NAME}`, `$(…)`.
+/// Whether a text contains something that a shell expands: `~`, `~/…`, `~name/…`, `$NAME`, `${NAME}`, `$(…)`.
 fn unexpanded(text: &str) -> bool {
     let is_variable = |part: &str| {
         part.strip_prefix('$')
@@ -109,27 +109,27 @@ mod tests {
     }
 
     #[test]
-    fn what_is_elsewhere_is_refused() {
+    fn other_addresses_are_refused() {
         for (text, why) in [
-            ("s3://bucket/lake", "s3: is not a folder"),
-            ("S3://bucket/lake", "s3: is not a folder"),
-            ("s3:bucket", "s3: is not a folder"),
-            (" s3://bucket", "s3: is not a folder"),
-            ("gs://bucket", "gs: is not a folder"),
-            ("az://container", "az: is not a folder"),
+            ("s3://bucket/lake", "s3: is not a local folder"),
+            ("S3://bucket/lake", "s3: is not a local folder"),
+            ("s3:bucket", "s3: is not a local folder"),
+            (" s3://bucket", "s3: is not a local folder"),
+            ("gs://bucket", "gs: is not a local folder"),
+            ("az://container", "az: is not a local folder"),
             (
                 "abfss://c@account.dfs.core.windows.net/x",
-                "abfss: is not a folder",
+                "abfss: is not a local folder",
             ),
-            ("hdfs:/lake", "hdfs: is not a folder"),
-            ("dbfs:/lake", "dbfs: is not a folder"),
-            ("https://example.com/lake", "https: is not a folder"),
-            ("custom+x://lake", "custom+x: is not a folder"),
+            ("hdfs:/lake", "hdfs: is not a local folder"),
+            ("dbfs:/lake", "dbfs: is not a local folder"),
+            ("https://example.com/lake", "https: is not a local folder"),
+            ("custom+x://lake", "custom+x: is not a local folder"),
             ("file://lake", "needs an absolute path"),
             ("file:lake", "needs an absolute path"),
             ("file://./lake", "needs an absolute path"),
-            ("file:///lake?x=1", "can't have ? or #"),
-            ("file:///lake#1", "can't have ? or #"),
+            ("file:///lake?x=1", "cannot contain ? or #"),
+            ("file:///lake#1", "cannot contain ? or #"),
             ("~", "shell"),
             ("~/lake", "shell"),
             ("~me/lake", "shell"),

@@ -1,15 +1,14 @@
-//! The command line as it is typed.
-
+//! Defines the command line.
 //!
-//! A subcommand is a file of its own beside this folder, which holds its arguments and what it does, and a line in
-//! [`Command`] and in `main`. Arguments need no word on the environment: [`command`] gives each its variable.
+//! A subcommand is a file beside this folder with its arguments and its `run`, a variant of [`Command`] and a line in
+//! `main`. [`command`] gives every flag its environment variable.
 
 mod api;
 mod folder;
 mod moment;
-mod part;
 mod privacy;
-mod shape;
+mod row_filter;
+mod table_options;
 mod values;
 
 use std::path::PathBuf;
@@ -21,12 +20,13 @@ use clap::{Arg, ArgAction, Args, CommandFactory, Parser, Subcommand, ValueEnum};
 pub(super) use api::ApiArgs;
 pub(super) use folder::{is_no_path, local};
 pub(super) use moment::{Moment, duration};
-pub(super) use part::PartArgs;
 pub(super) use privacy::PrivacyArgs;
-pub(super) use shape::ShapeArgs;
+pub(super) use row_filter::RowFilterArgs;
+pub(super) use table_options::TableOptionArgs;
 pub(super) use values::{dataset, day, partition_by};
 
 use super::completions::CompletionsArgs;
+use super::config::ConfigArgs;
 use super::demo::DemoArgs;
 use super::doctor::DoctorArgs;
 use super::erase::EraseArgs;
@@ -38,7 +38,6 @@ use super::preview::PreviewArgs;
 use super::rebuild::RebuildArgs;
 use super::report::ReportArgs;
 use super::schema::SchemaArgs;
-use super::settings::ConfigArgs;
 use super::simulate::SimulateArgs;
 use super::status::StatusArgs;
 use super::sync::SyncArgs;
@@ -52,17 +51,17 @@ const STYLES: Styles = Styles::styled()
 
 const EXAMPLES: &str = "\
 Examples:
-  # see what it does: no key, no network
+  # try it without a key or a network
   converse-export demo
 
-  # five days of a bot, conversations and messages
+  # export five days of a bot, conversations and messages
   export CONVERSE_EXPORT_API_KEY=…
   converse-export export --bot r3-218210 --start 2023-10-01 --end 2023-10-06 --out ./lake
 
-  # the same table kept up to date, every hour or every night
+  # keep a table up to date, every hour or every night
   converse-export sync --bot r3-218210 --since 2023-10-01 --out ./lake
 
-  # what the folder holds, and the proof that it holds it
+  # show and verify a table
   converse-export status --out ./lake
   converse-export verify --out ./lake
 
@@ -79,19 +78,19 @@ pub(super) struct Cli {
     #[command(subcommand)]
     pub(super) command: Command,
     #[command(flatten)]
-    pub(super) told: Told,
+    pub(super) output: OutputArgs,
 }
 
-/// How much is told, and where.
+/// Flags of the output of all commands.
 #[derive(Debug, Args)]
 #[command(next_help_heading = OUTPUT)]
-pub(super) struct Told {
-    /// The outcome as one JSON object on standard output
+pub(super) struct OutputArgs {
+    /// Print the outcome as one JSON object on standard output
     #[arg(long, global = true)]
     pub(super) json: bool,
-    /// Progress on standard error
+    /// Show progress on standard error
     ///
-    /// A bar in a terminal, log lines elsewhere, unless it is said here.
+    /// The default is a bar in a terminal, and log lines elsewhere.
     #[arg(
         long,
         global = true,
@@ -101,7 +100,7 @@ pub(super) struct Told {
         hide_short_help = true
     )]
     pub(super) progress: ProgressKind,
-    /// How lines on standard error are written
+    /// Format of the lines on standard error
     #[arg(
         long,
         global = true,
@@ -111,23 +110,23 @@ pub(super) struct Told {
         hide_short_help = true
     )]
     pub(super) log_format: LogFormat,
-    /// Take settings from this file [default: converse-export.toml]
+    /// Read settings from this file [default: converse-export.toml]
     ///
-    /// The one in the working directory, where it is there. Settings are named as the flags; see `converse-export config
-    /// --help`.
+    /// The default file is read from the working directory if it exists. Settings have the names of the flags; see
+    /// `converse-export config --help`.
     #[arg(long, global = true, value_name = "PATH", hide_short_help = true)]
     pub(super) config: Option<PathBuf>,
-    /// Errors only
+    /// Print errors only
     #[arg(short, long, global = true)]
     pub(super) quiet: bool,
-    /// Tell more; twice for every request
+    /// Print more; twice for every request
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub(super) verbose: u8,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub(super) enum ProgressKind {
-    /// A bar where standard error is a terminal, log lines where not
+    /// A bar if standard error is a terminal, else log lines
     #[default]
     Auto,
     /// A bar
@@ -140,10 +139,10 @@ pub(super) enum ProgressKind {
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub(super) enum LogFormat {
-    /// Lines for people
+    /// Plain text
     #[default]
     Text,
-    /// A JSON object a line
+    /// One JSON object per line
     Json,
 }
 
@@ -151,74 +150,69 @@ pub(super) enum LogFormat {
 pub(super) enum Command {
     /// Export a range of time into a table of Parquet files
     ///
-    /// What the table has already is not asked for again, and an interrupted run goes on where it stopped.
+    /// Complete ranges are not fetched again, and an interrupted run continues where it stopped.
     Export(Box<ExportArgs>),
-    /// Bring a table up to now, and what changed of late with it
+    /// Bring a table up to date, including recent changes
     ///
-    /// For jobs that run every hour or every night: always the same command.
+    /// For jobs that run the same command every hour or every night.
     Sync(Box<SyncArgs>),
-    /// Tell what an export would do, without doing it
+    /// Show what an export would do, without doing it
     ///
-    /// About how many records, requests, minutes and files are still to come: from what the table holds, or from a few
-    /// probing requests. Nothing is written.
+    /// Estimates records, requests, time and files, from the table or from a few sample requests. Writes nothing.
     #[command(after_long_help = plan::EXAMPLES)]
     Plan(Box<ExportArgs>),
-    /// Show the first records of a range, from one request
+    /// Show the first records of a range, with one request
     ///
-    /// As a table, or with --json as the API sent them. Nothing is written.
+    /// As a table, or with --json as the API sent them. Writes nothing.
     Preview(Box<PreviewArgs>),
-    /// Ask the API what its documentation leaves open
+    /// Examine what the API's documentation leaves open
     ///
-    /// Order, bounds, which time a window filters, cursors, refusals, latency, and what the server cannot do: how many
-    /// records a listing has, how long a range and how large a page may be. It takes about 25 requests to each endpoint,
-    /// about ten seconds at 3 requests a second, and a few more where the server refuses pages or ranges. A listing
-    /// is tried up to 11,000 records: choose a range that has so many to find out where listings end.
+    /// Order, bounds, the time that a window filters by, cursors, rate limits, latency, and limits of the server: the length
+    /// of a listing, the length of a range, the size of a page. Makes about 25 requests to each endpoint in about ten
+    /// seconds at 3 requests per second, and a few more if the server refuses pages or ranges. Reads up to 11,000
+    /// records of a listing: choose a range with as many to find the end of listings.
     Doctor(Box<DoctorArgs>),
-    /// Prove that a table is what its exports left
+    /// Verify that a table is complete and intact
     ///
-    /// Files, counts, ids, and on request the API itself. It changes nothing.
+    /// Verifies files, counts, ids, and with --live the API's records. Changes nothing.
     Verify(Box<VerifyArgs>),
-    /// Tell what a table holds
+    /// Show the state of a table
     ///
-    /// Complete ranges, holes, days, rows, rejected records, the last run.
+    /// Complete ranges, gaps, partitions, rows, rejected records, the last run.
     Status(StatusArgs),
-    /// Tell the columns and types of a table, and how each engine reads them
+    /// Show the columns of a table, or print code that reads them
     Schema(SchemaArgs),
-    /// Catalogue the metadata keys of a table
+    /// Show the metadata keys of a table
     ///
-    /// How often each is there, what its values look like, since when.
+    /// The frequency of each key, the types of its values, and its first and last day.
     Keys(KeysArgs),
-    /// Tell a table's conversations on one page of HTML
+    /// Write an HTML report about a table
     ///
     /// Metrics by day, breakdowns, busy hours, completeness.
     Report(ReportArgs),
-    /// Remove conversations and their messages for good
+    /// Remove conversations and their messages permanently
     ///
-    /// From the table and from all that is kept beside it; no later run brings them back.
+    /// From the table and all of the exporter's own files; no later run exports them again.
     Erase(EraseArgs),
-    /// Make a table again from its own rows
+    /// Write a table again with other settings
     ///
-    /// With its days in another time zone, say, without a request.
+    /// For example in another time zone, without a request.
     Rebuild(RebuildArgs),
-    /// Show what an export is like: no key, no network
-    ///
-    /// Simulates the API and exports a week from it.
+    /// Export from a simulated API, without a key or a network
     Demo(DemoArgs),
-    /// Serve a simulated Export API on this machine
-    ///
-    /// Until it is stopped.
+    /// Serve a simulated Export API on this machine, until stopped
     Simulate(SimulateArgs),
-    /// Tell every setting, and where it comes from
+    /// Show every setting and its source
     ///
-    /// The key is told as set or not set only.
+    /// The key is never shown, only whether it is set.
     Config(ConfigArgs),
-    /// Print completions for a shell
+    /// Print a completion script for a shell
     Completions(CompletionsArgs),
-    /// Write man pages into a folder
+    /// Write man pages to a folder
     Man(ManArgs),
 }
 
-/// The version, with the commit where it is known.
+/// Returns the version, with the commit if known.
 fn version() -> String {
     match option_env!("CONVERSE_EXPORT_COMMIT") {
         Some(commit) => format!("{} ({commit})", env!("CARGO_PKG_VERSION")),
@@ -226,38 +220,38 @@ fn version() -> String {
     }
 }
 
-/// The file that flags may stand in.
+/// The default config file.
 pub(super) const CONFIG_FILE: &str = "converse-export.toml";
 
-/// Between the reason of an error and its hint.
+/// Separates the reason of an error from its hint.
 const HINT: &str = "\nhint: ";
 
-/// Why a value cannot be used, and what to give in its place.
-pub(super) fn wrong(why: &str, hint: &str) -> String {
+/// Joins the reason why a value cannot be used and a hint.
+pub(super) fn reason_with_hint(why: &str, hint: &str) -> String {
     format!("{why}{HINT}{hint}")
 }
 
-/// The two parts of what [`wrong`] made.
-pub(super) fn why_and_hint(text: &str) -> Option<(&str, &str)> {
+/// Splits what [`reason_with_hint`] joined.
+pub(super) fn split_hint(text: &str) -> Option<(&str, &str)> {
     text.split_once(HINT)
 }
 
-/// Headings that several commands have.
+/// Headings in the help of several commands.
 pub(super) const TABLE: &str = "Table";
 const OUTPUT: &str = "Output";
 
-/// What the variable of each flag begins with.
-const VARIABLES: &str = "CONVERSE_EXPORT_";
-/// These show and try things: what is set for real exports is not for them.
+/// Prefix of the environment variables.
+const VARIABLE_PREFIX: &str = "CONVERSE_EXPORT_";
+/// Commands that ignore the environment variables and the config file of exports.
 const WITHOUT_VARIABLES: [&str; 5] = ["demo", "simulate", "config", "completions", "man"];
 
-/// The command line, with a variable of the environment for every flag.
+/// Builds the command line, with an environment variable for every flag.
 pub(super) fn command() -> clap::Command {
     let version = Arg::new("version")
         .short('V')
         .long("version")
         .action(ArgAction::Version)
-        .help("The version, and the commit that it was built from")
+        .help("Print the version and the commit")
         .help_heading(OUTPUT)
         .display_order(LAST);
     with_help(Cli::command().disable_version_flag(true).arg(version))
@@ -265,10 +259,10 @@ pub(super) fn command() -> clap::Command {
         .mut_subcommands(|command| with_help(with_settings(command, with_variable)))
 }
 
-/// Commands that are rarely needed: `--help` lists them.
+/// Rarely needed commands, which only `--help` lists.
 const RARE: [&str; 4] = ["simulate", "config", "completions", "man"];
 
-/// The same without what is rarely needed, so that its list fits a screen.
+/// Builds the command line without the rarely needed commands, so that its help fits a screen.
 pub(super) fn brief() -> clap::Command {
     command().mut_subcommands(|command| match RARE.contains(&command.get_name()) {
         true => command.hide(true),
@@ -276,11 +270,11 @@ pub(super) fn brief() -> clap::Command {
     })
 }
 
-/// What is removed is said with the command: a variable that was set for a repair must not remove anything. So is the
-/// address that a table gets: where exports have theirs from a variable, a rebuild still writes every file again.
+/// Flags that are only read from the command line: a variable must neither select conversations to erase nor change the
+/// address of a table.
 const ONLY_TYPED: [(&str, &[&str]); 2] = [("erase", &["conversation", "from"]), ("rebuild", &["base_url"])];
 
-/// A subcommand with those of its flags changed that may be set elsewhere than on the command line.
+/// Applies `change` to those flags of a subcommand that have variables.
 pub(super) fn with_settings(command: clap::Command, mut change: impl FnMut(Arg) -> Arg) -> clap::Command {
     let name = command.get_name().to_owned();
     command.mut_args(|arg| match is_setting(&name, &arg) {
@@ -289,7 +283,7 @@ pub(super) fn with_settings(command: clap::Command, mut change: impl FnMut(Arg) 
     })
 }
 
-/// The arguments of a subcommand that have variables, and may stand in the config file.
+/// Returns the flags of a subcommand that have variables and can be set in the config file.
 pub(super) fn settings(command: &clap::Command) -> impl Iterator<Item = &Arg> {
     let name = command.get_name();
     command.get_arguments().filter(move |arg| is_setting(name, arg))
@@ -297,42 +291,42 @@ pub(super) fn settings(command: &clap::Command) -> impl Iterator<Item = &Arg> {
 
 fn is_setting(command: &str, arg: &Arg) -> bool {
     let mut only_typed = ONLY_TYPED.into_iter();
-    let is_typed = only_typed.any(|(name, typed)| command == name && typed.contains(&arg.get_id().as_str()));
-    takes_part(arg) && !is_typed && !WITHOUT_VARIABLES.contains(&command)
+    let is_typed = only_typed.any(|(name, flags)| command == name && flags.contains(&arg.get_id().as_str()));
+    is_option(arg) && !is_typed && !WITHOUT_VARIABLES.contains(&command)
 }
 
-/// Behind all that a command has of its own.
+/// Display order after all other flags.
 const LAST: usize = 1000;
 
-/// `-h` fits a screen, `--help` teaches.
+/// Adds the help flag.
 fn with_help(command: clap::Command) -> clap::Command {
     let help = Arg::new("help")
         .short('h')
         .long("help")
         .action(ArgAction::Help)
-        .help("This; --help tells more, with examples")
+        .help("Print help; --help shows more, with examples")
         .help_heading(OUTPUT)
         .display_order(LAST);
     command.disable_help_flag(true).arg(help)
 }
 
-/// The variable of a flag, with its dashes or without.
+/// Returns the environment variable of a flag, given with or without dashes.
 pub(super) fn variable(flag: &str) -> String {
     let name = flag.trim_start_matches('-').to_uppercase().replace('-', "_");
-    format!("{VARIABLES}{name}")
+    format!("{VARIABLE_PREFIX}{name}")
 }
 
-/// Whether an argument is more than a question about the program.
-pub(super) fn takes_part(arg: &Arg) -> bool {
+/// Whether an argument is an option of the command, unlike `--help` and `--version`.
+pub(super) fn is_option(arg: &Arg) -> bool {
     !matches!(arg.get_action(), ArgAction::Help | ArgAction::Version)
 }
 
 fn with_variable(arg: Arg) -> Arg {
-    let Some(name) = arg.get_long().filter(|_| takes_part(&arg)) else {
+    let Some(name) = arg.get_long().filter(|_| is_option(&arg)) else {
         return arg;
     };
     let variable = variable(name);
-    // a flag without a value is set by a variable that says so
+    // a flag without a value is set by a boolean variable
     let arg = match arg.get_action() {
         ArgAction::SetTrue => arg.value_parser(BoolishValueParser::new()),
         _ => arg,
@@ -345,7 +339,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_command_line_is_sound() {
+    fn the_command_line_is_valid() {
         command().debug_assert();
     }
 

@@ -1,33 +1,33 @@
-//! Times as they are typed.
+//! Parses times and durations of the command line.
 
 use std::time::Duration;
 
 use jiff::civil::{Date, DateTime, Time};
 use jiff::{SignedDuration, Span, SpanRelativeTo, Timestamp};
 
-use super::wrong;
+use super::reason_with_hint;
 use crate::table::Zone;
 
-/// A moment as it is typed; what it is depends on the zone where no offset is given, and on the clock where it is relative.
+/// A time of the command line. Without an offset it depends on a time zone; a relative one depends on the clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::cli) enum Moment {
-    /// The first moment of a day.
+    /// The start of a day.
     Day(Date),
     /// A date and a time of day without an offset.
     Local(DateTime),
     Instant(Timestamp),
-    /// The first moment of the day so many days ago.
+    /// The start of the day this many days ago.
     DaysAgo(i64),
-    /// So long before now.
+    /// This long before now.
     Ago(SignedDuration),
 }
 
-/// The forms of a moment, for errors.
+/// The accepted forms, for hints.
 const FORMS: &str = "give YYYY-MM-DD, YYYY-MM, YYYY-MM-DDTHH:MM, RFC 3339 (2023-10-01T08:00:00Z), today, yesterday, -7d, \
      or Unix seconds of 10 digits";
 
 impl Moment {
-    /// Unix seconds of the first whole second that is not before the moment.
+    /// Returns the time in Unix seconds, rounded up to a whole second.
     pub(in crate::cli) fn seconds(self, zone: &Zone) -> Result<i64, jiff::Error> {
         self.seconds_at(zone, Timestamp::now())
     }
@@ -81,7 +81,7 @@ impl std::str::FromStr for Moment {
     }
 }
 
-/// The first day of a month as it is typed: `2023-10`.
+/// Parses a month such as `2023-10`; returns its first day.
 fn month(text: &str) -> Option<Date> {
     let (year, month) = text.split_once('-')?;
     let all_digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
@@ -91,8 +91,8 @@ fn month(text: &str) -> Option<Date> {
     Date::new(year.parse().ok()?, month.parse().ok()?, 1).ok()
 }
 
-/// Unix seconds have 10 digits from 2001 to 2286; a number of another length is something else, and what that is can
-/// mostly be seen.
+/// Parses Unix seconds, which have 10 digits from 2001 to 2286. For a number of another length the hint says what it
+/// probably is.
 fn unix_seconds(text: &str) -> Result<Moment, String> {
     let part = |from: usize, to: usize| text.get(from..to).unwrap_or_default();
     let date = || format!("{}-{}-{}", part(0, 4), part(4, 6), part(6, 8));
@@ -101,8 +101,8 @@ fn unix_seconds(text: &str) -> Result<Moment, String> {
     let why = "Unix seconds have 10 digits";
     let fraction = |name: &str, digits: usize| {
         let seconds = part(0, text.len() - digits);
-        wrong(
-            &format!("it looks like {name}, and {why}"),
+        reason_with_hint(
+            &format!("this looks like {name}; {why}"),
             &format!("give the seconds: {seconds}"),
         )
     };
@@ -114,33 +114,33 @@ fn unix_seconds(text: &str) -> Result<Moment, String> {
                 .and_then(|seconds| Timestamp::from_second(seconds).ok());
             at.map(Moment::Instant).ok_or_else(|| FORMS.to_owned())
         }
-        4 => Err(wrong(
+        4 => Err(reason_with_hint(
             why,
             &format!("for the year's first day, give {text}-01-01"),
         )),
-        6 if month(&format!("{}-{}", part(0, 4), part(4, 6))).is_some() => Err(wrong(
+        6 if month(&format!("{}-{}", part(0, 4), part(4, 6))).is_some() => Err(reason_with_hint(
             why,
             &format!("for the month's first day, give {}-{}", part(0, 4), part(4, 6)),
         )),
-        8 if is_date() => Err(wrong(why, &format!("for that day, give {}", date()))),
+        8 if is_date() => Err(reason_with_hint(why, &format!("for that day, give {}", date()))),
         12 | 14 if is_date() && time().parse::<DateTime>().is_ok() => {
-            Err(wrong(why, &format!("for that time, give {}", time())))
+            Err(reason_with_hint(why, &format!("for that time, give {}", time())))
         }
         13 => Err(fraction("milliseconds", 3)),
         16 => Err(fraction("microseconds", 6)),
         19 => Err(fraction("nanoseconds", 9)),
-        _ => Err(wrong(why, FORMS)),
+        _ => Err(reason_with_hint(why, FORMS)),
     }
 }
 
-/// A duration with its unit.
+/// Parses a duration with its unit.
 pub(in crate::cli) fn duration(text: &str) -> Result<Duration, String> {
-    let told = || String::from("give a number with its unit, such as 90s, 15m, 2h or 3d");
-    let span: jiff::Span = text.trim().parse().map_err(|_| told())?;
+    let hint = || String::from("give a number with its unit, such as 90s, 15m, 2h or 3d");
+    let span: jiff::Span = text.trim().parse().map_err(|_| hint())?;
     let length = span
         .to_duration(SpanRelativeTo::days_are_24_hours())
-        .map_err(|_| told())?;
-    Duration::try_from(length).map_err(|_| "give a duration that is not negative".into())
+        .map_err(|_| hint())?;
+    Duration::try_from(length).map_err(|_| "give a duration of at least 0s".into())
 }
 
 #[cfg(test)]
@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn a_moment_has_these_forms() {
+    fn moments_have_these_forms() {
         let second = |text: &str| text.parse::<Timestamp>().map(Timestamp::as_second).unwrap();
         for (text, same) in [
             ("2023-10-01", "2023-10-01T00:00:00+02:00"),
@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn a_number_that_is_no_unix_seconds_is_refused_with_what_it_may_be() {
+    fn other_numbers_than_unix_seconds_are_refused_with_a_hint() {
         for (text, hint) in [
             ("20231001", "give 2023-10-01"),
             ("202310", "give 2023-10"),

@@ -1,4 +1,4 @@
-//! The flags that tell what is taken out of rows.
+//! Flags of the privacy rules.
 
 use std::path::PathBuf;
 
@@ -7,45 +7,45 @@ use clap::Args;
 use crate::dataset::{Pattern, RulesAsked, Secret};
 use crate::error::{Error, Result};
 
-/// Where the secret of hashed values comes from, unless a file is given.
+/// The environment variable of the hash secret.
 pub(in crate::cli) const SECRET_VARIABLE: &str = "CONVERSE_EXPORT_HASH_SECRET";
 
-/// What is taken out of rows before they are written.
+/// Privacy rules, applied to rows before they are written.
 #[derive(Clone, Debug, Args)]
 pub(in crate::cli) struct PrivacyArgs {
-    /// Leave a key out, with its value
+    /// Remove a key with its value
     ///
-    /// Of metadata, of extra, and of JSON anywhere within them, in out_msg and in user_input. PATTERN is a key, at any
-    /// depth (email), or the end of a path of keys (user.email); * stands for any characters (*_email). May be given
-    /// several times. As all privacy flags it is fixed by a table's first run; `rebuild` adds rules.
+    /// Applies to metadata and extra, to JSON inside them, to out_msg and to user_input. PATTERN is a key at any depth
+    /// (email), or the end of a path of keys (user.email); * matches any characters (*_email). May be repeated. Privacy
+    /// flags are fixed by the table's first run; `rebuild` adds rules.
     #[arg(long, value_name = "PATTERN", hide_short_help = true, help_heading = PRIVACY)]
     drop_key: Vec<Pattern>,
-    /// Put a hash in the place of a key's value
+    /// Replace the value of a key by a hash
     ///
-    /// HMAC-SHA-256 of its text, in hex, with the secret that CONVERSE_EXPORT_HASH_SECRET holds: equal values stay equal,
-    /// across datasets and runs. PATTERN as for --drop-key.
+    /// HMAC-SHA-256 of its text in hex, with the secret in CONVERSE_EXPORT_HASH_SECRET. Equal values have equal hashes in all
+    /// datasets and runs. PATTERN as for --drop-key.
     #[arg(long, value_name = "PATTERN", hide_short_help = true, help_heading = PRIVACY)]
     hash_key: Vec<Pattern>,
-    /// Read the secret of hashes from a file
+    /// Read the hash secret from a file
     #[arg(long, value_name = "PATH", hide_short_help = true, help_heading = PRIVACY)]
     hash_secret_file: Option<PathBuf>,
-    /// Make the last part of IP addresses zero, wherever they stand
+    /// Set the last part of IP addresses to zero
     ///
-    /// 203.0.113.77 becomes 203.0.113.0, 2001:db8:1:2::3 becomes 2001:db8:1::. In all text but ids.
+    /// 203.0.113.77 becomes 203.0.113.0, 2001:db8:1:2::3 becomes 2001:db8:1::. In all texts except ids.
     #[arg(long, hide_short_help = true, help_heading = PRIVACY)]
     mask_ip: bool,
 }
 
-/// Whether a pattern can meet anything that it seems to be meant for.
-fn meets(flag: &str, pattern: &Pattern) -> Result<()> {
-    let told = pattern.to_string();
+/// Refuses a pattern that begins with the name of a column, which matches nothing.
+fn check_pattern(flag: &str, pattern: &Pattern) -> Result<()> {
+    let text = pattern.to_string();
     match ["metadata.", "extra."]
         .iter()
-        .find_map(|column| told.strip_prefix(column))
+        .find_map(|column| text.strip_prefix(column))
     {
         None => Ok(()),
         Some(key) => Err(Error::Usage {
-            what: format!("{flag} {pattern} would meet nothing: keys stand without the name of their column"),
+            what: format!("cannot use {flag} {pattern}: a pattern has no column name"),
             hint: format!("give {flag} {key}; for keys within one of that name, {flag} '*{pattern}'"),
         }),
     }
@@ -54,11 +54,13 @@ fn meets(flag: &str, pattern: &Pattern) -> Result<()> {
 const PRIVACY: &str = "Privacy";
 
 impl PrivacyArgs {
-    /// The rules that are asked for, with the secret where there is one.
+    /// Returns the requested rules, with the secret if there is one.
     pub(in crate::cli) fn asked(&self) -> Result<RulesAsked> {
         let given = |patterns: &[Pattern]| (!patterns.is_empty()).then(|| patterns.to_vec());
         for (flag, patterns) in [("--drop-key", &self.drop_key), ("--hash-key", &self.hash_key)] {
-            patterns.iter().try_for_each(|pattern| meets(flag, pattern))?;
+            patterns
+                .iter()
+                .try_for_each(|pattern| check_pattern(flag, pattern))?;
         }
         Ok(RulesAsked {
             drop_keys: given(&self.drop_key),
@@ -72,7 +74,7 @@ impl PrivacyArgs {
         let usage = |what: String| Error::Usage {
             what,
             hint: format!(
-                "set {SECRET_VARIABLE}, or give --hash-secret-file with a file that holds only the secret"
+                "set {SECRET_VARIABLE}, or give --hash-secret-file with a file that contains only the secret"
             ),
         };
         let (text, place) = match &self.hash_secret_file {
@@ -80,7 +82,7 @@ impl PrivacyArgs {
                 let text = std::fs::read(path);
                 let unreadable = |error| {
                     usage(format!(
-                        "--hash-secret-file {} cannot be read: {error}",
+                        "cannot read --hash-secret-file {}: {error}",
                         path.display()
                     ))
                 };
@@ -94,6 +96,6 @@ impl PrivacyArgs {
         let secret = Secret::new(text.trim_ascii_end());
         secret
             .map(Some)
-            .ok_or_else(|| usage(format!("there is no secret in {place}")))
+            .ok_or_else(|| usage(format!("the hash secret in {place} is empty")))
     }
 }

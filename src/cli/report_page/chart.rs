@@ -5,7 +5,7 @@ mod frame;
 
 use maud::{Markup, html};
 
-use super::words;
+use super::labels;
 use crate::report::{Bin, Bins, Count};
 use frame::Frame;
 
@@ -94,7 +94,7 @@ pub(super) fn line(
     told: impl Fn(&Bin) -> String,
 ) -> Markup {
     let frame = Frame::of(size, bins);
-    let lines = [0.0, 0.25, 0.5, 0.75, 1.0].map(|share| (share, format!("{}\u{202f}%", share * 100.0)));
+    let lines = [0.0, 0.25, 0.5, 0.75, 1.0].map(|share| (share, format!("{}%", share * 100.0)));
     let points: Vec<Option<(f64, f64)>> = bins
         .bins
         .iter()
@@ -145,7 +145,7 @@ pub(super) fn week(hours: &[Vec<u64>]) -> Markup {
                 text.tick x=(at(LEFT - 8.0)) y=(at(y + CELL.1 / 2.0)) dy="0.32em" text-anchor="end" { (name) }
                 @for (hour, count) in hours.iter().enumerate() {
                     g.bin {
-                        title { (name) (format!(" {hour:02}:00 – {hour:02}:59: ")) (words::counted(*count, "conversation")) }
+                        title { (name) (format!(" {hour:02}:00 – {hour:02}:59: ")) (labels::counted(*count, "conversation")) }
                         @let x = LEFT + hour as f64 * CELL.0;
                         rect.cell x=(at(x + 1.0)) y=(at(y + 1.0)) width=(at(CELL.0 - 2.0)) height=(at(CELL.1 - 2.0)) rx="3" {}
                         @if *count > 0 {
@@ -207,7 +207,7 @@ fn scale(most: u64) -> (u64, Vec<(f64, String)>) {
     let lines = (0..=count).map(|nth| {
         (
             nth as f64 / count as f64,
-            words::compact(step.saturating_mul(nth)),
+            labels::compact(step.saturating_mul(nth)),
         )
     });
     (top, lines.collect())

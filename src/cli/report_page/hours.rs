@@ -4,8 +4,9 @@ use maud::{Markup, html};
 
 use super::HALF;
 use super::chart::{self, Part};
+use super::labels::{counted, days};
 use super::tables;
-use super::words::{counted, days, grouped};
+use crate::display::grouped;
 use crate::report::Bin;
 use crate::report::Report;
 

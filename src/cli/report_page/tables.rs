@@ -3,9 +3,10 @@
 use maud::{Markup, html};
 
 use super::chart;
-use super::words::{counted, day, days, grouped, percent, share, shown};
+use super::labels::{counted, day, days, percent, share, shown};
+use crate::display::grouped;
 use crate::report::{Bins, Ranking, Report};
-use crate::status::{Holding, Range};
+use crate::status::{DatasetStatus, TimeRange};
 use crate::table::Zone;
 
 /// Gaps of one bot that are told one by one, and those that are drawn, the longest.
@@ -163,7 +164,7 @@ pub(super) fn completeness(report: &Report, zone: &Zone) -> Markup {
 }
 
 /// What a reader has to know of gaps and rejected records.
-fn notes(holding: &Holding, zone: &Zone) -> Markup {
+fn notes(holding: &DatasetStatus, zone: &Zone) -> Markup {
     let reasons = holding.rejected_reasons.iter();
     let reasons: Vec<String> = reasons
         .map(|(reason, count)| format!("{} {reason}", grouped(*count)))
@@ -178,7 +179,7 @@ fn notes(holding: &Holding, zone: &Zone) -> Markup {
         @if !reasons.is_empty() {
             p.note { "Rejected: " (shown(&reasons.join(", "))) "; kept in " code { "_export/rejected/" } "." }
         }
-        @for line in holding.drift.told() {
+        @for line in holding.drift.describe() {
             p.note { "Drift: " (shown(&line)) }
         }
         @if holding.pages_waiting > 0 {
@@ -187,7 +188,7 @@ fn notes(holding: &Holding, zone: &Zone) -> Markup {
     }
 }
 
-fn covered(holding: &Holding) -> String {
+fn covered(holding: &DatasetStatus) -> String {
     let seconds: i64 = holding
         .complete
         .iter()
@@ -201,7 +202,7 @@ fn covered(holding: &Holding) -> String {
     }
 }
 
-fn last_run(holding: &Holding, zone: &Zone) -> String {
+fn last_run(holding: &DatasetStatus, zone: &Zone) -> String {
     match &holding.last_run {
         Some(run) if run.whole => told(run.ended, zone),
         Some(run) => format!("{}, not whole", told(run.ended, zone)),
@@ -219,20 +220,20 @@ fn told(at: jiff::Timestamp, zone: &Zone) -> String {
 }
 
 /// From the first of some ranges to the last.
-fn hull(ranges: &[Range]) -> Option<Range> {
+fn hull(ranges: &[TimeRange]) -> Option<TimeRange> {
     let (start, end) = (ranges.first()?.start, ranges.last()?.end);
-    Some(Range { start, end })
+    Some(TimeRange { start, end })
 }
 
 /// The longest gaps.
-fn gaps(holes: &[Range]) -> impl Iterator<Item = &Range> {
-    let mut holes: Vec<&Range> = holes.iter().collect();
+fn gaps(holes: &[TimeRange]) -> impl Iterator<Item = &TimeRange> {
+    let mut holes: Vec<&TimeRange> = holes.iter().collect();
     holes.sort_by_key(|hole| std::cmp::Reverse(hole.end.as_second() - hole.start.as_second()));
     holes.into_iter().take(DRAWN)
 }
 
 /// Where a range lies within the whole, as a part of it.
-fn piece(range: &Range, (begin, end): (i64, i64), zone: &Zone, what: &str) -> (f64, f64, String) {
+fn piece(range: &TimeRange, (begin, end): (i64, i64), zone: &Zone, what: &str) -> (f64, f64, String) {
     let part = |at: jiff::Timestamp| (at.as_second() - begin) as f64 / (end - begin).max(1) as f64;
     let told = format!(
         "{what}: {} until {}",

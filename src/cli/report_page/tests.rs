@@ -2,9 +2,9 @@ use jiff::Timestamp;
 use jiff::civil::date;
 
 use super::*;
-use crate::keys::{Key, Look, OfColumn};
+use crate::keys::{ColumnKeys, Key, ValueType};
 use crate::report::{Ranking, Tags, bins};
-use crate::status::{Holding, Range};
+use crate::status::{DatasetStatus, TimeRange};
 use crate::table::PartitionBy;
 
 const HOSTILE: &str = "</title></style><script>alert(1)</script><img src=x onerror=\"alert(1)\">'\"&\u{202e}";
@@ -37,23 +37,23 @@ fn hostile() -> Report {
         key: format!("{HOSTILE}{number}"),
         rows: 5,
         share: 0.5,
-        types: [(Look::String, 5)].into(),
+        types: [(ValueType::String, 5)].into(),
         first: Some(date(2023, 10, 1)),
         last: None,
         examples: vec![HOSTILE.into()],
     };
     let at = |hour: i64| Timestamp::from_second(1_696_118_400 + hour * 3_600).unwrap();
-    let range = |start, end| Range {
+    let range = |start, end| TimeRange {
         start: at(start),
         end: at(end),
     };
-    let holding = Holding {
+    let holding = DatasetStatus {
         complete: (0..5_000).map(|hour| range(2 * hour, 2 * hour + 1)).collect(),
         holes: (0..5_000).map(|hour| range(2 * hour + 1, 2 * hour + 2)).collect(),
         rejected: 1,
         rejected_reasons: [(HOSTILE.into(), 1)].into(),
         pages_waiting: 1,
-        ..Holding::default()
+        ..DatasetStatus::default()
     };
     let bots: Vec<String> = (0..300).map(|bot| format!("{HOSTILE}{bot}")).collect();
     let holdings: std::collections::BTreeMap<_, _> =
@@ -86,7 +86,7 @@ fn hostile() -> Report {
         .into(),
         tags: ranking(),
         message_types: ranking(),
-        keys: OfColumn {
+        keys: ColumnKeys {
             keys: (0..25).map(key).collect(),
             others: 9,
         },
@@ -144,7 +144,7 @@ fn a_table_without_rows_has_a_page() {
     report.over_time = None;
     report.hours = Vec::new();
     report.by.clear();
-    report.keys = OfColumn::default();
+    report.keys = ColumnKeys::default();
     report.completeness.clear();
     report.bots.clear();
     let page = html(&report).unwrap();

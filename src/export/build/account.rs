@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use jiff::Timestamp;
 
 use super::Build;
-use crate::changes::Changed;
+use crate::changes::PartitionFile;
 use crate::commit::Commit;
 use crate::error::Result;
 use crate::ledger::{Account, LastRun, Ledger};
@@ -35,19 +35,19 @@ impl Build<'_> {
                 account.pages += 1;
             }
         }
-        let fresh = rejected.min(self.rejected.kept().saturating_sub(account.rejected));
+        let fresh = rejected.min(self.rejected.stored().saturating_sub(account.rejected));
         account.received += rejected;
         account.rejected += fresh;
         account.duplicates += rejected - fresh;
         self.book(ledger);
         ledger.next_sequence = self.spool.next_sequence();
-        Commit::new(staged, ledger.clone(), finished, self.keep_pages).carry_out(self.table, self.spool)?;
+        Commit::new(staged, ledger.clone(), finished, self.keep_pages).execute(self.table, self.spool)?;
         for staged in staged {
-            self.tally.effect += staged.effect;
+            self.stats.effect += staged.effect;
             if staged.replaces {
-                self.tally
+                self.stats
                     .changed
-                    .insert(staged.key.clone(), Changed::of(&staged.entry));
+                    .insert(staged.key.clone(), PartitionFile::of(&staged.entry));
             }
         }
         Ok(())
@@ -66,7 +66,7 @@ impl Build<'_> {
             // one conversation says nothing of a range
             return account.complete.clone();
         }
-        account.answered(&self.ranges, &self.job.reread, &complete);
+        account.update_complete(&self.ranges, &self.job.reread, &complete);
         let mut answered = account.complete.clone();
         answered.subtract_all(&self.ranges);
         answered.extend(complete.iter().copied());
@@ -103,7 +103,7 @@ impl Build<'_> {
         if idle
             && !ledger
                 .known(self.dataset.name(), &self.bot)
-                .is_some_and(Account::is_anew)
+                .is_some_and(Account::is_refetching)
         {
             return Ok(());
         }
@@ -116,11 +116,11 @@ impl Build<'_> {
         }
         if whole && self.job.conversation.is_none() {
             let account = ledger.account(self.dataset.name(), &self.bot);
-            self.tally.drift = account.end_observing(self.dataset);
+            self.stats.drift = account.end_observing(self.dataset);
         }
-        let rows = self.tally.effect.rows;
+        let rows = self.stats.effect.rows;
         let account = ledger.account(self.dataset.name(), &self.bot);
-        let ends = whole && self.job.conversation.is_none() && account.end_anew(self.job.range);
+        let ends = whole && self.job.conversation.is_none() && account.end_refetches(self.job.range);
         if whole && idle && !ends {
             return Ok(());
         }

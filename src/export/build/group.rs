@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use rayon::prelude::*;
 
 use super::page_rows::PageRows;
-use super::{Build, Met, PeriodPages};
+use super::{Build, PageFindings, PeriodPages};
 use crate::error::{Error, Result};
 use crate::ledger::Ledger;
 use crate::plan::Field;
@@ -69,11 +69,11 @@ impl Build<'_> {
     }
 
     fn build_group(&mut self, group: &BTreeMap<Period, PeriodPages>, ledger: &mut Ledger) -> Result<()> {
-        let (staged, mut met) = self.stage(group)?;
-        let (outside, observed) = (met.outside, std::mem::take(&mut met.observed));
+        let (staged, mut findings) = self.stage(group)?;
+        let (outside, observed) = (findings.outside, std::mem::take(&mut findings.observed));
         self.observed
             .extend(group.values().flat_map(|pages| &pages.pages));
-        self.tally.met += met;
+        self.stats.findings += findings;
 
         let expected: u64 = group.values().map(|pages| pages.records).sum();
         let placed = staged.iter().map(|staged| staged.effect.records()).sum::<u64>();
@@ -91,7 +91,7 @@ impl Build<'_> {
         for staged in &staged {
             account.duplicates += staged.effect.duplicates;
             account.superseded += staged.effect.superseded;
-            account.hold(staged.key.period, &staged.entry);
+            account.record_partition(staged.key.period, &staged.entry);
         }
         for (period, pages) in group {
             for page in &pages.pages {
@@ -105,7 +105,7 @@ impl Build<'_> {
     }
 
     /// Stages the next versions of partitions; each of their pages is decoded once.
-    fn stage(&mut self, group: &BTreeMap<Period, PeriodPages>) -> Result<(Vec<Staged>, Met)> {
+    fn stage(&mut self, group: &BTreeMap<Period, PeriodPages>) -> Result<(Vec<Staged>, PageFindings)> {
         let pages: BTreeSet<u64> = group
             .values()
             .flat_map(|pages| pages.pages.iter().copied())
@@ -118,7 +118,7 @@ impl Build<'_> {
             .iter()
             .map(|(period, key)| (*period, table.builder(key)))
             .collect();
-        let mut met = Met::default();
+        let mut findings = PageFindings::default();
         let mut rest = &pages[..];
         while !rest.is_empty() {
             let mut bytes = 0;
@@ -130,8 +130,8 @@ impl Build<'_> {
             let (now, later) = rest.split_at(count);
             let decoded = now.par_iter().map(|page| self.decode(*page, group));
             for page in decoded.collect::<Result<Vec<PageRows>>>()? {
-                self.rejected.keep(&page.rejected)?;
-                met += page.met;
+                self.rejected.append(&page.rejected)?;
+                findings += page.findings;
                 for (period, rows) in page.rows {
                     if let Some(builder) = builders.get_mut(&period) {
                         builder.add(rows)?;
@@ -142,6 +142,6 @@ impl Build<'_> {
         }
         let filled = builders.into_values().filter(|builder| !builder.is_empty());
         let staged = filled.map(|builder| builder.finish()).collect::<Result<_>>()?;
-        Ok((staged, met))
+        Ok((staged, findings))
     }
 }

@@ -17,12 +17,12 @@ use crate::window::Window;
 pub(super) struct PageRows {
     pub(super) rows: BTreeMap<Period, RecordBatch>,
     pub(super) rejected: Vec<Rejected>,
-    pub(super) met: Met,
+    pub(super) findings: PageFindings,
 }
 
-/// What building met in records, beside rows.
+/// What building found in records, beside rows.
 #[derive(Clone, Debug, Default)]
-pub(in crate::export) struct Met {
+pub(in crate::export) struct PageFindings {
     /// Records that lie outside the range.
     pub(in crate::export) outside: u64,
     /// Values that did not fit, by promoted column.
@@ -31,7 +31,7 @@ pub(in crate::export) struct Met {
     pub(in crate::export) observed: Observed,
 }
 
-impl AddAssign for Met {
+impl AddAssign for PageFindings {
     fn add_assign(&mut self, other: Self) {
         self.outside += other.outside;
         self.misfits += &other.misfits;
@@ -53,16 +53,16 @@ impl Build<'_> {
         let wanted = group.iter().filter(|(_, pages)| pages.pages.contains(&sequence));
         let mut places: BTreeMap<Period, Vec<u32>> =
             wanted.map(|(period, _)| (*period, Vec::new())).collect();
-        let mut met = Met::default();
+        let mut findings = PageFindings::default();
         if !self.observed.contains(&sequence) {
-            met.observed = observed;
+            findings.observed = observed;
         }
         let ever = Window::new(i64::MIN, i64::MAX);
         let range = self.pending.get(&sequence).map_or(ever, |page| page.range);
         let is_outside = is_outside(self.dataset, self.leaves_out, range, &batch);
         for ((row, period), is_outside) in (0..).zip(periods).zip(is_outside) {
             match places.get_mut(&period) {
-                Some(_) if is_outside => met.outside += 1,
+                Some(_) if is_outside => findings.outside += 1,
                 Some(rows) => rows.push(row),
                 None => {}
             }
@@ -70,7 +70,7 @@ impl Build<'_> {
         if !misfits.is_empty() {
             let taken: BTreeSet<usize> = places.values().flatten().map(|row| *row as usize).collect();
             let misfits = misfits.iter().filter(|misfit| taken.contains(&misfit.row));
-            met.misfits = Misfits::of(self.table.shape(), misfits);
+            findings.misfits = Misfits::of(self.table.shape(), misfits);
         }
         places.retain(|_, rows| !rows.is_empty());
         let rows = places.into_iter().map(|(period, rows)| {
@@ -81,7 +81,11 @@ impl Build<'_> {
             Ok((period, rows))
         });
         let rows = rows.collect::<Result<_>>()?;
-        Ok(PageRows { rows, rejected, met })
+        Ok(PageRows {
+            rows,
+            rejected,
+            findings,
+        })
     }
 }
 

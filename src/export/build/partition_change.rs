@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use super::Build;
 use crate::dataset::id_hash;
 use crate::error::Result;
-use crate::ledger::{Account, Arrivals, Ledger};
+use crate::ledger::{Account, Ledger, NewRows};
 use crate::spool::PageHeader;
 use crate::store;
 use crate::table::{Period, Staged};
@@ -83,7 +83,7 @@ impl Build<'_> {
     /// The complete time that this run reads again.
     fn reread(&self, ledger: &Ledger) -> Windows {
         let account = ledger.known(self.dataset.name(), &self.bot);
-        let anew = account.into_iter().flat_map(Account::anew);
+        let anew = account.into_iter().flat_map(Account::refetches);
         anew.flat_map(|anew| anew.ranges.iter().copied()).collect()
     }
 
@@ -121,11 +121,11 @@ impl Build<'_> {
                             new.push(id);
                         }
                     })?;
-                    Arrivals::Named(new)
+                    NewRows::Named(new)
                 }
-                _ => Arrivals::All,
+                _ => NewRows::All,
             };
-            account.arrive(staged.key.period, &self.job.missing, arrivals);
+            account.add_new_rows(staged.key.period, &self.job.missing, arrivals);
         }
         Ok(())
     }
@@ -146,15 +146,15 @@ impl Build<'_> {
         };
         let gone = mover.search(ledger, std::mem::take(&mut self.seen), sight)?;
         let out = mover.take_out(&gone, ledger)?;
-        self.tally.changed.extend(out.changed);
+        self.stats.changed.extend(out.changed);
         for key in out.withdrawn {
-            self.tally.changed.remove(&key);
+            self.stats.changed.remove(&key);
         }
-        self.tally.moved += out.rows;
+        self.stats.moved += out.rows;
         // a record that came with another date counted as a new row of this run
-        let new = out.rows.min(self.tally.effect.rows);
-        self.tally.effect.rows -= new;
-        self.tally.effect.superseded += new;
+        let new = out.rows.min(self.stats.effect.rows);
+        self.stats.effect.rows -= new;
+        self.stats.effect.superseded += new;
         Ok(())
     }
 }

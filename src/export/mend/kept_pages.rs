@@ -71,7 +71,7 @@ pub(super) fn stage(
 /// removed from it again.
 fn read(spool: &Spool, dataset: Dataset, page: &PageHeader, erased: Option<&Tombstones>) -> Result<Vec<u8>> {
     let body = spool.read_kept(page.sequence)?;
-    let stripped = erased.map(|erased| strip(dataset, &body, |id| erased.has(id)));
+    let stripped = erased.map(|erased| strip(dataset, &body, |id| erased.contains(id)));
     match stripped {
         Some(Ok(Some((rest, gone)))) => {
             let header = PageHeader {

@@ -2,7 +2,7 @@
 
 use maud::{Markup, html};
 
-use super::super::words;
+use super::super::labels;
 use super::{BOTTOM, LABEL, LEFT, RIGHT, Size, TOP, at};
 use crate::report::Bins;
 
@@ -56,7 +56,7 @@ impl Frame {
         let mut year = String::new();
         let labelled = bins.bins.iter().enumerate().step_by(every);
         let labels = labelled.map(|(nth, bin)| {
-            let (first, second) = words::label(bin, bins.unit);
+            let (first, second) = labels::label(bin, bins.unit);
             let second = (second != year)
                 .then(|| year.clone_from(&second))
                 .map(|()| second);

@@ -8,12 +8,12 @@ use arrow::datatypes::TimestampMicrosecondType;
 use rayon::prelude::*;
 
 use super::{MOST_SEEN, Place, Seen};
-use crate::changes::Changed;
+use crate::changes::PartitionFile;
 use crate::commit::Commit;
 use crate::dataset::{Dataset, id_hash};
 use crate::error::Result;
 use crate::export::Options;
-use crate::ledger::{Account, Arrivals, Ledger};
+use crate::ledger::{Account, Ledger, NewRows};
 use crate::spool::Spool;
 use crate::table::{DataFile, PartitionKey, Period, Table, Without, Zone};
 use crate::window::Windows;
@@ -35,7 +35,7 @@ pub(super) struct Mover<'a> {
 #[derive(Default)]
 pub(super) struct TakenOut {
     pub(super) rows: u64,
-    pub(super) changed: Vec<(PartitionKey, Changed)>,
+    pub(super) changed: Vec<(PartitionKey, PartitionFile)>,
     pub(super) withdrawn: Vec<PartitionKey>,
 }
 
@@ -156,10 +156,10 @@ impl Mover<'_> {
     fn arrivals(
         &self,
         account: &Account,
-        arrivals: &BTreeMap<Period, Arrivals>,
+        arrivals: &BTreeMap<Period, NewRows>,
         last: &mut Seen,
     ) -> Result<()> {
-        let is_all = |period: &&Period| matches!(arrivals.get(period), Some(Arrivals::All));
+        let is_all = |period: &&Period| matches!(arrivals.get(period), Some(NewRows::All));
         let all: Vec<Period> = account.partitions.keys().filter(is_all).copied().collect();
         let rows = all
             .iter()
@@ -177,7 +177,7 @@ impl Mover<'_> {
             );
         }
         for (period, arrivals) in arrivals {
-            if let Arrivals::Named(ids) = arrivals {
+            if let NewRows::Named(ids) = arrivals {
                 last.periods.extend(ids.iter().map(|id| (*id, *period)));
             }
         }
@@ -213,13 +213,13 @@ impl Mover<'_> {
                 Without::AsItWas => {}
                 Without::Less(next, rows) => {
                     out.rows += rows;
-                    account.hold(key.period, &next.entry);
-                    out.changed.push((key, Changed::of(&next.entry)));
+                    account.record_partition(key.period, &next.entry);
+                    out.changed.push((key, PartitionFile::of(&next.entry)));
                     staged.push(next);
                 }
                 Without::Nothing(rows) => {
                     out.rows += rows;
-                    account.withdraw(key.period);
+                    account.remove_partition(key.period);
                     out.withdrawn.push(key);
                 }
             }
@@ -236,8 +236,8 @@ impl Mover<'_> {
             self.bot
         );
         let commit = Commit::new(&staged, ledger.clone(), Vec::new(), self.keep_pages);
-        let commit = commit.withdrawing(out.withdrawn.clone());
-        commit.carry_out(self.table, self.spool)?;
+        let commit = commit.removing(out.withdrawn.clone());
+        commit.execute(self.table, self.spool)?;
         Ok(out)
     }
 

@@ -1,4 +1,4 @@
-//! How far one dataset of a bot is, in words: a line that fits a terminal, a sentence for a log.
+//! Formats the progress of one dataset of a bot: as a line for a terminal, or as a sentence for a log.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -7,71 +7,77 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde_json::{Map, Value};
 
-use super::told::{cut, grouped};
+use super::output::cut;
 use crate::api::Failure;
+use crate::dataset::Dataset;
+use crate::display::{self, grouped};
 use crate::export::ProgressSnapshot;
 use crate::window::Window;
-use crate::words;
 
-/// The pace is that of so long.
-const RECENTLY: Duration = Duration::from_secs(15);
-/// Columns of the bar: at least, and at most.
-const BAR: (usize, usize) = (14, 30);
+/// The request rate is averaged over this long.
+const RATE_PERIOD: Duration = Duration::from_secs(15);
+/// Minimum and maximum width of the bar, in characters.
+const BAR_WIDTH: (usize, usize) = (14, 30);
 
-/// How far one dataset of a bot is.
-pub(super) struct Track {
-    pub(super) dataset: &'static str,
-    pub(super) bot: String,
-    /// Of the range that has to be asked for.
+/// The progress of one dataset of a bot.
+pub(super) struct ProgressLine {
+    dataset: Dataset,
+    bot: String,
+    /// Length of the missing range.
     seconds: i64,
-    standing: ProgressSnapshot,
+    snapshot: ProgressSnapshot,
     files: u64,
-    /// Requests that had been sent at a moment.
+    /// Requests that had been sent at recent times.
     marks: VecDeque<(Instant, u64)>,
-    /// Of the whole, as far as is known.
+    /// Estimated share that is done, from 0 to 1.
     share: f64,
-    /// What is waited out, and until when.
-    trouble: Option<(String, Instant)>,
+    /// The failure that is waited out, and until when.
+    wait: Option<(String, Instant)>,
 }
 
-impl Track {
-    pub(super) fn new(dataset: &'static str, bot: &str, seconds: i64, now: Instant) -> Self {
+impl ProgressLine {
+    pub(super) fn new(dataset: Dataset, bot: &str, seconds: i64, now: Instant) -> Self {
         Self {
             dataset,
             bot: bot.to_owned(),
             seconds,
-            standing: ProgressSnapshot::default(),
+            snapshot: ProgressSnapshot::default(),
             files: 0,
             marks: VecDeque::from([(now, 0)]),
             share: 0.0,
-            trouble: None,
+            wait: None,
         }
     }
 
-    pub(super) fn reached(&mut self, standing: &ProgressSnapshot, now: Instant) {
-        self.standing = standing.clone();
-        self.marks.push_back((now, standing.requests));
-        while self.marks.len() > 2 && now - self.marks[1].0 > RECENTLY {
+    /// Whether this is the line of a dataset of a bot.
+    pub(super) fn is_of(&self, dataset: Dataset, bot: &str) -> bool {
+        self.dataset == dataset && self.bot == bot
+    }
+
+    pub(super) fn reached(&mut self, snapshot: &ProgressSnapshot, now: Instant) {
+        self.snapshot = snapshot.clone();
+        self.marks.push_back((now, snapshot.requests));
+        while self.marks.len() > 2 && now - self.marks[1].0 > RATE_PERIOD {
             self.marks.pop_front();
         }
-        // pages weigh more than hours, but an early guess at those that are left is often too bold
-        let covered = standing.covered_seconds as f64 / (self.seconds as f64).max(1.0);
-        let read = standing.pages_left.map_or(1.0, |left| {
-            standing.pages as f64 / (standing.pages as f64 + left).max(1.0)
+        // the share of pages is better than that of time, but an early estimate of pages is often too low
+        let covered = snapshot.covered_seconds as f64 / (self.seconds as f64).max(1.0);
+        let read = snapshot.pages_left.map_or(1.0, |left| {
+            snapshot.pages as f64 / (snapshot.pages as f64 + left).max(1.0)
         });
         self.share = read.min(covered).clamp(0.0, 1.0);
     }
 
     pub(super) fn waits(&mut self, failure: &Failure, wait: Duration, now: Instant) {
         let what = match failure {
-            Failure::Timeout => "no answer in time".to_owned(),
-            failure if failure.is_refusal() => "refused for coming too soon".to_owned(),
+            Failure::Timeout => "no response in time".to_owned(),
+            failure if failure.is_refusal() => "rate limited".to_owned(),
             Failure::Status { status, .. } => format!("the API failed (status {status})"),
             failure => failure.to_string(),
         };
         // a shorter wait does not hide a longer one
-        if now + wait > self.trouble.as_ref().map_or(now, |(_, until)| *until) {
-            self.trouble = Some((what, now + wait));
+        if now + wait > self.wait.as_ref().map_or(now, |(_, until)| *until) {
+            self.wait = Some((what, now + wait));
         }
     }
 
@@ -79,20 +85,20 @@ impl Track {
         self.files += files;
     }
 
-    /// What is waited out at the moment.
-    fn trouble(&self, now: Instant) -> Option<String> {
-        let (what, until) = self.trouble.as_ref()?;
+    /// The failure that is waited out now.
+    fn current_wait(&self, now: Instant) -> Option<String> {
+        let (what, until) = self.wait.as_ref()?;
         let left = until.checked_duration_since(now).filter(|left| !left.is_zero())?;
         Some(format!("{what}, waiting {:.0} s", left.as_secs_f64().ceil()))
     }
 
     /// Whether everything has been fetched.
-    fn is_read(&self) -> bool {
-        self.standing.pages > 0 && self.standing.covered_seconds >= self.seconds
+    fn is_fetched(&self) -> bool {
+        self.snapshot.pages > 0 && self.snapshot.covered_seconds >= self.seconds
     }
 
-    /// Requests a second of late.
-    fn pace(&self, now: Instant) -> f64 {
+    /// Recent requests per second.
+    fn rate(&self, now: Instant) -> f64 {
         let Some((begin, requests)) = self.marks.front() else {
             return 0.0;
         };
@@ -100,43 +106,43 @@ impl Track {
         if elapsed < 0.5 {
             return 0.0;
         }
-        self.standing.requests.saturating_sub(*requests) as f64 / elapsed
+        self.snapshot.requests.saturating_sub(*requests) as f64 / elapsed
     }
 
-    /// Seconds left, as far as that can be told.
+    /// Estimated seconds left, if known.
     fn seconds_left(&self, now: Instant) -> Option<f64> {
-        let pages = self.standing.pages_left.filter(|_| !self.is_read())?;
-        let pace = self.pace(now);
-        (pace > 0.0)
-            .then(|| pages / pace)
+        let pages = self.snapshot.pages_left.filter(|_| !self.is_fetched())?;
+        let rate = self.rate(now);
+        (rate > 0.0)
+            .then(|| pages / rate)
             .filter(|seconds| seconds.is_finite())
     }
 
-    /// What stands before the bar.
+    /// The text before the bar.
     pub(super) fn name(&self, with_bot: bool) -> String {
         if with_bot {
-            format!("{} {}", self.dataset, words::safe(&self.bot))
+            format!("{} {}", self.dataset, display::safe(&self.bot))
         } else {
-            self.dataset.to_owned()
+            self.dataset.name().to_owned()
         }
     }
 
-    /// A line that fits so many columns: `plain` text, where the bar's filled part ends at `filled`.
-    pub(super) fn line(&self, name: &str, width: usize, now: Instant) -> Line {
+    /// Formats a line of at most `width` characters. Less important facts are left out.
+    pub(super) fn line(&self, name: &str, width: usize, now: Instant) -> RenderedLine {
         let begin = format!("{name} ");
         let percent = format!(" {:>3.0}%", self.share * 100.0);
         let room = width.saturating_sub(begin.chars().count() + percent.chars().count());
         let mut end = String::new();
-        if let Some(trouble) = self.trouble(now) {
-            end = format!("  {trouble}");
+        if let Some(wait) = self.current_wait(now) {
+            end = format!("  {wait}");
         } else {
-            // by what matters most, where not all of it fits
+            // the most important facts first, until the line is full
             let facts = self.facts(now);
             let mut shown: Vec<usize> = Vec::new();
             for number in [0, 4, 1, 2, 3] {
                 let more: usize = facts[number].chars().count() + 2;
                 let used: usize = shown.iter().map(|at| facts[*at].chars().count() + 2).sum();
-                if !facts[number].is_empty() && used + more + BAR.0 <= room {
+                if !facts[number].is_empty() && used + more + BAR_WIDTH.0 <= room {
                     shown.push(number);
                 }
             }
@@ -146,9 +152,11 @@ impl Track {
                 end.push_str(&facts[number]);
             }
         }
-        let bar = room.saturating_sub(end.chars().count()).clamp(BAR.0, BAR.1);
+        let bar = room
+            .saturating_sub(end.chars().count())
+            .clamp(BAR_WIDTH.0, BAR_WIDTH.1);
         let end = cut(&end, room.saturating_sub(bar));
-        Line {
+        RenderedLine {
             begin,
             bar,
             share: self.share,
@@ -156,25 +164,25 @@ impl Track {
         }
     }
 
-    /// Records, pace, requests, files, time left.
+    /// Records, rate, requests, files, time left.
     fn facts(&self, now: Instant) -> [String; 5] {
-        let standing = &self.standing;
-        let is_read = self.is_read();
-        let requests = match standing.pages_left {
-            Some(left) if !is_read => format!(
+        let snapshot = &self.snapshot;
+        let is_fetched = self.is_fetched();
+        let requests = match snapshot.pages_left {
+            Some(left) if !is_fetched => format!(
                 "{} of ~{} requests",
-                grouped(standing.requests),
-                grouped(standing.requests + whole(left.ceil()))
+                grouped(snapshot.requests),
+                grouped(snapshot.requests + rounded(left.ceil()))
             ),
-            _ => format!("{} requests", grouped(standing.requests)),
+            _ => format!("{} requests", grouped(snapshot.requests)),
         };
-        let pace = match self.pace(now) {
-            _ if is_read => "fetched".to_owned(),
+        let rate = match self.rate(now) {
+            _ if is_fetched => "fetched".to_owned(),
             0.0 => String::new(),
-            pace if standing.allowed_per_second.is_finite() => {
-                format!("{pace:.1} of {:.1}/s", standing.allowed_per_second)
+            rate if snapshot.allowed_per_second.is_finite() => {
+                format!("{rate:.1} of {:.1}/s", snapshot.allowed_per_second)
             }
-            pace => format!("{pace:.0}/s"),
+            rate => format!("{rate:.0}/s"),
         };
         let files = match self.files {
             0 => String::new(),
@@ -185,20 +193,20 @@ impl Track {
             .seconds_left(now)
             .map_or_else(String::new, |left| format!("{} left", clock(left)));
         [
-            format!("{} records", grouped(standing.records)),
-            pace,
+            format!("{} records", grouped(snapshot.records)),
+            rate,
             requests,
             files,
             left,
         ]
     }
 
-    /// The windows in flight, in a line that fits so many columns.
-    pub(super) fn awaited(&self, width: usize) -> String {
-        let mut line = String::from("  awaited:");
-        let windows = &self.standing.awaited;
+    /// Formats the windows in flight as a line of at most `width` characters.
+    pub(super) fn windows(&self, width: usize) -> String {
+        let mut line = String::from("  in flight:");
+        let windows = &self.snapshot.awaited;
         for (number, window) in windows.iter().enumerate() {
-            let text = format!(" {}", short(*window));
+            let text = format!(" {}", short_window(*window));
             let rest = format!(" and {} more", windows.len() - number);
             if line.chars().count() + text.chars().count() + rest.chars().count() > width {
                 line.push_str(&rest);
@@ -207,64 +215,64 @@ impl Track {
             line.push_str(&text);
         }
         if windows.is_empty() {
-            line.push_str(" nothing");
+            line.push_str(" none");
         }
         cut(&line, width)
     }
 
-    /// A sentence for the log.
+    /// Formats the progress as a sentence for the log.
     pub(super) fn sentence(&self, now: Instant) -> String {
         let mut parts = vec![format!("{:.0}%", self.share * 100.0)];
         parts.extend(self.facts(now).into_iter().filter(|fact| !fact.is_empty()));
-        if self.standing.retries > 0 {
-            parts.push(format!("{} retries", grouped(self.standing.retries)));
+        if self.snapshot.retries > 0 {
+            parts.push(format!("{} retries", grouped(self.snapshot.retries)));
         }
-        parts.extend(self.trouble(now));
+        parts.extend(self.current_wait(now));
         format!(
             "{} of {}: {}",
             self.dataset,
-            words::safe(&self.bot),
+            display::safe(&self.bot),
             parts.join(", ")
         )
     }
 
-    /// The same for machines.
+    /// The fields of the JSON log.
     pub(super) fn fields(&self, now: Instant) -> Map<String, Value> {
-        let standing = &self.standing;
+        let snapshot = &self.snapshot;
         let tenth = |number: f64| (number * 10.0).round() / 10.0;
         let mut fields = Map::new();
         let mut put = |name: &str, value: Value| fields.insert(name.to_owned(), value);
-        put("dataset", self.dataset.into());
+        put("dataset", self.dataset.name().into());
         put("bot", self.bot.clone().into());
         put("percent", tenth(self.share * 100.0).into());
-        put("records", standing.records.into());
-        put("requests", standing.requests.into());
-        put("retries", standing.retries.into());
-        put("requests_per_second", tenth(self.pace(now)).into());
+        put("records", snapshot.records.into());
+        put("requests", snapshot.requests.into());
+        put("retries", snapshot.retries.into());
+        put("requests_per_second", tenth(self.rate(now)).into());
         put("files", self.files.into());
         put("seconds_left", self.seconds_left(now).map(tenth).into());
-        if let Some(trouble) = self.trouble(now) {
-            put("trouble", trouble.into());
+        if let Some(wait) = self.current_wait(now) {
+            put("trouble", wait.into());
         }
         fields
     }
 }
 
-/// A line with a bar in it.
-pub(super) struct Line {
+/// A line with a progress bar.
+pub(super) struct RenderedLine {
     begin: String,
     bar: usize,
     share: f64,
     end: String,
 }
 
-impl Line {
+impl RenderedLine {
     pub(super) fn text(&self, colours: bool) -> String {
-        let halves = whole(self.share * 2.0 * self.bar as f64);
+        let halves = rounded(self.share * 2.0 * self.bar as f64);
         let halves = usize::try_from(halves).unwrap_or(0).min(2 * self.bar);
-        let (whole, half) = (halves / 2, halves % 2);
-        let filled = format!("{}{}", "━".repeat(whole), "╸".repeat(half));
-        let rest = "─".repeat(self.bar - whole - half);
+        let (full, half) = (halves / 2, halves % 2);
+        let filled = format!("{}{}", "━".repeat(full), "╸".repeat(half));
+        let rest = "─".repeat(self.bar - full - half);
         let (begin, end) = (&self.begin, &self.end);
         if colours {
             format!("{begin}\x1b[36m{filled}\x1b[0m\x1b[2m{rest}\x1b[0m{end}")
@@ -274,14 +282,14 @@ impl Line {
     }
 }
 
-/// The nearest whole number; 0 where it is below.
+/// Rounds to the nearest integer, at least 0.
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // a cast ends at the bounds
-fn whole(number: f64) -> u64 {
+fn rounded(number: f64) -> u64 {
     number.round() as u64
 }
 
-/// `10-01 06:00+9h`: when a window begins, in UTC, and its length.
-fn short(window: Window) -> String {
+/// Formats a window as its start in UTC and its length: `10-01 06:00+9h`.
+fn short_window(window: Window) -> String {
     let begin = Timestamp::from_second(window.start).unwrap_or_default();
     let begin = begin.to_zoned(TimeZone::UTC).strftime("%m-%d %H:%M").to_string();
     let length = match window.seconds() {
@@ -293,9 +301,9 @@ fn short(window: Window) -> String {
     format!("{begin}+{length}")
 }
 
-/// `1:02:03`, `2:03`.
+/// Formats seconds as `1:02:03` or `2:03`.
 fn clock(seconds: f64) -> String {
-    let seconds = whole(seconds.ceil().min(1e9));
+    let seconds = rounded(seconds.ceil().min(1e9));
     match seconds / 3600 {
         0 => format!("{}:{:02}", seconds / 60, seconds % 60),
         hours => format!("{hours}:{:02}:{:02}", seconds / 60 % 60, seconds % 60),
@@ -306,9 +314,9 @@ fn clock(seconds: f64) -> String {
 mod tests {
     use super::*;
 
-    fn track(begin: Instant) -> Track {
-        let mut track = Track::new("conversations", "r3-218210", 5 * 86_400, begin);
-        track.reached(
+    fn example(begin: Instant) -> ProgressLine {
+        let mut progress = ProgressLine::new(Dataset::Conversations, "r3-218210", 5 * 86_400, begin);
+        progress.reached(
             &ProgressSnapshot {
                 covered_seconds: 3 * 86_400,
                 records: 12_340,
@@ -321,22 +329,22 @@ mod tests {
             },
             begin + Duration::from_secs(10),
         );
-        track.committed(3);
-        track
+        progress.committed(3);
+        progress
     }
 
     #[test]
-    fn a_line_fits_and_drops_what_matters_least() {
+    fn a_line_fits_and_drops_the_least_important_facts() {
         let begin = Instant::now();
-        let (track, now) = (track(begin), begin + Duration::from_secs(11));
-        let line = |width: usize| track.line("conversations", width, now).text(false);
+        let (progress, now) = (example(begin), begin + Duration::from_secs(11));
+        let line = |width: usize| progress.line("conversations", width, now).text(false);
         assert_eq!(
             line(120),
-            "conversations ━━━━━━━━━━━━━━━───────────────  50%  12 340 records  3.0 of 2.9/s  33 of ~63 requests  3 files  0:10 left"
+            "conversations ━━━━━━━━━━━━━━━───────────────  50%  12,340 records  3.0 of 2.9/s  33 of ~63 requests  3 files  0:10 left"
         );
         assert_eq!(
             line(80),
-            "conversations ━━━━━━━━━━──────────  50%  12 340 records  3.0 of 2.9/s  0:10 left"
+            "conversations ━━━━━━━━━━──────────  50%  12,340 records  3.0 of 2.9/s  0:10 left"
         );
         for width in 40..200 {
             assert!(line(width).chars().count() <= width, "{width}: {}", line(width));
@@ -344,22 +352,22 @@ mod tests {
     }
 
     #[test]
-    fn a_wait_is_told_in_place_and_passes() {
+    fn a_wait_is_shown_until_it_ends() {
         let begin = Instant::now();
-        let mut track = track(begin);
+        let mut progress = example(begin);
         let refused = Failure::Status {
             status: 429,
             retry_after: None,
             excerpt: String::new(),
         };
-        track.waits(&refused, Duration::from_secs(2), begin);
-        track.waits(&Failure::Timeout, Duration::from_secs(1), begin);
+        progress.waits(&refused, Duration::from_secs(2), begin);
+        progress.waits(&Failure::Timeout, Duration::from_secs(1), begin);
         let line = |after: f64| {
             let now = begin + Duration::from_secs_f64(after);
-            track.line("conversations", 80, now).text(false)
+            progress.line("conversations", 80, now).text(false)
         };
         assert!(
-            line(0.1).ends_with("50%  refused for coming too soon, waiting 2 s"),
+            line(0.1).ends_with("50%  rate limited, waiting 2 s"),
             "{}",
             line(0.1)
         );
@@ -367,21 +375,21 @@ mod tests {
     }
 
     #[test]
-    fn the_share_is_what_is_known_of_the_whole() {
+    fn the_share_is_the_smaller_of_pages_and_time() {
         let begin = Instant::now();
-        let mut track = track(begin);
+        let mut progress = example(begin);
         let mut share = |covered_days: i64, pages_left: Option<f64>| {
-            let standing = ProgressSnapshot {
+            let snapshot = ProgressSnapshot {
                 covered_seconds: covered_days * 86_400,
                 pages: 25,
                 pages_left,
                 ..ProgressSnapshot::default()
             };
-            track.reached(&standing, begin);
-            track.share
+            progress.reached(&snapshot, begin);
+            progress.share
         };
         assert!((share(1, None) - 0.2).abs() < 1e-9);
-        // busy days are still to come, or the rest is thought too small
+        // the estimate of pages may be too high or too low
         assert!((share(4, Some(75.0)) - 0.25).abs() < 1e-9);
         assert!((share(1, Some(0.1)) - 0.2).abs() < 1e-9);
         assert!((share(5, Some(0.0)) - 1.0).abs() < 1e-9);
@@ -390,16 +398,16 @@ mod tests {
     #[test]
     fn windows_in_flight_fit() {
         let begin = Instant::now();
-        let track = track(begin);
+        let progress = example(begin);
         assert_eq!(
-            track.awaited(60),
-            "  awaited: 10-01 06:00+9h 10-01 06:00+9h and 3 more"
+            progress.windows(60),
+            "  in flight: 10-01 06:00+9h 10-01 06:00+9h and 3 more"
         );
-        assert_eq!(track.awaited(200).matches("+9h").count(), 5);
+        assert_eq!(progress.windows(200).matches("+9h").count(), 5);
     }
 
     #[test]
-    fn times_left_can_be_read() {
+    fn durations_are_formatted_as_clock_times() {
         assert_eq!([0.2, 62.0, 3723.0].map(clock), ["0:01", "1:02", "1:02:03"]);
     }
 }

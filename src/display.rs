@@ -1,23 +1,23 @@
-//! Numbers, and text from elsewhere, as they stand in front of people.
+//! Formats numbers, and escapes untrusted text for display.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
-/// A number with its thousands set apart.
+/// Formats a number with its thousands separated: `12,345`.
 #[cfg(feature = "cli")]
-pub(crate) fn grouped(number: u64, between: char) -> String {
+pub(crate) fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();
     for (place, digit) in digits.char_indices() {
         if place > 0 && (digits.len() - place).is_multiple_of(3) {
-            text.push(between);
+            text.push(',');
         }
         text.push(digit);
     }
     text
 }
 
-/// Bytes in lower-case hex.
+/// Formats bytes in lower-case hex.
 pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes
         .iter()
@@ -27,16 +27,17 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
         })
 }
 
-/// Whether a character has power over what stands beside it: it controls a terminal, or turns the direction of text.
-pub(crate) fn has_power(c: char) -> bool {
+/// Whether a character changes how its neighbours are shown: control characters, and those that change the direction
+/// of text.
+pub(crate) fn affects_neighbours(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
-/// Whether a character must not reach a terminal or a log: it has power over what is beside it, or can't be seen, so that
-/// two different texts look the same.
+/// Whether a character must not reach a terminal or a log: it affects its neighbours, or is invisible, so that two
+/// different texts look the same.
 pub(crate) fn is_unsafe(c: char) -> bool {
-    has_power(c)
+    affects_neighbours(c)
         || matches!(
             c,
             '\u{ad}'
@@ -56,7 +57,7 @@ pub(crate) fn is_unsafe(c: char) -> bool {
         )
 }
 
-/// Text from elsewhere as it may be printed: on one line, and what is unsafe as `\u{202e}`.
+/// Escapes untrusted text for a terminal: on one line, unsafe characters as `\u{202e}`.
 pub(crate) fn safe(text: &str) -> Cow<'_, str> {
     if !text.contains(is_unsafe) {
         return text.into();
@@ -65,14 +66,14 @@ pub(crate) fn safe(text: &str) -> Cow<'_, str> {
     for character in text.chars() {
         match character {
             '\n' | '\r' | '\t' => line.push(' '),
-            unsafe_one if is_unsafe(unsafe_one) => line.extend(unsafe_one.escape_unicode()),
+            unsafe_character if is_unsafe(unsafe_character) => line.extend(unsafe_character.escape_unicode()),
             other => line.push(other),
         }
     }
     line.into()
 }
 
-/// The same for text of several lines.
+/// Escapes untrusted text of several lines.
 #[cfg(feature = "cli")]
 pub(crate) fn safe_lines(text: &str) -> Cow<'_, str> {
     if !text.contains(|c| c != '\n' && is_unsafe(c)) {
@@ -82,7 +83,7 @@ pub(crate) fn safe_lines(text: &str) -> Cow<'_, str> {
     lines.join("\n").into()
 }
 
-/// JSON as it may be printed: what is unsafe in its strings is escaped, as JSON does it, so that its values stay the same.
+/// Escapes unsafe characters in JSON text as `\u202e`, which leaves its values the same.
 #[cfg(feature = "cli")]
 pub(crate) fn safe_json(json: &str) -> Cow<'_, str> {
     // control characters of ASCII are either escaped already or the white space between values
@@ -108,8 +109,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn text_from_elsewhere_has_no_power_over_a_terminal() {
-        for unsafe_one in [
+    fn thousands_are_separated() {
+        let numbers = [0, 999, 1_000, 12_345_678].map(grouped);
+        assert_eq!(numbers, ["0", "999", "1,000", "12,345,678"]);
+    }
+
+    #[test]
+    fn untrusted_text_is_escaped() {
+        for unsafe_character in [
             '\u{1b}',
             '\u{7}',
             '\u{7f}',
@@ -127,8 +134,8 @@ mod tests {
             '\u{feff}',
             '\u{e0041}',
         ] {
-            let text = format!("bot{unsafe_one}x");
-            let code = u32::from(unsafe_one);
+            let text = format!("bot{unsafe_character}x");
+            let code = u32::from(unsafe_character);
             assert_eq!(safe(&text), format!("bot\\u{{{code:x}}}x"));
             let lines = format!("{text}\n{text}");
             assert_eq!(safe_lines(&lines), format!("{0}\n{0}", safe(&text)));

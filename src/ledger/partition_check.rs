@@ -1,6 +1,6 @@
 //! Whether a partition is what the ledger says.
 
-use super::{Account, Held};
+use super::{Account, PartitionMetadata};
 use crate::error::{Error, Result};
 use crate::table::{Depth, Entry, Inspection, PartitionKey, Table, Wrong};
 
@@ -18,8 +18,9 @@ impl Account {
         is_right: impl Fn(&Entry) -> bool,
     ) -> Result<Option<Inspection>> {
         let held = self.partitions.get(&key.period);
-        let is_expected =
-            |entry: &Entry| held.map_or_else(|| is_right(entry), |held| *held == Held::of(entry));
+        let is_expected = |entry: &Entry| {
+            held.map_or_else(|| is_right(entry), |held| *held == PartitionMetadata::of(entry))
+        };
         let missing = || Inspection {
             found: Err(Wrong {
                 path: key.folder(),
@@ -37,7 +38,7 @@ impl Account {
     /// # Errors
     /// [`Error::Damaged`] where file, entry and ledger do not agree. A partition that the ledger does not have need not
     /// agree with it.
-    pub(crate) fn prove(&self, table: &Table, key: &PartitionKey) -> Result<Option<Entry>> {
+    pub(crate) fn verify_partition(&self, table: &Table, key: &PartitionKey) -> Result<Option<Entry>> {
         let Some(inspection) = self.inspect(table, key, Depth::Checksum, |_| true)? else {
             return Ok(None);
         };

@@ -1,35 +1,35 @@
-//! Counts the keys of maps, a batch of rows at a time, in memory that has a bound.
+//! Counts the keys of maps, batch by batch, with bounded memory.
 
 use arrow::array::{Array, MapArray};
 use hashbrown::HashMap;
 use jiff::civil::Date;
 
-use super::look::Look;
+use super::value_type::ValueType;
 use crate::dataset::Texts;
 
-/// Keys that are told apart, and the bytes of their names; a customer's flow may make a new key for each conversation.
+/// Maximum number of keys, and of bytes of their names. A customer's flow may create a key for each conversation.
 const KEYS: usize = 10_000;
 const KEY_BYTES: usize = 4 << 20;
-/// Examples of a key, and the characters of one.
+/// Maximum number of examples of a key, and of their characters.
 const EXAMPLES: usize = 3;
 const EXAMPLE_CHARS: usize = 60;
 
-/// What is known of one key.
+/// Statistics of a key.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Seen {
-    pub(super) looks: [u64; Look::ALL.len()],
+pub(super) struct KeyStats {
+    pub(super) types: [u64; ValueType::ALL.len()],
     pub(super) first: Option<Date>,
     pub(super) last: Option<Date>,
     pub(super) examples: Vec<String>,
 }
 
-impl Seen {
+impl KeyStats {
     pub(super) fn values(&self) -> u64 {
-        self.looks.iter().sum()
+        self.types.iter().sum()
     }
 
-    fn add(&mut self, value: Option<&str>, look: Look, day: Option<Date>, with_examples: bool) {
-        self.looks[look as usize] += 1;
+    fn add(&mut self, value: Option<&str>, value_type: ValueType, day: Option<Date>, with_examples: bool) {
+        self.types[value_type as usize] += 1;
         self.on(day, day);
         if let (true, Some(text)) = (with_examples && self.examples.len() < EXAMPLES, value)
             && !self.examples.iter().any(|example| is_example(example, text))
@@ -44,7 +44,7 @@ impl Seen {
     }
 
     fn merge(&mut self, other: Self) {
-        for (count, more) in self.looks.iter_mut().zip(other.looks) {
+        for (count, more) in self.types.iter_mut().zip(other.types) {
             *count += more;
         }
         self.on(other.first, other.last);
@@ -56,7 +56,7 @@ impl Seen {
     }
 }
 
-/// A value, shortened.
+/// Truncates a value for an example.
 fn example(text: &str) -> String {
     match text.char_indices().nth(EXAMPLE_CHARS) {
         Some((end, _)) => format!("{}…", &text[..end]),
@@ -73,30 +73,30 @@ fn is_example(example: &str, text: &str) -> bool {
 
 /// The keys of one column.
 #[derive(Debug, Default)]
-pub(crate) struct Tally {
-    /// Each key, in the order in which they were met.
+pub(crate) struct KeyCounts {
+    /// Keys in the order of their first occurrence.
     keys: Vec<String>,
-    /// What is known of each of them.
-    seen: Vec<Seen>,
-    /// Where each of them stands.
+    /// Statistics of each key.
+    stats: Vec<KeyStats>,
+    /// Index of each key.
     places: HashMap<String, usize>,
     bytes: usize,
-    /// Values of keys that there was no room for.
+    /// Number of values of keys beyond the bounds.
     pub(super) others: u64,
 }
 
-impl Tally {
-    /// Adds the maps of those rows that count; with the day of each, where it has one. What the values are is told by
-    /// `looks`, an entry each, or else by what they look like.
+impl KeyCounts {
+    /// Adds the maps of the rows with an entry in `days`, which is their day if they have a time. The types of values are
+    /// `types`, one per entry, or else are guessed from the texts.
     pub(crate) fn add(
         &mut self,
         maps: &MapArray,
-        looks: Option<&[Look]>,
+        types: Option<&[ValueType]>,
         days: &[Option<Option<Date>>],
         with_examples: bool,
     ) {
         let [keys, values] = Texts::of_maps(maps);
-        // a row mostly has the keys of the row before it, in the same order
+        // a row mostly has the keys of the previous row, in the same order
         let mut expected: Vec<usize> = Vec::new();
         for (row, day) in days.iter().enumerate() {
             let (Some(day), true) = (day, maps.is_valid(row)) else {
@@ -107,7 +107,7 @@ impl Tally {
                 let key = keys.value(entry);
                 let place = match expected.get(nth) {
                     Some(place) if self.keys[*place] == key => Some(*place),
-                    _ => self.place(key),
+                    _ => self.index_of(key),
                 };
                 let Some(place) = place else {
                     self.others += 1;
@@ -118,43 +118,43 @@ impl Tally {
                     None => expected.push(place),
                 }
                 let value = values.get(entry);
-                let look = looks.and_then(|looks| looks.get(entry).copied());
-                let look = look.unwrap_or_else(|| Look::of(value));
-                self.seen[place].add(value, look, *day, with_examples);
+                let value_type = types.and_then(|types| types.get(entry).copied());
+                let value_type = value_type.unwrap_or_else(|| ValueType::of(value));
+                self.stats[place].add(value, value_type, *day, with_examples);
             }
         }
     }
 
-    /// Adds what another part counted; in the same order always, so that what there is room for is no matter of chance.
+    /// Adds the counts of another part. Parts are added in a fixed order, so that the bounds apply deterministically.
     pub(crate) fn merge(&mut self, other: Self) {
         self.others += other.others;
-        for (key, seen) in other.keys.into_iter().zip(other.seen) {
-            match self.place(&key) {
-                Some(place) => self.seen[place].merge(seen),
-                None => self.others += seen.values(),
+        for (key, stats) in other.keys.into_iter().zip(other.stats) {
+            match self.index_of(&key) {
+                Some(place) => self.stats[place].merge(stats),
+                None => self.others += stats.values(),
             }
         }
     }
 
-    /// The place of a key; `None` where there is no room for a new one.
-    fn place(&mut self, key: &str) -> Option<usize> {
+    /// Returns the index of a key, which is added if needed; `None` if the bounds are reached.
+    fn index_of(&mut self, key: &str) -> Option<usize> {
         if let Some(place) = self.places.get(key) {
             return Some(*place);
         }
-        if self.seen.len() == KEYS || self.bytes + key.len() > KEY_BYTES {
+        if self.stats.len() == KEYS || self.bytes + key.len() > KEY_BYTES {
             return None;
         }
-        let place = self.seen.len();
+        let place = self.stats.len();
         self.bytes += key.len();
         self.places.insert(key.to_owned(), place);
         self.keys.push(key.to_owned());
-        self.seen.push(Seen::default());
+        self.stats.push(KeyStats::default());
         Some(place)
     }
 
-    /// Every key with what is known of it.
-    pub(super) fn into_keys(self) -> impl Iterator<Item = (String, Seen)> {
-        self.keys.into_iter().zip(self.seen)
+    /// Returns every key with its statistics.
+    pub(super) fn into_keys(self) -> impl Iterator<Item = (String, KeyStats)> {
+        self.keys.into_iter().zip(self.stats)
     }
 }
 
@@ -188,29 +188,29 @@ mod tests {
             &[],
             &[("a", Some("2.5"))],
         ]);
-        let mut tally = Tally::default();
-        tally.add(&maps, None, &[day(2), day(1), None, day(3), Some(None)], true);
-        let keys: BTreeMap<_, _> = tally.into_keys().collect();
+        let mut counts = KeyCounts::default();
+        counts.add(&maps, None, &[day(2), day(1), None, day(3), Some(None)], true);
+        let keys: BTreeMap<_, _> = counts.into_keys().collect();
         let of = |key: &str| keys[key].clone();
         assert_eq!(keys.keys().collect::<Vec<_>>(), ["a", "b", "c"]);
         assert_eq!((of("a").values(), of("b").values(), of("c").values()), (3, 2, 1));
-        assert_eq!(of("a").looks[Look::Integer as usize], 2);
+        assert_eq!(of("a").types[ValueType::Integer as usize], 2);
         assert_eq!(of("a").examples, ["1", "2.5"]);
         assert_eq!((of("a").first, of("a").last), (day(1).unwrap(), day(2).unwrap()));
-        assert_eq!(of("b").looks[Look::Null as usize], 1);
+        assert_eq!(of("b").types[ValueType::Null as usize], 1);
     }
 
     #[test]
-    fn parts_add_up_and_new_keys_without_end_do_not_fill_the_memory() {
+    fn parts_add_up_and_the_number_of_keys_is_bounded() {
         let names: Vec<String> = (0..KEYS + 10).map(|number| format!("key {number}")).collect();
         let rows: Vec<[(&str, Option<&str>); 1]> =
             names.iter().map(|name| [(name.as_str(), Some("v"))]).collect();
         let rows: Vec<&[(&str, Option<&str>)]> = rows.iter().map(|row| &row[..]).collect();
         let days = vec![Some(None); rows.len()];
         let counted = |rows: &[&[(&str, Option<&str>)]]| {
-            let mut tally = Tally::default();
-            tally.add(&maps(rows), None, &days[..rows.len()], true);
-            tally
+            let mut counts = KeyCounts::default();
+            counts.add(&maps(rows), None, &days[..rows.len()], true);
+            counts
         };
         let mut all = counted(&rows[..5]);
         all.merge(counted(&rows));
@@ -221,10 +221,10 @@ mod tests {
         assert!(!keys.contains_key("key 10009"));
 
         let long = "é".repeat(KEY_BYTES);
-        let mut tally = counted(&[&[(long.as_str(), Some(long.as_str())), ("short", Some(&long))]]);
-        assert_eq!(tally.others, 1);
-        tally.merge(counted(&[&[("short", Some(&long))]]));
-        let (key, short) = tally.into_keys().next().unwrap();
+        let mut counts = counted(&[&[(long.as_str(), Some(long.as_str())), ("short", Some(&long))]]);
+        assert_eq!(counts.others, 1);
+        counts.merge(counted(&[&[("short", Some(&long))]]));
+        let (key, short) = counts.into_keys().next().unwrap();
         assert_eq!(key, "short");
         assert_eq!(short.examples, [format!("{}…", "é".repeat(EXAMPLE_CHARS))]);
         assert_eq!(short.values(), 2);

@@ -1,10 +1,10 @@
-//! What an erasure would remove.
+//! Counts what an erasure would remove.
 
 use arrow::array::AsArray;
 use rayon::prelude::*;
 
 use super::partitions::column;
-use super::{Erased, Goes, rest};
+use super::{EraseSummary, Targets, other_files, pages};
 use crate::dataset::Dataset;
 use crate::error::{Error, Result};
 use crate::ledger::Ledger;
@@ -12,9 +12,14 @@ use crate::rejected;
 use crate::spool::Spool;
 use crate::table::{Entry, PartitionKey, Table};
 
-/// Counts what holds a record of the conversations. Nothing is changed.
-pub(super) fn look(table: &Table, spool: &Spool, ledger: &Ledger, goes: &Goes<'_>) -> Result<Erased> {
-    let mut erased = Erased::default();
+/// Counts rows, records in pages and rejected records of the targets. Changes nothing.
+pub(super) fn count(
+    table: &Table,
+    spool: &Spool,
+    ledger: &Ledger,
+    targets: &Targets<'_>,
+) -> Result<EraseSummary> {
+    let mut summary = EraseSummary::default();
     let entries = table.manifest()?.whole(table.out())?;
     for dataset in Dataset::ALL {
         for bot in table.bots(dataset)? {
@@ -32,13 +37,13 @@ pub(super) fn look(table: &Table, spool: &Spool, ledger: &Ledger, goes: &Goes<'_
     }
     let found = entries
         .par_iter()
-        .map(|(key, entry)| Ok((key, entry, rows(table, key, entry, goes)?)))
+        .map(|(key, entry)| Ok((key, entry, rows(table, key, entry, targets)?)))
         .collect::<Result<Vec<_>>>()?;
     for (key, entry, rows) in found.into_iter().filter(|(.., rows)| *rows > 0) {
-        *erased.rows.entry(key.dataset.name()).or_default() += rows;
+        *summary.rows.entry(key.dataset.name()).or_default() += rows;
         match rows < entry.rows {
-            true => erased.partitions_changed += 1,
-            false => erased.partitions_removed += 1,
+            true => summary.partitions_changed += 1,
+            false => summary.partitions_removed += 1,
         }
     }
     for (is_kept, headers) in [(false, spool.list()?.0), (true, spool.list_kept()?.0)] {
@@ -47,34 +52,30 @@ pub(super) fn look(table: &Table, spool: &Spool, ledger: &Ledger, goes: &Goes<'_
                 continue;
             };
             if let Some(id) = &header.conversation {
-                // the whole page is about it
-                goes.has(id);
+                // a page of one conversation; this marks the id as found
+                targets.contains(id);
             }
-            let body = match is_kept {
-                true => spool.read_kept(header.sequence),
-                false => spool.read(header.sequence),
-            };
-            let body = match body {
+            let body = match pages::read(spool, &header, is_kept) {
                 Err(error) if error.is_not_found() || matches!(error, Error::Damaged { .. }) => continue,
                 body => body?,
             };
-            if let Ok(Some((_, gone))) = rest::stripped(dataset, &body, goes) {
-                erased.records_in_pages += gone;
+            if let Ok(Some((_, removed))) = pages::strip(dataset, &body, targets) {
+                summary.records_in_pages += removed;
             }
         }
     }
     for (dataset, bots) in &ledger.datasets {
         for bot in bots.keys() {
-            let is_one = |record: &str| rest::names_one(record, goes);
-            erased.rejected += rejected::count(&table.own_folder(), dataset, bot, is_one)?;
+            let is_target = |record: &str| targets.is_named_in(record);
+            summary.rejected += rejected::count(&table.own_folder(), dataset, bot, is_target)?;
         }
     }
-    erased.damaged_files = rest::damaged_files(table)?;
-    Ok(erased)
+    summary.damaged_files = other_files::count_quarantined(table)?;
+    Ok(summary)
 }
 
-/// Rows of a partition that are to go.
-fn rows(table: &Table, key: &PartitionKey, entry: &Entry, goes: &Goes<'_>) -> Result<u64> {
+/// Counts the rows of the targets in a partition.
+fn rows(table: &Table, key: &PartitionKey, entry: &Entry, targets: &Targets<'_>) -> Result<u64> {
     let column = column(key.dataset)?;
     let Some(file) = table.open_current(key, entry)? else {
         return Ok(0);
@@ -83,7 +84,7 @@ fn rows(table: &Table, key: &PartitionKey, entry: &Entry, goes: &Goes<'_>) -> Re
     for batch in file.batches(Some(&[column]))? {
         let batch = batch?;
         let ids = batch.column(0).as_string::<i32>().iter().flatten();
-        rows += ids.filter(|id| goes.has(id)).count() as u64;
+        rows += ids.filter(|id| targets.contains(id)).count() as u64;
     }
     Ok(rows)
 }

@@ -1,15 +1,15 @@
-//! What a value of a map looks like: it is text, and tells no more of the JSON that it was. A value of JSON tells it.
+//! Types of values: guessed from the text in a map, or exact in JSON.
 
 use arrow::array::StringArray;
 use serde::Serialize;
 
 use crate::dataset::{JsonValue, json_entries, json_value};
 
-/// A JSON type. Text that reads like a number may have been a number or a string.
+/// A JSON type. The text of a number in a map may have been a number or a string.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Look {
-    /// Text that is nothing else.
+pub enum ValueType {
+    /// Text that is no other type.
     String,
     /// A number without fraction and exponent.
     Integer,
@@ -21,11 +21,11 @@ pub enum Look {
     Object,
     /// A list.
     Array,
-    /// A null, and no text at all.
+    /// Null.
     Null,
 }
 
-impl Look {
+impl ValueType {
     /// Every type.
     pub const ALL: [Self; 7] = [
         Self::String,
@@ -51,7 +51,7 @@ impl Look {
         }
     }
 
-    /// What a value looks like.
+    /// Guesses the type of a value in a map.
     pub(super) fn of(value: Option<&str>) -> Self {
         let Some(text) = value else { return Self::Null };
         match json_value(text) {
@@ -60,14 +60,14 @@ impl Look {
         }
     }
 
-    /// What a value of JSON is.
+    /// Returns the type of a JSON value.
     fn of_json(value: JsonValue<'_>) -> Self {
         match value {
             JsonValue::Null => Self::Null,
             JsonValue::Bool(_) => Self::Boolean,
             JsonValue::Number(number) => {
-                let is_whole = number.bytes().all(|byte| matches!(byte, b'-' | b'0'..=b'9'));
-                if is_whole { Self::Integer } else { Self::Number }
+                let is_integer = number.bytes().all(|byte| matches!(byte, b'-' | b'0'..=b'9'));
+                if is_integer { Self::Integer } else { Self::Number }
             }
             JsonValue::Text(_) => Self::String,
             JsonValue::List(_) => Self::Array,
@@ -75,7 +75,7 @@ impl Look {
         }
     }
 
-    /// What the values of objects are, given their texts, one after the other.
+    /// Returns the types of all values in objects, given as JSON texts.
     pub(super) fn of_objects(texts: &StringArray) -> Vec<Self> {
         let objects = texts.iter().flatten();
         objects
@@ -89,35 +89,35 @@ mod tests {
     use super::*;
 
     #[test]
-    fn values_look_like_the_json_that_they_may_have_been() {
-        for (text, look) in [
-            ("", Look::String),
-            ("web", Look::String),
-            ("null", Look::String),
-            ("True", Look::String),
-            ("007", Look::String),
-            ("-", Look::String),
-            ("1.", Look::String),
-            (".5", Look::String),
-            ("1e", Look::String),
-            ("1 ", Look::String),
-            ("192.0.2.1", Look::String),
-            ("{not json}", Look::String),
-            ("{", Look::String),
-            ("[1,]", Look::String),
-            ("0", Look::Integer),
-            ("-12", Look::Integer),
-            ("123456789012345678901234567890", Look::Integer),
-            ("-0.0", Look::Number),
-            ("1e400", Look::Number),
-            ("2.5E-3", Look::Number),
-            ("true", Look::Boolean),
-            (r#"{"a":[1,{}]}"#, Look::Object),
-            ("{}", Look::Object),
-            ("[]", Look::Array),
+    fn types_are_guessed_from_texts() {
+        for (text, expected) in [
+            ("", ValueType::String),
+            ("web", ValueType::String),
+            ("null", ValueType::String),
+            ("True", ValueType::String),
+            ("007", ValueType::String),
+            ("-", ValueType::String),
+            ("1.", ValueType::String),
+            (".5", ValueType::String),
+            ("1e", ValueType::String),
+            ("1 ", ValueType::String),
+            ("192.0.2.1", ValueType::String),
+            ("{not json}", ValueType::String),
+            ("{", ValueType::String),
+            ("[1,]", ValueType::String),
+            ("0", ValueType::Integer),
+            ("-12", ValueType::Integer),
+            ("123456789012345678901234567890", ValueType::Integer),
+            ("-0.0", ValueType::Number),
+            ("1e400", ValueType::Number),
+            ("2.5E-3", ValueType::Number),
+            ("true", ValueType::Boolean),
+            (r#"{"a":[1,{}]}"#, ValueType::Object),
+            ("{}", ValueType::Object),
+            ("[]", ValueType::Array),
         ] {
-            assert_eq!(Look::of(Some(text)), look, "{text}");
+            assert_eq!(ValueType::of(Some(text)), expected, "{text}");
         }
-        assert_eq!(Look::of(None), Look::Null);
+        assert_eq!(ValueType::of(None), ValueType::Null);
     }
 }

@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use reqwest::header::{DATE, HeaderMap, RETRY_AFTER};
 use tokio::time::Instant;
 
-use crate::words;
+use crate::display;
 
 /// The server's clock, as the dates of its answers show it. A date names a whole second only; many of them
 /// together tell the time more finely.
@@ -60,20 +60,20 @@ fn http_date(text: &str) -> Option<Timestamp> {
 pub(super) fn message(body: &[u8]) -> String {
     #[derive(serde::Deserialize)]
     #[serde(untagged)]
-    enum Told {
+    enum ErrorField {
         Plain(String),
         Object { message: String },
     }
     #[derive(serde::Deserialize)]
     struct Body {
-        error: Option<Told>,
+        error: Option<ErrorField>,
         message: Option<String>,
     }
     let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
     let told = serde_json::from_slice::<Body>(body)
         .ok()
         .and_then(|body| match body.error {
-            Some(Told::Plain(text) | Told::Object { message: text }) => Some(text),
+            Some(ErrorField::Plain(text) | ErrorField::Object { message: text }) => Some(text),
             None => body.message,
         });
     told.unwrap_or_else(|| String::from_utf8_lossy(body).into_owned())
@@ -82,7 +82,7 @@ pub(super) fn message(body: &[u8]) -> String {
 /// One line of at most 200 characters, safe to print.
 pub(super) fn shortened(text: &str) -> String {
     let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    let mut line = words::safe(&line).into_owned();
+    let mut line = display::safe(&line).into_owned();
     if let Some((cut, _)) = line.char_indices().nth(200) {
         line.truncate(cut);
         line.push('…');

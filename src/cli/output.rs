@@ -1,19 +1,18 @@
-//! All that is printed: errors, data, lines for people. Data goes to standard output, everything else to standard
-//! error.
+//! Prints errors, data and messages. Data goes to standard output, everything else to standard error.
 
 use std::io::{self, Write};
 
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::terminal::{Colour, Side, bold, hanging, write_told};
-use super::{bar, log};
+use super::terminal::{Colour, Stream, bold, hanging_indent, write_stderr};
+use super::{log, progress_bars};
+use crate::display;
 use crate::error::{Error, Result};
 use crate::export::Failure;
 use crate::plan::Limits;
-use crate::words;
 
-/// Prints an error: what failed, the causes, what to do.
+/// Prints an error with its causes and its hint.
 pub(super) fn error(error: &Error) {
     let causes = error.causes();
     if log::is_json() {
@@ -22,55 +21,56 @@ pub(super) fn error(error: &Error) {
             fields.insert("causes".into(), causes.into());
         }
         fields.insert("hint".into(), error.hint().into());
-        return bar::suspended(|| write_told(&log::object("error", &error.to_string(), fields)));
+        return progress_bars::suspended(|| write_stderr(&log::object("error", &error.to_string(), fields)));
     }
-    told("error:", Colour::Red, &error.to_string());
+    labelled("error:", Colour::Red, &error.to_string());
     for cause in causes {
-        told("cause:", Colour::Red, &cause);
+        labelled("cause:", Colour::Red, &cause);
     }
     hint(&error.hint());
 }
 
-/// Prints one thing to do.
+/// Prints a hint.
 pub(super) fn hint(text: &str) {
     if log::is_json() {
         return line(text);
     }
-    told("hint:", Colour::Cyan, text);
+    labelled("hint:", Colour::Cyan, text);
 }
 
-fn told(word: &str, colour: Colour, text: &str) {
-    let text = hanging(word, &words::safe(text), Side::Told.width());
-    let word = bold(word, colour, Side::Told);
-    bar::suspended(|| write_told(&format!("{word} {text}")));
+/// Prints a text after a label such as `error:`.
+fn labelled(word: &str, colour: Colour, text: &str) {
+    let text = hanging_indent(word, &display::safe(text), Stream::Stderr.width());
+    let word = bold(word, colour, Stream::Stderr);
+    progress_bars::suspended(|| write_stderr(&format!("{word} {text}")));
 }
 
-/// Prints what could not be done of a run; the same cause is told once.
+/// Prints the failures of a run, each distinct cause once.
 pub(super) fn failures(failures: &[Failure]) {
-    let mut told = Vec::new();
+    let mut printed = Vec::new();
     for failure in failures {
         let mut causes = failure.error.causes();
         if causes.is_empty() {
             causes.push(failure.error.to_string());
         }
-        if !told.contains(&causes) {
+        if !printed.contains(&causes) {
             error(&failure.error);
-            told.push(causes);
+            printed.push(causes);
         }
     }
 }
 
-/// Prints a line for people.
+/// Prints a message.
 pub(super) fn line(text: &str) {
     line_with(text, Map::new());
 }
 
-/// Prints a line for people; where they are machines, with the numbers in it.
+/// Prints a message; the JSON log format also gets `fields`.
 pub(super) fn line_with(text: &str, fields: Map<String, Value>) {
     if log::is_json() {
-        bar::suspended(|| write_told(&log::object("info", text, fields)));
+        progress_bars::suspended(|| write_stderr(&log::object("info", text, fields)));
     } else {
-        bar::suspended(|| write_told(&words::safe_lines(text)));
+        progress_bars::suspended(|| write_stderr(&display::safe_lines(text)));
     }
 }
 
@@ -80,21 +80,21 @@ pub(super) fn json(value: &impl Serialize) -> Result<()> {
     raw_json(&json.map_err(|error| Error::Internal(error.to_string()))?)
 }
 
-/// Prints data that is JSON already.
+/// Prints JSON text as data.
 pub(super) fn raw_json(json: &str) -> Result<()> {
-    data(&words::safe_json(json))
+    data(&display::safe_json(json))
 }
 
-/// Prints data for people, which may have text from elsewhere in it.
+/// Prints text as data, with unsafe characters escaped.
 pub(super) fn text(text: &str) -> Result<()> {
-    data(&words::safe_lines(text))
+    data(&display::safe_lines(text))
 }
 
-/// Prints data.
+/// Prints text as data, unchanged.
 pub(super) fn data(text: &str) -> Result<()> {
     let mut out = io::stdout().lock();
     match writeln!(out, "{text}").and_then(|()| out.flush()) {
-        // a reader such as head has seen enough
+        // a reader such as head closes the pipe early
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
             Err(Error::io("write", std::path::Path::new("standard output"))(error))
         }
@@ -102,12 +102,7 @@ pub(super) fn data(text: &str) -> Result<()> {
     }
 }
 
-/// A number with its thousands set apart: `12 345`.
-pub(super) fn grouped(number: u64) -> String {
-    words::grouped(number, ' ')
-}
-
-/// A size in the largest unit of 1000 that keeps a digit before the point: `7.8 MB`.
+/// Formats a size in the largest unit of 1000 that keeps a digit before the point: `7.8 MB`.
 pub(super) fn bytes(number: u64) -> String {
     let (mut size, mut unit) = (number as f64, "B");
     for larger in ["kB", "MB", "GB", "TB"] {
@@ -123,7 +118,7 @@ pub(super) fn bytes(number: u64) -> String {
     }
 }
 
-/// What the server cannot do, on one line: `listings end at 10,000 records; ranges up to 31 days`.
+/// Formats the limits of the server on one line: `listings end at 10,000 records; ranges up to 31 days`.
 pub(super) fn limits(limits: Limits) -> Option<String> {
     let cap = limits
         .listing_cap
@@ -138,33 +133,33 @@ pub(super) fn limits(limits: Limits) -> Option<String> {
     (!all.is_empty()).then(|| all.join("; "))
 }
 
-/// A number of records: `1,000 records`.
+/// Formats a number of records: `1,000 records`.
 pub(super) fn records(number: u64) -> String {
     let plural = if number == 1 { "" } else { "s" };
-    format!("{} record{plural}", words::grouped(number, ','))
+    format!("{} record{plural}", display::grouped(number))
 }
 
-/// A length of time in its largest unit: `31 days`, `90 minutes`.
+/// Formats a length of time in its largest unit: `31 days`, `90 minutes`.
 pub(super) fn span(seconds: i64) -> String {
     let units = [(86_400, "day"), (3_600, "hour"), (60, "minute"), (1, "second")];
     let fits = |(unit, _): &(i64, &str)| seconds % unit == 0 || seconds >= 10 * unit;
     let (unit, name) = units.into_iter().find(fits).unwrap_or((1, "second"));
     let number = seconds / unit;
     let plural = if number == 1 { "" } else { "s" };
-    format!("{} {name}{plural}", words::grouped(number.unsigned_abs(), ','))
+    format!("{} {name}{plural}", display::grouped(number.unsigned_abs()))
 }
 
-/// Columns of the terminal; enough for most where there is none.
+/// Columns of the terminal; 120 without one.
 pub(super) fn width() -> usize {
-    Side::Data.width().unwrap_or(120)
+    Stream::Stdout.width().unwrap_or(120)
 }
 
-/// One line of at most `wide` characters.
+/// Formats untrusted text as one line of at most `wide` characters.
 pub(super) fn shortened(cell: &str, wide: usize) -> String {
-    cut(&words::safe(cell), wide)
+    cut(&display::safe(cell), wide)
 }
 
-/// At most so many characters.
+/// Truncates a text to `wide` characters, with an ellipsis.
 pub(super) fn cut(text: &str, wide: usize) -> String {
     match text.char_indices().nth(wide) {
         Some(_) => text.chars().take(wide.saturating_sub(1)).chain(['…']).collect(),
@@ -193,14 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_and_sizes_can_be_read() {
-        assert_eq!(
-            ["0", "999", "1 000", "12 345 678"],
-            [0, 999, 1000, 12_345_678]
-                .map(grouped)
-                .each_ref()
-                .map(String::as_str)
-        );
+    fn sizes_have_two_digits_and_a_unit() {
         let sizes = [0, 999, 1_000, 7_840_000, 12_300_000, 999_700_000].map(bytes);
         assert_eq!(
             ["0 B", "999 B", "1.0 kB", "7.8 MB", "12 MB", "1.0 GB"],

@@ -1,4 +1,4 @@
-//! Grids: rows of a table, as wide as the terminal.
+//! Lays out rows as a text table that fits the terminal.
 
 use std::sync::Arc;
 
@@ -6,17 +6,17 @@ use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use arrow::datatypes::{DataType, TimestampMicrosecondType};
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use comfy_table::presets::UTF8_FULL_CONDENSED;
-use comfy_table::{Cell, ContentArrangement, Table as Grid};
+use comfy_table::{Cell, CellAlignment, ContentArrangement, Table};
 
-use super::told::shortened;
+use super::output::shortened;
 use crate::error::Result;
 
-/// Columns that no cell goes below.
-const LEAST: usize = 6;
-/// Below so many columns times are told without year and seconds.
+/// Minimum width of a cell.
+const MIN_WIDTH: usize = 6;
+/// In narrower terminals times are shown without year and seconds.
 const NARROW: usize = 100;
 
-/// Rows as a grid of at most `width` columns, without those that hold nothing.
+/// Formats rows as a table of at most `width` characters. Columns without a value are left out.
 pub(super) fn rows(batch: &RecordBatch, width: usize) -> Result<String> {
     let schema = batch.schema();
     let filled: Vec<(&String, ArrayRef)> = schema
@@ -42,8 +42,8 @@ pub(super) fn rows(batch: &RecordBatch, width: usize) -> Result<String> {
         let longest = cells.iter().map(|cell| cell.chars().count()).max();
         longest.unwrap_or(0).max(name.chars().count())
     });
-    // a time that is cut tells nothing
-    let least = filled.iter().map(|(_, column)| match column.data_type() {
+    // a truncated time is useless
+    let minimum = filled.iter().map(|(_, column)| match column.data_type() {
         DataType::Timestamp(..) => {
             if width < NARROW {
                 11
@@ -51,47 +51,55 @@ pub(super) fn rows(batch: &RecordBatch, width: usize) -> Result<String> {
                 19
             }
         }
-        _ => LEAST,
+        _ => MIN_WIDTH,
     });
-    let wanted: Vec<(usize, usize)> = wanted.zip(least).collect();
+    let wanted: Vec<(usize, usize)> = wanted.zip(minimum).collect();
     let widths = fitting(&wanted, width);
     let shown = || columns.iter().zip(&widths);
-    let mut grid = framed(shown().map(|((name, _), wide)| shortened(name, *wide)));
+    let mut table = framed(shown().map(|((name, _), wide)| shortened(name, *wide)));
     for row in 0..batch.num_rows() {
-        grid.add_row(shown().map(|((_, cells), wide)| shortened(&cells[row], *wide)));
+        table.add_row(shown().map(|((_, cells), wide)| shortened(&cells[row], *wide)));
     }
-    Ok(grid.to_string())
+    Ok(table.to_string())
 }
 
-/// A grid with lines around it, whose columns are as wide as what stands in them.
-pub(super) fn framed<T: Into<Cell>>(header: impl IntoIterator<Item = T>) -> Grid {
-    let mut grid = Grid::new();
-    grid.load_style(UTF8_FULL_CONDENSED)
+/// Creates a table with a border, whose columns are as wide as their contents.
+pub(super) fn framed<T: Into<Cell>>(header: impl IntoIterator<Item = T>) -> Table {
+    let mut table = Table::new();
+    table
+        .load_style(UTF8_FULL_CONDENSED)
         .set_content_arrangement(ContentArrangement::Disabled)
         .set_header(header.into_iter().collect::<Vec<T>>());
-    grid
+    table
 }
 
-/// Widths of columns, each `(wanted, least)`, that together fit `width` as far as they can: what a narrow column leaves
-/// the wide ones share.
+/// Aligns columns of numbers to the right.
+pub(super) fn align_right(table: &mut Table, columns: std::ops::Range<usize>) {
+    for column in table.column_iter_mut().skip(columns.start).take(columns.len()) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+}
+
+/// Computes the widths of columns, each `(wanted, minimum)`, that fit `width` if possible. Wide columns share the space
+/// that narrow ones leave.
 fn fitting(columns: &[(usize, usize)], width: usize) -> Vec<usize> {
     // each column has a border and a space on either side
-    let mut room = width.saturating_sub(columns.len() * 3 + 1);
+    let mut left = width.saturating_sub(columns.len() * 3 + 1);
     let mut order: Vec<usize> = (0..columns.len()).collect();
-    // what can give least is served first
+    // the columns with the least to give up come first
     let spare = |at: &usize| columns[*at].0.saturating_sub(columns[*at].1);
     order.sort_by_key(|at| (spare(at), columns[*at].0));
     let mut widths = vec![0; columns.len()];
     for (done, at) in order.into_iter().enumerate() {
-        let (wanted, least) = columns[at];
-        let share = room / (columns.len() - done);
-        widths[at] = wanted.min(share.max(least));
-        room = room.saturating_sub(widths[at]);
+        let (wanted, minimum) = columns[at];
+        let share = left / (columns.len() - done);
+        widths[at] = wanted.min(share.max(minimum));
+        left = left.saturating_sub(widths[at]);
     }
     widths
 }
 
-/// Times print without their zone, which is UTC throughout.
+/// Removes the zone of a time column, which is always UTC, so that it is not printed.
 fn without_zone(column: &ArrayRef) -> ArrayRef {
     match column.as_primitive_opt::<TimestampMicrosecondType>() {
         Some(times) => Arc::new(times.clone().with_timezone_opt(None::<&str>)),
@@ -102,7 +110,7 @@ fn without_zone(column: &ArrayRef) -> ArrayRef {
 #[cfg(test)]
 mod tests {
     #[test]
-    fn what_narrow_columns_leave_the_wide_ones_share() {
+    fn wide_columns_share_the_space_that_narrow_ones_leave() {
         let fitting = |wanted: &[usize], width| {
             let columns: Vec<(usize, usize)> = wanted.iter().map(|wanted| (*wanted, 8)).collect();
             super::fitting(&columns, width)

@@ -11,7 +11,7 @@ use tokio::sync::Notify;
 
 /// What all bodies share.
 #[derive(Debug)]
-pub(super) struct Shelf {
+pub(super) struct BodyMemory {
     bound: u64,
     bodies: Mutex<Bodies>,
     changed: Notify,
@@ -27,7 +27,7 @@ struct Bodies {
     most: u64,
 }
 
-impl Shelf {
+impl BodyMemory {
     pub(super) fn new(bound: u64) -> Arc<Self> {
         Arc::new(Self {
             bound,
@@ -37,13 +37,13 @@ impl Shelf {
     }
 
     /// Begins a body.
-    pub(super) fn body(self: &Arc<Self>) -> Held {
+    pub(super) fn body(self: &Arc<Self>) -> BodyReservation {
         let mut bodies = self.bodies();
         let number = bodies.next;
         bodies.next += 1;
         bodies.sizes.insert(number, 0);
-        Held {
-            shelf: Arc::clone(self),
+        BodyReservation {
+            memory: Arc::clone(self),
             number,
         }
     }
@@ -61,16 +61,16 @@ impl Shelf {
 
 /// One body's place, given back when it is dropped.
 #[derive(Debug)]
-pub(super) struct Held {
-    shelf: Arc<Shelf>,
+pub(super) struct BodyReservation {
+    memory: Arc<BodyMemory>,
     number: u64,
 }
 
-impl Held {
+impl BodyReservation {
     /// Waits until the body may grow.
     pub(super) async fn room(&self) {
         loop {
-            let changed = self.shelf.changed.notified();
+            let changed = self.memory.changed.notified();
             tokio::pin!(changed);
             // from here on no change is missed
             changed.as_mut().enable();
@@ -82,15 +82,15 @@ impl Held {
     }
 
     fn may_grow(&self) -> bool {
-        let bodies = self.shelf.bodies();
+        let bodies = self.memory.bodies();
         let oldest = bodies.sizes.first_key_value().map(|(number, _)| *number);
-        bodies.total < self.shelf.bound || oldest == Some(self.number)
+        bodies.total < self.memory.bound || oldest == Some(self.number)
     }
 
     /// So many bytes came.
     pub(super) fn grow(&self, bytes: usize) {
         let bytes = bytes as u64;
-        let mut bodies = self.shelf.bodies();
+        let mut bodies = self.memory.bodies();
         bodies.total += bytes;
         if let Some(size) = bodies.sizes.get_mut(&self.number) {
             *size += bytes;
@@ -102,14 +102,14 @@ impl Held {
     }
 }
 
-impl Drop for Held {
+impl Drop for BodyReservation {
     fn drop(&mut self) {
-        let mut bodies = self.shelf.bodies();
+        let mut bodies = self.memory.bodies();
         if let Some(size) = bodies.sizes.remove(&self.number) {
             bodies.total -= size;
         }
         drop(bodies);
-        self.shelf.changed.notify_waiters();
+        self.memory.changed.notify_waiters();
     }
 }
 
@@ -124,11 +124,11 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn invariant_6_no_more_is_held_than_the_bound_and_one_body() {
-        let shelf = Shelf::new(1000);
+        let memory = BodyMemory::new(1000);
         let reader = async |number: u64| {
             for body in 0..10 {
                 sleep(Duration::from_millis((number + body) * 7 % 40)).await;
-                let held = shelf.body();
+                let held = memory.body();
                 for _ in 0..20 {
                     held.room().await;
                     sleep(Duration::from_millis(number % 5)).await;
@@ -142,7 +142,7 @@ mod tests {
         timeout(Duration::from_secs(600), all)
             .await
             .expect("nobody waits for ever");
-        let bodies = shelf.bodies();
+        let bodies = memory.bodies();
         assert!(
             (1000..=1000 + 600 + 19 * 30).contains(&bodies.most),
             "{}",
@@ -153,10 +153,11 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn above_the_bound_only_the_oldest_body_grows_until_it_is_let_go() {
-        let shelf = Shelf::new(10);
-        let (first, second, third) = (shelf.body(), shelf.body(), shelf.body());
+        let memory = BodyMemory::new(10);
+        let (first, second, third) = (memory.body(), memory.body(), memory.body());
         second.grow(10);
-        let waits = async |held: &Held| timeout(Duration::from_secs(1), held.room()).await.is_err();
+        let waits =
+            async |held: &BodyReservation| timeout(Duration::from_secs(1), held.room()).await.is_err();
         assert!(!waits(&first).await && waits(&second).await && waits(&third).await);
         // finished, and still held
         first.grow(5);
