@@ -8,18 +8,18 @@ use std::process::Command;
 /// The modules that each module may depend on, besides itself.
 const MAY_DEPEND_ON: &[(&str, &[&str])] = &[
     ("window", &[]),
-    ("words", &[]),
-    ("dataset", &["words"]),
-    ("api", &["window", "words"]),
+    ("display", &[]),
+    ("dataset", &["display"]),
+    ("api", &["window", "display"]),
     ("plan", &["window"]),
     ("error", &["api", "dataset"]),
     ("blocking", &["error"]),
-    ("store", &["error", "words"]),
+    ("store", &["error", "display"]),
     ("spool", &["error", "store", "window"]),
-    ("table", &["dataset", "error", "store", "window", "words"]),
+    ("table", &["dataset", "error", "store", "window", "display"]),
     (
         "rejected",
-        &["dataset", "error", "store", "table", "tombstones", "words"],
+        &["dataset", "error", "store", "table", "tombstones", "display"],
     ),
     ("drift", &["dataset"]),
     (
@@ -28,7 +28,7 @@ const MAY_DEPEND_ON: &[(&str, &[&str])] = &[
     ),
     ("changes", &["dataset", "error", "ledger", "store", "table"]),
     ("commit", &["error", "ledger", "spool", "store", "table"]),
-    ("tombstones", &["dataset", "error", "store", "words"]),
+    ("tombstones", &["dataset", "error", "store", "display"]),
     (
         "erase",
         &[
@@ -122,14 +122,14 @@ const MAY_DEPEND_ON: &[(&str, &[&str])] = &[
             "table",
             "tombstones",
             "window",
-            "words",
+            "display",
         ],
     ),
     (
         "cli",
         &[
             "api", "dataset", "doctor", "erase", "error", "export", "fetch", "keys", "plan", "rebuild",
-            "report", "schema", "status", "table", "verify", "window", "words",
+            "report", "schema", "status", "table", "verify", "window", "display",
         ],
     ),
 ];
