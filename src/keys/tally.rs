@@ -5,7 +5,7 @@ use hashbrown::HashMap;
 use jiff::civil::Date;
 
 use super::look::Look;
-use crate::dataset::Texts;
+use crate::dataset::entries_of;
 
 /// Keys that are told apart, and the bytes of their names; a customer's flow may make a new key for each conversation.
 const KEYS: usize = 10_000;
@@ -95,15 +95,14 @@ impl Tally {
         days: &[Option<Option<Date>>],
         with_examples: bool,
     ) {
-        let [keys, values] = Texts::of_maps(maps);
+        let (keys, values, places) = entries_of(maps);
         // a row mostly has the keys of the row before it, in the same order
         let mut expected: Vec<usize> = Vec::new();
         for (row, day) in days.iter().enumerate() {
             let (Some(day), true) = (day, maps.is_valid(row)) else {
                 continue;
             };
-            let [begin, end] = [row, row + 1].map(|row| maps.value_offsets()[row].unsigned_abs() as usize);
-            for (nth, entry) in (begin..end).enumerate() {
+            for (nth, entry) in places(row).enumerate() {
                 let key = keys.value(entry);
                 let place = match expected.get(nth) {
                     Some(place) if self.keys[*place] == key => Some(*place),
@@ -117,7 +116,7 @@ impl Tally {
                     Some(expected) => *expected = place,
                     None => expected.push(place),
                 }
-                let value = values.get(entry);
+                let value = values.is_valid(entry).then(|| values.value(entry));
                 let look = looks.and_then(|looks| looks.get(entry).copied());
                 let look = look.unwrap_or_else(|| Look::of(value));
                 self.seen[place].add(value, look, *day, with_examples);

@@ -1,7 +1,6 @@
 //! The table: partitions of distinct and sorted rows, one Parquet file each, replaced as one.
 
 mod check;
-mod column;
 mod current;
 mod encoder;
 mod entry;
@@ -14,10 +13,10 @@ mod merge;
 mod partition;
 mod parts;
 mod period;
+mod properties;
 mod reading;
 mod scan;
 mod settings;
-mod sizes;
 mod slices;
 mod without;
 mod zone_rules;
@@ -47,7 +46,8 @@ pub(crate) use without::Without;
 pub use zone_rules::ZoneRules;
 
 pub(crate) use file::name as file_name;
-pub use file::{properties as file_properties, read as read_file, size as file_size};
+pub use file::{read as read_file, size as file_size};
+pub use properties::properties as file_properties;
 
 use crate::dataset::{Cleaner, Dataset, Decoded, Secret, Shape, decode_as};
 use crate::error::{Error, Result};
@@ -255,7 +255,7 @@ impl Table {
                 what: format!("{} has other columns than it says", footer.path().display()),
             });
         }
-        footer.in_memory()?.batches(None)
+        footer.batches(None)
     }
 
     /// All rows that a partition holds.

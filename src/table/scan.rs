@@ -15,9 +15,10 @@ use parquet::errors::ParquetError;
 use sha2::{Digest, Sha256};
 
 use super::encoder::file_schema;
-use super::file::{self, Hashing};
+use super::file::Hashing;
 use super::partition::PartitionKey;
-use crate::dataset::{Shape, in_memory};
+use super::properties;
+use crate::dataset::Shape;
 use crate::error::{Error, Result};
 use crate::words::hex;
 
@@ -133,7 +134,7 @@ impl Footer {
     pub(crate) fn differing_labels(&self, key: &PartitionKey, shape: &Shape) -> Vec<String> {
         let labels = self.metadata.metadata().file_metadata().key_value_metadata();
         let value = |name: &str| labels?.iter().find(|label| label.key == name)?.value.as_deref();
-        file::labels(key, shape)
+        properties::labels(key, shape)
             .into_iter()
             .filter_map(|(name, expected)| match value(&name) {
                 Some(found) if found == expected => None,
@@ -141,17 +142,6 @@ impl Footer {
                 None => Some(format!("its label {name} is missing")),
             })
             .collect()
-    }
-
-    /// The same, with rows as they are in memory.
-    ///
-    /// # Errors
-    /// Where they cannot be read like that.
-    pub(super) fn in_memory(mut self) -> Result<Self> {
-        let options = ArrowReaderOptions::new().with_schema(in_memory(self.metadata.schema()));
-        let metadata = ArrowReaderMetadata::try_new(Arc::clone(self.metadata.metadata()), options);
-        self.metadata = metadata.map_err(Error::parquet("read", &self.path))?;
-        Ok(self)
     }
 
     /// Its rows in order, of these columns, or of all.
@@ -168,35 +158,24 @@ impl Footer {
             None => ProjectionMask::all(),
         };
         let failed = move |error: ParquetError| Error::parquet("read", &path)(error);
-        // where a batch is of two row groups, the reader gives all nulls of its numbered texts a text each
-        let readers = (0..metadata.metadata().num_row_groups()).map(move |group| {
-            let builder =
-                ParquetRecordBatchReaderBuilder::new_with_metadata(file.try_clone()?, metadata.clone());
-            let builder = builder.with_batch_size(BATCH_ROWS).with_projection(mask.clone());
-            builder.with_row_groups(vec![group]).build()
-        });
-        let batches = readers.flat_map(|reader| {
-            let (reader, error) = match reader {
-                Ok(reader) => (Some(reader), None),
-                Err(error) => (None, Some(Err(error))),
-            };
-            reader.into_iter().flatten().map(|batch| Ok(batch?)).chain(error)
-        });
-        Ok(batches.map(move |batch| batch.map_err(&failed)))
+        let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(file, metadata)
+            .with_batch_size(BATCH_ROWS)
+            .with_projection(mask)
+            .build()
+            .map_err(&failed)?;
+        Ok(reader.map(move |batch| Ok(batch.map_err(ParquetError::from).map_err(&failed)?)))
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use arrow::array::AsArray;
-
     use super::*;
-    use crate::dataset::{Dataset, Texts, decode};
+    use crate::dataset::{Dataset, decode};
     use crate::table::merge::RowRef;
     use crate::table::{PartitionBy, Period, RowGroups, Settings, Table};
 
     #[test]
-    fn invariant_6_rows_of_several_row_groups_are_read_as_they_were_and_hold_each_text_once() {
+    fn rows_of_several_row_groups_are_read_as_they_were() {
         let long = format!(r#""{}""#, "x".repeat(10_000));
         let record = |id: usize| {
             let value = ["null", &long, r#""short""#][id % 3];
@@ -227,8 +206,6 @@ mod tests {
         for read in table.rows(&key).unwrap() {
             assert_eq!(read.columns(), batch.slice(row, read.num_rows()).columns());
             row += read.num_rows();
-            let [_, values] = Texts::of_maps(read.column_by_name("metadata").unwrap().as_map());
-            assert!(values.numbers() <= 7 + 2, "{}", values.numbers());
         }
         assert_eq!(row, 100);
         let plain = Footer::open(&folder.path().join(&staged.entry.path)).unwrap();

@@ -4,10 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::AddAssign;
 
 use arrow::array::{Array, AsArray, RecordBatch, UInt32Array};
+use arrow::compute::take_record_batch;
 use arrow::datatypes::TimestampMicrosecondType;
 
 use super::Build;
-use crate::dataset::{Dataset, Decoded, Misfits, Observed, Rejected, take_rows};
+use crate::dataset::{Dataset, Decoded, Misfits, Observed, Rejected};
 use crate::error::{Error, Result};
 use crate::plan::Field;
 use crate::table::Period;
@@ -108,7 +109,7 @@ impl Build<'_> {
                 *row = place;
             }
         }
-        let batch = take_rows(&batch, &UInt32Array::from(places))?;
+        let batch = take_record_batch(&batch, &UInt32Array::from(places))?;
         Ok(DecodedPage {
             batch,
             rows,

@@ -6,11 +6,12 @@ use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 
 use arrow::array::{AsArray, RecordBatch, UInt32Array};
+use arrow::compute::take_record_batch;
 use arrow::datatypes::TimestampMicrosecondType;
 use rayon::prelude::*;
 
 use super::{Build, DecodedPage, FEW_RECORDS, GROUP_RECORDS, Met, PeriodPages};
-use crate::dataset::{Rejected, take_rows};
+use crate::dataset::Rejected;
 use crate::error::{Error, Result};
 use crate::export::arrived::{QUARTER, Span};
 use crate::plan::Field;
@@ -236,7 +237,7 @@ impl<'a> Build<'a> {
         if places.len() == page.batch.num_rows() {
             return Ok((page.batch.clone(), count));
         }
-        Ok((take_rows(&page.batch, &places)?, count))
+        Ok((take_record_batch(&page.batch, &places)?, count))
     }
 }
 
