@@ -8,10 +8,9 @@ use std::io::Write;
 use std::ops::Range;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayData, ArrayRef, AsArray, RecordBatch, make_array};
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, make_array};
 use arrow::compute::{concat, interleave};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
-use arrow::error::ArrowError;
 use parquet::arrow::arrow_writer::{ArrowColumnWriter, ArrowRowGroupWriterFactory, compute_leaves};
 use parquet::arrow::{ArrowSchemaConverter, add_encoded_arrow_schema_to_metadata};
 use parquet::basic::{BoundaryOrder, LogicalType};
@@ -176,7 +175,8 @@ impl<W: Write + Send> Encoder<W> {
         for (field, arrays) in self.schema.fields().iter().zip(&mut self.chunk) {
             let arrays = std::mem::take(arrays);
             let arrays: Vec<&dyn Array> = arrays.iter().map(|array| &**array).collect();
-            let array = canonical(concat(&arrays)?)?;
+            // `ArrayData` has no bitmap of nulls where nothing is null, and for an array that has one pages end elsewhere
+            let array = make_array(concat(&arrays)?.to_data());
             for (leaf, writer) in compute_leaves(field, &array)?.iter().zip(writers.by_ref()) {
                 writer.write(leaf)?;
             }
@@ -221,28 +221,6 @@ fn bytes(array: &dyn Array, range: Range<usize>) -> usize {
         }
         other => range.len() * other.primitive_width().unwrap_or(1),
     }
-}
-
-/// The same array without bitmaps of nulls where nothing is null: for an array that has one, column writers end pages
-/// elsewhere.
-fn canonical(array: ArrayRef) -> std::result::Result<ArrayRef, ArrowError> {
-    let data = array.to_data();
-    match is_canonical(&data) {
-        true => Ok(array),
-        false => Ok(make_array(without_empty_bitmaps(data)?)),
-    }
-}
-
-fn is_canonical(data: &ArrayData) -> bool {
-    let is_needed = data.nulls().is_none_or(|nulls| nulls.null_count() > 0);
-    is_needed && data.child_data().iter().all(is_canonical)
-}
-
-fn without_empty_bitmaps(data: ArrayData) -> std::result::Result<ArrayData, ArrowError> {
-    let children = data.child_data().iter().cloned().map(without_empty_bitmaps);
-    let children = children.collect::<std::result::Result<_, _>>()?;
-    let nulls = data.nulls().filter(|nulls| nulls.null_count() > 0).cloned();
-    data.into_builder().child_data(children).nulls(nulls).build()
 }
 
 /// Removes bounds that readers must not use, or that would make a footer large. The parquet crate

@@ -163,7 +163,7 @@ impl Footer {
             .with_projection(mask)
             .build()
             .map_err(&failed)?;
-        Ok(reader.map(move |batch| Ok(batch.map_err(ParquetError::from).map_err(&failed)?)))
+        Ok(reader.map(move |batch| batch.map_err(ParquetError::from).map_err(&failed)))
     }
 }
 
