@@ -1,9 +1,11 @@
-//! Arrow arrays of texts while they grow.
+//! Arrow arrays of texts while they grow. What they had room for is given back when they are finished: they may wait long.
 //!
 //! Offsets are 32 bits wide: a page is known to be shorter than 2 GiB before it comes here, and no value is
 //! longer than the JSON that it was made of.
 
-use arrow::array::{ListArray, ListBuilder, MapArray, MapBuilder, MapFieldNames, StringArray, StringBuilder};
+use arrow::array::{
+    Array, ListArray, ListBuilder, MapArray, MapBuilder, MapFieldNames, StringArray, StringBuilder,
+};
 
 use super::column::{KEY, KEY_VALUE, VALUE, list_element};
 use super::compact::Writer;
@@ -39,7 +41,9 @@ impl Strings {
     }
 
     pub(super) fn finish(mut self) -> StringArray {
-        self.builder.finish()
+        let mut array = self.builder.finish();
+        array.shrink_to_fit();
+        array
     }
 }
 
@@ -74,7 +78,9 @@ impl Lists {
     }
 
     pub(super) fn finish(mut self) -> ListArray {
-        self.builder.finish()
+        let mut array = self.builder.finish();
+        array.shrink_to_fit();
+        array
     }
 }
 
@@ -130,6 +136,8 @@ impl Maps {
     }
 
     pub(super) fn finish(mut self) -> MapArray {
-        self.builder.finish()
+        let mut array = self.builder.finish();
+        array.shrink_to_fit();
+        array
     }
 }

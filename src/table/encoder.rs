@@ -28,8 +28,8 @@ use crate::dataset::is_json;
 /// Rows that are encoded at a time, whichever limit comes first. Column writers end pages by the arrays that they get,
 /// so arrays must not depend on how rows are given.
 const CHUNK: RowGroups = RowGroups {
-    rows: 8192,
-    bytes: 16 * 1024 * 1024,
+    rows: 2048,
+    bytes: 4 * 1024 * 1024,
 };
 /// Bytes of a bound in a footer at most: what the parquet crate truncates bounds to, where it can.
 const BOUND_BYTES: usize = 64;
