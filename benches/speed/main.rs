@@ -16,7 +16,7 @@ mod export;
 use std::hint::black_box;
 use std::io;
 
-use converse_export::dataset::{Dataset, Shape, decode, peek};
+use converse_export::dataset::{Dataset, decode, peek};
 use converse_export::export::DEFAULT_BASE_URL;
 use converse_export::table::{Settings, file_properties, file_size};
 use parquet::arrow::ArrowWriter;
@@ -154,8 +154,9 @@ fn write_all(days: &[Day]) {
 
 /// The same files by the library's own writer.
 fn encode_all(days: &[Day]) {
+    let settings = Settings::new(DEFAULT_BASE_URL, "UTC");
     days.par_iter().for_each(|day| {
-        let properties = file_properties(&day.key, &Shape::default()).unwrap();
+        let properties = file_properties(&day.key, &settings).unwrap();
         let mut writer = ArrowWriter::try_new(io::sink(), day.rows.schema(), Some(properties)).unwrap();
         writer.write(&day.rows).unwrap();
         black_box(writer.close().unwrap());

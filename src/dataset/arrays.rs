@@ -1,77 +1,35 @@
-//! Arrow arrays while they grow. Text is appended where it will stay, piece by piece.
+//! Arrow arrays of texts while they grow. What they had room for is given back when they are finished: they may wait long.
 //!
 //! Offsets are 32 bits wide: a page is known to be shorter than 2 GiB before it comes here, and no value is
 //! longer than the JSON that it was made of.
 
-use std::sync::Arc;
+use arrow::array::{
+    Array, ListArray, ListBuilder, MapArray, MapBuilder, MapFieldNames, StringArray, StringBuilder,
+};
 
-use arrow::array::{ArrayBuilder, ListArray, MapArray, StringArray, StringBuilder};
-use arrow::buffer::{NullBuffer, OffsetBuffer, ScalarBuffer};
-
-use super::column::list_element;
+use super::column::{KEY, KEY_VALUE, VALUE, list_element};
 use super::compact::Writer;
 use super::json::{self, Raw, Type};
-use super::names::{Entry, Name, Names};
-use super::texts::{Packed, by_number, map, validity};
+use super::names::{Entry, Names};
 
-/// Where the values of an array end, and which of them are null.
-#[derive(Debug)]
-struct Ends {
-    /// Begins with 0.
-    offsets: Vec<i32>,
-    /// The places of the nulls.
-    nulls: Vec<usize>,
-}
-
-impl Default for Ends {
-    fn default() -> Self {
-        Self {
-            offsets: vec![0],
-            nulls: Vec::new(),
-        }
-    }
-}
-
-impl Ends {
-    /// A value that ends where so much is there.
-    #[inline]
-    fn push(&mut self, end: usize, valid: bool) {
-        // a longer one cannot be, and would not pass the array's own check
-        self.offsets.push(i32::try_from(end).unwrap_or(i32::MIN));
-        if !valid {
-            self.nulls.push(self.len() - 1);
-        }
-    }
-
-    fn len(&self) -> usize {
-        self.offsets.len() - 1
-    }
-
-    fn finish(self) -> (OffsetBuffer<i32>, Option<NullBuffer>) {
-        let nulls = validity(self.len(), &self.nulls);
-        (OffsetBuffer::new(ScalarBuffer::from(self.offsets)), nulls)
-    }
-}
-
-/// A value's text, or none for null; where it has to be written first, that is done in `written`.
+/// Appends a value's text, or null for null; where the text has to be written first, that is done in `written`.
 #[inline]
-fn text<'t>(value: Raw<'t>, writer: &mut Writer, written: &'t mut String) -> Option<&'t str> {
+fn push(texts: &mut StringBuilder, value: Raw<'_>, writer: &mut Writer, written: &mut String) {
     if value.r#type == Type::Null {
-        return None;
+        texts.append_null();
+    } else if value.plain {
+        texts.append_value(value.text);
+    } else {
+        written.clear();
+        writer.push(value.value(), written);
+        texts.append_value(written);
     }
-    if value.plain {
-        return Some(value.text);
-    }
-    written.clear();
-    writer.push(value.value(), written);
-    Some(written)
 }
 
-/// A growing [`StringArray`]. Arrow's own builder knows that its text is UTF-8 and need not look again.
+/// A growing [`StringArray`].
 #[derive(Debug, Default)]
 pub(super) struct Strings {
     builder: StringBuilder,
-    /// What has to be written before it can be appended.
     written: String,
 }
 
@@ -79,80 +37,107 @@ impl Strings {
     /// The value's text, or null for null.
     #[inline]
     pub(super) fn push(&mut self, value: Raw<'_>, writer: &mut Writer) {
-        match text(value, writer, &mut self.written) {
-            Some(text) => self.builder.append_value(text),
-            None => self.builder.append_null(),
-        }
-    }
-
-    fn len(&self) -> usize {
-        self.builder.len()
+        push(&mut self.builder, value, writer, &mut self.written);
     }
 
     pub(super) fn finish(mut self) -> StringArray {
-        self.builder.finish()
+        let mut array = self.builder.finish();
+        array.shrink_to_fit();
+        array
     }
 }
 
 /// A growing list of strings.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Lists {
-    elements: Strings,
-    ends: Ends,
+    builder: ListBuilder<StringBuilder>,
+    written: String,
+}
+
+impl Default for Lists {
+    fn default() -> Self {
+        Self {
+            builder: ListBuilder::new(StringBuilder::new()).with_field(list_element()),
+            written: String::new(),
+        }
+    }
 }
 
 impl Lists {
     /// The elements of a list, null for null, anything else as the one element.
     pub(super) fn push(&mut self, value: Raw<'_>, writer: &mut Writer) {
+        let (elements, written) = (self.builder.values(), &mut self.written);
         match value.r#type {
             Type::Null => {}
-            Type::List => json::elements(value.text).for_each(|element| self.elements.push(element, writer)),
-            _ => self.elements.push(value, writer),
+            Type::List => {
+                json::elements(value.text).for_each(|element| push(elements, element, writer, written));
+            }
+            _ => push(elements, value, writer, written),
         }
-        self.ends.push(self.elements.len(), value.r#type != Type::Null);
+        self.builder.append(value.r#type != Type::Null);
     }
 
-    pub(super) fn finish(self) -> ListArray {
-        let (offsets, nulls) = self.ends.finish();
-        let elements = Arc::new(self.elements.finish());
-        let element = Arc::new(list_element());
-        ListArray::new(element, offsets, elements, nulls)
+    pub(super) fn finish(mut self) -> ListArray {
+        let mut array = self.builder.finish();
+        array.shrink_to_fit();
+        array
     }
 }
 
-/// A growing map of strings to strings, whose keys are told by names of one [`Names`].
-#[derive(Debug, Default)]
+/// A growing map of strings to strings.
+#[derive(Debug)]
 pub(super) struct Maps {
-    keys: Vec<Name>,
-    values: Packed,
-    ends: Ends,
-    /// What has to be written before it can be appended.
+    builder: MapBuilder<StringBuilder, StringBuilder>,
     written: String,
 }
 
+impl Default for Maps {
+    fn default() -> Self {
+        let names = MapFieldNames {
+            entry: KEY_VALUE.into(),
+            key: KEY.into(),
+            value: VALUE.into(),
+        };
+        Self {
+            builder: MapBuilder::new(Some(names), StringBuilder::new(), StringBuilder::new()),
+            written: String::new(),
+        }
+    }
+}
+
 impl Maps {
-    pub(super) fn push_null(&mut self) {
-        self.ends.push(self.keys.len(), false);
+    /// Appends an entry to the map that the next [`Maps::end`] ends.
+    #[inline]
+    pub(super) fn entry(&mut self, key: &str, value: Option<&str>) {
+        self.builder.keys().append_value(key);
+        self.builder.values().append_option(value);
     }
 
-    /// One map of these entries.
-    pub(super) fn push(&mut self, entries: &[Entry<'_>], writer: &mut Writer) {
+    /// Ends a map, or appends null, before which there must be no entry.
+    #[expect(clippy::expect_used, reason = "each entry has a key and a value")]
+    pub(super) fn end(&mut self, is_valid: bool) {
+        self.builder.append(is_valid).expect("as many keys as values");
+    }
+
+    pub(super) fn push_null(&mut self) {
+        self.end(false);
+    }
+
+    /// One map of these entries, whose keys are among `names`.
+    pub(super) fn push(&mut self, entries: &[Entry<'_>], names: &Names<'_>, writer: &mut Writer) {
         for (name, value) in entries {
             let Some(name) = name else {
                 continue;
             };
-            self.keys.push(*name);
-            self.values.push(text(*value, writer, &mut self.written));
+            self.builder.keys().append_value(names.text(*name));
+            push(self.builder.values(), *value, writer, &mut self.written);
         }
-        self.ends.push(self.keys.len(), true);
+        self.end(true);
     }
 
-    pub(super) fn finish(self, names: &Names<'_>) -> MapArray {
-        let (ends, nulls) = self.ends.finish();
-        // names are fewer than the bytes of a page
-        let number = |name: &Name| i32::try_from(*name).unwrap_or(i32::MIN);
-        let keys = self.keys.iter().map(number).collect();
-        let keys = by_number(keys, &[], names.texts().collect());
-        map(Arc::new(keys), Arc::new(self.values.finish()), ends, nulls)
+    pub(super) fn finish(mut self) -> MapArray {
+        let mut array = self.builder.finish();
+        array.shrink_to_fit();
+        array
     }
 }

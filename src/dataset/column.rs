@@ -1,9 +1,11 @@
 //! What a column is made of.
 
 use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::Arc;
 
-use arrow::datatypes::{DataType, Field, Fields, Schema, SchemaRef, TimeUnit};
+use arrow::array::{AsArray, MapArray, StringArray};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 
 /// The name of every dataset's last column, a map of the fields that have no column of their own.
 pub(super) const EXTRA: &str = "extra";
@@ -48,10 +50,7 @@ impl Kind {
             Self::Id | Self::Reference | Self::Text | Self::Label | Self::StrictLabel => DataType::Utf8,
             Self::Time => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
             Self::TextList => DataType::List(Arc::new(list_element())),
-            Self::TextMap => DataType::Map(
-                Arc::new(map_entry(map_fields(DataType::Utf8, DataType::Utf8))),
-                false,
-            ),
+            Self::TextMap => DataType::Map(Arc::new(map_entry()), false),
         }
     }
 }
@@ -81,20 +80,28 @@ pub(crate) fn is_json(field: &Field) -> bool {
     *field.data_type() == DataType::Utf8 && mark.is_some_and(|mark| mark == JSON_MARK.1)
 }
 
+/// The keys and the values of maps, and the places of a row's entries among them.
+pub(crate) fn entries_of(maps: &MapArray) -> (&StringArray, &StringArray, impl Fn(usize) -> Range<usize>) {
+    let place = |row: usize| maps.value_offsets()[row].unsigned_abs() as usize;
+    let entries = move |row| place(row)..place(row + 1);
+    (maps.keys().as_string(), maps.values().as_string(), entries)
+}
+
 /// An element of a list, by the name that Parquet gives it.
 pub(super) fn list_element() -> Field {
     Field::new("element", DataType::Utf8, true)
 }
 
-/// An entry of a map, by the name that Parquet gives it.
-pub(super) fn map_entry(fields: Fields) -> Field {
-    Field::new("key_value", DataType::Struct(fields), false)
-}
+/// An entry of a map and its parts, by the names that Parquet gives them.
+pub(super) const KEY_VALUE: &str = "key_value";
+pub(super) const KEY: &str = "key";
+pub(super) const VALUE: &str = "value";
 
-/// The fields of a map's entry.
-pub(super) fn map_fields(key: DataType, value: DataType) -> Fields {
-    Fields::from(vec![
-        Field::new("key", key, false),
-        Field::new("value", value, true),
-    ])
+/// An entry of a map.
+fn map_entry() -> Field {
+    let fields = vec![
+        Field::new(KEY, DataType::Utf8, false),
+        Field::new(VALUE, DataType::Utf8, true),
+    ];
+    Field::new_struct(KEY_VALUE, fields, false)
 }

@@ -203,7 +203,7 @@ impl<'a> Rows<'a> {
         self.see();
         match self.others.as_slice() {
             [] => self.extra.push_null(),
-            others => self.extra.push(others, &mut self.writer),
+            others => self.extra.push(others, &self.fields, &mut self.writer),
         }
         Ok(())
     }
@@ -263,7 +263,7 @@ impl<'a> Rows<'a> {
         let arrays = self.columns.into_iter().map(Growing::finish);
         let texts = self.texts.map(|(_, texts)| Arc::new(texts.finish()) as ArrayRef);
         let mut arrays: Vec<ArrayRef> = arrays
-            .chain([Arc::new(self.extra.finish(&self.fields)) as ArrayRef])
+            .chain([Arc::new(self.extra.finish()) as ArrayRef])
             .collect();
         for (field, array) in declared.into_iter().zip(&arrays) {
             let values = (array.len() - array.null_count()) as u64;
@@ -338,7 +338,7 @@ impl<'a> Growing<'a> {
             Array::Maps(maps) => {
                 let fits = value.is_object();
                 if fits {
-                    maps.push(&self.entries, writer)
+                    maps.push(&self.entries, &self.names, writer)
                 } else {
                     maps.push_null()
                 }
@@ -353,7 +353,7 @@ impl<'a> Growing<'a> {
             Array::Strings(strings) | Array::Objects(strings) => Arc::new(strings.finish()),
             Array::Times(mut times) => Arc::new(times.finish()),
             Array::Lists(lists) => Arc::new(lists.finish()),
-            Array::Maps(maps) => Arc::new(maps.finish(&self.names)),
+            Array::Maps(maps) => Arc::new(maps.finish()),
         }
     }
 }

@@ -31,7 +31,6 @@ mod promoted;
 mod shape;
 mod strip;
 mod surrogates;
-mod texts;
 mod time;
 
 use std::fmt;
@@ -41,8 +40,8 @@ use std::sync::OnceLock;
 use arrow::datatypes::SchemaRef;
 use serde::{Deserialize, Serialize};
 
-pub(crate) use column::is_json;
 pub use column::{Column, Kind};
+pub(crate) use column::{entries_of, is_json};
 pub use decode::{Decoded, Reason, Rejected, decode, decode_as};
 pub(crate) use json::{Value as JsonValue, entries as json_entries, whole as json_value};
 pub use observed::{JsonTypes, Observed, Sight};
@@ -55,7 +54,6 @@ pub(crate) use shape::metadata_map;
 pub use shape::{MetadataMode, Shape};
 pub(crate) use strip::names_any;
 pub use strip::{strip, strip_with};
-pub(crate) use texts::{Texts, in_memory, numbered, same, take_rows};
 
 /// A kind of record that the API exports.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize, Deserialize)]

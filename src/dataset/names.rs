@@ -210,11 +210,6 @@ impl<'a> Names<'a> {
         &self.known[name].text
     }
 
-    /// The text of each key, by its place.
-    pub(super) fn texts(&self) -> impl Iterator<Item = Option<&str>> {
-        self.known.iter().map(|known| Some(&*known.text))
-    }
-
     /// Takes note of an object's entries.
     pub(super) fn see(&mut self, entries: &[Entry<'a>]) {
         for (name, value) in entries {

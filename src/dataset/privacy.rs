@@ -12,17 +12,16 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, ListArray, MapArray, StringArray, StringBuilder};
-use arrow::buffer::OffsetBuffer;
 use arrow::datatypes::DataType;
 use hmac::{Hmac, KeyInit, Mac};
 use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 
-use super::column::list_element;
+use super::arrays::Maps;
+use super::column::{entries_of, list_element};
 use super::compact::push_text;
 use super::json::{Value, whole};
 use super::observed::{METADATA, Observed};
-use super::texts::{self, Packed, Texts};
 use crate::display::hex;
 use pattern::Path;
 pub use pattern::{Pattern, PatternError};
@@ -269,13 +268,12 @@ impl Cleaner {
     }
 
     fn map(&self, map: &MapArray) -> MapArray {
-        let [keys, values] = Texts::of_maps(map);
-        let (mut kept, mut cleaned) = (Packed::default(), Packed::default());
-        let mut lengths = Vec::with_capacity(map.len());
-        for ends in map.offsets().windows(2) {
-            let mut length = 0;
-            for place in (ends[0]..ends[1]).filter_map(|place| usize::try_from(place).ok()) {
-                let (key, value) = (keys.value(place), values.get(place));
+        let (keys, values, places) = entries_of(map);
+        let mut cleaned = Maps::default();
+        for row in 0..map.len() {
+            for place in places(row) {
+                let key = keys.value(place);
+                let value = values.is_valid(place).then(|| values.value(place));
                 let mut path = Path::default();
                 let inside = path.enter(key);
                 let value = match (self.fate(&path), value) {
@@ -285,15 +283,11 @@ impl Cleaner {
                     (Fate::Stays, Some(value)) => Some(self.text(&mut path, value)),
                 };
                 path.leave(inside);
-                kept.push(Some(key));
-                cleaned.push(value.as_deref());
-                length += 1;
+                cleaned.entry(key, value.as_deref());
             }
-            lengths.push(length);
+            cleaned.end(map.is_valid(row));
         }
-        let (keys, values) = (Arc::new(kept.finish()), Arc::new(cleaned.finish()));
-        let ends = OffsetBuffer::from_lengths(lengths);
-        texts::map(keys, values, ends, map.nulls().cloned())
+        cleaned.finish()
     }
 
     /// A text of the value at this path.

@@ -19,11 +19,11 @@ use arrow::array::{
 use serde::Serialize;
 
 use super::Shape;
+use super::column::entries_of;
 use super::compact::Writer;
 use super::decimal::Decimal;
 use super::json::{self, Value};
 use super::promoted::{Promoted, PromotedType};
-use super::texts::Texts;
 use super::time;
 
 /// A value that does not fit its promoted column, which has null in its place; the metadata still has it.
@@ -105,10 +105,10 @@ fn read<'a>(metadata: &'a ArrayRef, row: usize, entries: &mut Vec<Entry<'a>>) {
         let of_json = json::entries(texts.value(row));
         entries.extend(of_json.map(|(key, value)| (key.text(), Piece::Json(value))));
     } else if let Some(maps) = metadata.as_map_opt() {
-        let [keys, values] = Texts::of_maps(maps);
-        let [begin, end] = [row, row + 1].map(|row| maps.value_offsets()[row].unsigned_abs() as usize);
-        let entry = |entry| (Cow::Borrowed(keys.value(entry)), Piece::Text(values.get(entry)));
-        entries.extend((begin..end).map(entry));
+        let (keys, values, places) = entries_of(maps);
+        let text = |place| values.is_valid(place).then(|| values.value(place));
+        let entry = |place| (Cow::Borrowed(keys.value(place)), Piece::Text(text(place)));
+        entries.extend(places(row).map(entry));
     }
 }
 

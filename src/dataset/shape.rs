@@ -23,7 +23,6 @@ use super::json::Walk;
 use super::names::Names;
 use super::promote::{self, Misfit};
 use super::promoted::{Promoted, ShapeError};
-use super::texts::in_memory;
 use super::{Cleaner, Dataset};
 
 /// The column that holds metadata as JSON text beside the map.
@@ -110,8 +109,7 @@ impl Shape {
         }
     }
 
-    /// The schema of every file of a dataset, and of every record batch but for the texts of maps, which stand there by number
-    /// (as dictionaries).
+    /// The schema of every file and every record batch of a dataset.
     pub fn schema(&self, dataset: Dataset) -> SchemaRef {
         let Some(metadata) = dataset.metadata_column().filter(|_| *self != Self::default()) else {
             return dataset.schema();
@@ -180,7 +178,7 @@ impl Shape {
             clippy::expect_used,
             reason = "schema and arrays are made from the same columns"
         )]
-        let batch = RecordBatch::try_new(in_memory(&self.schema(dataset)), columns)
+        let batch = RecordBatch::try_new(self.schema(dataset), columns)
             .expect("arrays of the schema's types and one length");
         (batch, misfits)
     }
@@ -245,9 +243,9 @@ fn map_of_json(texts: &StringArray) -> MapArray {
             continue;
         };
         names.object(&mut Walk::new(text), &mut entries);
-        maps.push(&entries, &mut writer);
+        maps.push(&entries, &names, &mut writer);
     }
-    maps.finish(&names)
+    maps.finish()
 }
 
 impl MetadataMode {

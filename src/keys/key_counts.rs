@@ -5,7 +5,7 @@ use hashbrown::HashMap;
 use jiff::civil::Date;
 
 use super::value_type::ValueType;
-use crate::dataset::Texts;
+use crate::dataset::entries_of;
 
 /// Maximum number of keys, and of bytes of their names. A customer's flow may create a key for each conversation.
 const KEYS: usize = 10_000;
@@ -95,15 +95,14 @@ impl KeyCounts {
         days: &[Option<Option<Date>>],
         with_examples: bool,
     ) {
-        let [keys, values] = Texts::of_maps(maps);
+        let (keys, values, places) = entries_of(maps);
         // a row mostly has the keys of the previous row, in the same order
         let mut expected: Vec<usize> = Vec::new();
         for (row, day) in days.iter().enumerate() {
             let (Some(day), true) = (day, maps.is_valid(row)) else {
                 continue;
             };
-            let [begin, end] = [row, row + 1].map(|row| maps.value_offsets()[row].unsigned_abs() as usize);
-            for (nth, entry) in (begin..end).enumerate() {
+            for (nth, entry) in places(row).enumerate() {
                 let key = keys.value(entry);
                 let place = match expected.get(nth) {
                     Some(place) if self.keys[*place] == key => Some(*place),
@@ -117,7 +116,7 @@ impl KeyCounts {
                     Some(expected) => *expected = place,
                     None => expected.push(place),
                 }
-                let value = values.get(entry);
+                let value = values.is_valid(entry).then(|| values.value(entry));
                 let value_type = types.and_then(|types| types.get(entry).copied());
                 let value_type = value_type.unwrap_or_else(|| ValueType::of(value));
                 self.stats[place].add(value, value_type, *day, with_examples);

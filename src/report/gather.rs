@@ -10,7 +10,7 @@ use super::bins::Count;
 use super::counts::Counts;
 use super::user_agents::UserAgents;
 use super::{Dimension, ReportQuery};
-use crate::dataset::{Dataset, Texts, metadata_map};
+use crate::dataset::{Dataset, entries_of, metadata_map};
 use crate::error::Result;
 use crate::keys::KeyCounts;
 use crate::table::{DataFile, Zone, times_in};
@@ -231,21 +231,13 @@ fn text(texts: Option<&StringArray>, row: usize) -> Option<&str> {
 
 /// Looks one key up in maps.
 struct Lookup<'a> {
-    keys: Texts<'a>,
-    values: Texts<'a>,
     maps: &'a MapArray,
     key: &'static str,
 }
 
 impl<'a> Lookup<'a> {
     fn new(maps: &'a MapArray, key: &'static str) -> Self {
-        let [keys, values] = Texts::of_maps(maps);
-        Self {
-            keys,
-            values,
-            maps,
-            key,
-        }
+        Self { maps, key }
     }
 
     /// The value in a row.
@@ -253,9 +245,9 @@ impl<'a> Lookup<'a> {
         if self.maps.is_null(row) {
             return None;
         }
-        let [begin, end] = [row, row + 1].map(|row| self.maps.value_offsets()[row].unsigned_abs() as usize);
-        let entry = (begin..end).find(|entry| self.keys.value(*entry) == self.key)?;
-        self.values.get(entry)
+        let (keys, values, places) = entries_of(self.maps);
+        let place = places(row).find(|place| keys.value(*place) == self.key)?;
+        text(Some(values), place)
     }
 }
 

@@ -1,32 +1,71 @@
-//! Encodes rows as Parquet, each column on a core of its own.
+//! Encodes rows as Parquet by the column writers of the parquet crate.
+
+#[cfg(test)]
+mod tests;
 
 use std::collections::HashMap;
 use std::io::Write;
+use std::ops::Range;
 use std::sync::Arc;
 
-use arrow::array::{Array, RecordBatch};
-use arrow::datatypes::{Field, Schema, SchemaRef};
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, make_array};
+use arrow::compute::{concat, interleave};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use parquet::arrow::arrow_writer::{ArrowColumnWriter, ArrowRowGroupWriterFactory, compute_leaves};
 use parquet::arrow::{ArrowSchemaConverter, add_encoded_arrow_schema_to_metadata};
-use parquet::basic::LogicalType;
+use parquet::basic::{BoundaryOrder, LogicalType};
+use parquet::column::writer::ColumnCloseResult;
 use parquet::errors::Result;
-use parquet::file::properties::{WriterProperties, WriterPropertiesPtr};
+use parquet::file::page_index::column_index::ColumnIndexMetaData;
+use parquet::file::properties::WriterProperties;
+use parquet::file::statistics::Statistics;
 use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::types::{SchemaDescriptor, Type};
-use rayon::prelude::*;
 
-use super::column::Column;
 use super::settings::RowGroups;
-use super::sizes::Sizes;
-
 use crate::dataset::is_json;
 
-/// A Parquet file that grows by row groups. The same rows give the same bytes, however they are given and whatever the
-/// number of cores.
+/// Rows that are encoded at a time, whichever limit comes first. Column writers end pages by the arrays that they get,
+/// so arrays must not depend on how rows are given.
+const CHUNK: RowGroups = RowGroups {
+    rows: 2048,
+    bytes: 4 * 1024 * 1024,
+};
+/// Bytes of a bound in a footer at most: what the parquet crate truncates bounds to, where it can.
+const BOUND_BYTES: usize = 64;
+
+/// A Parquet file that grows by row groups. The same rows give the same bytes, however they are given.
 pub(super) struct Encoder<W: Write + Send> {
     file: SerializedFileWriter<W>,
-    properties: WriterPropertiesPtr,
+    factory: ArrowRowGroupWriterFactory,
+    schema: SchemaRef,
     limit: RowGroups,
-    group: Option<RowGroup>,
+    /// A writer for each leaf of the row group that is not complete.
+    writers: Vec<ArrowColumnWriter>,
+    /// Rows of the row group, those of the chunk among them.
+    group: Size,
+    /// Rows that are not encoded yet: arrays of each column.
+    chunk: Vec<Vec<ArrayRef>>,
+    chunk_size: Size,
+}
+
+/// The size of some rows.
+#[derive(Clone, Copy, Default)]
+struct Size {
+    rows: usize,
+    /// In the memory of a reader, without what marks nulls.
+    bytes: usize,
+}
+
+impl Size {
+    fn add_row(&mut self, bytes: usize) {
+        self.rows += 1;
+        self.bytes += bytes;
+    }
+
+    fn reaches(self, limit: RowGroups) -> bool {
+        self.rows >= limit.rows || self.bytes >= limit.bytes
+    }
 }
 
 /// What a file says of its columns, as Arrow and as Parquet. Text that is JSON is marked so in Parquet alone: of Arrow's
@@ -54,14 +93,6 @@ pub(super) fn file_schema(schema: &Schema) -> Result<(SchemaRef, SchemaDescripto
     Ok((Arc::new(arrow), SchemaDescriptor::new(Arc::new(root))))
 }
 
-/// A row group that is not written yet.
-struct RowGroup {
-    columns: Vec<Column>,
-    rows: usize,
-    /// What they take in the memory of a reader.
-    bytes: usize,
-}
-
 impl<W: Write + Send> Encoder<W> {
     pub(super) fn new(
         output: W,
@@ -71,39 +102,42 @@ impl<W: Write + Send> Encoder<W> {
     ) -> Result<Self> {
         let (schema, parquet) = file_schema(schema)?;
         add_encoded_arrow_schema_to_metadata(&schema, &mut properties);
-        let properties = Arc::new(properties);
-        let file = SerializedFileWriter::new(output, parquet.root_schema_ptr(), properties.clone())?;
+        let file = SerializedFileWriter::new(output, parquet.root_schema_ptr(), Arc::new(properties))?;
         Ok(Self {
+            factory: ArrowRowGroupWriterFactory::new(&file, schema.clone()),
             file,
-            properties,
             limit,
-            group: None,
+            writers: Vec::new(),
+            group: Size::default(),
+            chunk: vec![Vec::new(); schema.fields().len()],
+            chunk_size: Size::default(),
+            schema,
         })
     }
 
     /// Appends the rows of `batches` at these places, each a batch and a row.
-    pub(super) fn append(&mut self, batches: &[&RecordBatch], places: &[(usize, usize)]) -> Result<()> {
-        let sizes: Vec<Sizes<'_>> = batches.iter().map(|batch| Sizes::of(batch)).collect();
+    pub(super) fn append(&mut self, batches: &[RecordBatch], places: &[(usize, usize)]) -> Result<()> {
         let mut places = places;
         while !places.is_empty() {
-            let group = match self.group.take() {
-                Some(group) => group,
-                None => RowGroup::new(&self.file, &self.properties)?,
-            };
-            let group = self.group.insert(group);
-            let mut fits = 0;
-            for (batch, row) in places {
-                if group.rows >= self.limit.rows || group.bytes >= self.limit.bytes {
-                    break;
-                }
-                group.rows += 1;
-                group.bytes += sizes[*batch].row(*row);
-                fits += 1;
+            let mut count = 0;
+            while count < places.len() && !self.is_chunk_full() {
+                let (batch, row) = places[count];
+                let columns = batches[batch].columns().iter();
+                let bytes = columns.map(|column| bytes(column, row..row + 1)).sum();
+                self.group.add_row(bytes);
+                self.chunk_size.add_row(bytes);
+                count += 1;
             }
-            let (now, later) = places.split_at(fits);
-            group.append(batches, now)?;
+            let (now, later) = places.split_at(count);
+            for (column, arrays) in self.chunk.iter_mut().enumerate() {
+                let sources: Vec<&dyn Array> = batches.iter().map(|batch| &**batch.column(column)).collect();
+                arrays.push(interleave(&sources, now)?);
+            }
             places = later;
-            if !later.is_empty() {
+            if self.is_chunk_full() {
+                self.encode_chunk()?;
+            }
+            if self.group.reaches(self.limit) {
                 self.end_group()?;
             }
         }
@@ -125,42 +159,113 @@ impl<W: Write + Send> Encoder<W> {
         self.file.inner_mut()
     }
 
-    fn end_group(&mut self) -> Result<()> {
-        let Some(group) = self.group.take() else {
+    fn is_chunk_full(&self) -> bool {
+        self.chunk_size.reaches(CHUNK) || self.group.reaches(self.limit)
+    }
+
+    fn encode_chunk(&mut self) -> Result<()> {
+        if std::mem::take(&mut self.chunk_size).rows == 0 {
             return Ok(());
-        };
-        let columns = group.columns.into_par_iter().map(Column::close);
-        let mut written = self.file.next_row_group()?;
-        for (chunk, close) in columns.collect::<Result<Vec<_>>>()?.into_iter().flatten() {
-            written.append_column(&chunk, close)?;
         }
-        written.close()?;
+        if self.writers.is_empty() {
+            let group = self.file.flushed_row_groups().len();
+            self.writers = self.factory.create_column_writers(group)?;
+        }
+        let mut writers = self.writers.iter_mut();
+        for (field, arrays) in self.schema.fields().iter().zip(&mut self.chunk) {
+            let arrays = std::mem::take(arrays);
+            let arrays: Vec<&dyn Array> = arrays.iter().map(|array| &**array).collect();
+            // `ArrayData` has no bitmap of nulls where nothing is null, and for an array that has one pages end elsewhere
+            let array = make_array(concat(&arrays)?.to_data());
+            for (leaf, writer) in compute_leaves(field, &array)?.iter().zip(writers.by_ref()) {
+                writer.write(leaf)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes the row group, if it has rows.
+    fn end_group(&mut self) -> Result<()> {
+        self.encode_chunk()?;
+        if std::mem::take(&mut self.group).rows == 0 {
+            return Ok(());
+        }
+        let mut group = self.file.next_row_group()?;
+        for writer in std::mem::take(&mut self.writers) {
+            let mut chunk = writer.close()?;
+            remove_wrong_bounds(chunk.close_mut())?;
+            chunk.append_to_row_group(&mut group)?;
+        }
+        group.close()?;
         Ok(())
     }
 }
 
-impl RowGroup {
-    fn new<W: Write + Send>(file: &SerializedFileWriter<W>, properties: &WriterProperties) -> Result<Self> {
-        let schema = file.schema_descr();
-        let leaves = |column| {
-            let is_of = |leaf: &usize| schema.get_column_root_idx(*leaf) == column;
-            let leaves = (0..schema.num_columns()).filter(is_of);
-            leaves.map(|leaf| schema.column(leaf)).collect::<Vec<_>>()
-        };
-        let columns = 0..schema.root_schema().get_fields().len();
-        let columns = columns.map(|column| Column::new(&leaves(column), properties));
-        Ok(Self {
-            columns: columns.collect::<Result<_>>()?,
-            rows: 0,
-            bytes: 0,
-        })
+/// Bytes that values take in memory, without what marks nulls: the same for the same values in any array.
+fn bytes(array: &dyn Array, range: Range<usize>) -> usize {
+    let ends = range.len() * size_of::<i32>();
+    let between = |offsets: &[i32]| {
+        let [start, end] = [range.start, range.end].map(|place| offsets[place].unsigned_abs() as usize);
+        start..end
+    };
+    match array.data_type() {
+        DataType::Utf8 => ends + between(array.as_string::<i32>().value_offsets()).len(),
+        DataType::List(_) => {
+            let list = array.as_list::<i32>();
+            ends + bytes(list.values(), between(list.value_offsets()))
+        }
+        DataType::Map(..) => {
+            let map = array.as_map();
+            let entries = between(map.value_offsets());
+            ends + bytes(map.keys(), entries.clone()) + bytes(map.values(), entries)
+        }
+        other => range.len() * other.primitive_width().unwrap_or(1),
     }
+}
 
-    fn append(&mut self, batches: &[&RecordBatch], places: &[(usize, usize)]) -> Result<()> {
-        let columns = self.columns.par_iter_mut().enumerate();
-        columns.try_for_each(|(place, column)| {
-            let arrays: Vec<&dyn Array> = batches.iter().map(|batch| &**batch.column(place)).collect();
-            column.append(&arrays, places)
-        })
+/// Removes bounds that readers must not use, or that would make a footer large. The parquet crate
+/// - orders the bounds of pages before it truncates them, and claims that order for the truncated ones,
+/// - writes a bound whole where no short text is as great,
+/// - truncates text that is JSON within a character,
+/// - takes a page with as many nulls as rows for one without values, which in lists and maps it may have.
+fn remove_wrong_bounds(close: &mut ColumnCloseResult) -> Result<()> {
+    let is_repeated = close.metadata.column_descr().max_rep_level() > 0;
+    close.column_index = close
+        .column_index
+        .take()
+        .filter(|index| !is_repeated && is_sound(index));
+    if let Some(Statistics::ByteArray(bounds)) = close.metadata.statistics() {
+        let is_good = |bound: Option<&[u8]>| bound.is_none_or(is_bound);
+        if !is_good(bounds.min_bytes_opt()) || !is_good(bounds.max_bytes_opt()) {
+            let none = Statistics::byte_array(None, None, None, bounds.null_count_opt(), false);
+            let metadata = close.metadata.clone().into_builder();
+            close.metadata = metadata.set_statistics(none).build()?;
+        }
     }
+    Ok(())
+}
+
+fn is_bound(bound: &[u8]) -> bool {
+    bound.len() <= BOUND_BYTES && std::str::from_utf8(bound).is_ok()
+}
+
+/// Whether all bounds of pages are bounds, in the order that the index claims.
+fn is_sound(index: &ColumnIndexMetaData) -> bool {
+    let ColumnIndexMetaData::BYTE_ARRAY(texts) = index else {
+        return true;
+    };
+    let pages = 0..usize::try_from(index.num_pages()).unwrap_or_default();
+    let bounds: Vec<_> = pages
+        .filter_map(|page| Some([texts.min_value(page)?, texts.max_value(page)?]))
+        .collect();
+    let ordered = |is_ordered: fn(&[u8], &[u8]) -> bool| {
+        let mut pairs = bounds.windows(2);
+        pairs.all(|pair| is_ordered(pair[0][0], pair[1][0]) && is_ordered(pair[0][1], pair[1][1]))
+    };
+    let follows = match index.get_boundary_order() {
+        Some(BoundaryOrder::ASCENDING) => ordered(|one, next| one <= next),
+        Some(BoundaryOrder::DESCENDING) => ordered(|one, next| one >= next),
+        _ => true,
+    };
+    follows && bounds.iter().flatten().all(|bound| is_bound(bound))
 }

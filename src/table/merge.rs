@@ -1,17 +1,14 @@
 //! Which rows a partition holds, and in which order.
 
 use std::cmp::Ordering;
-use std::ops::Range;
 
-use arrow::array::{
-    Array, ArrayRef, AsArray, ListArray, MapArray, RecordBatch, StringArray, TimestampMicrosecondArray,
-};
-use arrow::datatypes::{DataType, Float64Type, Int64Type, TimestampMicrosecondType};
+use arrow::array::{Array, AsArray, RecordBatch, StringArray, TimestampMicrosecondArray};
+use arrow::datatypes::TimestampMicrosecondType;
 use hashbrown::HashMap;
 use jiff::Timestamp;
 
 use super::Effect;
-use crate::dataset::{Dataset, Texts};
+use crate::dataset::Dataset;
 use crate::error::{Error, Result};
 
 /// A row by its batch and its place in it.
@@ -179,58 +176,9 @@ impl<'a> View<'a> {
     }
 }
 
+/// Whether two rows have the same values, numbers bit by bit.
 pub(super) fn same_row(a: &RecordBatch, a_row: usize, b: &RecordBatch, b_row: usize) -> bool {
-    a.columns()
-        .iter()
-        .zip(b.columns())
-        .all(|(a, b)| same_value(a, a_row, b, b_row))
-}
-
-fn same_value(a: &ArrayRef, a_row: usize, b: &ArrayRef, b_row: usize) -> bool {
-    if a.is_null(a_row) || b.is_null(b_row) {
-        return a.is_null(a_row) && b.is_null(b_row);
-    }
-    match a.data_type() {
-        DataType::Utf8 => a.as_string::<i32>().value(a_row) == b.as_string::<i32>().value(b_row),
-        DataType::Timestamp(..) => {
-            a.as_primitive::<TimestampMicrosecondType>().value(a_row)
-                == b.as_primitive::<TimestampMicrosecondType>().value(b_row)
-        }
-        DataType::Int64 => {
-            a.as_primitive::<Int64Type>().value(a_row) == b.as_primitive::<Int64Type>().value(b_row)
-        }
-        DataType::Float64 => {
-            let bits = |column: &ArrayRef, row| column.as_primitive::<Float64Type>().value(row).to_bits();
-            bits(a, a_row) == bits(b, b_row)
-        }
-        DataType::Boolean => a.as_boolean().value(a_row) == b.as_boolean().value(b_row),
-        DataType::List(_) => {
-            let range = |list: &ListArray, row| span(list.value_offsets(), row);
-            let (a, b) = (a.as_list::<i32>(), b.as_list::<i32>());
-            let texts = Texts::of(a.values()).zip(Texts::of(b.values()));
-            texts.is_some_and(|(a_texts, b_texts)| {
-                same_texts(a_texts, range(a, a_row), b_texts, range(b, b_row))
-            })
-        }
-        DataType::Map(..) => {
-            let range = |map: &MapArray, row| span(map.value_offsets(), row);
-            let (a, b) = (a.as_map(), b.as_map());
-            let (a_range, b_range) = (range(a, a_row), range(b, b_row));
-            let mut parts = Texts::of_maps(a).into_iter().zip(Texts::of_maps(b));
-            parts.all(|(a, b)| same_texts(a, a_range.clone(), b, b_range.clone()))
-        }
-        // no column has another type; comparing the slow way is right for any
-        _ => a.slice(a_row, 1).to_data() == b.slice(b_row, 1).to_data(),
-    }
-}
-
-#[allow(clippy::cast_sign_loss)] // offsets of an array are never negative
-fn span(offsets: &[i32], row: usize) -> Range<usize> {
-    offsets[row] as usize..offsets[row + 1] as usize
-}
-
-fn same_texts(a: Texts<'_>, a_range: Range<usize>, b: Texts<'_>, b_range: Range<usize>) -> bool {
-    a_range.len() == b_range.len() && a_range.zip(b_range).all(|(i, j)| a.get(i) == b.get(j))
+    a.slice(a_row, 1).columns() == b.slice(b_row, 1).columns()
 }
 
 #[cfg(test)]

@@ -1,7 +1,6 @@
 //! The table: partitions of distinct and sorted rows, one Parquet file each, replaced as one.
 
 mod check;
-mod column;
 mod contents;
 mod duckdb;
 mod encoder;
@@ -18,12 +17,12 @@ mod partition;
 mod partition_builder;
 mod period;
 mod period_count;
+mod properties;
 mod publish;
 mod reader;
 mod removal;
 mod retry;
 mod settings;
-mod sizes;
 mod sorted_runs;
 mod zone;
 mod zone_rules;
@@ -57,7 +56,8 @@ pub use zone_rules::ZoneRules;
 
 #[cfg(test)]
 pub(crate) use file::name as file_name;
-pub use file::{properties as file_properties, size as file_size};
+pub use file::size as file_size;
+pub use properties::properties as file_properties;
 
 use crate::dataset::{Cleaner, Dataset, Decoded, Secret, Shape, decode_as};
 use crate::error::{Error, Result};
@@ -261,7 +261,7 @@ impl Table {
                 what: format!("{} has other columns than it says", file.path().display()),
             });
         }
-        file.in_memory()?.batches(None)
+        file.batches(None)
     }
 
     /// All rows that a partition holds.

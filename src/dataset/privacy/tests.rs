@@ -41,11 +41,12 @@ fn clean(dataset: Dataset, record: &str, rules: Rules) -> RecordBatch {
 /// The entries of the first row's map.
 fn entries(batch: &RecordBatch, column: &str) -> Vec<(String, Option<String>)> {
     let maps = batch.column_by_name(column).unwrap().as_map();
-    let [keys, values] = Texts::of_maps(maps);
-    let entry = |place| (keys.value(place).to_owned(), values.get(place).map(str::to_owned));
-    (0..maps.value_length(0).unsigned_abs() as usize)
-        .map(entry)
-        .collect()
+    let (keys, values, places) = entries_of(maps);
+    let entry = |place| {
+        let value = values.is_valid(place).then(|| values.value(place).to_owned());
+        (keys.value(place).to_owned(), value)
+    };
+    places(0).map(entry).collect()
 }
 
 fn text(batch: &RecordBatch, column: &str) -> String {

@@ -80,7 +80,7 @@ fn invariant_8_rows_in_another_form_are_what_a_page_would_have_given() {
     };
     for to in shapes() {
         let expected = decoded(&to);
-        assert_eq!(in_memory(&to.schema(Dataset::Conversations)), expected.0.schema());
+        assert_eq!(to.schema(Dataset::Conversations), expected.0.schema());
         for from in shapes() {
             let made = to.of(&from, &idle(), Dataset::Conversations, &decoded(&from).0);
             if from.metadata == MetadataMode::Map && to.metadata != MetadataMode::Map {
@@ -102,7 +102,7 @@ fn messages_have_one_form() {
     assert_eq!(some.schema(Dataset::Messages), Dataset::Messages.schema());
     let page = br#"{"data":[{"_id":"1","metadata":{"a":1}}]}"#;
     let rows = decode_as(Dataset::Messages, &some, None, page).unwrap().batch;
-    assert_eq!(in_memory(&Dataset::Messages.schema()), rows.schema());
+    assert_eq!(Dataset::Messages.schema(), rows.schema());
     assert_eq!(
         some.of(&Shape::default(), &idle(), Dataset::Messages, &rows)
             .unwrap()

@@ -4,10 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::AddAssign;
 
 use arrow::array::{Array, AsArray, RecordBatch, UInt32Array};
+use arrow::compute::take_record_batch;
 use arrow::datatypes::TimestampMicrosecondType;
 
 use super::{Build, PeriodPages};
-use crate::dataset::{Dataset, Decoded, Misfits, Observed, Rejected, take_rows};
+use crate::dataset::{Dataset, Decoded, Misfits, Observed, Rejected};
 use crate::error::Result;
 use crate::plan::Field;
 use crate::table::Period;
@@ -76,7 +77,7 @@ impl Build<'_> {
         let rows = places.into_iter().map(|(period, rows)| {
             let rows = match rows.len() == batch.num_rows() {
                 true => batch.clone(),
-                false => take_rows(&batch, &UInt32Array::from(rows))?,
+                false => take_record_batch(&batch, &UInt32Array::from(rows))?,
             };
             Ok((period, rows))
         });

@@ -4,7 +4,7 @@ use jiff::civil::date;
 
 use super::*;
 use crate::dataset::{Dataset, decode};
-use crate::table::{PartitionBy, Period};
+use crate::table::{PartitionBy, Period, RowGroups};
 
 /// A disk with so many bytes left.
 #[derive(Debug)]
