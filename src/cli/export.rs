@@ -43,13 +43,13 @@ pub(super) struct ExportArgs {
     /// Name or id of the bot; may be repeated
     #[arg(long, value_name = "NAME", required = true)]
     pub(super) bot: Vec<String>,
-    /// Start time: YYYY-MM-DD, yesterday, -7d, RFC 3339 and more
+    /// Start: YYYY-MM-DD, yesterday, -7d, RFC 3339 and more
     ///
     /// Also YYYY-MM, YYYY-MM-DDTHH:MM, today, now, and Unix seconds of 10 digits. -7d is seven days before now. Times without
     /// an offset are in --timezone. Aliases: --since, --from.
     #[arg(long, value_name = "TIME", allow_hyphen_values = true, aliases = ["since", "from"])]
     pub(super) start: Moment,
-    /// End time, exclusive, in the same forms
+    /// End, exclusive, in the same forms
     ///
     /// --start 2023-10-01 --end 2023-10-06 is five days. Aliases: --until, --to.
     #[arg(long, value_name = "TIME", allow_hyphen_values = true, aliases = ["until", "to"])]

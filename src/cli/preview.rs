@@ -24,12 +24,12 @@ pub(super) struct PreviewArgs {
     /// Name or id of the bot
     #[arg(long, value_name = "NAME")]
     bot: String,
-    /// Start time: YYYY-MM-DD, yesterday, -7d, RFC 3339 and more
+    /// Start: YYYY-MM-DD, yesterday, -7d, RFC 3339 and more
     ///
     /// In the forms of `export --start`. A day begins at midnight in UTC.
     #[arg(long, value_name = "TIME", allow_hyphen_values = true, aliases = ["since", "from"])]
     start: Moment,
-    /// End time, exclusive, in the same forms
+    /// End, exclusive, in the same forms
     #[arg(long, value_name = "TIME", allow_hyphen_values = true, aliases = ["until", "to"])]
     end: Moment,
     /// conversations or messages

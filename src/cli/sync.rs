@@ -38,7 +38,7 @@ pub(super) struct SyncArgs {
     /// Name or id of the bot; may be repeated
     #[arg(long, value_name = "NAME", required = true)]
     bot: Vec<String>,
-    /// Start time: YYYY-MM-DD, RFC 3339 and more
+    /// Start: YYYY-MM-DD, RFC 3339 and more
     ///
     /// The same for every run. Also YYYY-MM, YYYY-MM-DDTHH:MM and Unix seconds of 10 digits. Times without an offset are in
     /// --timezone. Aliases: --start, --from.

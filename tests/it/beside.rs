@@ -211,7 +211,7 @@ fn another_user_reads_a_table_but_not_its_pages() {
             assert!(said.contains(says), "{command}: {said}");
         }
         if command == "status" {
-            assert!(said.contains("rejected   1, kept in"), "{said}");
+            assert!(said.contains("rejected   1, in _export"), "{said}");
             let lines = said.lines().filter(|line| line.contains("cannot read"));
             assert_eq!(lines.count(), 1, "{said}");
         }

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
+use crate::recorded::Recording;
 use crate::run::{Run, within};
-use crate::said::Said;
 use crate::scripted::{Scripted, ok};
 use crate::world::{BOT, KEY, World, small};
 
@@ -162,7 +162,7 @@ fn invariant_7_a_file_that_lies_there_does_not_choose_where_the_key_goes() {
 #[test]
 fn what_is_wrong_with_the_file_is_told() {
     let world = World::new(small());
-    let mut said = Said::new("config");
+    let mut recording = Recording::new("config");
     for config in [
         "bots = 'r3-218210'",
         "requests_per_second = 2",
@@ -190,17 +190,17 @@ fn what_is_wrong_with_the_file_is_told() {
             &[],
         );
         assert!(!run.stderr.contains("secret"), "{}", run.stderr);
-        said.heard(
+        recording.add_run(
             &format!("export, where the file says: {}", config.replace('\n', "; ")),
             &run,
         );
     }
     let place = Place::new(&world, "place", "bots = 1");
-    said.heard(
+    recording.add_run(
         "status --config missing.toml",
         &place.run(&["status", "--config", "missing.toml"], &[]),
     );
-    said.check();
+    recording.check();
     // help is given all the same, and what is shown or tried does not read settings
     place.run(&["export", "--help"], &[]).ok();
     let place = Place::new(&world, "demo", "conversations = 7");

@@ -165,7 +165,7 @@ fn the_end_of_listings_is_found() {
             conversations,
             ..small()
         };
-        let found = finds(options, "listing      no limit met: one listing has");
+        let found = finds(options, "listing      no limit found: one listing has");
         assert_eq!(found["listing_limit"], json!({"not_met": {"listed": listed}}));
         assert_eq!(found["limits"], Value::Null);
     }
@@ -209,7 +209,7 @@ fn the_longest_range_is_found() {
     }
     let found = finds(
         small(),
-        "range        no limit met: a range of 3,650 days is served",
+        "range        no limit found: a range of 3,650 days is served",
     );
     assert_eq!(
         found["range_limit"],

@@ -351,7 +351,7 @@ fn ids_are_read_as_editors_write_them_and_those_that_are_not_found_are_listed() 
     );
     let text = on(&lake.0, "erase", &from[1..]).ended(4).stderr;
     assert!(
-        text.contains("erased 0 of 4 conversations, 3 erased before, 1 not found: no row"),
+        text.contains("removed 0 of 4 conversations, 3 erased before, 1 not found: no row"),
         "{text}"
     );
     on(&lake.0, "erase", &["--conversation", &ids[0]]).ok();

@@ -9,20 +9,20 @@ use std::time::Duration;
 use rustix::process::Signal;
 
 use crate::lake::files_below;
+use crate::recorded::Recording;
 use crate::run::{Export, Run, converse, on};
-use crate::said::Said;
 use crate::scripted::{Asked, Reply, Scripted, answer, ok, page};
 use crate::tls;
 use crate::world::{KEY, World, small};
 
-fn said(name: &'static str, world: &World) -> Said {
-    Said::new(name).but(world.path("").to_str().unwrap(), "<folder>/")
+fn recording(name: &'static str, world: &World) -> Recording {
+    Recording::new(name).replacing(world.path("").to_str().unwrap(), "<folder>/")
 }
 
 #[test]
 fn of_the_command_line() {
     let world = World::new(small());
-    let mut said = said("usage", &world);
+    let mut recording = recording("usage", &world);
     for line in [
         "--nonsense",
         "exprot",
@@ -45,11 +45,11 @@ fn of_the_command_line() {
         "simulate --days 0",
         "simulate --start 2023-13-01",
     ] {
-        said.heard(line, &converse(&line.split_whitespace().collect::<Vec<_>>()));
+        recording.add_run(line, &converse(&line.split_whitespace().collect::<Vec<_>>()));
     }
     let mut with = |args: &str| {
         let args: Vec<&str> = args.split_whitespace().collect();
-        said.heard(
+        recording.add_run(
             &format!("export {}", args.join(" ")),
             &world.export().args(&args).run(),
         );
@@ -65,34 +65,34 @@ fn of_the_command_line() {
     ] {
         with(args);
     }
-    said.heard("export --bot ''", &world.export().args(&["--bot", ""]).run());
-    said.heard(
+    recording.add_run("export --bot ''", &world.export().args(&["--bot", ""]).run());
+    recording.add_run(
         "export --requests-per-second -1",
         &world.export().rate("-1").run(),
     );
     let long = "b".repeat(300);
     let run = world.export().args(&["--bot", &long]).run();
-    said.heard("export --bot bbb…", &run);
+    recording.add_run("export --bot bbb…", &run);
     for url in [
         "nowhere",
         "ftp://api.example.com",
         "http://api.example.com",
         "https://me:secret@api.example.com",
     ] {
-        said.heard(&format!("export --base-url {url}"), &world.export().of(url).run());
+        recording.add_run(&format!("export --base-url {url}"), &world.export().of(url).run());
     }
     let run = world.export().env("CONVERSE_EXPORT_SETTLE", "soon").run();
-    said.heard("CONVERSE_EXPORT_SETTLE=soon export", &run);
+    recording.add_run("CONVERSE_EXPORT_SETTLE=soon export", &run);
     let run = world.export().env("CONVERSE_EXPORT_REFETCH", "maybe").run();
-    said.heard("CONVERSE_EXPORT_REFETCH=maybe export", &run);
+    recording.add_run("CONVERSE_EXPORT_REFETCH=maybe export", &run);
     assert_eq!(world.requests(), 0);
-    said.but("b".repeat(300), "bbb…").check();
+    recording.replacing("b".repeat(300), "bbb…").check();
 }
 
 #[test]
 fn of_the_key() {
     let world = World::new(small());
-    let mut said = said("key", &world);
+    let mut recording = recording("key", &world);
     let key = |key| {
         world
             .export()
@@ -100,27 +100,27 @@ fn of_the_key() {
             .env("CONVERSE_EXPORT_API_KEY", key)
             .run()
     };
-    said.heard("export, without a key", &world.export().without_key().run());
-    said.heard("export, with an empty key", &key(" "));
-    said.heard("export, with a key of two lines", &key("two\nlines"));
+    recording.add_run("export, without a key", &world.export().without_key().run());
+    recording.add_run("export, with an empty key", &key(" "));
+    recording.add_run("export, with a key of two lines", &key("two\nlines"));
     let from = |file: &str| {
         let path = world.path(file);
         let export = world.export().without_key();
         export.args(&["--api-key-file", path.to_str().unwrap()]).run()
     };
-    said.heard("export --api-key-file missing", &from("missing"));
+    recording.add_run("export --api-key-file missing", &from("missing"));
     fs::write(world.path("empty"), "\n").unwrap();
-    said.heard("export --api-key-file empty", &from("empty"));
-    said.heard("export, with a wrong key", &key("wrong"));
-    said.heard("export, with a key that may not export", &key("viewer-key"));
-    said.heard(
+    recording.add_run("export --api-key-file empty", &from("empty"));
+    recording.add_run("export, with a wrong key", &key("wrong"));
+    recording.add_run("export, with a key that may not export", &key("viewer-key"));
+    recording.add_run(
         "export --bot nobody",
         &world
             .export()
             .args(&["--concurrency", "1", "--bot", "nobody"])
             .run(),
     );
-    said.check();
+    recording.check();
 }
 
 /// An export of conversations from a server that answers so.
@@ -133,7 +133,7 @@ fn from(world: &World, script: impl Fn(&Asked) -> Reply + Send + Sync + 'static,
 #[test]
 fn of_the_api() {
     let world = World::new(small());
-    let mut said = said("api", &world);
+    let mut recording = recording("api", &world);
     for status in [
         "400 Bad Request",
         "402 Payment Required",
@@ -145,18 +145,18 @@ fn of_the_api() {
     ] {
         let body = r#"{"message": "so says the server"}"#;
         let run = from(&world, move |_| answer(status, "", body), &["--retry-for", "0s"]);
-        said.heard(&format!("export, answered with {status}"), &run);
+        recording.add_run(&format!("export, answered with {status}"), &run);
     }
     let now = ["--retry-for", "0s"];
     let html = |_: &Asked| ok("<html><h1>Sign in</h1></html>");
-    said.heard("export, answered with a login page", &from(&world, html, &now));
+    recording.add_run("export, answered with a login page", &from(&world, html, &now));
     let error = |_: &Asked| ok(r#"{"data":[],"cursor":null,"error":"archive away"}"#);
-    said.heard(
+    recording.add_run(
         "export, answered with an error in a success",
         &from(&world, error, &now),
     );
     let elsewhere = |_: &Asked| answer("302 Found", "location: https://sign.in/\r\n", "");
-    said.heard("export, sent elsewhere", &from(&world, elsewhere, &now));
+    recording.add_run("export, sent elsewhere", &from(&world, elsewhere, &now));
     let circles = |asked: &Asked| {
         answer(
             "302 Found",
@@ -164,22 +164,22 @@ fn of_the_api() {
             "",
         )
     };
-    said.heard("export, sent in circles", &from(&world, circles, &now));
+    recording.add_run("export, sent in circles", &from(&world, circles, &now));
     let silence = |_: &Asked| Reply::Silence(Duration::from_secs(9));
     let run = from(&world, silence, &["--retry-for", "0s", "--timeout", "300ms"]);
-    said.heard("export --timeout 300ms, answered with silence", &run);
+    recording.add_run("export --timeout 300ms, answered with silence", &run);
     let broken = |_: &Asked| Reply::Last(b"HTTP/1.1 200 OK\r\ncontent-length: 99\r\n\r\n{".to_vec());
-    said.heard("export, answered with half a page", &from(&world, broken, &now));
+    recording.add_run("export, answered with half a page", &from(&world, broken, &now));
     let large = |_: &Asked| ok(" ".repeat(5000));
     let run = from(&world, large, &["--max-page-bytes", "4096"]);
-    said.heard("export --max-page-bytes 4096, answered with more", &run);
+    recording.add_run("export --max-page-bytes 4096, answered with more", &run);
     let at = world.range.start;
     let circle = move |asked: &Asked| ok(page(asked, &[at + 5]).replace("null", "\"again\""));
-    said.heard(
+    recording.add_run(
         "export, answered with the same page for ever",
         &from(&world, circle, &now),
     );
-    said.check();
+    recording.check();
 }
 
 #[test]
@@ -187,7 +187,7 @@ fn of_the_way_to_the_api() {
     let world = World::new(small());
     // nobody listens there any more
     let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let mut said = said("way", &world);
+    let mut recording = recording("way", &world);
     // of each address a table of its own
     let lakes = Cell::new(0);
     let to = |url: &str| -> Export<'_> {
@@ -199,7 +199,7 @@ fn of_the_way_to_the_api() {
             .only("conversations");
         export.args(&["--retry-for", "0s", "--concurrency", "1"])
     };
-    said.heard(
+    recording.add_run(
         "export, where nobody listens",
         &to(&format!("http://{free}")).run(),
     );
@@ -208,19 +208,19 @@ fn of_the_way_to_the_api() {
     let words = run.stderr.split(['(', ')']).nth(1).unwrap().to_owned();
     assert!(words.contains("failed to lookup"), "{words}");
     run.stderr = run.stderr.replace(&words, "…");
-    said.heard("export, from a name that leads nowhere", &run);
+    recording.add_run("export, from a name that leads nowhere", &run);
     let far = |variable: &str, proxy: &str| to("https://export.example").env(variable, proxy).run();
-    said.heard(
+    recording.add_run(
         "export, through a proxy that is not there",
         &far("HTTPS_PROXY", &format!("http://user:secret@{free}")),
     );
     let proxy = Scripted::start(|_| answer("502 Bad Gateway", "", ""));
-    said.heard(
+    recording.add_run(
         "export, through a proxy that leads nowhere",
         &far("ALL_PROXY", &proxy.url()),
     );
     let proxy = Scripted::start(|_| answer("407 Proxy Authentication Required", "", ""));
-    said.heard(
+    recording.add_run(
         "export, through a proxy that wants credentials",
         &far("HTTPS_PROXY", &proxy.url()),
     );
@@ -229,11 +229,11 @@ fn of_the_way_to_the_api() {
         |name: &str| to(&tls::serve(name)).env("SSL_CERT_FILE", tls::certificate(name).to_str().unwrap());
     behind("good").run().ok();
     let stranger = to(&tls::serve("good")).env("SSL_CERT_FILE", tls::certificate("other").to_str().unwrap());
-    said.heard(
+    recording.add_run(
         "export, from a server with a certificate of its own",
         &stranger.run(),
     );
-    said.heard(
+    recording.add_run(
         "export, from a server with a certificate for another name",
         &behind("other").run(),
     );
@@ -245,11 +245,11 @@ fn of_the_way_to_the_api() {
         run.stderr = format!("{before}{says}<now>){after}");
         run
     };
-    said.heard(
+    recording.add_run(
         "export, from a server with an old certificate",
         &at_some_time(behind("expired").run()),
     );
-    said.heard(
+    recording.add_run(
         "export, from a server with a certificate of the future",
         &at_some_time(behind("future").run()),
     );
@@ -257,47 +257,47 @@ fn of_the_way_to_the_api() {
     let run = to(&plain)
         .env("SSL_CERT_FILE", tls::certificate("good").to_str().unwrap())
         .run();
-    said.heard("export, from a server without TLS", &run);
+    recording.add_run("export, from a server without TLS", &run);
     let run = to("https://export.example")
         .env("SSL_CERT_FILE", "/dev/null")
         .run();
-    said.heard("export, on a machine without certificates", &run);
-    said.check();
+    recording.add_run("export, on a machine without certificates", &run);
+    recording.check();
 }
 
 #[test]
 fn of_the_table() {
     let world = World::new(small());
     let lake = world.lake();
-    let mut said = said("table", &world);
+    let mut recording = recording("table", &world);
     let nowhere = world.path("nowhere");
     for command in ["status", "verify", "rebuild"] {
-        said.heard(
+        recording.add_run(
             &format!("{command}, where there is no table"),
             &on(&nowhere, command, &["--quiet"]),
         );
     }
     fs::write(world.path("file"), "").unwrap();
-    said.heard("export into a file", &world.export().to("file").run());
-    said.heard(
+    recording.add_run("export into a file", &world.export().to("file").run());
+    recording.add_run(
         "export into a folder below a file",
         &world.export().to("file/below").run(),
     );
     world.export().only("conversations").run().ok();
     let berlin = world.export().args(&["--timezone", "Europe/Berlin"]);
-    said.heard("export into a table with days of another zone", &berlin.run());
+    recording.add_run("export into a table with days of another zone", &berlin.run());
     let other = World::new(small());
     let run = world.export().of(other.simulator.base_url()).run();
-    said.heard("export into a table of another API", &run);
+    recording.add_run("export into a table of another API", &run);
 
     let settings = lake.0.join("_export/table.json");
     let kept = fs::read_to_string(&settings).unwrap();
     let newer = kept.replace("\"schema_version\": 1", "\"schema_version\": 99");
     assert_ne!(newer, kept);
     fs::write(&settings, newer).unwrap();
-    said.heard("export into a table of a newer version", &world.export().run());
+    recording.add_run("export into a table of a newer version", &world.export().run());
     fs::write(&settings, &kept[..9]).unwrap();
-    said.heard(
+    recording.add_run(
         "export into a table whose settings are damaged",
         &world.export().run(),
     );
@@ -305,23 +305,23 @@ fn of_the_table() {
     let file = files_below(&lake.0.join("conversations")).remove(0);
     fs::write(&file, "PAR1").unwrap();
     let run = on(&lake.0, "rebuild", &["--timezone", "Asia/Tokyo"]);
-    said.heard("rebuild of a table with a damaged file", &run);
+    recording.add_run("rebuild of a table with a damaged file", &run);
     let file = file.strip_prefix(&lake.0).unwrap().to_str().unwrap().to_owned();
-    said.but(file, "<file>").check();
+    recording.replacing(file, "<file>").check();
 }
 
 #[test]
 fn of_this_machine() {
     let world = World::new(small());
-    let mut said = said("machine", &world);
+    let mut recording = recording("machine", &world);
     let port = world.simulator.base_url().rsplit(':').next().unwrap();
-    said.heard(
+    recording.add_run(
         "simulate, where somebody listens already",
         &converse(&["simulate", "--port", port]),
     );
     fs::write(world.path("file"), "").unwrap();
     let file = world.path("file");
-    said.heard("man, into a file", &converse(&["man", file.to_str().unwrap()]));
+    recording.add_run("man, into a file", &converse(&["man", file.to_str().unwrap()]));
     let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_converse-export"));
     let output = command
@@ -336,7 +336,7 @@ fn of_this_machine() {
         stdout: String::new(),
         stderr: String::from_utf8(output.stderr).unwrap(),
     };
-    said.heard("completions bash > /dev/full", &run);
+    recording.add_run("completions bash > /dev/full", &run);
     let mut slow = world
         .export()
         .rate("2")
@@ -350,12 +350,12 @@ fn of_this_machine() {
         "{holder}"
     );
     refused.stderr = refused.stderr.replace(&holder, "<holder>");
-    said.heard("export, while another run is at work", &refused);
+    recording.add_run("export, while another run is at work", &refused);
     slow.signal(Signal::INT);
     let mut stopped = slow.end();
     stopped.stdout.clear();
-    said.heard("export, then Ctrl-C", &stopped);
-    said.check();
+    recording.add_run("export, then Ctrl-C", &stopped);
+    recording.check();
 }
 
 #[test]

@@ -6,8 +6,8 @@ use std::process::{Command, Stdio};
 use converse_export_simulator::Options;
 use serde_json::Value;
 
+use crate::recorded::Recording;
 use crate::run::{Run, converse};
-use crate::said::Said;
 use crate::scripted::{Scripted, answer, ok, page};
 use crate::world::{BOT, KEY, World, small};
 
@@ -191,9 +191,9 @@ fn timeless(text: &str) -> String {
 fn the_end_of_a_run_is_a_table_and_a_line_for_duckdb() {
     let world = World::new(small());
     let all = ["--requests-per-second", "0", "--concurrency", "1"];
-    let mut said = Said::new("summary").but(world.path("").to_str().unwrap(), "<folder>/");
+    let mut recording = Recording::new("summary").replacing(world.path("").to_str().unwrap(), "<folder>/");
     let first = piped(&world, &all).ok();
-    said.text("export", &timeless(&first.stderr));
+    recording.add_text("export", &timeless(&first.stderr));
     let table: Vec<&str> = first
         .stderr
         .lines()
@@ -212,10 +212,10 @@ fn the_end_of_a_run_is_a_table_and_a_line_for_duckdb() {
     let rows = world.lake().rows(&query);
     let total: u64 = rows.iter().map(|row| row[1].as_u64().unwrap()).sum();
     assert_eq!(total, world.truth("conversations").len() as u64);
-    said.text("export, once more", &timeless(&piped(&world, &all).ok().stderr));
+    recording.add_text("export, once more", &timeless(&piped(&world, &all).ok().stderr));
     let again = [&all[..], &["--refetch"]].concat();
-    said.text("export --refetch", &timeless(&piped(&world, &again).ok().stderr));
-    said.check();
+    recording.add_text("export --refetch", &timeless(&piped(&world, &again).ok().stderr));
+    recording.check();
     // machines are told the same
     let json = world.export().args(&["--refetch"]).run().ok().json();
     assert_eq!(json["duckdb"].as_str().unwrap().trim_end_matches(';'), query);
@@ -263,9 +263,9 @@ fn a_preview_is_one_request_and_leaves_nothing_behind() {
         let line = ["preview", "--bot", BOT, "--base-url", world.simulator.base_url()];
         converse(&[&line[..], &["--start", &start, "--end", &end], args].concat())
     };
-    let mut said = Said::new("preview");
+    let mut recording = Recording::new("preview");
     let run = preview(&[]).ok();
-    said.text("preview", &run.stdout);
+    recording.add_text("preview", &run.stdout);
     assert_eq!(
         (
             world.stats("conversations").requests,
@@ -276,7 +276,7 @@ fn a_preview_is_one_request_and_leaves_nothing_behind() {
     let records = run.stdout.lines().count();
     assert_eq!(records, 10 + 4, "{}", run.stdout);
     let messages = preview(&["--dataset", "messages", "--records", "3"]).ok();
-    said.text("preview --dataset messages --records 3", &messages.stdout);
+    recording.add_text("preview --dataset messages --records 3", &messages.stdout);
     assert_eq!(
         (
             world.stats("conversations").requests,
@@ -295,7 +295,7 @@ fn a_preview_is_one_request_and_leaves_nothing_behind() {
     let none = preview(&["--bot", BOT]);
     assert!(none.ended(2).stderr.contains("given twice"));
     assert!(!world.lake().0.exists(), "nothing is written");
-    said.check();
+    recording.check();
 }
 
 #[test]

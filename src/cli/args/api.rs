@@ -46,9 +46,9 @@ pub(in crate::cli) struct ApiArgs {
     /// Everybody on the network path can read it.
     #[arg(long, hide_short_help = true)]
     pub(in crate::cli) allow_http: bool,
-    /// Rate limit of each endpoint; 0 means no limit
+    /// Rate limit; 0 means no limit
     ///
-    /// The vendor allows 3. If the server accepts less, the run adapts and is slower.
+    /// Applies to each endpoint. The vendor allows 3. If the server accepts less, the run adapts and is slower.
     #[arg(long, value_name = "R", allow_negative_numbers = true, default_value_t = DEFAULT_REQUESTS_PER_SECOND)]
     pub(in crate::cli) requests_per_second: f64,
     /// Maximum number of requests in flight on each endpoint

@@ -1,21 +1,21 @@
-//! What the program says, word for word: kept in plain files under `tests/said/`.
+//! Compares the program's output with recorded texts in `tests/recorded/`.
 //!
-//! `CONVERSE_EXPORT_TEST_SAID=write` writes them anew; the change is then read in the diff.
+//! `CONVERSE_EXPORT_TEST_RECORD=write` writes them again; review the diff.
 
 use std::fmt::Write as _;
 use std::path::Path;
 
 use crate::run::Run;
 
-/// What was said in one test, put together.
-pub(crate) struct Said {
+/// The output of one test.
+pub(crate) struct Recording {
     name: &'static str,
     text: String,
-    /// What differs from run to run, and what stands in its place.
+    /// Texts that differ from run to run, and their placeholders.
     variable: Vec<(String, String)>,
 }
 
-impl Said {
+impl Recording {
     pub(crate) fn new(name: &'static str) -> Self {
         Self {
             name,
@@ -24,15 +24,15 @@ impl Said {
         }
     }
 
-    /// Puts a word in the place of what differs from run to run.
-    pub(crate) fn but(mut self, variable: impl Into<String>, word: &str) -> Self {
+    /// Replaces a text that differs from run to run by a placeholder.
+    pub(crate) fn replacing(mut self, variable: impl Into<String>, word: &str) -> Self {
         self.variable.push((variable.into(), word.to_owned()));
         self
     }
 
-    /// What a command, in short, said on standard error, and its exit code.
-    pub(crate) fn heard(&mut self, command: &str, run: &Run) {
-        // a summary is data, and told by other tests
+    /// Adds the standard error and the exit code of a run.
+    pub(crate) fn add_run(&mut self, command: &str, run: &Run) {
+        // other tests compare the JSON summary
         assert!(
             run.stdout.is_empty() || run.stdout.starts_with('{'),
             "{command}: {}",
@@ -44,12 +44,12 @@ impl Said {
         let _ = writeln!(self.text, "$ {command}\n{}[{code}]\n", run.stderr);
     }
 
-    /// Text by itself.
-    pub(crate) fn text(&mut self, title: &str, text: &str) {
+    /// Adds a text.
+    pub(crate) fn add_text(&mut self, title: &str, text: &str) {
         let _ = writeln!(self.text, "$ {title}\n{}\n", text.trim_end());
     }
 
-    /// It is what the file holds.
+    /// Asserts that the output equals the recorded file.
     #[track_caller]
     pub(crate) fn check(self) {
         let mut text = self.text;
@@ -57,31 +57,31 @@ impl Said {
             text = text.replace(from, to);
         }
         let text = ports_hidden(&text);
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/said/{}.txt", self.name));
-        if std::env::var("CONVERSE_EXPORT_TEST_SAID").as_deref() == Ok("write") {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/recorded/{}.txt", self.name));
+        if std::env::var("CONVERSE_EXPORT_TEST_RECORD").as_deref() == Ok("write") {
             std::fs::create_dir_all(path.parent().unwrap()).unwrap();
             std::fs::write(&path, text).unwrap();
             return;
         }
-        let kept = std::fs::read_to_string(&path).unwrap_or_default();
-        let first = kept
+        let recorded = std::fs::read_to_string(&path).unwrap_or_default();
+        let first = recorded
             .lines()
             .zip(text.lines())
-            .position(|(kept, said)| kept != said);
-        let line = first.unwrap_or_else(|| kept.lines().count().min(text.lines().count()));
+            .position(|(recorded, actual)| recorded != actual);
+        let line = first.unwrap_or_else(|| recorded.lines().count().min(text.lines().count()));
         assert!(
-            kept == text,
-            "tests/said/{}.txt, line {}:\n  kept {:?}\n  said {:?}\n\
-             where the new words are better: CONVERSE_EXPORT_TEST_SAID=write cargo test --test it",
+            recorded == text,
+            "tests/recorded/{}.txt, line {}:\n  recorded {:?}\n  actual {:?}\n\
+             to accept the new text: CONVERSE_EXPORT_TEST_RECORD=write cargo test --test it",
             self.name,
             line + 1,
-            kept.lines().nth(line),
+            recorded.lines().nth(line),
             text.lines().nth(line),
         );
     }
 }
 
-/// Servers of tests listen where there is room.
+/// Replaces ports, which test servers choose freely.
 fn ports_hidden(text: &str) -> String {
     let mut parts = text.split("127.0.0.1:");
     let mut hidden = parts.next().unwrap_or_default().to_owned();
