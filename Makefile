@@ -33,7 +33,7 @@ venv: .venv/ready
 # what any records and any rows give, tried with many cases that were never tried before: takes minutes
 properties:
 	PROPTEST_CASES=100000 PROPTEST_RNG_SEED=$$(date +%s) $(CARGO) test --locked --lib dataset::
-	PROPTEST_CASES=20000 PROPTEST_RNG_SEED=$$(date +%s) $(CARGO) test --locked --lib table::column
+	PROPTEST_CASES=20000 PROPTEST_RNG_SEED=$$(date +%s) $(CARGO) test --locked --lib table::encoder
 
 # memory over a range of 10 and of 100 days, side by side: takes minutes
 soak: venv
