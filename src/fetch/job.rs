@@ -12,6 +12,8 @@ use crate::window::{Window, Windows};
 
 /// Pages of time that has not settled count for this long.
 const FRESH: SignedDuration = SignedDuration::from_secs(60);
+/// A chain is not continued after so long.
+const STALE: SignedDuration = SignedDuration::from_mins(15);
 
 /// What to fetch.
 #[derive(Clone, Debug)]
@@ -44,6 +46,12 @@ pub struct Job {
     pub settle: SignedDuration,
     /// What requests have cost so far.
     pub stats: Arc<RequestStats>,
+}
+
+/// Whether the second of two pages of a chain was requested so long after the first that it may not follow it: where a
+/// cursor is a number of records to skip, records that were deleted meanwhile would be skipped.
+pub(super) fn is_stale(before: Timestamp, after: Timestamp) -> bool {
+    after.duration_since(before) > STALE
 }
 
 impl Job {

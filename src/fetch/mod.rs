@@ -8,9 +8,11 @@ mod job;
 mod progress;
 mod resume;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, timeout_at};
 
@@ -25,6 +27,8 @@ use crate::error::{Error, Result};
 use crate::plan::{PageRequest, Planner};
 use crate::window::Window;
 use endpoint::NoPage;
+use job::is_stale;
+use resume::ResumedChains;
 
 /// How long answers are awaited after the run was cancelled.
 const LAST_ANSWERS: Duration = Duration::from_millis(1500);
@@ -81,8 +85,10 @@ struct Fetch {
     job: Job,
     endpoint: Arc<Endpoint>,
     planner: Planner,
-    /// Chains of earlier runs keep the names that their pages carry.
-    names: Vec<(String, u32)>,
+    /// Chains of earlier runs, which keep the names that their pages carry.
+    resumed: ResumedChains,
+    /// When the last page of each chain was requested, by the server's clock.
+    asked_at: HashMap<u32, Timestamp>,
     flying: JoinSet<Answered>,
     /// Cancelled once no further answer is of use.
     enough: CancellationToken,
@@ -97,15 +103,18 @@ impl Fetch {
     async fn begin(job: Job, endpoint: &Arc<Endpoint>) -> Result<Self> {
         let resuming = Arc::clone(endpoint);
         let begun = blocking::run("the schedule", move || {
-            let (planner, names) = resuming.resume(&job)?;
-            Ok((job, planner, names))
+            let (planner, resumed) = resuming.resume(&job)?;
+            Ok((job, planner, resumed))
         });
-        let (job, planner, names) = begun.await?;
+        let (job, planner, resumed) = begun.await?;
+        let asked_at = (0..).zip(&resumed.asked_at);
+        let asked_at = asked_at.filter_map(|(chain, at)| Some((chain, (*at)?))).collect();
         Ok(Self {
             job,
             endpoint: Arc::clone(endpoint),
             planner,
-            names,
+            resumed,
+            asked_at,
             flying: JoinSet::new(),
             enough: CancellationToken::new(),
             failed: None,
@@ -132,7 +141,7 @@ impl Fetch {
 
     /// Sends a request, and spools its page.
     fn send(&mut self, request: PageRequest, sent: Sent) {
-        let (ask, header) = self.job.request(&request, &self.names);
+        let (ask, header) = self.job.request(&request, &self.resumed.names);
         let endpoint = Arc::clone(&self.endpoint);
         let (dataset, retryable) = (self.job.dataset, request.retryable);
         let (stats, enough) = (Arc::clone(&self.job.stats), self.enough.clone());
@@ -164,8 +173,15 @@ impl Fetch {
         let planned = match answered {
             Ok(answered) => {
                 let facts = resume::facts(&answered.peek);
+                let asked_at = answered.header.asked_at;
                 page = Some(answered);
-                self.planner.answered(&request, &facts)
+                let before = self.asked_at.insert(request.chain.number(), asked_at);
+                if request.index > 0 && before.is_some_and(|before| is_stale(before, asked_at)) {
+                    tracing::info!(window = %request.asked, "the page before was requested long ago; the window starts again");
+                    self.planner.lost(&request)
+                } else {
+                    self.planner.answered(&request, &facts)
+                }
             }
             Err(NoPage::Unneeded) => self.planner.withdrawn(&request),
             Err(NoPage::Spool(error)) => return self.fail(error),

@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
 use rayon::prelude::*;
 
+use super::job::is_stale;
 use super::{Endpoint, Job, chain_error};
 use crate::dataset::{self, Peek};
 use crate::error::{Error, Result};
@@ -15,12 +17,11 @@ use crate::window::Windows;
 const AT_A_TIME: usize = 32;
 
 impl Endpoint {
-    /// A planner that continues where the spooled pages of a job end, and the names that its first chains carry in the
-    /// headers of pages: their run, and their number in it.
+    /// A planner that continues where the spooled pages of a job end, and its first chains as these pages show them.
     ///
     /// # Errors
     /// Where a page cannot be read, or what it would have met in [`Planner::answered`].
-    pub(super) fn resume(&self, job: &Job) -> Result<(Planner, Vec<(String, u32)>)> {
+    pub(super) fn resume(&self, job: &Job) -> Result<(Planner, ResumedChains)> {
         let options = Options {
             per_page: job.per_page,
             max_in_flight: self.most_in_flight,
@@ -54,7 +55,11 @@ impl Endpoint {
             return Err(error);
         }
         let planner = planner.map_err(|error| chain_error(job, error.to_string()))?;
-        Ok((planner, chains.names))
+        let resumed = ResumedChains {
+            names: chains.names,
+            asked_at: chains.asked_at,
+        };
+        Ok((planner, resumed))
     }
 
     fn peek_spooled(&self, job: &Job, page: u64) -> Result<Peek> {
@@ -63,12 +68,23 @@ impl Endpoint {
     }
 }
 
+/// Chains of earlier runs, by their numbers in the planner.
+#[derive(Debug)]
+pub(super) struct ResumedChains {
+    /// What the headers of their pages carry: the run, and the number of the chain in it.
+    pub(super) names: Vec<(String, u32)>,
+    /// When their last page was requested, by the server's clock.
+    pub(super) asked_at: Vec<Option<Timestamp>>,
+}
+
 /// The chains that spooled pages belong to.
 struct Chains {
     /// The names that the chains' pages carry.
     names: Vec<(String, u32)>,
     /// The chains in the order in which they began.
     chains: Vec<SpooledChain>,
+    /// When the last page of each chain was requested.
+    asked_at: Vec<Option<Timestamp>>,
     /// The chain of each page, by its index; none where no chain can go on with the page.
     chain_of: Vec<Option<usize>>,
 }
@@ -94,18 +110,24 @@ impl Chains {
             .collect();
         let (names, chains): (Vec<_>, Vec<_>) = chains.into_iter().unzip();
         let mut lengths = vec![0; chains.len()];
+        let mut asked_at = vec![None; chains.len()];
         let chain_of = pages
             .map(|page| {
                 let chain = names.binary_search(&name(page)).ok()?;
                 // a page behind one that is damaged or missing leads nowhere
-                let follows = of_use(&page) && page.index == lengths[chain];
-                lengths[chain] += u32::from(follows);
+                let is_too_late = asked_at[chain].is_some_and(|before| is_stale(before, page.asked_at));
+                let follows = of_use(&page) && page.index == lengths[chain] && !is_too_late;
+                if follows {
+                    lengths[chain] += 1;
+                    asked_at[chain] = Some(page.asked_at);
+                }
                 follows.then_some(chain)
             })
             .collect();
         Self {
             names,
             chains,
+            asked_at,
             chain_of,
         }
     }
