@@ -30,7 +30,7 @@ impl Fetch {
             RequestError::PageTooHeavy { failure } => {
                 match self.planner.page_too_heavy(request, failure.is_a_heavy_page()) {
                     Some(size) => {
-                        tracing::warn!(window = %request.asked, "{failure}; requesting pages of {size} records");
+                        tracing::warn!("{failure}; requesting pages of {size} records");
                     }
                     None => tracing::info!("{failure}; requesting the page again"),
                 }

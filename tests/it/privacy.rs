@@ -190,7 +190,7 @@ fn what_would_undo_the_rules_is_refused() {
     assert!(
         column
             .stderr
-            .contains("--drop-key metadata.plan would meet nothing")
+            .contains("cannot use --drop-key metadata.plan: a pattern has no column name")
             && column.stderr.contains("give --drop-key plan;"),
         "{}",
         column.stderr

@@ -102,7 +102,7 @@ fn a_run_with_another_zone_is_told_of_rebuild() {
     world.export().args(&["--timezone", "UTC"]).run().ended(2);
     world.export().args(&BERLIN).run().ok();
     for (lake, args, words) in [
-        ("lake", ["--timezone", "Mars/Phobos"], "is not known"),
+        ("lake", ["--timezone", "Mars/Phobos"], "unknown time zone"),
         ("nowhere", BERLIN, "holds no table"),
     ] {
         let told = rebuild(&world.lake_named(lake), &args).ended(2);

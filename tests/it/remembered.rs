@@ -83,7 +83,7 @@ fn limits_are_shown_by_status_and_at_the_end_of_a_run() {
     let status = on(&world.path("lake"), "status", &[]).ok().stdout;
     assert!(status.contains(&format!("limits     {line}")), "{status}");
     let text = end_of_run(&world);
-    assert!(text.contains(&format!("conversations: limits  {line}")), "{text}");
+    assert!(text.contains(&format!("conversations: limits: {line}")), "{text}");
 
     let unlimited = World::in_memory(small());
     let text = end_of_run(&unlimited);
