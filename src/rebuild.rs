@@ -1,6 +1,6 @@
 //! The table made again from its own rows, without a request: in another zone or form, whole or not at all.
 //!
-//! Every partition is written anew into `_export/rebuild/`, a table of its own beside the one that readers see.
+//! Every partition is written again into `_export/rebuild/`, a table of its own beside the one that readers see.
 //! Only when all rows are there, the two change places. A crash before that leaves the table as it
 //! was; one after it is mended by the next run.
 

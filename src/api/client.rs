@@ -178,7 +178,7 @@ impl Client {
                         error = budget.is_closed() => return Err(error),
                     }
                 }
-                // some servers break over a cursor that they no longer know: the window, asked anew, tells
+                // some servers break over a cursor that they no longer know: the window, requested again, shows it
                 Decision::GiveUp if ask.cursor.is_some() && failure.is_a_servers() => {
                     return Err(RequestError::CursorDied { failure });
                 }

@@ -83,7 +83,7 @@ impl Failure {
     }
 
     /// Whether this answer to a cursor may mean that the server no longer knows it. There is no telling which status
-    /// a server gives then, so any refusal is doubted: the window's first page, asked for anew, tells the truth
+    /// a server gives then, so any refusal is doubted: the window's first page, requested again, shows the truth
     /// about key, bot and range.
     #[must_use]
     pub fn may_be_a_dead_cursor(&self) -> bool {

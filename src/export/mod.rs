@@ -142,7 +142,7 @@ fn first_cause(fetched: Vec<(Result<()>, Instant)>, building: Error) -> Error {
 /// Whether the run may read something again that is complete.
 fn looks_back(ledger: &Ledger) -> bool {
     let mut accounts = ledger.datasets.values().flat_map(BTreeMap::values);
-    accounts.any(|account| account.refetches().any(|anew| !anew.ranges.is_empty()))
+    accounts.any(|account| account.refetches().any(|refetch| !refetch.ranges.is_empty()))
 }
 
 /// Records what is to be re-fetched, so that a later run continues where this one is interrupted.

@@ -39,7 +39,7 @@ pub(super) fn plan(options: &Options, ledger: &Ledger, backlog: &Backlog, zone: 
                 disregarded: account
                     .iter()
                     .flat_map(|account| account.refetches())
-                    .map(|anew| (anew.ranges.clone(), anew.since))
+                    .map(|refetch| (refetch.ranges.clone(), refetch.since))
                     .collect(),
                 stats: Arc::default(),
             });
@@ -58,8 +58,8 @@ fn missing(options: &Options, account: Option<&Account>) -> (Windows, Windows) {
         // what `sync` reads again is its own affair
         let behind = account.sync.as_ref().filter(|_| options.lookback.is_some());
         let behind = behind.and_then(|sync| sync.under_way.as_ref());
-        let anew = account.refetching.iter().chain(behind.map(|run| &run.behind));
-        for unread in anew.map(Refetch::unread) {
+        let refetches = account.refetching.iter().chain(behind.map(|run| &run.behind));
+        for unread in refetches.map(Refetch::unread) {
             reread.extend(unread.intersect(options.range).iter().copied());
         }
         missing.extend(reread.iter().copied());

@@ -110,7 +110,7 @@ impl Rebuild {
         Ok(batch)
     }
 
-    /// The rows of a new partition, as they stand in the old ones.
+    /// The rows of a new partition, as the old ones have them.
     fn rows_of(&self, key: &PartitionKey, from: &[&Entry]) -> impl Iterator<Item = Result<RecordBatch>> {
         let batches = from.iter().flat_map(|entry| {
             let (batches, error) = match self.old.batches(key.dataset, entry) {

@@ -17,7 +17,7 @@ const LEVEL: i32 = 1;
 /// Looks back 256 KiB, which stay in a core's cache; records repeat each other so soon that nothing is lost.
 const WINDOW_LOG: u32 = 18;
 
-// making them anew takes as long as a tenth of a page does
+// making them again takes as long as a tenth of a page does
 thread_local! {
     static COMPRESSOR: RefCell<Compressor<'static>> = RefCell::default();
     static DECOMPRESSOR: RefCell<Decompressor<'static>> = RefCell::default();

@@ -1,6 +1,6 @@
 //! The one check of a partition's file against its entry: of runs, `erase`, `rebuild` and `verify`.
 //!
-//! The ledger has the last word: whoever checks compares the entry with it, too (see `Account::inspect`).
+//! The ledger decides: a caller also compares the entry with it (see `Account::inspect`).
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -92,7 +92,7 @@ impl Period {
         Self { by, first: None }
     }
 
-    /// Its first day; none where it stands for no time.
+    /// Its first day; none for rows without a time.
     #[must_use]
     pub fn first(&self) -> Option<Date> {
         self.first

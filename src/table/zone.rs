@@ -106,7 +106,7 @@ impl Zone {
         )
     }
 
-    /// The seconds of a period; none of the one that stands for no time.
+    /// The seconds of a period; none for the period of rows without a time.
     #[must_use]
     pub fn window(&self, period: Period) -> Option<Window> {
         let first = period.first()?;
@@ -122,7 +122,7 @@ impl Zone {
         Some(Window::new(self.begin_second(first), end))
     }
 
-    /// The period that stands for no time.
+    /// The period of rows without a time.
     #[must_use]
     pub fn timeless(&self) -> Period {
         Period::timeless(self.by)

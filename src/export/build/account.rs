@@ -54,7 +54,7 @@ impl Build<'_> {
     }
 
     /// Takes into the ledger what is answered and part of the table, and says what pages are not needed for any more:
-    /// what is complete, but for what is read anew and not answered yet.
+    /// what is complete, except what is re-fetched and not answered yet.
     pub(super) fn answered(&self, ledger: &mut Ledger) -> Windows {
         let mut complete = self.progress.covered.clone();
         complete.subtract_all(&self.young);

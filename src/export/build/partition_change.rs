@@ -83,8 +83,10 @@ impl Build<'_> {
     /// The complete time that this run reads again.
     fn reread(&self, ledger: &Ledger) -> Windows {
         let account = ledger.known(self.dataset.name(), &self.bot);
-        let anew = account.into_iter().flat_map(Account::refetches);
-        anew.flat_map(|anew| anew.ranges.iter().copied()).collect()
+        let refetches = account.into_iter().flat_map(Account::refetches);
+        refetches
+            .flat_map(|refetch| refetch.ranges.iter().copied())
+            .collect()
     }
 
     /// Remembers where the records of a page lie.
