@@ -48,7 +48,7 @@ pub struct SpooledPage {
 /// Why there is no page.
 pub(super) enum NoPage {
     /// The API gave none.
-    ApiRequest(RequestError),
+    Request(RequestError),
     /// It could not be spooled.
     Spool(Error),
     /// It was no longer of use.

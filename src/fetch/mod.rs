@@ -150,7 +150,7 @@ impl Fetch {
                 answered = endpoint.request(dataset, &ask, retryable, sent, &stats) => match answered {
                     // a page that was answered is spooled, whatever happens
                     Ok((answer, peek)) => endpoint.spool(dataset, header, answer, peek).await,
-                    Err(error) => Err(NoPage::ApiRequest(error)),
+                    Err(error) => Err(NoPage::Request(error)),
                 },
                 () = enough.cancelled() => Err(NoPage::Unneeded),
             };
@@ -185,7 +185,7 @@ impl Fetch {
             }
             Err(NoPage::Unneeded) => self.planner.withdrawn(&request),
             Err(NoPage::Spool(error)) => return self.fail(error),
-            Err(NoPage::ApiRequest(error)) => match self.adapt(&request, error, &mut cause) {
+            Err(NoPage::Request(error)) => match self.adapt(&request, error, &mut cause) {
                 Ok(planned) => planned,
                 Err((window, source)) => {
                     return self.fail(Error::Fetch {

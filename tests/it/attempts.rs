@@ -317,3 +317,21 @@ fn a_server_that_forgets_every_cursor_is_told_with_its_own_words() {
         assert!(run.stderr.contains("that is why"), "{}", run.stderr);
     }
 }
+
+#[test]
+fn a_listing_that_rested_for_long_begins_again() {
+    let world = World::in_memory(small());
+    let times = times(&world, 30);
+    let expected = times.len() as u64;
+    // a cursor is a number of records to skip; the first record is deleted while the export rests for a day
+    let server = Scripted::start(move |asked| {
+        let (day, left) = match asked.number {
+            1 => (1, &times[..]),
+            _ => (2, &times[1..]),
+        };
+        let date = format!("date: 0{day} Dec 2023 10:00:00 GMT\r\n");
+        answer("200 OK", &date, page(asked, left))
+    });
+    let run = one_by_one(&world, &server).run().ok();
+    assert_eq!(run.count("conversations", "rows"), expected);
+}
