@@ -12,7 +12,7 @@ use crate::dataset::Dataset;
 use crate::error::{Error, Result};
 use crate::ledger::Ledger;
 use crate::store;
-use crate::table::{Entry, OWN_FOLDER, PartitionBy, PartitionKey, Period, Table};
+use crate::table::{Entry, OWN_FOLDER, PartitionBy, PartitionKey, Period, Table, period_of};
 
 /// Version of the file format.
 const VERSION: u32 = 1;
@@ -126,9 +126,73 @@ impl PartitionDate {
             PartitionBy::Month => Self::Month(period.to_string()),
         }
     }
+
+    fn key(&self, dataset: Dataset, bot: &str) -> Result<PartitionKey> {
+        let (by, date) = match self {
+            Self::Date(date) => (PartitionBy::Day, date),
+            Self::Month(month) => (PartitionBy::Month, month),
+        };
+        let bot = bot.to_owned();
+        let period = period_of(&format!("{}={date}", by.key()), by);
+        let period = period.ok_or_else(|| Error::Internal(format!("a list of changes names {date:?}")))?;
+        Ok(PartitionKey { dataset, bot, period })
+    }
+}
+
+impl RemovedPartition {
+    pub(crate) fn key(&self) -> Result<PartitionKey> {
+        self.period.key(self.dataset, &self.bot)
+    }
+}
+
+/// The lists of changes after one of them.
+pub(crate) struct Since {
+    /// Number of the newest list; 0 if there is none.
+    pub(crate) newest: u64,
+    /// The lists in order; `None` if one of them was removed.
+    pub(crate) lists: Option<Vec<Changes>>,
+}
+
+/// Reads the lists with a greater number than `number`.
+///
+/// # Errors
+/// If a list cannot be read.
+pub(crate) fn since(table: &Table, number: u64) -> Result<Since> {
+    let folder = table.own_folder().join(FOLDER);
+    let numbers = numbers(&folder)?;
+    let newest = numbers.last().copied().unwrap_or(0);
+    let oldest = numbers.first().copied().unwrap_or(1);
+    if newest < number || oldest > number + 1 {
+        return Ok(Since { newest, lists: None });
+    }
+    let mut lists = Vec::new();
+    for number in numbers.into_iter().filter(|listed| *listed > number) {
+        let path = path(&folder, number);
+        let content = match std::fs::read(&path) {
+            Ok(content) => content,
+            // a run has removed it meanwhile
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                return Ok(Since { newest, lists: None });
+            }
+            Err(error) => return Err(Error::io("read", &path)(error)),
+        };
+        let list = serde_json::from_slice(&content).map_err(|error| Error::Damaged {
+            path,
+            what: error.to_string(),
+        })?;
+        lists.push(list);
+    }
+    Ok(Since {
+        newest,
+        lists: Some(lists),
+    })
 }
 
 impl ChangedPartition {
+    pub(crate) fn key(&self) -> Result<PartitionKey> {
+        self.period.key(self.dataset, &self.bot)
+    }
+
     fn of(key: PartitionKey, entry: &Entry) -> Self {
         Self {
             dataset: key.dataset,
@@ -226,7 +290,7 @@ mod tests {
     fn changes_are_numbered_and_bounded_and_never_missed() {
         let folder = tempfile::tempdir().unwrap();
         let settings = Settings::new("https://api.example.com", "UTC");
-        let table = Table::open(folder.path(), settings).unwrap();
+        let table = Table::open_or_create(folder.path(), settings).unwrap();
         let mut ledger = Ledger::new();
         assert_eq!(write(&table, &mut ledger, "sync").unwrap(), None);
         let period = Period::of(PartitionBy::Day, "2023-10-01".parse().unwrap());

@@ -63,11 +63,11 @@ pub struct EraseSummary {
 /// completes the erasure.
 pub fn erase(out: &Path, ids: &[String]) -> Result<EraseSummary> {
     check(ids)?;
-    Table::standing(out)?;
+    Table::open(out)?;
     let own = out.join(OWN_FOLDER);
     let _lock = Lock::take(out, &own)?;
     rebuild::finish(out)?;
-    let table = Table::standing(out)?;
+    let table = Table::open(out)?;
     let spool = Spool::open(&own.join("pages"))?;
     Commit::recover(&table, &spool)?;
     table.sweep()?;

@@ -10,6 +10,9 @@ use crate::dataset::{PrivacyError, ShapeError};
 /// The result type of the library.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
+/// The error of a [`Sink`](crate::Sink).
+pub type SinkError = Box<dyn std::error::Error + Send + Sync>;
+
 /// An error. Its text says what failed, its sources say why, and [`Error::hint`] says what to do.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -97,6 +100,9 @@ pub enum Error {
     /// Record batches could not be built.
     #[error("cannot build record batches")]
     Arrow(#[from] arrow::error::ArrowError),
+    /// A sink of the embedding program failed.
+    #[error("cannot deliver a partition: {0}")]
+    Sink(#[source] SinkError),
     /// A bug in this program.
     #[error("internal error: {0}")]
     Internal(String),
@@ -279,6 +285,7 @@ impl Error {
             Self::Parquet { .. } | Self::Damaged { .. } => {
                 "run the export of its days again, which repairs the table as far as the API still has the records".into()
             }
+            Self::Sink(_) => "deliver again after the cause is removed".into(),
             Self::Arrow(_) | Self::Internal(_) => "please report this message as a bug".into(),
         }
     }

@@ -19,7 +19,7 @@ mod partition_check;
 mod sync;
 mod unchecked_rows;
 
-pub use sync::{Refetch, SyncRun, SyncState};
+pub use sync::{Refetch, SyncState};
 pub use unchecked_rows::{NewRows, UncheckedRows};
 
 const VERSION: u32 = 1;

@@ -1,35 +1,82 @@
 //! Exports a chatbot's conversations and messages from the DeepConverse Export API into Parquet.
 //!
-//! A page that the API has answered is kept at once, as it came, and never asked for again; fetching and
-//! building meet only in the [`spool`]. [`export::export`] is the whole way.
+//! - [`Export`] exports a range of time into a table on disk. What the API returned once is not requested again.
+//! - [`Client::pages`] is a stream of pages without a table, for programs with a store of their own.
+//! - [`Table`] reads a table: its partitions, its rows as Arrow record batches, and its changes for a [`Sink`].
+//! - [`status`], [`verify`], [`erase`], [`rebuild`] and [`doctor`](doctor()) are the commands of the same names.
+//!
+//! The library has no effects on the process around it: it installs no TLS provider, signal handler or allocator. Errors
+//! carry a [hint](Error::hint).
 
-pub mod api;
+// some functions of the library are for the command line only
+#![cfg_attr(not(feature = "cli"), allow(dead_code, unused_imports))]
+
+mod api;
 mod blocking;
-pub mod changes;
+mod changes;
 #[cfg(feature = "cli")]
+#[doc(hidden)]
 pub mod cli;
-pub mod commit;
-pub mod dataset;
+mod commit;
+mod dataset;
 mod display;
-pub mod doctor;
-pub mod drift;
-pub mod erase;
-pub mod error;
-pub mod export;
-pub mod fetch;
-pub mod keys;
-pub mod ledger;
-pub mod plan;
-pub mod rebuild;
-pub mod rejected;
-pub mod report;
-pub mod schema;
-pub mod spool;
-pub mod status;
+mod doctor;
+mod drift;
+mod erase;
+mod error;
+mod export;
+mod fetch;
+mod keys;
+mod ledger;
+mod pages;
+mod plan;
+mod rebuild;
+mod rejected;
+mod report;
+mod schema;
+mod sink;
+mod spool;
+mod status;
 mod store;
-pub mod table;
-pub mod tombstones;
-pub mod verify;
-pub mod window;
+mod table;
+mod tombstones;
+mod verify;
+mod window;
 
-pub use error::{Error, Result};
+pub use api::{ApiKey, Connection, Failure as RequestFailure, RequestError, RetryPolicy};
+pub use changes::PartitionFile;
+pub use dataset::{
+    Dataset, Decoded, MetadataMode, Misfit, Misfits, Observed, Pattern, Promoted, PromotedType, Reason,
+    Rejected, RulesAsked as PrivacyOptions, Secret, Shape as TableOptions,
+};
+pub use doctor::{Options as DoctorOptions, Report as DoctorReport, examine as doctor};
+pub use drift::Drift;
+pub use erase::{EraseSummary, dry_run as erase_dry_run, erase};
+pub use error::{Error, Result, Severity, SinkError};
+pub use export::{
+    Damage, DatasetSummary, Export, Failed, Failure, Forecast, JobForecast, Outcome, Progress,
+    ProgressSnapshot, Silent, Summary,
+};
+pub use fetch::CancellationToken;
+pub use keys::{Catalogue, KeysQuery, catalogue as keys};
+pub use pages::{Client, Page, PageStream};
+pub use plan::Limits;
+pub use rebuild::{Changes as RebuildOptions, Rebuilt, rebuild};
+pub use report::{Report, ReportQuery, report};
+pub use schema::{Description, Engine, of_table as schema};
+pub use sink::Sink;
+pub use status::{DatasetStatus, Status, status};
+pub use table::{Partition, PartitionBy, PartitionKey, Period, RowGroups, Scan, Settings, Table};
+pub use verify::{Report as VerifyReport, Verified, verify};
+pub use window::{Window, Windows};
+
+/// What tests and benchmarks of this package use; not part of the public API.
+#[doc(hidden)]
+pub mod internal {
+    pub use crate::api::{Answer, ApiRequest, Budget, HttpClient, RequestStats};
+    pub use crate::dataset::{Next, decode, peek};
+    pub use crate::export::DEFAULT_BASE_URL;
+    pub use crate::ledger::{Account, Ledger};
+    pub use crate::spool::{PageHeader, Spool};
+    pub use crate::table::{Lock, OWN_FOLDER, Zone, file_properties, file_size, read_file};
+}

@@ -91,7 +91,7 @@ fn rebuild_locked(
 ) -> Result<Rebuilt> {
     let own = out.join(OWN_FOLDER);
     let new_settings = changes.of(&settings)?;
-    let old = Table::open(out, settings)?;
+    let old = Table::open_or_create(out, settings)?;
     Commit::recover(&old, &Spool::open(&own.join("pages"))?)?;
     old.sweep()?;
     let ledger = Ledger::load_or_restore(&own)?;
@@ -159,7 +159,7 @@ impl Rebuild {
     fn new(old: Table, settings: Settings, cleaner: Cleaner) -> Result<Self> {
         let place = switch::place(old.out());
         store::create_folder(&place)?;
-        let new = Table::open(&place, settings.clone())?;
+        let new = Table::open_or_create(&place, settings.clone())?;
         Ok(Self {
             zone: (old.zone()?, new.zone()?),
             old,
@@ -189,7 +189,11 @@ impl Rebuild {
         rebuilt.promoted_misfits = misfits;
         let out = self.old.out();
         Switch::new(self.settings.clone(), ledger.clone()).carry_out(out)?;
-        changes::write(&Table::open(out, self.settings.clone())?, &mut ledger, "rebuild")?;
+        changes::write(
+            &Table::open_or_create(out, self.settings.clone())?,
+            &mut ledger,
+            "rebuild",
+        )?;
         if !self.settings.privacy.is_empty() {
             for (dataset, bots) in &ledger.datasets {
                 for bot in bots.keys() {

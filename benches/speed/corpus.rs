@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use arrow::array::{AsArray, RecordBatch};
 use arrow::compute::interleave_record_batch;
 use arrow::datatypes::TimestampMicrosecondType;
-use converse_export::api::{Answer, ApiKey, ApiRequest, Budget, Client, Connection, RequestStats};
-use converse_export::dataset::{Dataset, Next, decode, peek};
-use converse_export::table::{PartitionKey, Zone};
-use converse_export::window::Window;
+use converse_export::internal::{
+    Answer, ApiRequest, Budget, HttpClient, Next, RequestStats, Zone, decode, peek,
+};
+use converse_export::{ApiKey, Connection, Dataset, PartitionKey, Window};
 use converse_export_simulator::{Options, Simulator};
 use tokio::runtime::Runtime;
 
@@ -37,7 +37,12 @@ pub(crate) fn connection(simulator: &Simulator) -> Connection {
 }
 
 /// Asks for a chain of pages; `each` gets every one of them.
-pub(crate) async fn chain(client: &Client, dataset: Dataset, window: Window, mut each: impl FnMut(Answer)) {
+pub(crate) async fn chain(
+    client: &HttpClient,
+    dataset: Dataset,
+    window: Window,
+    mut each: impl FnMut(Answer),
+) {
     let mut ask = ApiRequest {
         endpoint: dataset.endpoint(),
         bot: BOT.into(),
@@ -85,7 +90,7 @@ impl Corpus {
     pub(crate) fn new(conversations: u32, dataset: Dataset) -> Self {
         let runtime = Runtime::new().unwrap();
         let simulator = simulator(&runtime, conversations);
-        let client = Client::new(connection(&simulator)).unwrap();
+        let client = HttpClient::new(connection(&simulator)).unwrap();
         let mut pages = Vec::new();
         runtime.block_on(chain(&client, dataset, range(), |answer| pages.push(answer.body)));
         let count = |page: &Vec<u8>| peek(dataset, page).unwrap().records.len();

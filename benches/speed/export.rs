@@ -5,13 +5,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use converse_export::api::{ApiKey, Client, Connection};
-use converse_export::dataset::{Dataset, RulesAsked};
-use converse_export::export::{DEFAULT_BASE_URL, Options, Silent, export};
-use converse_export::fetch::CancellationToken;
-use converse_export::spool::{PageHeader, Spool};
-use converse_export::table::OWN_FOLDER;
-use converse_export::window::Window;
+use converse_export::internal::{DEFAULT_BASE_URL, HttpClient, OWN_FOLDER, PageHeader, Spool};
+use converse_export::{ApiKey, CancellationToken, Connection, Dataset, Export, Silent, Window};
 use converse_export_simulator::Simulator;
 use futures_util::future::join_all;
 use tempfile::TempDir;
@@ -26,36 +21,18 @@ pub(crate) fn empty() -> TempDir {
     tempfile::tempdir().unwrap()
 }
 
-fn options(dataset: Dataset, connection: Connection, place: &Path) -> Options {
-    Options {
-        bots: vec![BOT.into()],
-        datasets: vec![dataset],
-        range: range(),
-        out: place.to_owned(),
-        connection,
-        requests_per_second: 0.0,
-        concurrency: None,
-        per_page: 1000,
-        timezone: None,
-        partition_by: None,
-        metadata: None,
-        promote: None,
-        row_group_rows: None,
-        row_group_bytes: None,
-        privacy: RulesAsked::default(),
-        settle: Duration::ZERO,
-        refetch: false,
-        lookback: None,
-        conversation: None,
-        keep_pages: false,
-    }
+fn export(dataset: Dataset, connection: Connection, place: &Path) -> Export {
+    Export::new(connection, BOT, range(), place)
+        .datasets([dataset])
+        .requests_per_second(0.0)
+        .settle(Duration::ZERO)
 }
 
-fn run(runtime: &Runtime, options: &Options, records: usize, requests: bool) {
+fn run(runtime: &Runtime, export: &Export, dataset: Dataset, records: usize, requests: bool) {
     let stop = CancellationToken::new();
-    let outcome = runtime.block_on(export(options, Arc::new(Silent), stop)).unwrap();
+    let outcome = runtime.block_on(export.run(Arc::new(Silent), stop)).unwrap();
     assert!(outcome.failures.is_empty(), "{:?}", outcome.failures);
-    let done = &outcome.summary.datasets[options.datasets[0].name()];
+    let done = &outcome.summary.datasets[dataset.name()];
     assert_eq!((done.rows, done.requests > 0), (records as u64, requests));
 }
 
@@ -112,8 +89,8 @@ impl Kept {
 
     pub(crate) fn build(&self, place: &TempDir) {
         let nobody = Connection::new(DEFAULT_BASE_URL.parse().unwrap(), ApiKey::new("none").unwrap());
-        let options = options(self.dataset, nobody, place.path());
-        run(&self.runtime, &options, self.records, false);
+        let export = export(self.dataset, nobody, place.path());
+        run(&self.runtime, &export, self.dataset, self.records, false);
     }
 }
 
@@ -121,7 +98,7 @@ impl Kept {
 pub(crate) struct World {
     runtime: Runtime,
     simulator: Simulator,
-    client: Client,
+    client: HttpClient,
     conversations: u32,
 }
 
@@ -130,7 +107,7 @@ impl World {
         let runtime = Runtime::new().unwrap();
         let simulator = corpus::simulator(&runtime, conversations);
         Self {
-            client: Client::new(corpus::connection(&simulator)).unwrap(),
+            client: HttpClient::new(corpus::connection(&simulator)).unwrap(),
             runtime,
             simulator,
             conversations,
@@ -143,8 +120,14 @@ impl World {
 
     pub(crate) fn export(&self, place: &TempDir) {
         let connection = corpus::connection(&self.simulator);
-        let options = options(Dataset::Conversations, connection, place.path());
-        run(&self.runtime, &options, self.records(), true);
+        let export = export(Dataset::Conversations, connection, place.path());
+        run(
+            &self.runtime,
+            &export,
+            Dataset::Conversations,
+            self.records(),
+            true,
+        );
     }
 
     /// Gets all pages, as many at a time, and lets go of them unseen.

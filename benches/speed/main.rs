@@ -16,9 +16,8 @@ mod export;
 use std::hint::black_box;
 use std::io;
 
-use converse_export::dataset::{Dataset, decode, peek};
-use converse_export::export::DEFAULT_BASE_URL;
-use converse_export::table::{Settings, file_properties, file_size};
+use converse_export::internal::{DEFAULT_BASE_URL, decode, file_properties, file_size, peek};
+use converse_export::{Dataset, Settings};
 use parquet::arrow::ArrowWriter;
 use rayon::prelude::*;
 use serde::de::IgnoredAny;

@@ -83,7 +83,7 @@ impl fmt::Debug for Listener {
 
 /// Talks to one API with one key; connections are kept and reused.
 #[derive(Debug)]
-pub struct Client {
+pub struct HttpClient {
     http: reqwest::Client,
     connection: Connection,
     proxy: Option<String>,
@@ -92,7 +92,7 @@ pub struct Client {
     answered: AtomicBool,
 }
 
-impl Client {
+impl HttpClient {
     /// Prepares connections, for which it reads the system's certificates; nothing is sent yet.
     ///
     /// # Errors

@@ -13,9 +13,9 @@ mod retry;
 mod simulation;
 mod transport;
 
-pub use budget::{Budget, Permit};
+pub use budget::Budget;
 pub(crate) use client::read_body;
-pub use client::{Answer, Client, Listener, RequestStats};
+pub use client::{Answer, HttpClient, RequestStats};
 pub use connection::{Connection, DEFAULT_PAGE_BYTES};
 pub use failure::Failure;
 pub use key::ApiKey;

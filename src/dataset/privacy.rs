@@ -24,7 +24,7 @@ use super::json::{Value, whole};
 use super::observed::{METADATA, Observed};
 use crate::display::hex;
 use pattern::Path;
-pub use pattern::{Pattern, PatternError};
+pub use pattern::Pattern;
 
 /// The rules of a table.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

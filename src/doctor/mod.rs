@@ -19,7 +19,7 @@ pub use findings::{Bounds, Cursors, DeadCursor, ListingLimit, PageLimit, RangeLi
 use look::{order, telling};
 
 use crate::api::{
-    Answer, ApiRequest, Budget, Client, Connection, Failure, RequestError, RequestStats, read_body,
+    Answer, ApiRequest, Budget, Connection, Failure, HttpClient, RequestError, RequestStats, read_body,
 };
 use crate::blocking;
 use crate::dataset::{self, Dataset, Next, Peek};
@@ -59,7 +59,7 @@ pub struct Options {
 pub async fn examine(options: &Options, dataset: Dataset) -> Result<Report> {
     let connection = options.connection.clone();
     let client = blocking::run("the preparation", || {
-        Client::new(connection).map_err(Error::Connection)
+        HttpClient::new(connection).map_err(Error::Connection)
     });
     let client = client.await?;
     let mut examination = Examination {
@@ -104,7 +104,7 @@ pub fn remember(out: &std::path::Path, options: &Options, reports: &[Report]) ->
 
 /// Questions under way.
 struct Examination<'a> {
-    client: &'a Client,
+    client: &'a HttpClient,
     budget: Budget,
     options: &'a Options,
     dataset: Dataset,

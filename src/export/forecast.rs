@@ -11,7 +11,7 @@ use super::backlog::{self, Backlog};
 use super::page_contents::PageContents;
 use super::probe::{Probed, probe};
 use super::{Failure, Options, endpoints, plan, reopen};
-use crate::api::Client;
+use crate::api::HttpClient;
 use crate::blocking;
 use crate::dataset::Dataset;
 use crate::error::{Error, Result};
@@ -93,7 +93,7 @@ pub async fn forecast(options: &Options) -> Result<(Forecast, Vec<Failure>)> {
     let reading = options.clone();
     let read = blocking::run("reading", move || {
         let table = Table::read_again(&reading.out, || read(&reading))?;
-        let client = Client::new(reading.connection).map_err(Error::Connection)?;
+        let client = HttpClient::new(reading.connection).map_err(Error::Connection)?;
         Ok((table, Arc::new(client)))
     });
     let ((table, zone, spool, ledger, backlog), client) = read.await?;

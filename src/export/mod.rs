@@ -2,6 +2,7 @@
 
 mod backlog;
 mod build;
+mod builder;
 mod forecast;
 mod mend;
 mod open;
@@ -12,6 +13,7 @@ mod plan;
 mod preview;
 mod probe;
 mod progress;
+mod receiver;
 mod summary;
 mod table_writer;
 
@@ -23,7 +25,7 @@ use futures_util::future::join_all;
 use jiff::SignedDuration;
 use tokio::sync::mpsc;
 
-pub use crate::changes::PartitionFile;
+pub use builder::Export;
 pub use forecast::{Basis, Forecast, JobForecast, forecast};
 pub use mend::Damage;
 pub use options::{
@@ -31,23 +33,23 @@ pub use options::{
     check_request_options,
 };
 pub use outcome::{Failure, Outcome};
-pub use preview::{Preview, preview};
+pub use preview::preview;
 pub use progress::{Progress, ProgressSnapshot, Silent};
 pub use summary::{DatasetSummary, Failed, Summary};
 
-use crate::api::Client;
+use crate::api::HttpClient;
 use crate::blocking;
 use crate::dataset::Dataset;
 use crate::error::{Error, Result};
-use crate::fetch::{self, CancellationToken, Endpoint, Event, Job};
+use crate::fetch::{self, CancellationToken, Endpoint, Job};
 use crate::ledger::Ledger;
 use crate::spool::Spool;
 use crate::table::{Lock, Zone};
 use crate::tombstones::Tombstones;
 use open::{Open, open};
 use outcome::outcome;
-use page_contents::PageContents;
 use plan::plan;
+use receiver::JobReceiver;
 use table_writer::{JobEvent, TableWriter};
 
 /// Events on their way to the thread that writes the table. More of them make fetching wait.
@@ -164,21 +166,26 @@ fn reopen(options: &Options, ledger: &mut Ledger, spool: &Spool) {
 
 fn endpoints(
     options: &Options,
-    client: &Arc<Client>,
+    client: &Arc<HttpClient>,
     spool: &Arc<Spool>,
     erased: Option<&Arc<Tombstones>>,
     lock: Option<&Arc<Lock>>,
 ) -> BTreeMap<Dataset, Arc<Endpoint>> {
     let endpoint = |dataset: &Dataset| {
         let (client, spool) = (Arc::clone(client), Arc::clone(spool));
-        let endpoint = Endpoint::new(client, spool, options.requests_per_second, options.concurrency);
+        let endpoint = Endpoint::new(
+            client,
+            Some(spool),
+            options.requests_per_second,
+            options.concurrency,
+        );
         let endpoint = endpoint.without(erased.cloned()).locked(lock.cloned());
         (*dataset, Arc::new(endpoint))
     };
     options.datasets.iter().map(endpoint).collect()
 }
 
-/// Fetches all jobs side by side; the outcome of each, and when it ended.
+/// Fetches all jobs concurrently. Returns the outcome of each, and when it ended.
 async fn fetch_all(
     jobs: Vec<Job>,
     endpoints: &BTreeMap<Dataset, Arc<Endpoint>>,
@@ -187,37 +194,30 @@ async fn fetch_all(
     progress: &Arc<dyn Progress>,
     cancellation: &CancellationToken,
 ) -> Vec<(Result<()>, Instant)> {
-    let fetches = jobs.into_iter().enumerate().map(async |(number, job)| {
-        let (dataset, bot, missing) = (job.dataset, job.bot.clone(), job.missing.clone());
-        progress.begins(dataset, &bot, missing.seconds());
-        let (endpoint, stats) = (&endpoints[&dataset], Arc::clone(&job.stats));
-        {
-            let (progress, bot) = (Arc::clone(progress), bot.clone());
-            let waits = move |failure: &_, wait| progress.waits(dataset, &bot, failure, wait);
-            stats.waits.set(waits);
-        }
-        let (mut received, looks_back) = (0, !job.reread.is_empty());
-        let report = async |Event {
-                                page,
-                                progress: reached,
-                            }| {
-            let page = page.map(|page| {
-                let records = &page.peek.records;
-                received += records.len() as u64;
-                let filters = &reached.possible_filters;
-                PageContents::new(page.header, page.bytes, records, zone, looks_back, filters)
-            });
-            let snapshot = ProgressSnapshot::of(&missing, &reached, received, &stats, endpoint);
-            progress.reached(dataset, &bot, &snapshot);
-            let event = JobEvent {
-                job: number,
-                page,
-                progress: reached,
-            };
-            events.send(event).await.is_ok()
+    let fetches = jobs.into_iter().enumerate().map(|(number, job)| {
+        let (dataset, bot) = (job.dataset, job.bot.clone());
+        progress.begins(dataset, &bot, job.missing.seconds());
+        let waiting = Arc::clone(progress);
+        let waits = move |failure: &_, wait| waiting.waits(dataset, &bot, failure, wait);
+        job.stats.waits.set(waits);
+        let endpoint = &endpoints[&dataset];
+        let mut receiver = JobReceiver {
+            number,
+            dataset,
+            bot: job.bot.clone(),
+            missing: job.missing.clone(),
+            looks_back: !job.reread.is_empty(),
+            received: 0,
+            stats: Arc::clone(&job.stats),
+            endpoint: Arc::clone(endpoint),
+            zone: zone.clone(),
+            events: events.clone(),
+            progress: Arc::clone(progress),
         };
-        let fetched = fetch::fetch(job, endpoint, cancellation, report).await;
-        (fetched, Instant::now())
+        async move {
+            let fetched = fetch::fetch(job, endpoint, cancellation, &mut receiver).await;
+            (fetched, Instant::now())
+        }
     });
     join_all(fetches).await
 }

@@ -7,7 +7,7 @@ use super::build;
 use super::looks_back;
 use super::mend::{self, Damage};
 use super::options::Options;
-use crate::api::Client;
+use crate::api::HttpClient;
 use crate::erase;
 use crate::error::{Error, Result};
 use crate::ledger::Ledger;
@@ -18,7 +18,7 @@ use crate::tombstones::Tombstones;
 
 /// A locked table, and what earlier runs left of it.
 pub(super) struct Open {
-    pub(super) client: Arc<Client>,
+    pub(super) client: Arc<HttpClient>,
     /// All that writes has a share of the lock.
     pub(super) lock: Arc<Lock>,
     pub(super) table: Table,
@@ -36,7 +36,7 @@ pub(super) struct Open {
 /// Where the options make no sense, the table is locked, or its folder can't be read or written.
 pub(super) fn open(options: &Options) -> Result<Open> {
     let table = options.table()?;
-    let client = Arc::new(Client::new(options.connection.clone()).map_err(Error::Connection)?);
+    let client = Arc::new(HttpClient::new(options.connection.clone()).map_err(Error::Connection)?);
     let lock = Arc::new(Lock::take(table.out(), &table.own_folder())?);
     rebuild::finish(&options.out)?;
     // until now its settings might have become others

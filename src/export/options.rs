@@ -73,7 +73,7 @@ impl Options {
     /// The table that is asked for.
     ///
     /// # Errors
-    /// As [`Table::open`].
+    /// As [`Table::open_or_create`].
     pub(super) fn table(&self) -> Result<Table> {
         Table::open_as(&self.out, |fixed| self.settings(fixed))
     }
@@ -83,7 +83,7 @@ impl Options {
     /// # Errors
     /// As [`Options::table`].
     pub(super) fn table_to_read(&self) -> Result<Table> {
-        let table = match Table::standing(&self.out) {
+        let table = match Table::open(&self.out) {
             // the settings may be lost: files show what they were
             Err(Error::Usage { .. } | Error::Damaged { .. }) => return self.table(),
             table => table?,

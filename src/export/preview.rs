@@ -2,7 +2,7 @@
 
 use arrow::array::RecordBatch;
 
-use crate::api::{ApiRequest, Budget, Client, Connection, RequestStats};
+use crate::api::{ApiRequest, Budget, Connection, HttpClient, RequestStats};
 use crate::blocking;
 use crate::dataset::{Dataset, decode};
 use crate::error::{Error, Result};
@@ -32,7 +32,7 @@ pub async fn preview(
 ) -> Result<Preview> {
     let connection = connection.clone();
     let client = blocking::run("the preparation", || {
-        Client::new(connection).map_err(Error::Connection)
+        HttpClient::new(connection).map_err(Error::Connection)
     });
     let client = client.await?;
     let ask = ApiRequest {

@@ -1,4 +1,4 @@
-//! An endpoint: requests its pages within the rate limit, and spools them.
+//! An endpoint: requests its pages within the rate limit, and spools them if there is a spool.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::{AcquireError, Semaphore};
 
 use super::Job;
-use crate::api::{Answer, ApiRequest, Budget, Client, RequestError, RequestStats, Sent};
+use crate::api::{Answer, ApiRequest, Budget, HttpClient, RequestError, RequestStats, Sent};
 use crate::blocking;
 use crate::dataset::{self, Dataset, Peek};
 use crate::error::{Error, Result};
@@ -21,8 +21,9 @@ const UNLIMITED_IN_FLIGHT: usize = 8;
 /// What all fetches of one endpoint share.
 #[derive(Debug)]
 pub struct Endpoint {
-    client: Arc<Client>,
-    pub(super) spool: Arc<Spool>,
+    client: Arc<HttpClient>,
+    /// `None`: pages are handed over with their bodies.
+    pub(super) spool: Option<Arc<Spool>>,
     budget: Budget,
     in_flight: Semaphore,
     pub(super) most_in_flight: usize,
@@ -34,13 +35,15 @@ pub struct Endpoint {
     _lock: Option<Arc<Lock>>,
 }
 
-/// A page in the spool.
+/// A page that was answered, and is in the spool if there is one.
 #[derive(Debug)]
-pub struct SpooledPage {
+pub struct FetchedPage {
     /// Where it belongs.
     pub header: PageHeader,
     /// Bytes of its body.
     pub bytes: u64,
+    /// The body, if there is no spool.
+    pub body: Option<Vec<u8>>,
     /// Its records, and where its chain continues.
     pub peek: Peek,
 }
@@ -56,11 +59,12 @@ pub(super) enum NoPage {
 }
 
 impl Endpoint {
-    /// An endpoint that gets at most so many requests a second and at a time, and whose pages go to `spool`.
+    /// An endpoint that gets at most so many requests per second and at a time. Pages go to `spool`, or, without one, to
+    /// the receiver of the events.
     #[must_use]
     pub fn new(
-        client: Arc<Client>,
-        spool: Arc<Spool>,
+        client: Arc<HttpClient>,
+        spool: Option<Arc<Spool>>,
         requests_per_second: f64,
         concurrency: Option<usize>,
     ) -> Self {
@@ -164,15 +168,25 @@ impl Endpoint {
             .await
     }
 
-    /// Spools a page without what was erased; it is durable when this returns.
+    /// Spools a page without what was erased; it is durable when this returns. Without a spool, keeps its body.
     pub(super) async fn spool(
         self: &Arc<Self>,
         dataset: Dataset,
         mut header: PageHeader,
         answer: Answer,
         mut peek: Peek,
-    ) -> Result<SpooledPage, NoPage> {
+    ) -> Result<FetchedPage, NoPage> {
         header.asked_at = answer.asked_at;
+        let Some(spool) = self.spool.clone() else {
+            let bytes = answer.body.len() as u64;
+            let body = Some(answer.body);
+            return Ok(FetchedPage {
+                header,
+                bytes,
+                body,
+                peek,
+            });
+        };
         let endpoint = Arc::clone(self);
         let spooled = blocking::run("the spool", move || {
             let mut body = &answer.body;
@@ -187,9 +201,14 @@ impl Endpoint {
                 peek = dataset::peek(dataset, rest).map_err(unreadable)?;
                 (header.erased, body) = (*erased, rest);
             }
-            let header = endpoint.spool.append(header, body)?;
+            let header = spool.append(header, body)?;
             let bytes = body.len() as u64;
-            Ok(SpooledPage { header, bytes, peek })
+            Ok(FetchedPage {
+                header,
+                bytes,
+                body: None,
+                peek,
+            })
         });
         spooled.await.map_err(|error| {
             self.is_broken.store(true, Ordering::Relaxed);

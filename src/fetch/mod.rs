@@ -17,7 +17,7 @@ use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, timeout_at};
 
 pub use cancellation::CancellationToken;
-pub use endpoint::{Endpoint, SpooledPage};
+pub use endpoint::{Endpoint, FetchedPage};
 pub use job::Job;
 pub use progress::FetchProgress;
 
@@ -36,25 +36,30 @@ const LAST_ANSWERS: Duration = Duration::from_millis(1500);
 /// How far a job is, and the page that brought it there.
 #[derive(Debug)]
 pub struct Event {
-    /// A page that is spooled now; the progress includes what was learned from it.
-    pub page: Option<SpooledPage>,
+    /// A new page; the progress includes what was learned from it.
+    pub page: Option<FetchedPage>,
     /// How far the job is.
     pub progress: FetchProgress,
 }
 
-/// Fetches what a job is missing; every page is in the spool before `report` gets it. Where `report` returns false,
-/// the fetch stops.
+/// Receives the events of a job, one after another.
+pub trait Receiver: Send {
+    /// Takes an event. Returns false if no more events are wanted: the fetch stops then.
+    fn receive(&mut self, event: Event) -> impl Future<Output = bool> + Send;
+}
+
+/// Fetches what a job is missing. If the endpoint has a spool, every page is in it before `receiver` gets it.
 ///
 /// # Errors
-/// The first thing that keeps the job from being complete. What was answered is in the spool then.
+/// The first failure that keeps the job from being complete. What was answered has been reported then.
 pub async fn fetch(
     job: Job,
     endpoint: &Arc<Endpoint>,
     cancellation: &CancellationToken,
-    mut report: impl AsyncFnMut(Event) -> bool,
+    receiver: &mut impl Receiver,
 ) -> Result<()> {
     let mut fetch = Fetch::begin(job, endpoint).await?;
-    report(fetch.event(None)).await;
+    receiver.receive(fetch.event(None)).await;
     loop {
         while fetch.goes_on(cancellation) {
             let answered = tokio::select! {
@@ -69,16 +74,16 @@ pub async fn fetch(
                 Some(answered) = fetch.flying.join_next() => answered,
                 () = cancellation.cancelled() => break,
             };
-            fetch.take(answered, &mut report).await;
+            fetch.take(answered, receiver).await;
         }
-        if cancellation.is_cancelled() || !fetch.is_undone(&mut report).await {
+        if cancellation.is_cancelled() || !fetch.is_undone(receiver).await {
             break;
         }
     }
-    fetch.finish(cancellation, &mut report).await
+    fetch.finish(cancellation, receiver).await
 }
 
-type Answered = (PageRequest, Result<SpooledPage, NoPage>);
+type Answered = (PageRequest, Result<FetchedPage, NoPage>);
 
 /// One job under way.
 struct Fetch {
@@ -132,7 +137,7 @@ impl Fetch {
             && (self.planner.wants() || !self.flying.is_empty())
     }
 
-    fn event(&self, page: Option<SpooledPage>) -> Event {
+    fn event(&self, page: Option<FetchedPage>) -> Event {
         Event {
             page,
             progress: FetchProgress::of(&self.planner),
@@ -159,12 +164,8 @@ impl Fetch {
         });
     }
 
-    /// Takes how a request ended: the planner learns from its page, and `report` gets it.
-    async fn take(
-        &mut self,
-        answered: Result<Answered, JoinError>,
-        report: &mut impl AsyncFnMut(Event) -> bool,
-    ) {
+    /// Takes the end of a request: the planner learns from its page, and `receiver` gets it.
+    async fn take(&mut self, answered: Result<Answered, JoinError>, receiver: &mut impl Receiver) {
         let (request, answered) = match answered {
             Ok(answered) => answered,
             Err(error) => return self.fail(Error::Internal(format!("a request ended: {error}"))),
@@ -197,7 +198,7 @@ impl Fetch {
                 }
             },
         };
-        if !report(self.event(page)).await {
+        if !receiver.receive(self.event(page)).await {
             self.is_unwanted = true;
         }
         if let Err(error) = planned {
@@ -212,36 +213,32 @@ impl Fetch {
 
     /// Takes the answers of a job that seems done. Returns whether it is not done, after all: an answer
     /// may show that a window ended too early.
-    async fn is_undone(&mut self, report: &mut impl AsyncFnMut(Event) -> bool) -> bool {
+    async fn is_undone(&mut self, receiver: &mut impl Receiver) -> bool {
         if !self.planner.is_done() {
             return false;
         }
-        self.take_last(report).await;
+        self.take_last(receiver).await;
         self.enough = CancellationToken::new();
         !self.planner.is_done() && self.failed.is_none()
     }
 
     /// Cancels requests that are not answered yet, and takes the others.
-    async fn take_last(&mut self, report: &mut impl AsyncFnMut(Event) -> bool) {
+    async fn take_last(&mut self, receiver: &mut impl Receiver) {
         self.enough.cancel();
         while let Some(answered) = self.flying.join_next().await {
-            self.take(answered, report).await;
+            self.take(answered, receiver).await;
         }
     }
 
     /// Waits for the answers that are of use, and returns how the job ended.
-    async fn finish(
-        mut self,
-        cancellation: &CancellationToken,
-        report: &mut impl AsyncFnMut(Event) -> bool,
-    ) -> Result<()> {
+    async fn finish(mut self, cancellation: &CancellationToken, receiver: &mut impl Receiver) -> Result<()> {
         if !self.planner.is_done() {
             let deadline = Instant::now() + LAST_ANSWERS;
             while let Ok(Some(answered)) = timeout_at(deadline, self.flying.join_next()).await {
-                self.take(answered, report).await;
+                self.take(answered, receiver).await;
             }
         }
-        self.take_last(report).await;
+        self.take_last(receiver).await;
         match self.failed {
             // that the API cannot be trusted counts, however late it shows
             Some(error @ Error::Chain { .. }) => Err(error),

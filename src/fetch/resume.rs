@@ -63,7 +63,11 @@ impl Endpoint {
     }
 
     fn peek_spooled(&self, job: &Job, page: u64) -> Result<Peek> {
-        dataset::peek(job.dataset, &self.spool.read(page)?)
+        let spool = self
+            .spool
+            .as_ref()
+            .ok_or_else(|| Error::Internal("a page without a spool".into()))?;
+        dataset::peek(job.dataset, &spool.read(page)?)
             .map_err(|error| Error::Internal(format!("page {page}: {error}")))
     }
 }

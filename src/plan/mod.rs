@@ -48,7 +48,6 @@ pub use facts::{
 };
 pub(crate) use limits::RANGES;
 pub use observed::{Direction, Field, Order};
-pub use progress::Progress;
 
 /// The most requests in flight where the user sets no other number.
 pub const MAX_IN_FLIGHT: usize = 64;

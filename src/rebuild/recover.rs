@@ -44,7 +44,7 @@ fn keep_rules(out: &Path, settings: Settings) -> Result<()> {
     if kept.timezone_rules.is_none() {
         return Ok(());
     }
-    let table = Table::standing(out)?;
+    let table = Table::open(out)?;
     let Some(key) = misplaced(&table, &kept.zone()?)? else {
         return kept.save(&table.own_folder());
     };
@@ -81,7 +81,7 @@ fn misplaced(table: &Table, zone: &Zone) -> Result<Option<PartitionKey>> {
 pub(super) fn finish_rebuild(out: &Path) -> Result<bool> {
     let had_begun = switch::finish(out)?;
     if Settings::load(&out.join(OWN_FOLDER))?.is_some() {
-        rename_januaries(&Table::standing(out)?)?;
+        rename_januaries(&Table::open(out)?)?;
     }
     Ok(had_begun)
 }

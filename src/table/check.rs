@@ -139,7 +139,8 @@ mod tests {
     #[test]
     fn each_depth_finds_what_those_before_it_do_not() {
         let folder = tempfile::tempdir().unwrap();
-        let table = Table::open(folder.path(), Settings::new("https://api.example.com", "UTC")).unwrap();
+        let table =
+            Table::open_or_create(folder.path(), Settings::new("https://api.example.com", "UTC")).unwrap();
         let page = br#"{"data":[{"_id":"a","time":1696118400},{"_id":"b","time":1696118401}],"cursor":null}"#;
         let batch = decode(Dataset::Messages, page).unwrap().batch;
         let key = PartitionKey {

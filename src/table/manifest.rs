@@ -41,7 +41,8 @@ impl Table {
     /// # Errors
     /// [`Error::Usage`] where there is none, or it is of a newer version of this program; [`Error::Damaged`] where
     /// there is one, but its settings cannot be read.
-    pub fn standing(out: &Path) -> Result<Self> {
+    pub fn open(out: impl AsRef<Path>) -> Result<Self> {
+        let out = out.as_ref();
         let own = out.join(OWN_FOLDER);
         if let Some(settings) = Settings::load(&own)? {
             let out = out.to_owned();
@@ -147,11 +148,11 @@ mod tests {
     #[test]
     fn a_manifest_tells_what_it_holds_and_what_it_cannot_read() {
         let folder = tempfile::tempdir().unwrap();
-        let none = Table::standing(folder.path());
+        let none = Table::open(folder.path());
         assert!(matches!(none, Err(Error::Usage { .. })));
         let settings = Settings::new("https://api.example.com", "UTC");
         settings.save(&folder.path().join(OWN_FOLDER)).unwrap();
-        let table = Table::standing(folder.path()).unwrap();
+        let table = Table::open(folder.path()).unwrap();
         assert!(table.manifest().unwrap().entries.is_empty());
 
         let key = |bot: &str, day: Option<&str>| PartitionKey {

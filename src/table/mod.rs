@@ -22,6 +22,7 @@ mod publish;
 mod reader;
 mod removal;
 mod retry;
+mod scan;
 mod settings;
 mod sorted_runs;
 mod zone;
@@ -50,9 +51,9 @@ pub(crate) use reader::DataFile;
 pub use reader::read as read_file;
 pub(crate) use removal::Without;
 pub(crate) use retry::Version;
+pub use scan::{Partition, Scan};
 pub use settings::{DEFAULT_TIMEZONE, RowGroups, SCHEMA_VERSION, Settings};
-pub use zone::{Periods, Zone};
-pub use zone_rules::ZoneRules;
+pub use zone::Zone;
 
 #[cfg(test)]
 pub(crate) use file::name as file_name;
@@ -82,7 +83,7 @@ impl Table {
     ///
     /// # Errors
     /// Where the folder cannot be used, or holds a table with other settings.
-    pub fn open(out: &Path, settings: Settings) -> Result<Self> {
+    pub(crate) fn open_or_create(out: &Path, settings: Settings) -> Result<Self> {
         Self::open_as(out, |_| Ok(settings))
     }
 

@@ -193,7 +193,7 @@ mod tests {
             ..RowGroups::default()
         };
         let folder = tempfile::tempdir().unwrap();
-        let table = Table::open(folder.path(), settings).unwrap();
+        let table = Table::open_or_create(folder.path(), settings).unwrap();
         let key = PartitionKey {
             dataset: Dataset::Conversations,
             bot: "r3".into(),

@@ -105,7 +105,7 @@ mod tests {
         let settings = Settings::new("https://api.example.com", "UTC");
         let tables = folders
             .each_ref()
-            .map(|folder| Table::open(folder.path(), settings.clone()).unwrap());
+            .map(|folder| Table::open_or_create(folder.path(), settings.clone()).unwrap());
         let key = PartitionKey {
             dataset: Dataset::Messages,
             bot: "r3".into(),

@@ -36,9 +36,9 @@ impl Table {
     /// Opens the table in `out` and reads it with `read`, again where a run replaces it meanwhile.
     ///
     /// # Errors
-    /// As [`Table::standing`] and `read`.
+    /// As [`Table::open`] and `read`.
     pub fn read<T>(out: &Path, read: impl Fn(&Self) -> Result<T>) -> Result<T> {
-        Self::read_again(out, || read(&Self::standing(out)?))
+        Self::read_again(out, || read(&Self::open(out)?))
     }
 
     /// Reads something of the table in `out`; once more, a bounded number of times, where that fails while a run

@@ -13,7 +13,7 @@ use rayon::prelude::*;
 use super::report::{Asked, Live, Mend, Report};
 use super::requests::{Answered, Desk};
 use super::{Verified, sample};
-use crate::api::{Budget, Client, Connection, RequestStats};
+use crate::api::{Budget, Connection, HttpClient, RequestStats};
 use crate::dataset::{Dataset, id_hash};
 use crate::error::{Error, Result};
 use crate::plan::Field;
@@ -193,7 +193,7 @@ impl Again {
     pub async fn ask(&mut self, again: &AskAgain) -> Result<()> {
         let budget = |dataset| (dataset, Budget::new(again.requests_per_second));
         let desk = Desk {
-            client: Client::new(again.connection.clone()).map_err(Error::Connection)?,
+            client: HttpClient::new(again.connection.clone()).map_err(Error::Connection)?,
             budgets: Dataset::ALL.map(budget).into(),
             stats: RequestStats::default(),
             per_page: again.per_page,

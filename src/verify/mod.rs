@@ -20,8 +20,8 @@ use std::time::Instant;
 
 use rayon::prelude::*;
 
-pub use live::{Again, AskAgain};
-pub use report::{Asked, Finding, Live, Proven, Report};
+pub use live::AskAgain;
+pub use report::{Finding, Report};
 
 use crate::dataset::Dataset;
 use crate::error::{Error, Result};

@@ -90,7 +90,7 @@ mod tests {
     /// A published partition of some messages.
     fn published(out: &Path) -> (Table, PartitionKey, Entry) {
         let settings = Settings::new("https://api.example.com", "UTC");
-        let table = Table::open(out, settings).unwrap();
+        let table = Table::open_or_create(out, settings).unwrap();
         let records: Vec<String> = (0..300)
             .map(|n| {
                 format!(

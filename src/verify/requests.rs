@@ -6,7 +6,7 @@ use arrow::array::AsArray;
 
 use super::Verified;
 use super::live::Chosen;
-use crate::api::{ApiRequest, Budget, Client, RequestError, RequestStats};
+use crate::api::{ApiRequest, Budget, HttpClient, RequestError, RequestStats};
 use crate::dataset::{Dataset, Next, PageError, Peek, PeekedRecord, decode, id_hash, peek, strip};
 use crate::error::{Error, Result};
 use crate::tombstones::Tombstones;
@@ -31,7 +31,7 @@ pub(super) struct Answered {
 
 /// What all questions share.
 pub(super) struct Desk<'a> {
-    pub(super) client: Client,
+    pub(super) client: HttpClient,
     pub(super) budgets: BTreeMap<Dataset, Budget>,
     pub(super) stats: RequestStats,
     pub(super) per_page: u32,

@@ -55,7 +55,7 @@ impl Snapshot {
     fn read(out: &Path, version: Version) -> Result<Self> {
         let own = out.join(OWN_FOLDER);
         let holder = Lock::holder(&own)?;
-        let table = Table::standing(out)?;
+        let table = Table::open(out)?;
         let commit = Commit::interrupted(&own);
         let mut manifest = table.manifest()?;
         let next = commit.as_ref().ok().and_then(Option::as_ref);

@@ -7,13 +7,8 @@ use std::sync::Arc;
 use std::thread::sleep;
 use std::time::{Duration, Instant, SystemTime};
 
-use converse_export::Error;
-use converse_export::api::{ApiKey, Connection};
-use converse_export::dataset::Dataset;
-use converse_export::export::{Options as ExportOptions, Outcome, Silent, export};
-use converse_export::fetch::CancellationToken;
-use converse_export::table::{Lock, OWN_FOLDER};
-use converse_export::window::Window;
+use converse_export::internal::{Lock, OWN_FOLDER};
+use converse_export::{ApiKey, CancellationToken, Connection, Error, Export, Outcome, Silent, Window};
 use converse_export_simulator::{Latency, Options};
 
 use crate::left::Left;
@@ -23,32 +18,13 @@ const DROPS: u32 = 20;
 /// Time for a writer that does not hold the lock to show itself.
 const WATCHED: Duration = Duration::from_millis(500);
 
-fn options(world: &World, out: PathBuf) -> ExportOptions {
-    ExportOptions {
-        bots: vec![BOT.to_owned()],
-        datasets: Dataset::ALL.to_vec(),
-        range: Window::new(world.range.start, world.range.end),
-        out,
-        connection: Connection::new(
-            world.simulator.base_url().parse().unwrap(),
-            ApiKey::new(KEY).unwrap(),
-        ),
-        requests_per_second: 0.0,
-        concurrency: None,
-        per_page: 250,
-        timezone: None,
-        metadata: None,
-        row_group_rows: None,
-        row_group_bytes: None,
-        privacy: Default::default(),
-        promote: None,
-        partition_by: None,
-        settle: Duration::from_secs(900),
-        refetch: false,
-        lookback: None,
-        conversation: None,
-        keep_pages: false,
-    }
+fn export(world: &World, out: PathBuf) -> Export {
+    let key = ApiKey::new(KEY).unwrap();
+    let connection = Connection::new(world.simulator.base_url().parse().unwrap(), key);
+    let range = Window::new(world.range.start, world.range.end);
+    Export::new(connection, BOT, range, out)
+        .requests_per_second(0.0)
+        .per_page(250)
 }
 
 /// Every file and folder below a folder, with its size and when it was last changed.
@@ -94,9 +70,9 @@ fn a_dropped_export_writes_nothing_once_the_lock_is_free() {
     });
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let run = |lake: &str, limit: Duration| -> Option<Outcome> {
-        let options = options(&world, world.path(lake));
-        let export = export(&options, Arc::new(Silent), CancellationToken::new());
-        let outcome = runtime.block_on(async { tokio::time::timeout(limit, export).await });
+        let export = export(&world, world.path(lake));
+        let run = export.run(Arc::new(Silent), CancellationToken::new());
+        let outcome = runtime.block_on(async { tokio::time::timeout(limit, run).await });
         outcome.ok().map(|outcome| outcome.unwrap())
     };
     let long = Duration::from_secs(120);

@@ -5,11 +5,7 @@ use std::fs;
 use std::sync::Arc;
 use std::time::Duration;
 
-use converse_export::api::{ApiKey, Connection};
-use converse_export::dataset::Dataset;
-use converse_export::export::{Options as ExportOptions, Silent, export};
-use converse_export::fetch::CancellationToken;
-use converse_export::window::Window;
+use converse_export::{ApiKey, CancellationToken, Connection, Dataset, Export, Silent, Window};
 use converse_export_simulator::{Options, Traffic};
 use serde_json::{Value, json};
 
@@ -79,35 +75,13 @@ fn invariant_2_duckdb_and_pyarrow_see_whole_versions_while_partitions_are_replac
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let replace = |number: usize| {
         let number = i64::try_from(number).unwrap();
-        let options = ExportOptions {
-            bots: (0..BOTS).map(|bot| format!("bot-{bot}")).collect(),
-            datasets: Dataset::ALL.to_vec(),
-            range: Window::new(begin + number * step, begin + (number + 1) * step),
-            out: world.lake().0,
-            connection: Connection::new(
-                world.simulator.base_url().parse().unwrap(),
-                ApiKey::new(KEY).unwrap(),
-            ),
-            requests_per_second: 0.0,
-            concurrency: None,
-            per_page: 1_000,
-            timezone: None,
-            metadata: None,
-            row_group_rows: None,
-            row_group_bytes: None,
-            privacy: Default::default(),
-            promote: None,
-            partition_by: None,
-            settle: Duration::from_secs(900),
-            refetch: false,
-            lookback: None,
-            conversation: None,
-            keep_pages: false,
-        };
+        let key = ApiKey::new(KEY).unwrap();
+        let connection = Connection::new(world.simulator.base_url().parse().unwrap(), key);
+        let range = Window::new(begin + number * step, begin + (number + 1) * step);
+        let export = Export::new(connection, "bot-0", range, world.lake().0).requests_per_second(0.0);
+        let export = (1..BOTS).fold(export, |export, bot| export.bot(format!("bot-{bot}")));
         let stop = CancellationToken::new();
-        let outcome = runtime
-            .block_on(export(&options, Arc::new(Silent), stop))
-            .unwrap();
+        let outcome = runtime.block_on(export.run(Arc::new(Silent), stop)).unwrap();
         assert!(outcome.failures.is_empty());
         // every version is kept under a name of its own, to be looked at in the end
         let mut replaced = 0;

@@ -1,6 +1,6 @@
 //! What a server cannot do is remembered for 30 days, and shown by `status` and at the end of a run.
 
-use converse_export::ledger::{Account, Ledger};
+use converse_export::internal::{Account, Ledger};
 use converse_export_simulator::{Endpoint, Options, PageAnswer, PageMeasure, PageRefusal};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};

@@ -78,7 +78,7 @@ async fn ended(ask: ApiRequest, answers: Vec<String>) -> (Result<(), RequestErro
     connection.max_page_bytes = 100;
     connection.retry_policy.limit = Duration::from_secs(20);
     connection.retry_policy.longest_wait = Duration::from_millis(20);
-    let client = Client::new(connection).unwrap();
+    let client = HttpClient::new(connection).unwrap();
     let (budget, stats) = (Budget::new(0.0), RequestStats::default());
     let sent = budget.permit().await.unwrap().spend();
     let read = |body: &[u8]| match body.ends_with(b"}") {
@@ -173,7 +173,7 @@ async fn invariant_6_bodies_in_flight_are_bounded_by_their_bytes() {
         max_held_bytes: 8 * MIB,
         ..Connection::new(large_answers(), ApiKey::new("key").unwrap())
     };
-    let client = Client::new(connection).unwrap();
+    let client = HttpClient::new(connection).unwrap();
     let ask = ask(false);
     let (budget, stats) = (Budget::new(0.0), RequestStats::default());
     let fetch = async |_| {

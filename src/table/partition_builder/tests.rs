@@ -17,7 +17,7 @@ fn key(dataset: Dataset) -> PartitionKey {
 }
 
 fn table(folder: &Path) -> Table {
-    Table::open(folder, Settings::new("https://api.example.com", "UTC")).unwrap()
+    Table::open_or_create(folder, Settings::new("https://api.example.com", "UTC")).unwrap()
 }
 
 fn rows(dataset: Dataset, records: &[String]) -> RecordBatch {

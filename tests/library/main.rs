@@ -1,17 +1,16 @@
 //! The library as another program embeds it: without the feature `cli`, and without effects on the process around it.
 #![allow(clippy::unwrap_used, missing_docs)]
 
+mod pages;
+mod table;
+
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use converse_export::api::{ApiKey, Client, Connection};
-use converse_export::dataset::Dataset;
-use converse_export::export::{Options, Outcome, Silent, export};
-use converse_export::fetch::CancellationToken;
-use converse_export::status::status;
-use converse_export::table::Table;
-use converse_export::window::Window;
+use converse_export::{
+    ApiKey, CancellationToken, Client, Connection, Dataset, Export, Outcome, Silent, Table, Window, status,
+};
 use converse_export_simulator::{self as simulator, Endpoint, Simulator};
 use rustls::crypto::CryptoProvider;
 
@@ -19,33 +18,15 @@ const TICK: Duration = Duration::from_millis(5);
 /// Generous, since tests share a machine; an export takes longer than this.
 const LONGEST_GAP: Duration = Duration::from_millis(500);
 
-fn options(simulator: &Simulator, archive: &simulator::Options, out: &Path) -> Options {
-    Options {
-        bots: vec![archive.bots[0].clone()],
-        datasets: Dataset::ALL.to_vec(),
-        // messages go on after the last conversation began
-        range: Window::new(archive.range.start, archive.range.end + 86_400),
-        out: out.to_owned(),
-        connection: Connection::new(
-            simulator.base_url().parse().unwrap(),
-            ApiKey::new(&archive.key).unwrap(),
-        ),
-        requests_per_second: 0.0,
-        concurrency: None,
-        per_page: 1000,
-        timezone: None,
-        metadata: None,
-        row_group_rows: None,
-        row_group_bytes: None,
-        privacy: Default::default(),
-        promote: None,
-        partition_by: None,
-        settle: Duration::from_secs(900),
-        refetch: false,
-        lookback: None,
-        conversation: None,
-        keep_pages: false,
-    }
+fn connection(simulator: &Simulator, archive: &simulator::Options) -> Connection {
+    let key = ApiKey::new(&archive.key).unwrap();
+    Connection::new(simulator.base_url().parse().unwrap(), key)
+}
+
+fn export(simulator: &Simulator, archive: &simulator::Options, out: &Path) -> Export {
+    // messages go on after the last conversation began
+    let range = Window::new(archive.range.start, archive.range.end + 86_400);
+    Export::new(connection(simulator, archive), &archive.bots[0], range, out).requests_per_second(0.0)
 }
 
 fn assert_complete(outcome: &Outcome, simulator: &Simulator, bot: &str) {
@@ -75,13 +56,13 @@ async fn longest_gap(stop: CancellationToken) -> Duration {
 
 /// Exports on a runtime's only thread; how long that took, and the longest that another task of the thread waited beyond
 /// its time.
-async fn export_beside_a_task(options: &Options) -> (Outcome, Duration, Duration) {
+async fn export_beside_a_task(export: &Export) -> (Outcome, Duration, Duration) {
     let stop = CancellationToken::new();
     let ticks = tokio::spawn(longest_gap(stop.clone()));
     // it ticks before the export begins
     tokio::time::sleep(4 * TICK).await;
     let begin = Instant::now();
-    let outcome = export(options, Arc::new(Silent), CancellationToken::new()).await;
+    let outcome = export.run(Arc::new(Silent), CancellationToken::new()).await;
     let took = begin.elapsed();
     stop.cancel();
     (outcome.unwrap(), took, ticks.await.unwrap())
@@ -97,10 +78,7 @@ async fn an_export_leaves_the_only_thread_of_a_runtime_to_its_other_tasks() {
     let simulator = Simulator::start(archive.clone()).await.unwrap();
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("lake");
-    let options = Options {
-        keep_pages: true,
-        ..options(&simulator, &archive, &out)
-    };
+    let export = export(&simulator, &archive, &out).keep_pages();
     let assert_free = |name: &str, took: Duration, gap: Duration| {
         assert!(
             took > LONGEST_GAP,
@@ -109,7 +87,7 @@ async fn an_export_leaves_the_only_thread_of_a_runtime_to_its_other_tasks() {
         assert!(gap < LONGEST_GAP, "{name}: no tick for {gap:?} of {took:?}");
     };
 
-    let (outcome, took, gap) = export_beside_a_task(&options).await;
+    let (outcome, took, gap) = export_beside_a_task(&export).await;
     assert_complete(&outcome, &simulator, &archive.bots[0]);
     assert_free("fetched", took, gap);
 
@@ -118,7 +96,7 @@ async fn an_export_leaves_the_only_thread_of_a_runtime_to_its_other_tasks() {
         std::fs::remove_dir_all(out.join(dataset.name())).unwrap();
     }
     let before = simulator.stats(Endpoint::Messages).requests;
-    let (outcome, took, gap) = export_beside_a_task(&options).await;
+    let (outcome, took, gap) = export_beside_a_task(&export).await;
     assert!(outcome.failures.is_empty(), "{:?}", outcome.failures);
     assert!(!outcome.summary.damaged.is_empty());
     assert_eq!(simulator.stats(Endpoint::Messages).requests, before);
@@ -145,14 +123,29 @@ async fn an_export_installs_no_crypto_provider_in_the_process() {
     };
     let simulator = Simulator::start(archive.clone()).await.unwrap();
     let folder = tempfile::tempdir().unwrap();
-    let options = options(&simulator, &archive, &folder.path().join("lake"));
-    let outcome = export(&options, Arc::new(Silent), CancellationToken::new()).await;
+    let export = export(&simulator, &archive, &folder.path().join("lake"));
+    let outcome = export.run(Arc::new(Silent), CancellationToken::new()).await;
     assert_complete(&outcome.unwrap(), &simulator, &archive.bots[0]);
     // and none for TLS; where this machine has no certificates, that is an error, and shows the same
     let https = Connection {
         base_url: "https://127.0.0.1:9".parse().unwrap(),
-        ..options.connection
+        ..connection(&simulator, &archive)
     };
     drop(Client::new(https));
     assert!(CryptoProvider::get_default().is_none());
+}
+
+#[tokio::test]
+async fn an_export_can_be_spawned_as_a_task() {
+    let archive = simulator::Options {
+        conversations: 300,
+        requests_per_second: 0.0,
+        ..simulator::Options::default()
+    };
+    let simulator = Simulator::start(archive.clone()).await.unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let export = export(&simulator, &archive, &folder.path().join("lake"));
+    let run = async move { export.run(Arc::new(Silent), CancellationToken::new()).await };
+    let outcome = tokio::spawn(run).await.unwrap().unwrap();
+    assert_complete(&outcome, &simulator, &archive.bots[0]);
 }
