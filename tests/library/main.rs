@@ -1,10 +1,13 @@
 //! The library as another program embeds it: without the feature `cli`, and without effects on the process around it.
 #![allow(clippy::unwrap_used, missing_docs)]
 
+mod examples;
 mod pages;
+mod public_api;
 mod table;
 
 use std::path::Path;
+use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -17,6 +20,19 @@ use rustls::crypto::CryptoProvider;
 const TICK: Duration = Duration::from_millis(5);
 /// Generous, since tests share a machine; an export takes longer than this.
 const LONGEST_GAP: Duration = Duration::from_millis(500);
+
+/// Cargo as it runs outside of a test: with the variables of the test's package, it builds some dependencies again.
+fn cargo() -> Command {
+    let mut cargo = Command::new(env!("CARGO"));
+    for (name, _) in std::env::vars_os() {
+        let text = name.to_string_lossy();
+        if text.starts_with("CARGO_PKG_") || text.starts_with("CARGO_MANIFEST_") || text == "OUT_DIR" {
+            cargo.env_remove(&name);
+        }
+    }
+    cargo.current_dir(env!("CARGO_MANIFEST_DIR"));
+    cargo
+}
 
 fn connection(simulator: &Simulator, archive: &simulator::Options) -> Connection {
     let key = ApiKey::new(&archive.key).unwrap();
