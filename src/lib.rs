@@ -26,7 +26,8 @@ pub mod report;
 pub mod schema;
 pub mod spool;
 pub mod status;
-mod store;
+#[doc(hidden)]
+pub mod store;
 pub mod table;
 pub mod tombstones;
 pub mod verify;
