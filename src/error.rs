@@ -7,6 +7,10 @@ use std::path::{Path, PathBuf};
 use crate::api::{Failure, RequestError};
 use crate::dataset::{PrivacyError, ShapeError};
 
+mod store;
+
+pub use store::{StoreError, StoreFailure};
+
 /// The result type of the library.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -79,6 +83,9 @@ pub enum Error {
         /// The error of the system.
         source: io::Error,
     },
+    /// An object store refused an operation, or did not answer.
+    #[error(transparent)]
+    Store(StoreError),
     /// A Parquet file cannot be read or written.
     #[error("cannot {doing} {}", .path.display())]
     Parquet {
@@ -231,6 +238,7 @@ impl Error {
                 source: RequestError::PageTooHeavy { failure },
                 ..
             } if failure.may_heal() => Severity::Incomplete,
+            Self::Store(error) => error.severity(),
             Self::Interrupted => Severity::Interrupted,
             _ => Severity::Failed,
         }
@@ -260,6 +268,7 @@ impl Error {
                 "run the same command again; the window is not called complete. If the error remains, report it to the vendor".into()
             }
             Self::Interrupted => "run the same command again: fetched pages are kept".into(),
+            Self::Store(error) => error.hint().into(),
             Self::Io { doing: "read", source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
                 "run it as a user with read permission".into()
             }

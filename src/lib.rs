@@ -37,7 +37,8 @@ mod schema;
 mod sink;
 mod spool;
 mod status;
-mod store;
+#[doc(hidden)]
+pub mod store;
 mod table;
 mod tombstones;
 mod verify;

@@ -10,9 +10,30 @@ use rustix::fs::{AtFlags, CWD};
 
 use crate::error::{Error, Result};
 
+mod conditional;
+mod connector;
+mod failure;
+#[cfg(debug_assertions)]
+pub mod fault;
+pub mod key;
+mod local;
+mod location;
+mod options;
+mod port;
 mod private;
+mod probe;
+mod provider;
+mod remote;
 mod replace;
+mod runtime;
 mod sealed;
+
+pub use local::LocalStore;
+pub use location::{Location, open};
+pub use options::StoreOptions;
+pub use port::{Condition, Entry, Store, Version, Written};
+pub use probe::probe;
+pub use remote::RemoteStore;
 
 pub(crate) use private::{create_private_folder, make_private, private_file, write_private};
 pub(crate) use replace::{exchange_folders, exchange_trees, move_folder};

@@ -141,9 +141,10 @@ const OPERATIONS: &[&str] = &[
 
 /// Crates that only certain modules use.
 const ONLY_IN: &[(&str, &[&str])] = &[
-    ("reqwest", &["api"]),
+    ("reqwest", &["api", "store"]),
     ("hyper_util", &["api"]),
-    ("rustls", &["api"]),
+    ("rustls", &["api", "store"]),
+    ("object_store", &["store"]),
     (
         "rayon",
         &["erase", "export", "fetch", "rebuild", "table", "verify"],

@@ -74,7 +74,8 @@ pub(super) fn http_date(us: i64) -> String {
         .unwrap_or_default()
 }
 
-fn machine_us() -> i64 {
+/// The machine's own time, in microseconds.
+pub(super) fn machine_us() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
 }

@@ -25,6 +25,7 @@ mod clock;
 mod connection;
 mod cursor;
 mod fault;
+pub mod gcs;
 mod growth;
 mod id;
 mod insertion;
