@@ -12,7 +12,7 @@ use crate::dataset::Dataset;
 use crate::error::{Error, Result};
 use crate::ledger::Ledger;
 use crate::store;
-use crate::table::{Entry, OWN_FOLDER, PartitionBy, PartitionKey, Period, Table, period_of};
+use crate::table::{Entry, OWN_FOLDER, PartitionBy, PartitionDate, PartitionKey, Table, date_of_folder};
 
 /// Version of the file format.
 const VERSION: u32 = 1;
@@ -23,7 +23,7 @@ const EXTENSION: &str = ".json";
 
 /// The partitions that a run changed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Changes {
+pub struct ChangeList {
     version: u32,
     /// Number of the file, counted from 1.
     pub number: u64,
@@ -59,7 +59,7 @@ pub struct ChangedPartition {
     pub bot: String,
     /// The partition's date or month.
     #[serde(flatten)]
-    pub period: PartitionDate,
+    pub date: DateKey,
     /// Its new file.
     #[serde(flatten)]
     pub partition: PartitionFile,
@@ -104,7 +104,7 @@ pub struct RemovedPartition {
     pub bot: String,
     /// The partition's date or month.
     #[serde(flatten)]
-    pub period: PartitionDate,
+    pub date: DateKey,
     /// Folder relative to the table's folder.
     pub path: PathBuf,
 }
@@ -112,18 +112,18 @@ pub struct RemovedPartition {
 /// The date of a partition, under the name of its key.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum PartitionDate {
+pub enum DateKey {
     /// A day.
     Date(String),
     /// A month.
     Month(String),
 }
 
-impl PartitionDate {
-    fn of(period: Period) -> Self {
-        match period.by() {
-            PartitionBy::Day => Self::Date(period.to_string()),
-            PartitionBy::Month => Self::Month(period.to_string()),
+impl DateKey {
+    fn of(date: PartitionDate) -> Self {
+        match date.by() {
+            PartitionBy::Day => Self::Date(date.to_string()),
+            PartitionBy::Month => Self::Month(date.to_string()),
         }
     }
 
@@ -133,15 +133,15 @@ impl PartitionDate {
             Self::Month(month) => (PartitionBy::Month, month),
         };
         let bot = bot.to_owned();
-        let period = period_of(&format!("{}={date}", by.key()), by);
-        let period = period.ok_or_else(|| Error::Internal(format!("a list of changes names {date:?}")))?;
-        Ok(PartitionKey { dataset, bot, period })
+        let unknown = || Error::Internal(format!("a list of changes names {date:?}"));
+        let date = date_of_folder(&format!("{}={date}", by.key()), by).ok_or_else(unknown)?;
+        Ok(PartitionKey { dataset, bot, date })
     }
 }
 
 impl RemovedPartition {
     pub(crate) fn key(&self) -> Result<PartitionKey> {
-        self.period.key(self.dataset, &self.bot)
+        self.date.key(self.dataset, &self.bot)
     }
 }
 
@@ -150,7 +150,7 @@ pub(crate) struct Since {
     /// Number of the newest list; 0 if there is none.
     pub(crate) newest: u64,
     /// The lists in order; `None` if one of them was removed.
-    pub(crate) lists: Option<Vec<Changes>>,
+    pub(crate) lists: Option<Vec<ChangeList>>,
 }
 
 /// Reads the lists with a greater number than `number`.
@@ -190,13 +190,13 @@ pub(crate) fn since(table: &Table, number: u64) -> Result<Since> {
 
 impl ChangedPartition {
     pub(crate) fn key(&self) -> Result<PartitionKey> {
-        self.period.key(self.dataset, &self.bot)
+        self.date.key(self.dataset, &self.bot)
     }
 
     fn of(key: PartitionKey, entry: &Entry) -> Self {
         Self {
             dataset: key.dataset,
-            period: PartitionDate::of(key.period),
+            date: DateKey::of(key.date),
             bot: key.bot,
             partition: PartitionFile::of(entry),
         }
@@ -211,7 +211,7 @@ impl ChangedPartition {
 pub(crate) fn write(table: &Table, ledger: &mut Ledger, command: &str) -> Result<Option<PathBuf>> {
     let folder = table.own_folder().join(FOLDER);
     let mut numbers = numbers(&folder)?;
-    let mut changes = Changes {
+    let mut changes = ChangeList {
         version: VERSION,
         number: numbers.last().copied().unwrap_or(0).max(ledger.changes) + 1,
         written: Timestamp::now(),
@@ -224,26 +224,26 @@ pub(crate) fn write(table: &Table, ledger: &mut Ledger, command: &str) -> Result
         let Ok(dataset) = name.parse::<Dataset>() else {
             continue;
         };
-        for (bot, account) in bots {
-            if account.is_unanswered() {
+        for (bot, state) in bots {
+            if state.has_no_response() {
                 continue;
             }
             changes
                 .watermarks
-                .extend(account.watermark().map(|watermark| Watermark {
+                .extend(state.watermark().map(|watermark| Watermark {
                     dataset: name.clone(),
                     bot: bot.clone(),
                     watermark,
                 }));
-            for period in std::mem::take(&mut account.changed) {
+            for date in std::mem::take(&mut state.changed) {
                 let bot = bot.clone();
-                let key = PartitionKey { dataset, bot, period };
+                let key = PartitionKey { dataset, bot, date };
                 match table.entry(&key)? {
                     Some(entry) => changes.partitions.push(ChangedPartition::of(key, &entry)),
                     None => changes.removed.push(RemovedPartition {
                         path: key.folder(),
                         dataset,
-                        period: PartitionDate::of(period),
+                        date: DateKey::of(date),
                         bot: key.bot,
                     }),
                 }
@@ -284,7 +284,7 @@ fn numbers(folder: &Path) -> Result<Vec<u64>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::table::{PartitionBy, Period, Settings};
+    use crate::table::{PartitionBy, PartitionDate, Settings};
 
     #[test]
     fn changes_are_numbered_and_bounded_and_never_missed() {
@@ -293,8 +293,8 @@ mod tests {
         let table = Table::open_or_create(folder.path(), settings).unwrap();
         let mut ledger = Ledger::new();
         assert_eq!(write(&table, &mut ledger, "sync").unwrap(), None);
-        let period = Period::of(PartitionBy::Day, "2023-10-01".parse().unwrap());
-        let change = |ledger: &mut Ledger| ledger.account("messages", "r/3").changed.insert(period);
+        let date = PartitionDate::of(PartitionBy::Day, "2023-10-01".parse().unwrap());
+        let change = |ledger: &mut Ledger| ledger.state_mut("messages", "r/3").changed.insert(date);
         let number = |path: Option<PathBuf>| {
             path.unwrap()
                 .file_stem()
@@ -308,7 +308,7 @@ mod tests {
         let mut unsaved = ledger.clone();
         let path = write(&table, &mut ledger, "sync").unwrap();
         let content = std::fs::read(folder.path().join(path.as_ref().unwrap())).unwrap();
-        let changes: Changes = serde_json::from_slice(&content).unwrap();
+        let changes: ChangeList = serde_json::from_slice(&content).unwrap();
         assert_eq!(
             changes.removed[0].path,
             Path::new("messages/bot=r%2F3/date=2023-10-01")

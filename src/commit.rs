@@ -17,8 +17,8 @@ use crate::table::{Entry, PartitionKey, Staged, Table};
 pub struct Commit {
     partitions: Vec<(PartitionKey, Entry)>,
     /// Partitions without rows, which are removed.
-    #[serde(default)]
-    withdrawn: Vec<PartitionKey>,
+    #[serde(default, rename = "withdrawn")]
+    removed_partitions: Vec<PartitionKey>,
     ledger: Ledger,
     pages: Vec<u64>,
     /// Whether the pages are moved to `_export/kept/` instead of being removed.
@@ -37,7 +37,7 @@ impl Commit {
             .collect();
         Self {
             partitions,
-            withdrawn: Vec::new(),
+            removed_partitions: Vec::new(),
             ledger,
             pages,
             keeps_pages,
@@ -46,8 +46,11 @@ impl Commit {
 
     /// Adds partitions to remove.
     #[must_use]
-    pub fn removing(self, withdrawn: Vec<PartitionKey>) -> Self {
-        Self { withdrawn, ..self }
+    pub fn removing(self, removed_partitions: Vec<PartitionKey>) -> Self {
+        Self {
+            removed_partitions,
+            ..self
+        }
     }
 
     /// Executes the commit; everything is durable when this returns.
@@ -109,7 +112,7 @@ impl Commit {
     /// The partitions to remove.
     #[must_use]
     pub fn removed(&self) -> &[PartitionKey] {
-        &self.withdrawn
+        &self.removed_partitions
     }
 
     /// The ledger after the commit.
@@ -120,8 +123,8 @@ impl Commit {
 
     /// Executes the steps after the publication of partitions.
     fn finish(&self, table: &Table, spool: &Spool, intent: &Path) -> Result<()> {
-        for key in &self.withdrawn {
-            table.withdraw(key)?;
+        for key in &self.removed_partitions {
+            table.remove_partition(key)?;
         }
         store::step("partitions-published");
         self.ledger.save(&table.own_folder())?;

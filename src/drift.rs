@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::dataset::{Dataset, JsonTypes, Observed};
+use crate::dataset::{Dataset, JsonTypes, ObservedKeys};
 
 /// A key counts as vanished if it was in this share of at least [`RECORDS`] records, and is in none of as many.
 const SHARE: f64 = 0.9;
@@ -39,7 +39,7 @@ pub struct TypeChange {
 impl Drift {
     /// Compares the records of a run with those of earlier runs. A first run has only repaired values.
     #[must_use]
-    pub fn between(dataset: Dataset, known: &Observed, run: &Observed) -> Self {
+    pub fn between(dataset: Dataset, known: &ObservedKeys, run: &ObservedKeys) -> Self {
         let mut drift = Self::default();
         let is_declared = |name: &str| dataset.columns().iter().any(|column| column.field == name);
         for (name, sight) in &run.keys {
@@ -154,14 +154,14 @@ mod tests {
     use super::*;
     use crate::dataset::decode;
 
-    fn observed(records: u64, metadata: &str) -> Observed {
+    fn observed(records: u64, metadata: &str) -> ObservedKeys {
         let record = |id| format!(r#"{{"_id":"{id}","startTime":1,"metadata":{metadata}}}"#);
         let records: Vec<String> = (0..records).map(record).collect();
         let page = format!(r#"{{"data":[{}],"cursor":null}}"#, records.join(","));
         decode(Dataset::Conversations, page.as_bytes()).unwrap().observed
     }
 
-    fn between(known: &Observed, run: &Observed) -> Drift {
+    fn between(known: &ObservedKeys, run: &ObservedKeys) -> Drift {
         Drift::between(Dataset::Conversations, known, run)
     }
 
@@ -188,7 +188,7 @@ mod tests {
         // too few records to call a field missing
         assert!(between(&known, &observed(10, r#"{"plan":"x","seats":1}"#)).is_empty());
         // a first run has no earlier runs, but reports repaired values
-        let text = between(&Observed::default(), &observed(3, r#""none""#));
+        let text = between(&ObservedKeys::default(), &observed(3, r#""none""#));
         assert_eq!(
             text.describe(),
             ["values that did not fit their columns: metadata (3)"]

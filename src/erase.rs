@@ -31,7 +31,8 @@ pub struct EraseSummary {
     /// Whether this was a dry run, which changes nothing.
     pub dry_run: bool,
     /// Number of requested conversations.
-    pub asked: u64,
+    #[serde(rename = "asked")]
+    pub requested: u64,
     /// Those of them that were found in a row, a page or a rejected record.
     pub conversations: u64,
     /// Those of them that were not found, now or by an earlier erasure. They have tombstones, too.
@@ -65,12 +66,12 @@ pub fn erase(out: &Path, ids: &[String]) -> Result<EraseSummary> {
     check(ids)?;
     Table::open(out)?;
     let own = out.join(OWN_FOLDER);
-    let _lock = Lock::take(out, &own)?;
+    let _lock = Lock::acquire(out, &own)?;
     rebuild::finish(out)?;
     let table = Table::open(out)?;
     let spool = Spool::open(&own.join("pages"))?;
     Commit::recover(&table, &spool)?;
-    table.sweep()?;
+    table.remove_leftovers()?;
     let mut ledger = Ledger::load_or_restore(&own)?;
     spool.begin_at(ledger.next_sequence);
     let mut tombstones = match Tombstones::load(&own)? {
@@ -149,7 +150,7 @@ impl EraseSummary {
     fn count_ids(&mut self, ids: &[String], found: &HashSet<&str>, tombstones: Option<&Tombstones>) {
         let mut counted = HashSet::new();
         for id in ids.iter().filter(|id| counted.insert(id.as_str())) {
-            self.asked += 1;
+            self.requested += 1;
             if found.contains(id.as_str()) {
                 self.conversations += 1;
             } else if tombstones.is_some_and(|tombstones| tombstones.was_found(id)) {

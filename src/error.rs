@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::api::{Failure, RequestError};
-use crate::dataset::{PrivacyError, ShapeError};
+use crate::dataset::{PrivacyError, TableOptionsError};
 
 mod store;
 
@@ -115,8 +115,8 @@ pub enum Error {
     Internal(String),
 }
 
-impl From<ShapeError> for Error {
-    fn from(error: ShapeError) -> Self {
+impl From<TableOptionsError> for Error {
+    fn from(error: TableOptionsError) -> Self {
         Self::Usage {
             what: error.what,
             hint: error.hint,
@@ -235,9 +235,9 @@ impl Error {
                 ..
             } => Severity::Incomplete,
             Self::Fetch {
-                source: RequestError::PageTooHeavy { failure },
+                source: RequestError::PageTooLarge { failure },
                 ..
-            } if failure.may_heal() => Severity::Incomplete,
+            } if failure.is_transient() => Severity::Incomplete,
             Self::Store(error) => error.severity(),
             Self::Interrupted => Severity::Interrupted,
             _ => Severity::Failed,
@@ -259,9 +259,9 @@ impl Error {
                 }
                 RequestError::Failed { failure }
                 | RequestError::GaveUp { failure, .. }
-                | RequestError::CursorDied { failure }
-                | RequestError::PageTooHeavy { failure }
-                | RequestError::Lost { failure } => failure.hint().into(),
+                | RequestError::CursorExpired { failure }
+                | RequestError::PageTooLarge { failure }
+                | RequestError::ResponseLost { failure } => failure.hint().into(),
             },
             Self::Connection(failure) => failure.hint().into(),
             Self::Chain { .. } => {

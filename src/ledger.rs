@@ -6,12 +6,12 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::dataset::{Dataset, Observed};
+use crate::dataset::{Dataset, ObservedKeys};
 use crate::drift::Drift;
 use crate::error::{Error, Result};
 use crate::plan::Knowledge;
 use crate::store;
-use crate::table::{Entry, Period};
+use crate::table::{Entry, PartitionDate};
 use crate::window::Windows;
 
 mod learned;
@@ -35,7 +35,7 @@ pub struct Ledger {
     #[serde(default)]
     pub changes: u64,
     /// By dataset, then by bot.
-    pub datasets: BTreeMap<String, BTreeMap<String, Account>>,
+    pub datasets: BTreeMap<String, BTreeMap<String, DatasetState>>,
 }
 
 /// The field that every version of the ledger has.
@@ -48,7 +48,7 @@ struct Versioned {
 /// `received = rows + duplicates + superseded + rejected + erased`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Account {
+pub struct DatasetState {
     /// Complete ranges of the time that the API filters by: every record is in the table.
     pub complete: Windows,
     /// Requests, including retries.
@@ -64,7 +64,8 @@ pub struct Account {
     /// Records that were replaced by another version.
     pub superseded: u64,
     /// Rows that were removed because the dates of their records changed; also counted in `superseded`.
-    pub moved: u64,
+    #[serde(rename = "moved")]
+    pub date_changes: u64,
     /// Distinct records that could not become rows.
     pub rejected: u64,
     /// Records that were removed or skipped because their conversations were erased.
@@ -76,28 +77,31 @@ pub struct Account {
     /// The latest time of a row.
     pub last: Option<Timestamp>,
     /// What runs learned of the API.
-    pub learnt: Knowledge,
-    /// When the limits in `learnt` were found; `None` if there are none.
+    #[serde(rename = "learnt")]
+    pub learned: Knowledge,
+    /// When the limits in `learned` were found; `None` if there are none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub limits_since: Option<Timestamp>,
     /// Keys in records of earlier runs.
-    pub known_keys: Observed,
+    pub known_keys: ObservedKeys,
     /// Keys in records of the current run so far.
-    pub observing: Observed,
+    #[serde(rename = "observing")]
+    pub current_keys: ObservedKeys,
     /// Drift of the last run that received records.
     pub drift: Drift,
     /// How the last run that changed something ended.
     pub last_run: Option<LastRun>,
     /// Partitions that already contain the rows of a spooled page, by the page's sequence number.
-    pub under_way: BTreeMap<u64, BTreeSet<Period>>,
+    #[serde(rename = "under_way")]
+    pub applied_partitions: BTreeMap<u64, BTreeSet<PartitionDate>>,
     /// Metadata of each partition, which detects a row that is missing in both file and manifest.
-    pub partitions: BTreeMap<Period, PartitionMetadata>,
+    pub partitions: BTreeMap<PartitionDate, PartitionMetadata>,
     /// Partitions that have changed since the last file of [`changes`](crate::changes).
     #[serde(skip_serializing_if = "BTreeSet::is_empty")]
-    pub changed: BTreeSet<Period>,
+    pub changed: BTreeSet<PartitionDate>,
     /// New rows that are not compared with other partitions yet.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub moves: Option<UncheckedRows>,
+    #[serde(rename = "moves", skip_serializing_if = "Option::is_none")]
+    pub unchecked_rows: Option<UncheckedRows>,
     /// A refetch that is not complete.
     pub refetching: Option<Refetch>,
     /// The state of `sync`, if it was ever used.
@@ -135,13 +139,14 @@ pub struct LastRun {
     /// New rows.
     pub rows: u64,
     /// Whether the whole requested range was complete.
-    pub whole: bool,
+    #[serde(rename = "whole")]
+    pub complete: bool,
 }
 
-impl Account {
+impl DatasetState {
     /// Whether the API has never returned a page, as for a mistyped bot. Such accounts are not saved.
     #[must_use]
-    pub fn is_unanswered(&self) -> bool {
+    pub fn has_no_response(&self) -> bool {
         let counts = [
             self.pages,
             self.received,
@@ -154,13 +159,13 @@ impl Account {
             && self.complete.is_empty()
             && self.partitions.is_empty()
             && self.changed.is_empty()
-            && self.under_way.is_empty()
-            && self.learnt == Knowledge::default()
+            && self.applied_partitions.is_empty()
+            && self.learned == Knowledge::default()
     }
 
     /// Compares the keys of the run that ends with those of earlier runs, and adds them.
-    pub fn end_observing(&mut self, dataset: Dataset) -> Drift {
-        let run = std::mem::take(&mut self.observing);
+    pub fn end_key_observation(&mut self, dataset: Dataset) -> Drift {
+        let run = std::mem::take(&mut self.current_keys);
         if run.records == 0 {
             return Drift::default();
         }
@@ -170,12 +175,12 @@ impl Account {
     }
 
     /// Records the new version of a partition.
-    pub fn record_partition(&mut self, period: Period, entry: &Entry) {
+    pub fn record_partition(&mut self, date: PartitionDate, entry: &Entry) {
         let metadata = PartitionMetadata::of(entry);
         self.rows += metadata.rows;
-        let before = self.partitions.insert(period, metadata);
-        if before.as_ref() != self.partitions.get(&period) {
-            self.changed.insert(period);
+        let before = self.partitions.insert(date, metadata);
+        if before.as_ref() != self.partitions.get(&date) {
+            self.changed.insert(date);
         }
         self.rows -= before.map_or(0, |before| before.rows);
         self.first = [self.first, entry.first].into_iter().flatten().min();
@@ -183,27 +188,24 @@ impl Account {
     }
 
     /// Adds a partition that is in the table but not in the ledger.
-    pub fn adopt_partition(&mut self, period: Period, entry: &Entry) {
+    pub fn adopt_partition(&mut self, date: PartitionDate, entry: &Entry) {
         self.received += entry.rows;
-        self.record_partition(period, entry);
+        self.record_partition(date, entry);
     }
 
     /// Removes a partition; returns the number of its rows.
-    pub fn remove_partition(&mut self, period: Period) -> u64 {
-        let rows = self
-            .partitions
-            .remove(&period)
-            .map_or(0, |metadata| metadata.rows);
+    pub fn remove_partition(&mut self, date: PartitionDate) -> u64 {
+        let rows = self.partitions.remove(&date).map_or(0, |metadata| metadata.rows);
         self.rows -= rows;
-        self.changed.insert(period);
+        self.changed.insert(date);
         rows
     }
 
     /// Removes a partition whose rows are lost, so that spooled pages can add them again.
-    pub fn remove_lost_partition(&mut self, period: Period) {
-        self.received -= self.remove_partition(period);
-        for periods in self.under_way.values_mut() {
-            periods.remove(&period);
+    pub fn remove_lost_partition(&mut self, date: PartitionDate) {
+        self.received -= self.remove_partition(date);
+        for dates in self.applied_partitions.values_mut() {
+            dates.remove(&date);
         }
     }
 }
@@ -250,7 +252,7 @@ impl Ledger {
         }
         let mut ledger: Self = content.read().map_err(damaged)?;
         // earlier versions of this program saved them
-        ledger.remove_unanswered();
+        ledger.remove_empty_states();
         Ok(ledger)
     }
 
@@ -286,9 +288,9 @@ impl Ledger {
         }
     }
 
-    fn remove_unanswered(&mut self) {
+    fn remove_empty_states(&mut self) {
         for bots in self.datasets.values_mut() {
-            bots.retain(|_, account| !account.is_unanswered());
+            bots.retain(|_, state| !state.has_no_response());
         }
         self.datasets.retain(|_, bots| !bots.is_empty());
     }
@@ -299,10 +301,10 @@ impl Ledger {
     /// # Errors
     /// If a file cannot be written; the old ledger is intact then.
     pub fn save(&self, export_folder: &Path) -> Result<()> {
-        let mut accounts = self.datasets.values().flat_map(BTreeMap::values);
-        let answered = accounts.any(Account::is_unanswered).then(|| {
+        let mut states = self.datasets.values().flat_map(BTreeMap::values);
+        let answered = states.any(DatasetState::has_no_response).then(|| {
             let mut answered = self.clone();
-            answered.remove_unanswered();
+            answered.remove_empty_states();
             answered
         });
         let json = store::seal(answered.as_ref().unwrap_or(self))?;
@@ -326,12 +328,12 @@ impl Ledger {
 
     /// Returns the account of a dataset of a bot, if there is one.
     #[must_use]
-    pub fn known(&self, dataset: &str, bot: &str) -> Option<&Account> {
+    pub fn state(&self, dataset: &str, bot: &str) -> Option<&DatasetState> {
         self.datasets.get(dataset)?.get(bot)
     }
 
     /// Returns the account of a dataset of a bot, created if there is none.
-    pub fn account(&mut self, dataset: &str, bot: &str) -> &mut Account {
+    pub fn state_mut(&mut self, dataset: &str, bot: &str) -> &mut DatasetState {
         self.datasets
             .entry(dataset.to_owned())
             .or_default()
@@ -351,7 +353,7 @@ mod tests {
         let path = Ledger::path(folder.path());
         let mut ledger = Ledger::load(&path).unwrap();
         ledger
-            .account("messages", "r3")
+            .state_mut("messages", "r3")
             .complete
             .insert(Window::new(0, 86_400));
         ledger.save(folder.path()).unwrap();
@@ -369,7 +371,7 @@ mod tests {
         let own = folder.path();
         let (path, copy) = (Ledger::path(own), Ledger::copy_path(own));
         let mut ledger = Ledger::new();
-        ledger.account("messages", "r3").received = 10;
+        ledger.state_mut("messages", "r3").received = 10;
         ledger.save(own).unwrap();
         let intact = std::fs::read_to_string(&path).unwrap();
         // valid JSON with another value

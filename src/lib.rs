@@ -47,10 +47,10 @@ mod window;
 pub use api::{ApiKey, Connection, Failure as RequestFailure, RequestError, RetryPolicy};
 pub use changes::PartitionFile;
 pub use dataset::{
-    Dataset, Decoded, MetadataMode, Misfit, Misfits, Observed, Pattern, Promoted, PromotedType, Reason,
-    Rejected, RulesAsked as PrivacyOptions, Secret, Shape as TableOptions,
+    Dataset, Decoded, MetadataMode, ObservedKeys, Pattern, PrivacyOptions, Promoted, PromotedType, Reason,
+    Rejected, Secret, TableOptions, TypeMismatch, TypeMismatches,
 };
-pub use doctor::{Options as DoctorOptions, Report as DoctorReport, examine as doctor};
+pub use doctor::{DoctorOptions, DoctorReport, examine as doctor};
 pub use drift::Drift;
 pub use erase::{EraseSummary, dry_run as erase_dry_run, erase};
 pub use error::{Error, Result, Severity, SinkError};
@@ -62,22 +62,22 @@ pub use fetch::CancellationToken;
 pub use keys::{Catalogue, KeysQuery, catalogue as keys};
 pub use pages::{Client, Page, PageStream};
 pub use plan::Limits;
-pub use rebuild::{Changes as RebuildOptions, Rebuilt, rebuild};
+pub use rebuild::{RebuildOptions, RebuildSummary, rebuild};
 pub use report::{Report, ReportQuery, report};
 pub use schema::{Description, Engine, of_table as schema};
 pub use sink::Sink;
 pub use status::{DatasetStatus, Status, status};
-pub use table::{Partition, PartitionBy, PartitionKey, Period, RowGroups, Scan, Settings, Table};
-pub use verify::{Report as VerifyReport, Verified, verify};
+pub use table::{Partition, PartitionBy, PartitionDate, PartitionKey, RowGroups, Scan, Settings, Table};
+pub use verify::{Verified, VerifyReport, verify};
 pub use window::{Window, Windows};
 
 /// What tests and benchmarks of this package use; not part of the public API.
 #[doc(hidden)]
 pub mod internal {
-    pub use crate::api::{Answer, ApiRequest, Budget, HttpClient, RequestStats};
+    pub use crate::api::{ApiRequest, HttpClient, RateLimiter, RequestStats, Response};
     pub use crate::dataset::{Next, decode, peek};
     pub use crate::export::DEFAULT_BASE_URL;
-    pub use crate::ledger::{Account, Ledger};
+    pub use crate::ledger::{DatasetState, Ledger};
     pub use crate::spool::{PageHeader, Spool};
     pub use crate::table::{Lock, OWN_FOLDER, Zone, file_properties, file_size, read_file};
 }

@@ -5,10 +5,10 @@
 //! was; one after it is mended by the next run.
 
 mod check;
+mod exchange;
 mod options;
 mod partitions;
 mod recover;
-mod switch;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -18,22 +18,24 @@ use serde::Serialize;
 
 use crate::changes;
 use crate::commit::Commit;
-use crate::dataset::{Cleaner, Dataset, MetadataMode, Misfits, Promoted};
+use crate::dataset::{Dataset, MetadataMode, PrivacyFilter, Promoted, TypeMismatches};
 use crate::error::{Error, Result};
 use crate::fetch::CancellationToken;
-use crate::ledger::{Account, Ledger, NewRows};
+use crate::ledger::{DatasetState, Ledger, NewRows};
 use crate::rejected::RejectedRecords;
 use crate::spool::Spool;
 use crate::store;
-use crate::table::{Entry, Lock, OWN_FOLDER, PartitionBy, PartitionKey, Period, Settings, Table, Zone};
-pub use options::Changes;
-use partitions::Made;
+use crate::table::{
+    Entry, Lock, OWN_FOLDER, PartitionBy, PartitionDate, PartitionKey, Settings, Table, Zone,
+};
+use exchange::TableExchange;
+pub use options::RebuildOptions;
+use partitions::RebuiltPartition;
 pub use recover::{finish, settings};
-use switch::Switch;
 
 /// What a table is after it was made again.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Rebuilt {
+pub struct RebuildSummary {
     /// Its partitions.
     pub partitions: u64,
     /// Their rows.
@@ -49,7 +51,7 @@ pub struct Rebuilt {
     /// The metadata keys that have columns of their own.
     pub promote: Vec<Promoted>,
     /// Values that did not fit new promoted columns, by column; the rows have null there.
-    pub promoted_misfits: Misfits,
+    pub promoted_misfits: TypeMismatches,
 }
 
 /// Makes the table in `out` again, with what shall be otherwise.
@@ -57,72 +59,77 @@ pub struct Rebuilt {
 /// # Errors
 /// Where there is no table, where something of it is damaged, where its rows do not hold what is asked for, or where
 /// the new one cannot be written; the old one is as it was then.
-pub fn rebuild(out: &Path, changes: &Changes, stop: &CancellationToken) -> Result<Rebuilt> {
+pub fn rebuild(
+    out: &Path,
+    changes: &RebuildOptions,
+    cancellation: &CancellationToken,
+) -> Result<RebuildSummary> {
     let own = out.join(OWN_FOLDER);
     let no_table = || Error::Usage {
         what: format!("--out {} holds no table", out.display()),
         hint: "give the folder that an export wrote to".into(),
     };
     Settings::load(&own)?.ok_or_else(no_table)?;
-    let _lock = Lock::take(out, &own)?;
-    let had_begun = recover::finish_rebuild(out)?;
+    let _lock = Lock::acquire(out, &own)?;
+    let was_interrupted = recover::finish_rebuild(out)?;
     let settings = Settings::load(&own)?.ok_or_else(no_table)?;
     if changes.is_address_alone() {
         return change_address(&own, settings, changes);
     }
-    rebuild_locked(out, settings, changes, stop, had_begun)
+    rebuild_locked(out, settings, changes, cancellation, was_interrupted)
 }
 
 /// Changes the API's address in one step.
-fn change_address(own: &Path, settings: Settings, changes: &Changes) -> Result<Rebuilt> {
+fn change_address(own: &Path, settings: Settings, changes: &RebuildOptions) -> Result<RebuildSummary> {
     let base_url = changes.base_url.clone().unwrap_or(settings.base_url);
     let settings = Settings { base_url, ..settings };
     settings.save(own)?;
-    Ok(Rebuilt::of(&Ledger::load_or_restore(own)?, settings))
+    Ok(RebuildSummary::of(&Ledger::load_or_restore(own)?, settings))
 }
 
 /// Makes a table again whose lock the caller has.
 fn rebuild_locked(
     out: &Path,
     settings: Settings,
-    changes: &Changes,
-    stop: &CancellationToken,
-    had_begun: bool,
-) -> Result<Rebuilt> {
+    changes: &RebuildOptions,
+    cancellation: &CancellationToken,
+    was_interrupted: bool,
+) -> Result<RebuildSummary> {
     let own = out.join(OWN_FOLDER);
     let new_settings = changes.of(&settings)?;
     let old = Table::open_or_create(out, settings)?;
     Commit::recover(&old, &Spool::open(&own.join("pages"))?)?;
-    old.sweep()?;
+    old.remove_leftovers()?;
     let ledger = Ledger::load_or_restore(&own)?;
-    if had_begun && *old.settings() == new_settings {
-        return Ok(Rebuilt::of(&ledger, new_settings));
+    if was_interrupted && *old.settings() == new_settings {
+        return Ok(RebuildSummary::of(&ledger, new_settings));
     }
-    check::form(&old, &new_settings)?;
+    check::columns(&old, &new_settings)?;
     check::rules(old.settings(), &new_settings)?;
-    if !Ledger::path(&own).exists() && holds_something(&old)? {
+    if !Ledger::path(&own).exists() && has_rows(&old)? {
         return Err(Error::Damaged {
             path: Ledger::path(&own),
             what: "it is missing".into(),
         });
     }
-    let cleaner = Cleaner::after(
+    let privacy_filter = PrivacyFilter::after(
         &new_settings.privacy,
         &old.settings().privacy,
         changes.privacy.secret.clone(),
     )?;
-    if !cleaner.is_idle() {
-        check::rest(&own)?;
+    if !privacy_filter.is_empty() {
+        check::other_copies(&own)?;
     }
-    let made = Rebuild::new(old, new_settings, cleaner).and_then(|rebuild| rebuild.run(ledger, stop));
-    if made.is_err() {
+    let rebuilt =
+        Rebuild::new(old, new_settings, privacy_filter).and_then(|rebuild| rebuild.run(ledger, cancellation));
+    if rebuilt.is_err() {
         // a switch that was written down is the next run's to finish
-        switch::sweep(out)?;
+        exchange::remove_unfinished(out)?;
     }
-    made
+    rebuilt
 }
 
-fn holds_something(table: &Table) -> Result<bool> {
+fn has_rows(table: &Table) -> Result<bool> {
     let mut bots = BTreeSet::new();
     for dataset in Dataset::ALL {
         bots.extend(table.bots(dataset)?);
@@ -130,17 +137,17 @@ fn holds_something(table: &Table) -> Result<bool> {
     Ok(!bots.is_empty())
 }
 
-impl Rebuilt {
+impl RebuildSummary {
     fn of(ledger: &Ledger, settings: Settings) -> Self {
-        let accounts = || ledger.datasets.values().flat_map(BTreeMap::values);
+        let states = || ledger.datasets.values().flat_map(BTreeMap::values);
         Self {
-            partitions: accounts().map(|account| account.partitions.len() as u64).sum(),
-            rows: accounts().map(|account| account.rows).sum(),
+            partitions: states().map(|state| state.partitions.len() as u64).sum(),
+            rows: states().map(|state| state.rows).sum(),
             base_url: settings.base_url,
             timezone: settings.timezone,
-            metadata: settings.shape.metadata,
-            promote: settings.shape.promote,
-            promoted_misfits: Misfits::default(),
+            metadata: settings.table_options.metadata,
+            promote: settings.table_options.promote,
+            promoted_misfits: TypeMismatches::default(),
             partition_by: settings.partition_by,
         }
     }
@@ -152,12 +159,12 @@ struct Rebuild {
     zone: (Zone, Zone),
     settings: Settings,
     /// Takes out of the rows what the new rules say and the old did not.
-    cleaner: Cleaner,
+    privacy_filter: PrivacyFilter,
 }
 
 impl Rebuild {
-    fn new(old: Table, settings: Settings, cleaner: Cleaner) -> Result<Self> {
-        let place = switch::place(old.out());
+    fn new(old: Table, settings: Settings, privacy_filter: PrivacyFilter) -> Result<Self> {
+        let place = exchange::place(old.out());
         store::create_folder(&place)?;
         let new = Table::open_or_create(&place, settings.clone())?;
         Ok(Self {
@@ -165,30 +172,30 @@ impl Rebuild {
             old,
             new,
             settings,
-            cleaner,
+            privacy_filter,
         })
     }
 
-    fn run(&self, mut ledger: Ledger, stop: &CancellationToken) -> Result<Rebuilt> {
+    fn run(&self, mut ledger: Ledger, cancellation: &CancellationToken) -> Result<RebuildSummary> {
         let mut own_files = BTreeSet::new();
-        let mut misfits = Misfits::default();
+        let mut mismatches = TypeMismatches::default();
         for (dataset, bots) in &mut ledger.datasets {
             let dataset: Dataset = dataset
                 .parse()
                 .map_err(|error| Error::Internal(format!("the ledger holds an {error}")))?;
-            for (bot, account) in bots {
-                let old = self.prove(dataset, bot, account)?;
-                let made = self.make(dataset, bot, &old, stop)?;
-                made.iter().for_each(|(.., unfit)| misfits += unfit);
-                self.account_for(account, &made)?;
+            for (bot, state) in bots {
+                let old = self.check_entries(dataset, bot, state)?;
+                let rebuilt = self.rebuild_partitions(dataset, bot, &old, cancellation)?;
+                rebuilt.iter().for_each(|(.., unfit)| mismatches += unfit);
+                self.update_state(state, &rebuilt)?;
                 own_files.extend(old.into_values().map(|entry| entry.path));
             }
         }
-        switch::carry_over(self.old.out(), &own_files)?;
-        let mut rebuilt = Rebuilt::of(&ledger, self.settings.clone());
-        rebuilt.promoted_misfits = misfits;
+        exchange::link_other_files(self.old.out(), &own_files)?;
+        let mut rebuilt = RebuildSummary::of(&ledger, self.settings.clone());
+        rebuilt.promoted_misfits = mismatches;
         let out = self.old.out();
-        Switch::new(self.settings.clone(), ledger.clone()).carry_out(out)?;
+        TableExchange::new(self.settings.clone(), ledger.clone()).execute(out)?;
         changes::write(
             &Table::open_or_create(out, self.settings.clone())?,
             &mut ledger,
@@ -210,21 +217,26 @@ impl Rebuild {
 
     /// The entries of an account's partitions, each of which holds, byte for byte, what was written: a damaged one
     /// would make a new file that looks sound.
-    fn prove(&self, dataset: Dataset, bot: &str, account: &Account) -> Result<BTreeMap<Period, Entry>> {
-        let mut periods = self.old.periods(dataset, bot)?;
-        periods.extend(account.partitions.keys());
-        let prove = |period: Period| {
+    fn check_entries(
+        &self,
+        dataset: Dataset,
+        bot: &str,
+        state: &DatasetState,
+    ) -> Result<BTreeMap<PartitionDate, Entry>> {
+        let mut dates = self.old.dates(dataset, bot)?;
+        dates.extend(state.partitions.keys());
+        let check_entries = |date: PartitionDate| {
             let bot = bot.to_owned();
-            let key = PartitionKey { dataset, bot, period };
-            match account.verify_partition(&self.old, &key)? {
-                Some(_) if !account.partitions.contains_key(&period) => Err(Error::Damaged {
+            let key = PartitionKey { dataset, bot, date };
+            match state.verify_partition(&self.old, &key)? {
+                Some(_) if !state.partitions.contains_key(&date) => Err(Error::Damaged {
                     path: self.old.out().join(key.folder()),
                     what: "it is not in the ledger".into(),
                 }),
-                entry => Ok(entry.map(|entry| (period, entry))),
+                entry => Ok(entry.map(|entry| (date, entry))),
             }
         };
-        let proven = periods.into_par_iter().map(prove);
+        let proven = dates.into_par_iter().map(check_entries);
         Ok(proven
             .collect::<Result<Vec<_>>>()?
             .into_iter()
@@ -234,22 +246,22 @@ impl Rebuild {
 
     /// What is known of the account once the new table stands. Where two old partitions held one id, a new one may hold
     /// it once.
-    fn account_for(&self, account: &mut Account, made: &[Made]) -> Result<()> {
+    fn update_state(&self, state: &mut DatasetState, rebuilt: &[RebuiltPartition]) -> Result<()> {
         // every file is another one now, and dates may be gone
-        account.changed.extend(account.partitions.keys());
-        account.partitions.clear();
-        account.rows = 0;
-        for (period, entry, effect, _) in made {
-            account.record_partition(*period, entry);
-            account.duplicates += effect.duplicates;
-            account.superseded += effect.superseded;
+        state.changed.extend(state.partitions.keys());
+        state.partitions.clear();
+        state.rows = 0;
+        for (date, entry, effect, _) in rebuilt {
+            state.record_partition(*date, entry);
+            state.duplicates += effect.duplicates;
+            state.superseded += effect.superseded;
         }
         if self.zone.0 != self.zone.1 {
             // what were partitions say nothing now: such pages are merged once more, and change nothing
-            account.under_way.clear();
-            if let Some(moves) = &mut account.moves {
-                let all = made.iter().map(|(period, ..)| (*period, NewRows::All));
-                moves.arrivals = all.collect();
+            state.applied_partitions.clear();
+            if let Some(unchecked_rows) = &mut state.unchecked_rows {
+                let all = rebuilt.iter().map(|(date, ..)| (*date, NewRows::All));
+                unchecked_rows.new_rows = all.collect();
             }
         }
         Ok(())

@@ -130,7 +130,7 @@ impl RejectedRecords {
 
     /// Number of distinct records that this run rejected.
     #[must_use]
-    pub fn seen(&self) -> u64 {
+    pub fn distinct(&self) -> u64 {
         self.seen.len() as u64
     }
 }

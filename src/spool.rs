@@ -42,7 +42,8 @@ pub struct PageHeader {
     /// The window that its chain covers once it is read to its end.
     pub covers: Window,
     /// The window that was asked for, as it was sent: it may begin a second earlier.
-    pub asked: Window,
+    #[serde(rename = "asked")]
+    pub requested: Window,
     /// The range that its run was asked to export.
     pub range: Window,
     /// Records wanted a page, as it was sent.
@@ -56,7 +57,8 @@ pub struct PageHeader {
     #[serde(default, skip_serializing_if = "is_zero")]
     pub erased: u64,
     /// When it was asked for, by the server's clock where it tells it.
-    pub asked_at: Timestamp,
+    #[serde(rename = "asked_at")]
+    pub requested_at: Timestamp,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks like that")]

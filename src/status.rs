@@ -9,11 +9,11 @@ use serde::Serialize;
 use crate::commit::Commit;
 use crate::drift::Drift;
 use crate::error::Result;
-use crate::ledger::{Account, LastRun, Ledger};
+use crate::ledger::{DatasetState, LastRun, Ledger};
 use crate::plan::{Knowledge, Limits};
 use crate::rejected::RejectedSummary;
 use crate::spool::Spool;
-use crate::table::{Entry, Lock, PartitionBy, PartitionKey, PeriodCount, Settings, Table, Zone};
+use crate::table::{Entry, Lock, PartitionBy, PartitionCount, PartitionKey, Settings, Table, Zone};
 use crate::window::{Window, Windows};
 
 /// The state of a table.
@@ -43,7 +43,7 @@ pub struct DatasetStatus {
     pub watermark: Option<Timestamp>,
     /// Partitions with a time.
     #[serde(flatten)]
-    pub periods: PeriodCount,
+    pub periods: PartitionCount,
     /// Rows of all partitions, also of the one without a date.
     pub rows: u64,
     /// Size of the data files.
@@ -75,7 +75,8 @@ pub struct DatasetStatus {
     /// How the last run that changed something ended.
     pub last_run: Option<LastRun>,
     /// What earlier runs learned of the API, without its limits.
-    pub learnt: Knowledge,
+    #[serde(rename = "learnt")]
+    pub learned: Knowledge,
     /// Limits of the server that the next run uses. They are remembered for 30 days.
     #[serde(skip_serializing_if = "Limits::is_empty")]
     pub limits: Limits,
@@ -95,7 +96,7 @@ pub struct TimeRange {
 /// # Errors
 /// If the folder, the ledger or an entry of the manifest cannot be read.
 pub fn status(table: &Table) -> Result<Status> {
-    status_with(table, &table.manifest()?.whole(table.out())?)
+    status_with(table, &table.manifest()?.into_entries(table.out())?)
 }
 
 /// Reads the state of a table whose manifest entries are known.
@@ -110,9 +111,9 @@ pub(crate) fn status_with(table: &Table, entries: &BTreeMap<PartitionKey, Entry>
     let mut datasets: BTreeMap<String, BTreeMap<String, DatasetStatus>> = BTreeMap::new();
     let mut unreadable = Vec::new();
     for (dataset, bots) in &ledger.datasets {
-        for (bot, account) in bots {
-            let mut status = DatasetStatus::of(account, by, now);
-            if account.rejected > 0 {
+        for (bot, state) in bots {
+            let mut status = DatasetStatus::of(state, by, now);
+            if state.rejected > 0 {
                 match RejectedSummary::read(&own, dataset, bot) {
                     Err(error) if error.is_denied() => unreadable.push(own.join("rejected")),
                     summary => status.rejected_reasons = summary?.reasons,
@@ -128,7 +129,7 @@ pub(crate) fn status_with(table: &Table, entries: &BTreeMap<PartitionKey, Entry>
         let bots = datasets.entry(dataset.to_owned()).or_default();
         add(bots
             .entry(bot.to_owned())
-            .or_insert_with(|| DatasetStatus::of(&Account::default(), by, now)));
+            .or_insert_with(|| DatasetStatus::of(&DatasetState::default(), by, now)));
     };
     for (key, entry) in entries {
         of(key.dataset.name(), &key.bot, &|status| status.add(key, entry));
@@ -166,36 +167,36 @@ impl Status {
 }
 
 impl DatasetStatus {
-    fn of(account: &Account, by: PartitionBy, now: Timestamp) -> Self {
-        let learned = account.learned(now);
+    fn of(state: &DatasetState, by: PartitionBy, now: Timestamp) -> Self {
+        let learned = state.learned(now);
         let mut gaps = Windows::new();
-        gaps.extend(account.complete.hull());
-        gaps.subtract_all(&account.complete);
+        gaps.extend(state.complete.hull());
+        gaps.subtract_all(&state.complete);
         Self {
-            complete: ranges(&account.complete),
+            complete: ranges(&state.complete),
             holes: ranges(&gaps),
-            watermark: account.watermark(),
-            requests: account.requests,
-            received: account.received,
-            duplicates: account.duplicates,
-            superseded: account.superseded,
-            erased: account.erased,
-            outside: account.outside,
-            rejected: account.rejected,
-            drift: account.drift.clone(),
-            last_run: account.last_run.clone(),
-            learnt: Knowledge {
+            watermark: state.watermark(),
+            requests: state.requests,
+            received: state.received,
+            duplicates: state.duplicates,
+            superseded: state.superseded,
+            erased: state.erased,
+            outside: state.outside,
+            rejected: state.rejected,
+            drift: state.drift.clone(),
+            last_run: state.last_run.clone(),
+            learned: Knowledge {
                 limits: Limits::default(),
                 ..learned
             },
             limits: learned.limits,
-            periods: PeriodCount::new(by, 0),
+            periods: PartitionCount::new(by, 0),
             ..Self::default()
         }
     }
 
     fn add(&mut self, key: &PartitionKey, entry: &Entry) {
-        self.periods += u64::from(key.period.first().is_some());
+        self.periods += u64::from(key.date.first().is_some());
         self.rows += entry.rows;
         self.bytes += entry.bytes;
         self.first = [self.first, entry.first].into_iter().flatten().min();

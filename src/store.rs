@@ -291,7 +291,7 @@ fn parent(path: &Path) -> &Path {
 }
 
 /// A step on the way of data to the disk is done. Here tests have the process killed, to see that the next run
-/// mends whatever is left: `tests/it/killed.rs` finds every call of this and kills at each. Builds that are
+/// mends whatever is left: `tests/it/kill.rs` finds every call of this and kills at each. Builds that are
 /// handed out hold nothing of it.
 #[cfg(not(debug_assertions))]
 #[inline(always)]

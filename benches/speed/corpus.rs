@@ -6,7 +6,7 @@ use arrow::array::{AsArray, RecordBatch};
 use arrow::compute::interleave_record_batch;
 use arrow::datatypes::TimestampMicrosecondType;
 use converse_export::internal::{
-    Answer, ApiRequest, Budget, HttpClient, Next, RequestStats, Zone, decode, peek,
+    ApiRequest, HttpClient, Next, RateLimiter, RequestStats, Response, Zone, decode, peek,
 };
 use converse_export::{ApiKey, Connection, Dataset, PartitionKey, Window};
 use converse_export_simulator::{Options, Simulator};
@@ -41,7 +41,7 @@ pub(crate) async fn chain(
     client: &HttpClient,
     dataset: Dataset,
     window: Window,
-    mut each: impl FnMut(Answer),
+    mut each: impl FnMut(Response),
 ) {
     let mut ask = ApiRequest {
         endpoint: dataset.endpoint(),
@@ -52,7 +52,7 @@ pub(crate) async fn chain(
         conversation: None,
         may_shrink: false,
     };
-    let (budget, stats) = (Budget::new(0.0), RequestStats::default());
+    let (budget, stats) = (RateLimiter::new(0.0), RequestStats::default());
     loop {
         let sent = budget.permit().await.unwrap().spend();
         let read = |body: &[u8]| Ok(cursor(body));
@@ -130,7 +130,7 @@ impl Corpus {
                 key: PartitionKey {
                     dataset,
                     bot,
-                    period: day,
+                    date: day,
                 },
                 rows: interleave_record_batch(&all, &places).unwrap(),
             });

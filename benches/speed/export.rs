@@ -36,7 +36,7 @@ fn run(runtime: &Runtime, export: &Export, dataset: Dataset, records: usize, req
     assert_eq!((done.rows, done.requests > 0), (records as u64, requests));
 }
 
-/// A spool that holds every page of a range: nothing is left to be asked for, but to build the table.
+/// A spool that holds every page of a range: nothing is left to be requested for, but to build the table.
 pub(crate) struct Kept {
     dataset: Dataset,
     records: usize,
@@ -57,13 +57,13 @@ impl Kept {
                 chain: 0,
                 index,
                 covers: range(),
-                asked: range(),
+                requested: range(),
                 range: range(),
                 per_page: 1000,
                 cursor: (index > 0).then(|| index.to_string()),
                 conversation: None,
                 erased: 0,
-                asked_at: "2026-01-01T00:00:00Z".parse().unwrap(),
+                requested_at: "2026-01-01T00:00:00Z".parse().unwrap(),
             };
             pages.append(header, body).unwrap();
         }

@@ -68,7 +68,7 @@ pub(super) struct BodyReservation {
 
 impl BodyReservation {
     /// Waits until the body may grow.
-    pub(super) async fn room(&self) {
+    pub(super) async fn wait_for_room(&self) {
         loop {
             let changed = self.memory.changed.notified();
             tokio::pin!(changed);
@@ -130,7 +130,7 @@ mod tests {
                 sleep(Duration::from_millis((number + body) * 7 % 40)).await;
                 let held = memory.body();
                 for _ in 0..20 {
-                    held.room().await;
+                    held.wait_for_room().await;
                     sleep(Duration::from_millis(number % 5)).await;
                     held.grow(30);
                 }
@@ -156,16 +156,19 @@ mod tests {
         let memory = BodyMemory::new(10);
         let (first, second, third) = (memory.body(), memory.body(), memory.body());
         second.grow(10);
-        let waits =
-            async |held: &BodyReservation| timeout(Duration::from_secs(1), held.room()).await.is_err();
-        assert!(!waits(&first).await && waits(&second).await && waits(&third).await);
+        let on_retry = async |held: &BodyReservation| {
+            timeout(Duration::from_secs(1), held.wait_for_room())
+                .await
+                .is_err()
+        };
+        assert!(!on_retry(&first).await && on_retry(&second).await && on_retry(&third).await);
         // finished, and still held
         first.grow(5);
-        assert!(waits(&second).await && waits(&third).await);
+        assert!(on_retry(&second).await && on_retry(&third).await);
         drop(first);
-        assert!(!waits(&second).await && waits(&third).await);
+        assert!(!on_retry(&second).await && on_retry(&third).await);
         let begin = Instant::now();
-        tokio::join!(third.room(), async {
+        tokio::join!(third.wait_for_room(), async {
             sleep(Duration::from_millis(300)).await;
             drop(second);
         });

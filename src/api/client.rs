@@ -13,7 +13,8 @@ use url::Url;
 use super::body_memory::{BodyMemory, BodyReservation};
 use super::response_meta::{ServerClock, message, retry_after, shortened};
 use super::{
-    ApiRequest, Attempt, Budget, Connection, Decision, Failure, RequestError, Sent, decide, transport,
+    ApiRequest, Attempt, Connection, Decision, Failure, RateLimiter, RequestError, SendTicket, decide,
+    transport,
 };
 
 /// Bytes read of an answer that is an error.
@@ -24,21 +25,21 @@ const HINTED_BYTES: u64 = 8 * 1024 * 1024;
 /// good as silent, and a body without an end would be read for ever.
 const PROGRESS: usize = 16 * 1024;
 /// A page with more bytes is requested with fewer records, where it can be: it is in memory as a whole.
-const HEAVY_BYTES: u64 = 32 * 1024 * 1024;
+const LARGE_PAGE_BYTES: u64 = 32 * 1024 * 1024;
 /// Attempts in a row that a page too large may explain, before the caller makes it smaller.
-const HEAVY_ATTEMPTS: u32 = 3;
+const LARGE_PAGE_ATTEMPTS: u32 = 3;
 
 /// One page as it came.
 #[derive(Debug)]
-pub struct Answer {
+pub struct Response {
     /// The body, decompressed. It counts among the bytes held at a time until the answer is dropped.
     pub body: Vec<u8>,
     /// When the page was requested: by the server's clock or by this machine's, whichever shows the earlier time. A clock
     /// that runs ahead can't make young time seem old, whichever of the two it is.
-    pub asked_at: Timestamp,
+    pub requested_at: Timestamp,
     /// When the page was requested by the server's clock alone; `None` where the answer has no date.
     pub server_time: Option<Timestamp>,
-    _held: BodyReservation,
+    _reservation: BodyReservation,
 }
 
 /// What asking has cost so far.
@@ -53,29 +54,29 @@ pub struct RequestStats {
     /// Bytes of bodies, after decompression.
     pub bytes_received: AtomicU64,
     /// Hears of every request that is made again, why, and how long that takes.
-    pub waits: Listener,
+    pub on_retry: RetryObserver,
 }
 
 /// Somebody who may want to hear of failures that are waited out.
 #[derive(Default)]
-pub struct Listener(OnceLock<Heard>);
+pub struct RetryObserver(OnceLock<RetryCallback>);
 
-type Heard = Box<dyn Fn(&Failure, Duration) + Send + Sync>;
+type RetryCallback = Box<dyn Fn(&Failure, Duration) + Send + Sync>;
 
-impl Listener {
-    /// Has `heard` called from now on; the first one stays.
-    pub fn set(&self, heard: impl Fn(&Failure, Duration) + Send + Sync + 'static) {
-        self.0.get_or_init(|| Box::new(heard));
+impl RetryObserver {
+    /// Has `with_timeout` called from now on; the first one stays.
+    pub fn set(&self, with_timeout: impl Fn(&Failure, Duration) + Send + Sync + 'static) {
+        self.0.get_or_init(|| Box::new(with_timeout));
     }
 
-    fn tell(&self, failure: &Failure, wait: Duration) {
-        if let Some(heard) = self.0.get() {
-            heard(failure, wait);
+    fn notify(&self, failure: &Failure, wait: Duration) {
+        if let Some(with_timeout) = self.0.get() {
+            with_timeout(failure, wait);
         }
     }
 }
 
-impl fmt::Debug for Listener {
+impl fmt::Debug for RetryObserver {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Listener")
     }
@@ -101,7 +102,7 @@ impl HttpClient {
         let http = connection.open()?;
         Ok(Self {
             http,
-            memory: BodyMemory::new(connection.max_held_bytes),
+            memory: BodyMemory::new(connection.max_buffered_bytes),
             proxy: connection.proxy(),
             clock: ServerClock::new(),
             connection,
@@ -110,56 +111,58 @@ impl HttpClient {
     }
 
     /// Asks until there is a page that `read` accepts. The first attempt's permit was spent for `sent`, later
-    /// ones take theirs from `budget`; a refusal pauses all that share it. Where `repeatable` is false nothing is asked twice.
+    /// ones take theirs from `rate_limiter`; a refusal pauses all that share it. Where `repeatable` is false nothing is asked twice.
     /// `read` runs on a blocking thread.
     ///
     /// # Errors
     /// See [`RequestError`]: by what the caller can do.
     pub async fn page<T: Send + 'static>(
         &self,
-        ask: &ApiRequest,
+        api_request: &ApiRequest,
         repeatable: bool,
-        budget: &Budget,
-        mut sent: Sent,
+        rate_limiter: &RateLimiter,
+        mut sent: SendTicket,
         stats: &RequestStats,
         read: impl Fn(&[u8]) -> Result<T, String> + Clone + Send + 'static,
-    ) -> Result<(Answer, T), RequestError> {
+    ) -> Result<(Response, T), RequestError> {
         let begin = Instant::now();
-        let (mut number, mut heavy) = (1, 0);
+        let (mut number, mut large_page_failures) = (1, 0);
         loop {
             stats.requests.fetch_add(1, Ordering::Relaxed);
-            let (failure, cut_off) = match self.attempt(ask, stats).await {
-                Ok(answer) => match read_body(answer, read.clone()).await {
-                    (answer, Ok(page)) => {
+            let (failure, cut_off) = match self.attempt(api_request, stats).await {
+                Ok(response) => match read_body(response, read.clone()).await {
+                    (response, Ok(page)) => {
                         self.answered.store(true, Ordering::Relaxed);
-                        return Ok((answer, page));
+                        return Ok((response, page));
                     }
-                    (answer, Err(why)) => (self.bad_page(&why), is_cut_off(&answer.body)),
+                    (response, Err(why)) => (self.bad_page(&why), is_cut_off(&response.body)),
                 },
                 Err(failure) => (failure, false),
             };
-            if cut_off || failure.may_be_a_heavy_page() {
-                heavy += 1;
-            } else if !failure.is_refusal() {
-                heavy = 0;
+            if cut_off || failure.may_be_page_too_large() {
+                large_page_failures += 1;
+            } else if !failure.is_rate_limited() {
+                large_page_failures = 0;
             }
-            if ask.may_shrink && (failure.is_a_heavy_page() || heavy >= HEAVY_ATTEMPTS) {
-                return Err(RequestError::PageTooHeavy { failure });
+            if api_request.may_shrink
+                && (failure.is_page_too_large() || large_page_failures >= LARGE_PAGE_ATTEMPTS)
+            {
+                return Err(RequestError::PageTooLarge { failure });
             }
             let limit = self.connection.retry_policy.limit;
             let beyond = failure
                 .retry_after()
-                .filter(|wait| *wait > limit && failure.may_heal());
+                .filter(|wait| *wait > limit && failure.is_transient());
             if let Some(wait) = beyond {
-                budget.close(wait, failure.clone());
+                rate_limiter.suspend(wait, failure.clone());
             }
-            if failure.is_refusal() {
+            if failure.is_rate_limited() {
                 stats.rate_limited.fetch_add(1, Ordering::Relaxed);
-                budget.refused(&sent, failure.retry_after());
-            } else if ask.cursor.is_some() && failure.may_be_a_dead_cursor() {
-                return Err(RequestError::CursorDied { failure });
-            } else if !repeatable && failure.may_heal() {
-                return Err(RequestError::Lost { failure });
+                rate_limiter.refused(&sent, failure.retry_after());
+            } else if api_request.cursor.is_some() && failure.may_be_expired_cursor() {
+                return Err(RequestError::CursorExpired { failure });
+            } else if !repeatable && failure.is_transient() {
+                return Err(RequestError::ResponseLost { failure });
             }
             if beyond.is_some() {
                 return Err(RequestError::MustWait { failure });
@@ -171,16 +174,16 @@ impl HttpClient {
             };
             match decide(&failure, attempt, self.connection.retry_policy, rand::random()) {
                 Decision::Wait(wait) => {
-                    tracing::info!(window = %ask.window, attempt = number, ?wait, "{failure}; asking again");
-                    stats.waits.tell(&failure, wait);
+                    tracing::info!(window = %api_request.window, attempt = number, ?wait, "{failure}; asking again");
+                    stats.on_retry.notify(&failure, wait);
                     tokio::select! {
                         () = tokio::time::sleep(wait) => {}
-                        error = budget.is_closed() => return Err(error),
+                        error = rate_limiter.suspended() => return Err(error),
                     }
                 }
                 // some servers break over a cursor that they no longer know: the window, requested again, shows it
-                Decision::GiveUp if ask.cursor.is_some() && failure.is_a_servers() => {
-                    return Err(RequestError::CursorDied { failure });
+                Decision::GiveUp if api_request.cursor.is_some() && failure.is_server_error() => {
+                    return Err(RequestError::CursorExpired { failure });
                 }
                 Decision::GiveUp => {
                     return Err(RequestError::GaveUp {
@@ -189,14 +192,14 @@ impl HttpClient {
                     });
                 }
                 // a server may say so with a success that is none
-                Decision::Fail if ask.cursor.is_some() && matches!(failure, Failure::BadPage(_)) => {
-                    return Err(RequestError::CursorDied { failure });
+                Decision::Fail if api_request.cursor.is_some() && matches!(failure, Failure::BadPage(_)) => {
+                    return Err(RequestError::CursorExpired { failure });
                 }
                 Decision::Fail => return Err(RequestError::Failed { failure }),
             }
             // others may be refused meanwhile, and each refusal pauses everybody
             let left = limit.saturating_sub(begin.elapsed());
-            let Ok(permit) = timeout(left, budget.permit()).await else {
+            let Ok(permit) = timeout(left, rate_limiter.permit()).await else {
                 return Err(RequestError::GaveUp {
                     failure,
                     attempts: number,
@@ -212,40 +215,42 @@ impl HttpClient {
     ///
     /// # Errors
     /// What went wrong with the attempt.
-    pub async fn attempt(&self, ask: &ApiRequest, stats: &RequestStats) -> Result<Answer, Failure> {
-        let (asked, asked_here) = (Instant::now(), Timestamp::now());
+    pub async fn attempt(&self, api_request: &ApiRequest, stats: &RequestStats) -> Result<Response, Failure> {
+        let (requested, asked_here) = (Instant::now(), Timestamp::now());
         let request = self
             .http
-            .get(self.url(ask))
+            .get(self.url(api_request))
             .header("x-api-key", self.connection.key.header())
             .header(ACCEPT, "application/json");
-        let response = self.heard(self.connection.silence, request.send()).await?;
+        let response = self
+            .with_timeout(self.connection.read_timeout, request.send())
+            .await?;
         let shown = self.clock.read(response.headers());
         // the date is of the moment when the answer came
-        let since = SignedDuration::try_from(asked.elapsed()).unwrap_or_default();
+        let since = SignedDuration::try_from(requested.elapsed()).unwrap_or_default();
         let server_time = shown.map(|shown| shown.checked_sub(since).unwrap_or(shown));
-        let asked_at = server_time.map_or(asked_here, |server| server.min(asked_here));
+        let requested_at = server_time.map_or(asked_here, |server| server.min(asked_here));
         let (status, headers) = (response.status(), response.headers().clone());
         if let Some(failure) = self.redirect(&response) {
             return Err(failure);
         }
-        let held = self.memory.body();
+        let reservation = self.memory.body();
         let most = self.connection.max_page_bytes;
-        let most = if ask.may_shrink {
-            most.min(HEAVY_BYTES)
+        let most = if api_request.may_shrink {
+            most.min(LARGE_PAGE_BYTES)
         } else {
             most
         };
-        let body = self.body(response, &held, most).await?;
+        let body = self.body(response, &reservation, most).await?;
         let bytes = body.len() as u64;
         stats.bytes_received.fetch_add(bytes, Ordering::Relaxed);
         tracing::debug!(
-            endpoint = ask.endpoint,
-            window = %ask.window,
-            goes_on = ask.cursor.is_some(),
+            endpoint = api_request.endpoint,
+            window = %api_request.window,
+            goes_on = api_request.cursor.is_some(),
             status = status.as_u16(),
             bytes,
-            elapsed = ?asked.elapsed(),
+            elapsed = ?requested.elapsed(),
             "answered"
         );
         if !status.is_success() {
@@ -258,11 +263,11 @@ impl HttpClient {
         if let Some(why) = no_page(status.as_u16()) {
             return Err(Failure::BadPage(why));
         }
-        Ok(Answer {
+        Ok(Response {
             body,
-            asked_at,
+            requested_at,
             server_time,
-            _held: held,
+            _reservation: reservation,
         })
     }
 
@@ -274,7 +279,7 @@ impl HttpClient {
         let to = shortened(&self.connection.key.hidden_in(to));
         match code {
             300..=399 if !same_origin => Some(Failure::Redirect { to }),
-            301 | 302 | 303 | 307 | 308 => Some(Failure::Circles { to }),
+            301 | 302 | 303 | 307 | 308 => Some(Failure::RedirectLoop { to }),
             _ => None,
         }
     }
@@ -289,7 +294,7 @@ impl HttpClient {
     async fn body(
         &self,
         mut response: reqwest::Response,
-        held: &BodyReservation,
+        reservation: &BodyReservation,
         limit: u64,
     ) -> Result<Vec<u8>, Failure> {
         let success = response.status().is_success();
@@ -300,12 +305,12 @@ impl HttpClient {
         // since there was progress last: the bytes that came, and how long they were waited for
         let (mut came, mut waited) = (0, Duration::ZERO);
         loop {
-            held.room().await;
+            reservation.wait_for_room().await;
             let begin = Instant::now();
-            let time_limit = self.connection.silence.saturating_sub(waited);
-            match self.heard(time_limit, response.chunk()).await {
+            let time_limit = self.connection.read_timeout.saturating_sub(waited);
+            match self.with_timeout(time_limit, response.chunk()).await {
                 Ok(Some(chunk)) if (body.len() + chunk.len()) as u64 <= cap => {
-                    held.grow(chunk.len());
+                    reservation.grow(chunk.len());
                     body.extend_from_slice(&chunk);
                     (came, waited) = (came + chunk.len(), waited + begin.elapsed());
                     if came >= PROGRESS {
@@ -321,32 +326,34 @@ impl HttpClient {
     }
 
     /// Waits for the server, but not for ever.
-    async fn heard<T>(
+    async fn with_timeout<T>(
         &self,
         time_limit: Duration,
-        answer: impl Future<Output = reqwest::Result<T>>,
+        response: impl Future<Output = reqwest::Result<T>>,
     ) -> Result<T, Failure> {
-        match timeout(time_limit, answer).await {
-            Ok(heard) => heard.map_err(|error| transport::failure(&error, self.proxy.as_deref())),
+        match timeout(time_limit, response).await {
+            Ok(with_timeout) => {
+                with_timeout.map_err(|error| transport::failure(&error, self.proxy.as_deref()))
+            }
             Err(_) => Err(Failure::Timeout),
         }
     }
 
-    fn url(&self, ask: &ApiRequest) -> Url {
+    fn url(&self, api_request: &ApiRequest) -> Url {
         let mut url = self.connection.base_url.clone();
-        let path = format!("{}{}", url.path().trim_end_matches('/'), ask.endpoint);
+        let path = format!("{}{}", url.path().trim_end_matches('/'), api_request.endpoint);
         url.set_path(&path);
         {
             let mut query = url.query_pairs_mut();
             query
-                .append_pair("start_time", &ask.window.start.to_string())
-                .append_pair("end_time", &ask.window.end.to_string())
-                .append_pair("bot_name", &ask.bot)
-                .append_pair("per_page", &ask.per_page.to_string());
-            if let Some(conversation) = &ask.conversation {
+                .append_pair("start_time", &api_request.window.start.to_string())
+                .append_pair("end_time", &api_request.window.end.to_string())
+                .append_pair("bot_name", &api_request.bot)
+                .append_pair("per_page", &api_request.per_page.to_string());
+            if let Some(conversation) = &api_request.conversation {
                 query.append_pair("conversation_id", conversation);
             }
-            if let Some(cursor) = &ask.cursor {
+            if let Some(cursor) = &api_request.cursor {
                 query.append_pair("cursor", cursor);
             }
         }
@@ -356,12 +363,12 @@ impl HttpClient {
 
 /// Reads the body of an answer on a blocking thread: a large page takes too long for a thread of the network.
 pub(crate) async fn read_body<T: Send + 'static>(
-    answer: Answer,
+    response: Response,
     read: impl Fn(&[u8]) -> Result<T, String> + Send + 'static,
-) -> (Answer, Result<T, String>) {
+) -> (Response, Result<T, String>) {
     let reading = tokio::task::spawn_blocking(move || {
-        let page = read(&answer.body);
-        (answer, page)
+        let page = read(&response.body);
+        (response, page)
     });
     match reading.await {
         Ok(read) => read,

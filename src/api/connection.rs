@@ -14,7 +14,7 @@ use super::{ApiKey, Failure, RetryPolicy, transport};
 /// The largest page accepted by default.
 pub const DEFAULT_PAGE_BYTES: u64 = 256 * 1024 * 1024;
 /// The most bytes of pages in memory at a time by default.
-const DEFAULT_HELD_BYTES: u64 = 64 * 1024 * 1024;
+const DEFAULT_BUFFERED_BYTES: u64 = 64 * 1024 * 1024;
 
 /// How to reach the API.
 #[derive(Clone, Debug)]
@@ -28,10 +28,10 @@ pub struct Connection {
     /// The largest body accepted, in bytes, after decompression.
     pub max_page_bytes: u64,
     /// The most bytes of bodies held at a time, over all requests; one body may exceed it.
-    pub max_held_bytes: u64,
+    pub max_buffered_bytes: u64,
     /// The longest silence while an answer is awaited or read; less than 16 KiB within it, and not the end, is as
     /// good as silence.
-    pub silence: Duration,
+    pub read_timeout: Duration,
     /// How long to go on asking for a page.
     pub retry_policy: RetryPolicy,
 }
@@ -45,8 +45,8 @@ impl Connection {
             allow_http: false,
             key,
             max_page_bytes: DEFAULT_PAGE_BYTES,
-            max_held_bytes: DEFAULT_HELD_BYTES,
-            silence: Duration::from_secs(60),
+            max_buffered_bytes: DEFAULT_BUFFERED_BYTES,
+            read_timeout: Duration::from_secs(60),
             retry_policy: RetryPolicy::default(),
         }
     }
@@ -67,7 +67,7 @@ impl Connection {
             .connect_timeout(Duration::from_secs(15))
             .tcp_nodelay(true)
             .tls_backend_preconfigured(tls);
-        if !self.bears_proxies() {
+        if !self.uses_proxies() {
             builder = builder.no_proxy();
         }
         builder.build().map_err(|error| transport::unprepared(&error))
@@ -89,13 +89,13 @@ impl Connection {
         Ok(tls)
     }
 
-    fn bears_proxies(&self) -> bool {
+    fn uses_proxies(&self) -> bool {
         !self.is_local() || PROXIES.iter().all(|variable| is_unset_or_local(variable))
     }
 
     /// The address of the proxy that stands on the way to the API, without its credentials.
     pub(super) fn proxy(&self) -> Option<String> {
-        if !self.bears_proxies() {
+        if !self.uses_proxies() {
             return None;
         }
         let proxy = Matcher::from_system().intercept(&self.base_url.as_str().parse().ok()?)?;

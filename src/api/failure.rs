@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::Unsafe;
+use super::TlsError;
 
 /// Why an attempt brought no page. Texts come from the server or the system and never contain the key.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,17 +20,17 @@ pub enum Failure {
     /// No connection: refused, no way there.
     Connect(String),
     /// The API's name leads nowhere.
-    Name(String),
+    Dns(String),
     /// A proxy does not answer, or leads nowhere.
     ///
     /// Its address, without credentials, and what happened.
     Proxy(String),
     /// The connection could not be made safe.
-    Tls(Unsafe),
+    Tls(TlsError),
     /// No answer, or no more of it, in time.
     Timeout,
     /// The connection or the body broke off.
-    Broken(String),
+    ConnectionLost(String),
     /// A whole answer with success, but no page of the Export API.
     BadPage(String),
     /// The body is larger than allowed.
@@ -44,7 +44,7 @@ pub enum Failure {
         to: String,
     },
     /// The server points from one of its own addresses to the next, without an end.
-    Circles {
+    RedirectLoop {
         /// Where it points at last.
         to: String,
     },
@@ -53,7 +53,7 @@ pub enum Failure {
 impl Failure {
     /// Whether another attempt could bring the page.
     #[must_use]
-    pub fn may_heal(&self) -> bool {
+    pub fn is_transient(&self) -> bool {
         match self {
             Self::Status { status, .. } => match status {
                 408 | 425 | 429 => true,
@@ -61,24 +61,24 @@ impl Failure {
                 status => (500..600).contains(status),
             },
             Self::Connect(_)
-            | Self::Name(_)
+            | Self::Dns(_)
             | Self::Proxy(_)
             | Self::Timeout
-            | Self::Broken(_)
+            | Self::ConnectionLost(_)
             | Self::BadPage(_) => true,
-            Self::Tls(_) | Self::TooLarge { .. } | Self::Redirect { .. } | Self::Circles { .. } => false,
+            Self::Tls(_) | Self::TooLarge { .. } | Self::Redirect { .. } | Self::RedirectLoop { .. } => false,
         }
     }
 
     /// Whether nothing of the server's own was heard.
     #[must_use]
     pub fn is_unreachable(&self) -> bool {
-        matches!(self, Self::Connect(_) | Self::Name(_) | Self::Proxy(_))
+        matches!(self, Self::Connect(_) | Self::Dns(_) | Self::Proxy(_))
     }
 
     /// Whether the server refused the request for coming too soon.
     #[must_use]
-    pub fn is_refusal(&self) -> bool {
+    pub fn is_rate_limited(&self) -> bool {
         matches!(self, Self::Status { status: 429, .. })
     }
 
@@ -86,20 +86,20 @@ impl Failure {
     /// a server gives then, so any refusal is doubted: the window's first page, requested again, shows the truth
     /// about key, bot and range.
     #[must_use]
-    pub fn may_be_a_dead_cursor(&self) -> bool {
+    pub fn may_be_expired_cursor(&self) -> bool {
         matches!(
             self,
             Self::Status {
                 status: 400..=499,
                 ..
             }
-        ) && !self.may_heal()
+        ) && !self.is_transient()
     }
 
     /// Whether this answer to the first page of a range may mean that the range is too long. Key, rights, bot and rate
     /// limit have statuses of their own, which are not among these.
     #[must_use]
-    pub fn may_be_a_refused_range(&self) -> bool {
+    pub fn may_be_refused_range(&self) -> bool {
         matches!(
             self,
             Self::Status {
@@ -112,19 +112,19 @@ impl Failure {
     /// Whether the answer is larger than the client takes, or than the server can make. Another attempt of the same
     /// size cannot help.
     #[must_use]
-    pub fn is_a_heavy_page(&self) -> bool {
+    pub fn is_page_too_large(&self) -> bool {
         matches!(self, Self::Status { status: 413, .. } | Self::TooLarge { .. })
     }
 
     /// Whether a page with fewer records might succeed where this one failed. 520 and 524 are what Cloudflare answers
     /// in place of 502 and 504.
     #[must_use]
-    pub fn may_be_a_heavy_page(&self) -> bool {
-        self.is_a_heavy_page()
+    pub fn may_be_page_too_large(&self) -> bool {
+        self.is_page_too_large()
             || matches!(
                 self,
                 Self::Timeout
-                    | Self::Broken(_)
+                    | Self::ConnectionLost(_)
                     | Self::Status {
                         status: 500 | 502 | 504 | 520 | 524,
                         ..
@@ -134,7 +134,7 @@ impl Failure {
 
     /// Whether the server says that the fault is its own.
     #[must_use]
-    pub fn is_a_servers(&self) -> bool {
+    pub fn is_server_error(&self) -> bool {
         matches!(
             self,
             Self::Status {
@@ -187,7 +187,7 @@ impl Failure {
             Self::Status {
                 status: 300..=399, ..
             } => "check --base-url",
-            Self::Status { .. } if self.may_heal() => {
+            Self::Status { .. } if self.is_transient() => {
                 "run the same command again later: fetched pages are kept"
             }
             Self::Status { .. } => {
@@ -196,14 +196,14 @@ impl Failure {
             Self::Connect(_) => {
                 "check --base-url and the network; where only a proxy leads out, name it in HTTPS_PROXY"
             }
-            Self::Name(_) => {
+            Self::Dns(_) => {
                 "check the name in --base-url, and the network; where only a proxy leads out, name it in HTTPS_PROXY"
             }
             Self::Proxy(_) => {
                 "check the proxy settings (HTTPS_PROXY, HTTP_PROXY, ALL_PROXY), or name the API's host in NO_PROXY"
             }
             Self::Tls(why) => why.hint(),
-            Self::Timeout | Self::Broken(_) => "run the same command again: fetched pages are kept",
+            Self::Timeout | Self::ConnectionLost(_) => "run the same command again: fetched pages are kept",
             Self::BadPage(_) => {
                 "check --base-url: is this the Export API, and not a login page or a proxy? If so, ask the vendor about the server's words"
             }
@@ -211,7 +211,7 @@ impl Failure {
             Self::Redirect { .. } => {
                 "give the address it points to as --base-url, if you trust it with the key"
             }
-            Self::Circles { .. } => {
+            Self::RedirectLoop { .. } => {
                 "check --base-url, its scheme and its path, and ask the vendor if they are right"
             }
         }
@@ -242,15 +242,15 @@ impl fmt::Display for Failure {
                 }
             }
             Self::Connect(why) => write!(f, "no connection to the API ({why})"),
-            Self::Name(why) => write!(f, "the API's name leads nowhere ({why})"),
+            Self::Dns(why) => write!(f, "the API's name leads nowhere ({why})"),
             Self::Proxy(why) => write!(f, "no way to the API through the proxy {why}"),
             Self::Tls(why) => write!(f, "no safe connection to the API ({why})"),
             Self::Timeout => f.write_str("the API did not answer in time"),
-            Self::Broken(why) => write!(f, "the answer broke off ({why})"),
+            Self::ConnectionLost(why) => write!(f, "the answer broke off ({why})"),
             Self::BadPage(why) => write!(f, "the answer is no page of the Export API ({why})"),
             Self::TooLarge { limit } => write!(f, "the answer is larger than {limit} bytes"),
             Self::Redirect { to } => write!(f, "the API redirects to {to}, and the key must not go there"),
-            Self::Circles { to } => write!(f, "the API redirects in circles, at last to {to}"),
+            Self::RedirectLoop { to } => write!(f, "the API redirects in circles, at last to {to}"),
         }
     }
 }
@@ -272,47 +272,47 @@ mod tests {
     #[test]
     fn any_refusal_of_a_cursor_is_doubted_but_those_that_heal() {
         let doubted: Vec<u16> = (100..600)
-            .filter(|code| status(*code).may_be_a_dead_cursor())
+            .filter(|code| status(*code).may_be_expired_cursor())
             .collect();
         let expected: Vec<u16> = (400..500)
             .filter(|code| ![408, 425, 429].contains(code))
             .collect();
         assert_eq!(doubted, expected);
-        assert!(!Failure::Timeout.may_be_a_dead_cursor());
-        assert!(!Failure::BadPage("no".into()).may_be_a_dead_cursor());
+        assert!(!Failure::Timeout.may_be_expired_cursor());
+        assert!(!Failure::BadPage("no".into()).may_be_expired_cursor());
     }
 
     #[test]
     fn a_refused_range_is_no_refused_key_bot_or_rate() {
         let ranges: Vec<u16> = (100..600)
-            .filter(|code| status(*code).may_be_a_refused_range())
+            .filter(|code| status(*code).may_be_refused_range())
             .collect();
         assert_eq!(ranges, [400, 413, 414, 416, 422]);
         for other in [
             Failure::Timeout,
-            Failure::Broken("reset".into()),
+            Failure::ConnectionLost("reset".into()),
             Failure::BadPage("no".into()),
             Failure::TooLarge { limit: 1 },
         ] {
-            assert!(!other.may_be_a_refused_range(), "{other}");
+            assert!(!other.may_be_refused_range(), "{other}");
         }
     }
 
     #[test]
     fn what_a_smaller_page_may_heal_is_listed() {
         let heavy: Vec<u16> = (100..600)
-            .filter(|code| status(*code).may_be_a_heavy_page())
+            .filter(|code| status(*code).may_be_page_too_large())
             .collect();
         assert_eq!(heavy, [413, 500, 502, 504, 520, 524]);
-        for failure in [Failure::Timeout, Failure::Broken("reset".into())] {
+        for failure in [Failure::Timeout, Failure::ConnectionLost("reset".into())] {
             assert!(
-                failure.may_be_a_heavy_page() && !failure.is_a_heavy_page(),
+                failure.may_be_page_too_large() && !failure.is_page_too_large(),
                 "{failure}"
             );
         }
-        assert!(Failure::TooLarge { limit: 1 }.is_a_heavy_page());
-        assert!(!Failure::Connect("refused".into()).may_be_a_heavy_page());
-        assert!(!Failure::BadPage("no".into()).may_be_a_heavy_page());
+        assert!(Failure::TooLarge { limit: 1 }.is_page_too_large());
+        assert!(!Failure::Connect("refused".into()).may_be_page_too_large());
+        assert!(!Failure::BadPage("no".into()).may_be_page_too_large());
     }
 
     #[test]
@@ -321,7 +321,7 @@ mod tests {
             let failure = status(code);
             assert_eq!(
                 failure.hint().contains("again later"),
-                failure.may_heal(),
+                failure.is_transient(),
                 "{code}"
             );
         }

@@ -1,27 +1,27 @@
 //! One page of the Export API: the request, its answer, what may go wrong, and the requests that are allowed.
 
 mod body_memory;
-mod budget;
 mod client;
 mod connection;
 mod failure;
 mod key;
-mod pace;
+mod pacing;
+mod rate_limiter;
 mod response_meta;
 mod retry;
 #[cfg(test)]
 mod simulation;
 mod transport;
 
-pub use budget::Budget;
 pub(crate) use client::read_body;
-pub use client::{Answer, HttpClient, RequestStats};
+pub use client::{HttpClient, RequestStats, Response};
 pub use connection::{Connection, DEFAULT_PAGE_BYTES};
 pub use failure::Failure;
 pub use key::ApiKey;
-pub use pace::Sent;
+pub use pacing::SendTicket;
+pub use rate_limiter::RateLimiter;
 pub use retry::{Attempt, Decision, RetryPolicy, decide};
-pub use transport::Unsafe;
+pub use transport::TlsError;
 
 use std::time::Duration;
 
@@ -44,7 +44,7 @@ pub struct ApiRequest {
     pub cursor: Option<String>,
     /// Only the messages of this conversation.
     pub conversation: Option<String>,
-    /// Whether the caller can make the request with a smaller `per_page`: see [`RequestError::PageTooHeavy`].
+    /// Whether the caller can make the request with a smaller `per_page`: see [`RequestError::PageTooLarge`].
     pub may_shrink: bool,
 }
 
@@ -76,22 +76,22 @@ pub enum RequestError {
     },
     /// The cursor of a chain is no longer known to the server: its window has to start again.
     #[error("the cursor is no longer valid: {failure}")]
-    CursorDied {
+    CursorExpired {
         /// What the server answered.
         failure: Failure,
     },
     /// The server cannot make, or the client cannot take, a page of this size. Only where [`ApiRequest::may_shrink`] is true:
     /// at once after status 413 and [`Failure::TooLarge`]; after three attempts in a row that failed as
-    /// [`Failure::may_be_a_heavy_page`] describes. With a cursor it can also be a dead cursor, which some servers
+    /// [`Failure::may_be_page_too_large`] describes. With a cursor it can also be a dead cursor, which some servers
     /// answer with status 500.
     #[error("the server cannot make a page of this size: {failure}")]
-    PageTooHeavy {
+    PageTooLarge {
         /// The last failure.
         failure: Failure,
     },
     /// An attempt failed that may not be repeated in place, since the server moves this cursor by itself.
     #[error("the page may have been skipped: {failure}")]
-    Lost {
+    ResponseLost {
         /// The last failure.
         failure: Failure,
     },

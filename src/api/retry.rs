@@ -55,7 +55,7 @@ const FIRST_WAIT: Duration = Duration::from_millis(500);
 /// Decides from the failure, the attempt and a random number in `0.0..1.0`.
 #[must_use]
 pub fn decide(failure: &Failure, attempt: Attempt, retry_policy: RetryPolicy, random: f64) -> Decision {
-    if !failure.may_heal() {
+    if !failure.is_transient() {
         return Decision::Fail;
     }
     let bad_page = matches!(failure, Failure::BadPage(_));
@@ -70,7 +70,9 @@ pub fn decide(failure: &Failure, attempt: Attempt, retry_policy: RetryPolicy, ra
     };
     let wait = match failure.retry_after() {
         // the server's word counts, but "at once" again and again would be a hot loop
-        Some(asked) => asked.max(backoff(attempt.number, retry_policy.longest_wait, random).min(FIRST_WAIT)),
+        Some(requested) => {
+            requested.max(backoff(attempt.number, retry_policy.longest_wait, random).min(FIRST_WAIT))
+        }
         None => backoff(attempt.number, retry_policy.longest_wait, random),
     };
     if attempt.elapsed.saturating_add(wait) > limit {
@@ -92,7 +94,7 @@ fn backoff(attempt: u32, longest: Duration, random: f64) -> Duration {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Unsafe;
+    use super::super::TlsError;
     use super::*;
 
     const PATIENCE: RetryPolicy = RetryPolicy {
@@ -140,7 +142,7 @@ mod tests {
         let healing = [
             Failure::Connect("refused".into()),
             Failure::Timeout,
-            Failure::Broken("reset".into()),
+            Failure::ConnectionLost("reset".into()),
             Failure::BadPage("truncated".into()),
         ];
         for failure in healing {
@@ -154,7 +156,7 @@ mod tests {
             Failure::Redirect {
                 to: "elsewhere".into(),
             },
-            Failure::Tls(Unsafe::Stranger),
+            Failure::Tls(TlsError::UnknownIssuer),
         ];
         for failure in lasting {
             assert_eq!(
@@ -180,20 +182,23 @@ mod tests {
 
     #[test]
     fn the_servers_word_counts_but_at_once_is_no_hot_loop() {
-        let asked = |secs| Failure::Status {
+        let requested = |secs| Failure::Status {
             status: 429,
             retry_after: Some(Duration::from_secs(secs)),
             excerpt: String::new(),
         };
         assert_eq!(
-            decide(&asked(7), known(1, 0), PATIENCE, 0.5),
+            decide(&requested(7), known(1, 0), PATIENCE, 0.5),
             Decision::Wait(Duration::from_secs(7))
         );
         assert!(
-            matches!(decide(&asked(0), known(1, 0), PATIENCE, 0.5), Decision::Wait(w) if w.as_millis() >= 250)
+            matches!(decide(&requested(0), known(1, 0), PATIENCE, 0.5), Decision::Wait(w) if w.as_millis() >= 250)
         );
         for long in [301, 4000, u64::MAX] {
-            assert_eq!(decide(&asked(long), known(1, 1), PATIENCE, 0.5), Decision::GiveUp);
+            assert_eq!(
+                decide(&requested(long), known(1, 1), PATIENCE, 0.5),
+                Decision::GiveUp
+            );
         }
     }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use tokio::time::{Instant, sleep};
 
-use super::{Attempt, Budget, Decision, Failure, RetryPolicy, decide};
+use super::{Attempt, Decision, Failure, RateLimiter, RetryPolicy, decide};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -45,7 +45,7 @@ struct Server {
     begin: Instant,
     admitted: RefCell<VecDeque<Duration>>,
     tokens: Cell<(f64, Duration)>,
-    asked: Cell<u32>,
+    requested: Cell<u32>,
 }
 
 impl Server {
@@ -55,14 +55,14 @@ impl Server {
             begin: Instant::now(),
             admitted: RefCell::default(),
             tokens: Cell::new((f64::INFINITY, Duration::ZERO)),
-            asked: Cell::new(0),
+            requested: Cell::new(0),
         }
     }
 
     /// Takes a request, or says how long to wait.
     fn take(&self) -> Result<(), Option<Duration>> {
-        self.asked.set(self.asked.get() + 1);
-        if self.rule.moody > 0 && self.asked.get().is_multiple_of(self.rule.moody) {
+        self.requested.set(self.requested.get() + 1);
+        if self.rule.moody > 0 && self.requested.get().is_multiple_of(self.rule.moody) {
             return Err(Some(SECOND));
         }
         let (before, after, change) = self.rule.bears;
@@ -117,18 +117,18 @@ struct Measured {
     requests: f64,
     refused: f64,
     wall: f64,
-    pace: f64,
+    pacing: f64,
 }
 
-/// `pages` pages asked for at `asked` a second, by as many as the latency needs.
-async fn export(rule: Rule, asked: f64, pages: u32) -> Measured {
-    let budget = Budget::new(asked);
+/// `pages` pages asked for at `requested` a second, by as many as the latency needs.
+async fn export(rule: Rule, requested: f64, pages: u32) -> Measured {
+    let rate_limiter = RateLimiter::new(requested);
     let server = Server::new(rule);
     let (left, requests, refused) = (Cell::new(pages), Cell::new(0.0), Cell::new(0.0));
     let worker = async |number: u64| {
         while let Some(rest) = left.get().checked_sub(1) {
             left.set(rest);
-            let mut sent = budget.permit().await.unwrap().spend();
+            let mut sent = rate_limiter.permit().await.unwrap().spend();
             let begin = Instant::now();
             for attempt in 1.. {
                 requests.set(requests.get() + 1.0);
@@ -138,7 +138,7 @@ async fn export(rule: Rule, asked: f64, pages: u32) -> Measured {
                 }
                 let Err(retry_after) = answer else { break };
                 refused.set(refused.get() + 1.0);
-                budget.refused(&sent, retry_after);
+                rate_limiter.refused(&sent, retry_after);
                 let failure = Failure::Status {
                     status: 429,
                     retry_after,
@@ -154,7 +154,7 @@ async fn export(rule: Rule, asked: f64, pages: u32) -> Measured {
                     Decision::Wait(wait) => sleep(wait).await,
                     other => panic!("{other:?}"),
                 }
-                let permit = budget.permit().await.unwrap();
+                let permit = rate_limiter.permit().await.unwrap();
                 // the task got its turn late, as on a busy machine
                 sleep(Duration::from_millis(number % 3)).await;
                 sent = permit.spend();
@@ -162,7 +162,7 @@ async fn export(rule: Rule, asked: f64, pages: u32) -> Measured {
         }
     };
     let mut workers = vec![worker(0), worker(1)];
-    while (workers.len() as f64) < asked * rule.latency.as_secs_f64() + 2.0 {
+    while (workers.len() as f64) < requested * rule.latency.as_secs_f64() + 2.0 {
         workers.push(worker(workers.len() as u64));
     }
     join_all(workers).await;
@@ -170,7 +170,7 @@ async fn export(rule: Rule, asked: f64, pages: u32) -> Measured {
         requests: requests.get(),
         refused: refused.get(),
         wall: server.begin.elapsed().as_secs_f64(),
-        pace: budget.per_second(),
+        pacing: rate_limiter.per_second(),
     }
 }
 
@@ -197,9 +197,9 @@ fn rules(bears: f64, latency: Duration) -> Vec<Rule> {
     rules
 }
 
-async fn bears_less(asked: f64, bears: f64, latency: Duration, pages: u32, most: f64) {
+async fn bears_less(requested: f64, bears: f64, latency: Duration, pages: u32, most: f64) {
     for rule in rules(bears, latency) {
-        let measured = export(rule, asked, pages).await;
+        let measured = export(rule, requested, pages).await;
         let share = measured.refused / measured.requests;
         let ratio = measured.wall / (f64::from(pages) / bears + latency.as_secs_f64());
         assert!(share < 0.05, "{rule:?}: {share} of the requests were refused");
@@ -225,7 +225,7 @@ async fn a_server_that_bears_2_of_3() {
 #[tokio::test(start_paused = true)]
 async fn other_limits_are_found_too() {
     // nearest to the limit the first guess, a third off, is farthest from the truth
-    for (asked, bears, most) in [
+    for (requested, bears, most) in [
         (30.0, 28.0, 1.35),
         (30.0, 25.0, 1.25),
         (30.0, 19.0, 1.25),
@@ -234,7 +234,7 @@ async fn other_limits_are_found_too() {
         (30.0, 5.0, 1.25),
         (3.0, 1.0, 1.25),
     ] {
-        bears_less(asked, bears, Duration::from_millis(300), 1000, most).await;
+        bears_less(requested, bears, Duration::from_millis(300), 1000, most).await;
     }
 }
 
@@ -246,7 +246,7 @@ async fn the_pace_comes_back_when_the_server_bears_more() {
             ..rule
         };
         let measured = export(rule, 30.0, 3000).await;
-        assert!(measured.pace > 29.0, "{rule:?}: {} a second", measured.pace);
+        assert!(measured.pacing > 29.0, "{rule:?}: {} a second", measured.pacing);
         assert!(
             measured.wall < 3000.0 / 30.0 * 1.25,
             "{rule:?}: {}",
@@ -269,12 +269,12 @@ async fn invariant_9_no_way_of_counting_refuses_what_was_asked_right() {
 
 #[tokio::test(start_paused = true)]
 async fn refusals_without_a_reason_do_not_bring_it_to_a_halt() {
-    for (asked, moody) in [(30.0, 50), (3.0, 50), (0.0, 50), (0.0, 7)] {
+    for (requested, moody) in [(30.0, 50), (3.0, 50), (0.0, 50), (0.0, 7)] {
         let rule = Rule {
             moody,
             ..rules(1000.0, Duration::from_millis(300))[0]
         };
-        let measured = export(rule, asked, 1000).await;
-        assert!(measured.pace > 1.0, "{rule:?}: {} a second", measured.pace);
+        let measured = export(rule, requested, 1000).await;
+        assert!(measured.pacing > 1.0, "{rule:?}: {} a second", measured.pacing);
     }
 }

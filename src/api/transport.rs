@@ -12,47 +12,47 @@ use super::response_meta::shortened;
 
 /// What kept a connection from being safe.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Unsafe {
+pub enum TlsError {
     /// The certificate is of no authority that this machine trusts.
-    Stranger,
+    UnknownIssuer,
     /// The certificate is for other names.
-    OtherNames,
+    WrongName,
     /// By this machine's clock the certificate is not valid any more, or not yet.
     ///
     /// When it is valid, and what time this machine believes it is.
-    Clock(String),
+    NotValidNow(String),
     /// What answers does not speak TLS.
     NotTls,
     /// This machine knows no authority to trust.
-    NoRoots,
+    NoTrustedRoots,
     /// Something else, in the words of TLS.
     Other(String),
 }
 
-impl fmt::Display for Unsafe {
+impl fmt::Display for TlsError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Stranger => f.write_str("its certificate is of nobody that this machine trusts"),
-            Self::OtherNames => f.write_str("its certificate is for other names"),
-            Self::Clock(times) => write!(f, "its certificate is {times}"),
+            Self::UnknownIssuer => f.write_str("its certificate is of nobody that this machine trusts"),
+            Self::WrongName => f.write_str("its certificate is for other names"),
+            Self::NotValidNow(times) => write!(f, "its certificate is {times}"),
             Self::NotTls => f.write_str("what answers there does not speak TLS"),
-            Self::NoRoots => f.write_str("this machine has no certificates to trust"),
+            Self::NoTrustedRoots => f.write_str("this machine has no certificates to trust"),
             Self::Other(why) => f.write_str(why),
         }
     }
 }
 
-impl Unsafe {
+impl TlsError {
     /// What a person can do about it.
     pub(super) fn hint(&self) -> &'static str {
         match self {
-            Self::Stranger => {
+            Self::UnknownIssuer => {
                 "check --base-url; where a company's proxy looks into connections, name its certificate's file in SSL_CERT_FILE"
             }
-            Self::OtherNames => "check the name in --base-url",
-            Self::Clock(_) => "check this machine's clock; if it is right, tell the vendor",
+            Self::WrongName => "check the name in --base-url",
+            Self::NotValidNow(_) => "check this machine's clock; if it is right, tell the vendor",
             Self::NotTls => "check scheme and port in --base-url",
-            Self::NoRoots => {
+            Self::NoTrustedRoots => {
                 "install the system's certificates (ca-certificates), or name a file of them in SSL_CERT_FILE"
             }
             Self::Other(_) => "check --base-url, the system's clock and its certificates",
@@ -67,13 +67,13 @@ impl Unsafe {
         };
         let clock = |valid: String, now: &UnixTime| {
             let now = second(now);
-            Self::Clock(format!("valid {valid}, and this machine's clock says {now}"))
+            Self::NotValidNow(format!("valid {valid}, and this machine's clock says {now}"))
         };
         match error {
-            Tls::InvalidCertificate(CertificateError::UnknownIssuer) => Self::Stranger,
+            Tls::InvalidCertificate(CertificateError::UnknownIssuer) => Self::UnknownIssuer,
             Tls::InvalidCertificate(
                 CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
-            ) => Self::OtherNames,
+            ) => Self::WrongName,
             Tls::InvalidCertificate(CertificateError::ExpiredContext { time, not_after }) => {
                 clock(format!("until {}", second(not_after)), time)
             }
@@ -93,10 +93,10 @@ pub(super) fn failure(error: &reqwest::Error, proxy: Option<&str>) -> Failure {
     }
     let why = innermost(error);
     if !error.is_connect() {
-        return Failure::Broken(why);
+        return Failure::ConnectionLost(why);
     }
     if let Some(error) = causes(error).find_map(tls) {
-        return Failure::Tls(Unsafe::of(error));
+        return Failure::Tls(TlsError::of(error));
     }
     let said = |words: &str| causes(error).any(|cause| cause.to_string().contains(words));
     if said("proxy authorization required") {
@@ -114,7 +114,7 @@ pub(super) fn failure(error: &reqwest::Error, proxy: Option<&str>) -> Failure {
         return Failure::Proxy(format!("{proxy} ({why})"));
     }
     if said("dns error") {
-        return Failure::Name(why);
+        return Failure::Dns(why);
     }
     Failure::Connect(why)
 }
@@ -123,7 +123,7 @@ pub(super) fn failure(error: &reqwest::Error, proxy: Option<&str>) -> Failure {
 pub(super) fn unprepared(error: &(dyn Error + 'static)) -> Failure {
     let why = innermost(error);
     if why.contains("No CA certificates") {
-        Failure::Tls(Unsafe::NoRoots)
+        Failure::Tls(TlsError::NoTrustedRoots)
     } else {
         Failure::Connect(why)
     }

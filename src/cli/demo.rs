@@ -9,7 +9,7 @@ use url::Url;
 use super::args::{OutputArgs, local};
 use super::{export, output, progress_bars, text_table};
 use crate::api::{ApiKey, Connection};
-use crate::dataset::{Dataset, RulesAsked};
+use crate::dataset::{Dataset, PrivacyOptions};
 use crate::error::{Error, Result};
 use crate::export::{DEFAULT_SETTLE, MAX_PER_PAGE, Options};
 use crate::fetch::CancellationToken;
@@ -113,7 +113,7 @@ fn options(args: &DemoArgs, simulator: &Simulator) -> Result<Options> {
         promote: None,
         row_group_rows: None,
         row_group_bytes: None,
-        privacy: RulesAsked::default(),
+        privacy: PrivacyOptions::default(),
         timezone: None,
         partition_by: None,
         settle: DEFAULT_SETTLE,

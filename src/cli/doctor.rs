@@ -10,8 +10,8 @@ use super::{export, output};
 use crate::dataset::Dataset;
 use crate::display;
 use crate::doctor::{
-    Bounds, Cursors, DeadCursor, ListingLimit, Options, PageLimit, RangeLimit, Refusal, Report, examine,
-    remember,
+    Bounds, Cursors, DoctorOptions, DoctorReport, InvalidCursor, ListingLimit, PageLimit, RangeLimit,
+    Refusal, examine, remember,
 };
 use crate::error::{Error, Result};
 use crate::plan::{Direction, Field, Order};
@@ -74,7 +74,7 @@ pub(super) async fn run(args: &DoctorArgs, output: &OutputArgs) -> Result<u8> {
     Ok(0)
 }
 
-fn options(args: &DoctorArgs) -> Result<Options> {
+fn options(args: &DoctorArgs) -> Result<DoctorOptions> {
     let utc = Zone::named("UTC").map_err(|error| Error::Internal(error.to_string()))?;
     let second = |moment: Option<Moment>, otherwise: i64| match moment {
         None => Ok(otherwise),
@@ -85,7 +85,7 @@ fn options(args: &DoctorArgs) -> Result<Options> {
     let table = args.out.as_deref().map(rebuild::settings).transpose()?.flatten();
     let connection = export::checked_connection(&args.api.for_table(table.as_ref())?)?;
     let range = export::checked_range(start, end)?;
-    Ok(Options {
+    Ok(DoctorOptions {
         connection,
         requests_per_second: args.api.requests_per_second,
         bot: args.bot.clone(),
@@ -94,7 +94,7 @@ fn options(args: &DoctorArgs) -> Result<Options> {
 }
 
 /// Formats a report, one finding per line.
-fn text(report: &Report) -> String {
+fn text(report: &DoctorReport) -> String {
     let mut lines = vec![format!("{} ({} requests)", report.dataset, report.requests)];
     let mut add = |name: &str, finding: String| lines.push(format!("  {name:<12} {finding}"));
     let range = report.range;
@@ -223,7 +223,7 @@ fn page_limit(limit: &PageLimit) -> String {
     match limit {
         PageLimit::Refused {
             status,
-            told: message,
+            shown: message,
         } => {
             format!("1,001 records per page are refused (status {status}: {message})")
         }
@@ -235,7 +235,7 @@ fn page_limit(limit: &PageLimit) -> String {
     }
 }
 
-fn page_size(report: &Report) -> String {
+fn page_size(report: &DoctorReport) -> String {
     match report.limits.largest_page {
         Some(records) => format!(
             "larger pages than {} fail: an export requests pages of this size",
@@ -285,16 +285,16 @@ fn range_limit(limit: &RangeLimit) -> String {
     }
 }
 
-fn dead_cursor(cursor: &DeadCursor) -> String {
+fn dead_cursor(cursor: &InvalidCursor) -> String {
     match cursor {
-        DeadCursor::Refused {
+        InvalidCursor::Refused {
             status,
-            told: message,
+            shown: message,
         } => format!("status {status}: {message}"),
-        DeadCursor::Answered { records } => {
+        InvalidCursor::Answered { records } => {
             format!("answered like a request without cursor, with {records} records")
         }
-        DeadCursor::Unclear { why } => format!("unknown: {why}"),
+        InvalidCursor::Unclear { why } => format!("unknown: {why}"),
     }
 }
 

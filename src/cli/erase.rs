@@ -23,7 +23,7 @@ Examples:
   converse-export erase --out ./lake --from ids.txt --dry-run
 
 Removes the conversations and their messages from every partition, every spooled page and the rejected records, and all
-files in _export/damaged/, whose contents are unknown. A tombstone (a keyed hash, not the id) in _export/ prevents later
+files in _export/quarantine/, whose contents are unknown. A tombstone (a keyed hash, not the id) in _export/ prevents later
 runs from exporting them again. The next export, sync or erase completes an interrupted erasure. Records of other
 conversations that mention an erased one stay.
 
@@ -133,7 +133,7 @@ fn sentence(summary: &EraseSummary) -> String {
             "removed"
         },
         grouped(summary.conversations),
-        grouped(summary.asked),
+        grouped(summary.requested),
         grouped(summary.partitions_changed + summary.partitions_removed),
         grouped(summary.records_in_pages),
         grouped(summary.rejected),

@@ -283,7 +283,7 @@ pub(super) fn connection(args: &ApiArgs) -> Result<Connection> {
     Ok(Connection {
         allow_http: args.allow_http,
         max_page_bytes: args.max_page_bytes,
-        silence: args.timeout,
+        read_timeout: args.timeout,
         retry_policy: RetryPolicy {
             limit: args.retry_for,
             ..RetryPolicy::default()

@@ -64,7 +64,7 @@ fn text(forecast: &Forecast, options: &Options) -> String {
     let (requests, probes, spooled) = (
         sum(|job| job.requests),
         sum(|job| job.probes),
-        sum(|job| job.kept_pages),
+        sum(|job| job.retained_pages),
     );
     let mut lines = vec![table.trim_fmt()];
     lines.push(String::new());

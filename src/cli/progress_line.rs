@@ -71,7 +71,7 @@ impl ProgressLine {
     pub(super) fn waits(&mut self, failure: &Failure, wait: Duration, now: Instant) {
         let what = match failure {
             Failure::Timeout => "no response in time".to_owned(),
-            failure if failure.is_refusal() => "rate limited".to_owned(),
+            failure if failure.is_rate_limited() => "rate limited".to_owned(),
             Failure::Status { status, .. } => format!("the API failed (status {status})"),
             failure => failure.to_string(),
         };

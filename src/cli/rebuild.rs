@@ -11,7 +11,7 @@ use crate::display::grouped;
 use crate::error::{Error, Result};
 use crate::export::check_base_url;
 use crate::fetch::CancellationToken;
-use crate::rebuild::{Changes, Rebuilt, rebuild};
+use crate::rebuild::{RebuildOptions, RebuildSummary, rebuild};
 use crate::table::PartitionBy;
 
 const NOTES: &str = "\
@@ -73,7 +73,7 @@ pub(super) async fn run(args: &RebuildArgs, output: &OutputArgs, stop: Cancellat
         .base_url
         .as_ref()
         .map(|url| url.as_str().trim_end_matches('/').to_owned());
-    let changes = Changes {
+    let changes = RebuildOptions {
         base_url,
         timezone: zone.map(|zone| zone.name().to_owned()),
         partition_by: args.partition_by,
@@ -92,7 +92,7 @@ pub(super) async fn run(args: &RebuildArgs, output: &OutputArgs, stop: Cancellat
     report(&rebuilt, is_address_alone, output)
 }
 
-fn report(rebuilt: &Rebuilt, is_address_alone: bool, output: &OutputArgs) -> Result<u8> {
+fn report(rebuilt: &RebuildSummary, is_address_alone: bool, output: &OutputArgs) -> Result<u8> {
     if output.json {
         output::json(rebuilt)?;
     } else if is_address_alone && !output.quiet {

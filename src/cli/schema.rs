@@ -11,7 +11,7 @@ use super::{export, output};
 use crate::dataset::Dataset;
 use crate::display;
 use crate::error::{Error, Result};
-use crate::schema::{Column, Described, Description, Engine, contract, of_table};
+use crate::schema::{Described, Description, Engine, SchemaColumn, contract, of_table};
 use crate::table::Table;
 
 const EXAMPLES: &str = "\
@@ -108,7 +108,7 @@ fn heading(dataset: &str, described: &Described, is_there: bool) -> String {
 
 fn table(described: &Described) -> TextTable {
     let mut table = framed(["column", "type", "", "from"]);
-    let row = |column: &Column, from: &str| {
+    let row = |column: &SchemaColumn, from: &str| {
         let required = if column.nullable { "" } else { "required" };
         [
             column.name.clone(),

@@ -180,7 +180,7 @@ fn facts(status: &DatasetStatus, zone: &Zone) -> Vec<(&'static str, String)> {
         facts.push(("spooled", what));
     }
     if let Some(run) = &status.last_run {
-        let how = if run.whole {
+        let how = if run.complete {
             "complete"
         } else {
             "incomplete: run it again"
@@ -190,9 +190,9 @@ fn facts(status: &DatasetStatus, zone: &Zone) -> Vec<(&'static str, String)> {
             format!("{:.0}, {} new rows, {how}", run.ended, grouped(run.rows)),
         ));
     }
-    let learnt = learnt(status);
-    if !learnt.is_empty() {
-        facts.push(("API", learnt.join(", ")));
+    let learned = learned(status);
+    if !learned.is_empty() {
+        facts.push(("API", learned.join(", ")));
     }
     facts.extend(output::limits(status.limits).map(|limits| ("limits", limits)));
     facts
@@ -210,16 +210,16 @@ fn ranges(name: &'static str, ranges: &[TimeRange], zone: &Zone, facts: &mut Vec
 }
 
 /// Describes what earlier runs learned of the API.
-fn learnt(status: &DatasetStatus) -> Vec<String> {
+fn learned(status: &DatasetStatus) -> Vec<String> {
     let column = |field| match field {
         Field::Time => "the record's own time",
         Field::LastAction => "the last action",
     };
     let filter = status
-        .learnt
+        .learned
         .filter
         .map(|field| format!("filters by {}", column(field)));
-    let order = status.learnt.order.map(|order| {
+    let order = status.learned.order.map(|order| {
         let way = match order.direction {
             Direction::Ascending => "earliest first",
             Direction::Descending => "latest first",

@@ -9,10 +9,10 @@ use serde_json::Map;
 use super::log;
 use super::output::{self, bytes};
 use super::text_table::align_right;
-use crate::dataset::Misfits;
+use crate::dataset::TypeMismatches;
 use crate::display::grouped;
 use crate::export::{DatasetSummary, Summary};
-use crate::table::PeriodCount;
+use crate::table::PartitionCount;
 
 /// Prints the summary of a run.
 pub(super) fn print(summary: &Summary, out: &Path) {
@@ -92,12 +92,12 @@ const COLUMNS: [Column; 14] = [
     (
         "days",
         |dataset| grouped(dataset.periods.count()),
-        |dataset| matches!(dataset.periods, PeriodCount::Days(_)),
+        |dataset| matches!(dataset.periods, PartitionCount::Days(_)),
     ),
     (
         "months",
         |dataset| grouped(dataset.periods.count()),
-        |dataset| matches!(dataset.periods, PeriodCount::Months(_)),
+        |dataset| matches!(dataset.periods, PartitionCount::Months(_)),
     ),
     (
         "files",
@@ -167,7 +167,7 @@ fn budget(dataset: &DatasetSummary) -> String {
 }
 
 /// Describes the values that did not fit promoted columns.
-pub(super) fn misfits(misfits: &Misfits) -> impl Iterator<Item = String> {
+pub(super) fn misfits(misfits: &TypeMismatches) -> impl Iterator<Item = String> {
     misfits.iter().map(|(column, count)| {
         let values = if count == 1 { "value does" } else { "values do" };
         let count = grouped(count);
@@ -215,7 +215,7 @@ mod tests {
         DatasetSummary {
             rows: 1_234_567,
             received: 1_234_567,
-            periods: PeriodCount::Days(365),
+            periods: PartitionCount::Days(365),
             bytes_written: 123_456_789,
             requests: 1_240,
             fewest_requests: 1_235,

@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::export::{DEFAULT_BASE_URL, check_request_options};
 use crate::fetch::CancellationToken;
 use crate::table::{OWN_FOLDER, Settings};
-use crate::verify::{AskAgain, Finding, Report, verify};
+use crate::verify::{Finding, LiveOptions, VerifyReport, verify};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -73,7 +73,7 @@ pub(super) async fn run(args: &VerifyArgs, output: &OutputArgs, stop: Cancellati
         .await
         .map_err(|error| Error::Internal(format!("the choice of windows ended early: {error}")))??;
     let asked = tokio::select! {
-        asked = chosen.ask(&again) => asked,
+        asked = chosen.run(&again) => asked,
         () = stop.cancelled() => Err(Error::Interrupted),
     };
     let code = report(chosen.report(), output)?;
@@ -88,7 +88,7 @@ pub(super) async fn run(args: &VerifyArgs, output: &OutputArgs, stop: Cancellati
 }
 
 /// Options of the requests, if any are to be made.
-fn ask_again(args: &VerifyArgs) -> Result<Option<AskAgain>> {
+fn ask_again(args: &VerifyArgs) -> Result<Option<LiveOptions>> {
     if args.live == 0 {
         return Ok(None);
     }
@@ -116,7 +116,7 @@ fn ask_again(args: &VerifyArgs) -> Result<Option<AskAgain>> {
         api.concurrency,
         api.per_page,
     )?;
-    Ok(Some(AskAgain {
+    Ok(Some(LiveOptions {
         windows: args.live,
         // 32 bits are exact in every JSON reader
         seed: args.seed.unwrap_or_else(|| rand::random::<u32>().into()),
@@ -127,7 +127,7 @@ fn ask_again(args: &VerifyArgs) -> Result<Option<AskAgain>> {
     }))
 }
 
-fn report(report: &Report, output: &OutputArgs) -> Result<u8> {
+fn report(report: &VerifyReport, output: &OutputArgs) -> Result<u8> {
     if output.json {
         output::json(&report)?;
     } else {
@@ -144,7 +144,7 @@ fn report(report: &Report, output: &OutputArgs) -> Result<u8> {
     })
 }
 
-fn text(report: &Report) -> String {
+fn text(report: &VerifyReport) -> String {
     let mut lines = vec![table(report).to_string()];
     if let Some(live) = &report.live {
         let records: u64 = live.windows.iter().map(|asked| asked.records).sum();
@@ -181,7 +181,7 @@ fn findings<'a>(kind: &'a str, findings: &'a [Finding]) -> impl Iterator<Item = 
         .chain((more > 0).then(|| format!("{kind}: and {more} more; --json lists all")))
 }
 
-fn table(report: &Report) -> Table {
+fn table(report: &VerifyReport) -> Table {
     let mut table = framed([
         "dataset",
         "bot",

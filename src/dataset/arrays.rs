@@ -10,7 +10,7 @@ use arrow::array::{
 use super::column::{KEY, KEY_VALUE, VALUE, list_element};
 use super::compact::Writer;
 use super::json::{self, Raw, Type};
-use super::names::{Entry, Names};
+use super::key_table::{KeyTable, KeyValue};
 
 /// Appends a value's text, or null for null; where the text has to be written first, that is done in `written`.
 #[inline]
@@ -124,7 +124,7 @@ impl Maps {
     }
 
     /// One map of these entries, whose keys are among `names`.
-    pub(super) fn push(&mut self, entries: &[Entry<'_>], names: &Names<'_>, writer: &mut Writer) {
+    pub(super) fn push(&mut self, entries: &[KeyValue<'_>], names: &KeyTable<'_>, writer: &mut Writer) {
         for (name, value) in entries {
             let Some(name) = name else {
                 continue;

@@ -13,14 +13,14 @@ use super::arrays::{Lists, Maps, Strings};
 use super::column::{Column, Kind};
 use super::compact::Writer;
 use super::json::{Raw, Type, Walk};
-use super::names::{Entry, Meanings, Name, Names};
-use super::observed::{METADATA, Observed};
+use super::key_table::{KeyId, KeyTable, KeyValue, PerKey};
+use super::observed::{METADATA, ObservedKeys};
 use super::page::{Next, Page, PageError};
-use super::promote::Misfit;
-use super::shape::{MetadataMode, Shape};
+use super::promote::TypeMismatch;
 use super::surrogates::distinct_keys;
+use super::table_options::{MetadataMode, TableOptions};
 use super::time::parse_time;
-use super::{Cleaner, Dataset, page};
+use super::{Dataset, PrivacyFilter, page};
 
 /// The records of one page: `batch` and `rejected` together hold every one of them.
 #[derive(Clone, Debug)]
@@ -31,9 +31,9 @@ pub struct Decoded {
     /// The records that cannot.
     pub rejected: Vec<Rejected>,
     /// What of the rows did not fit promoted columns, row by row.
-    pub misfits: Vec<Misfit>,
+    pub mismatches: Vec<TypeMismatch>,
     /// The keys of the rows, before any rule took some out.
-    pub observed: Observed,
+    pub observed: ObservedKeys,
     /// Where the chain goes on.
     pub cursor: Next,
 }
@@ -77,34 +77,34 @@ impl fmt::Display for Reason {
 /// Decodes the body of one answer. Bytes that are not UTF-8 are read as U+FFFD, as lone surrogates are. Keys of an object
 /// that would be the same by this get the codes of their surrogates behind each; an `_id` with one is none.
 pub fn decode(dataset: Dataset, body: &[u8]) -> Result<Decoded, PageError> {
-    decode_as(dataset, &Shape::default(), None, body)
+    decode_as(dataset, &TableOptions::default(), None, body)
 }
 
 /// Decodes the body of one answer, into the columns of a table of this form and without what its rules take out.
 pub fn decode_as(
     dataset: Dataset,
-    shape: &Shape,
-    cleaner: Option<&Cleaner>,
+    table_options: &TableOptions,
+    privacy_filter: Option<&PrivacyFilter>,
     body: &[u8],
 ) -> Result<Decoded, PageError> {
     let body = page::text(body)?;
-    let page = records(dataset, shape, &body)?;
+    let page = records(dataset, table_options, &body)?;
     let (rows, rejected, _) = page.records;
     let distinct = (page.lone_surrogates > 0).then(|| distinct_keys(&body)).flatten();
     let (mut columns, mut observed) = match &distinct {
-        Some(body) => records(dataset, shape, body)?.records.0.finish(),
+        Some(body) => records(dataset, table_options, body)?.records.0.finish(),
         None => rows.finish(),
     };
     observed.replaced_characters = page.lone_surrogates;
-    if let Some(cleaner) = cleaner {
-        columns = cleaner.apply(dataset, columns);
-        cleaner.seen(&mut observed);
+    if let Some(privacy_filter) = privacy_filter {
+        columns = privacy_filter.apply(dataset, columns);
+        privacy_filter.seen(&mut observed);
     }
-    let (batch, misfits) = shape.complete(dataset, columns);
+    let (batch, mismatches) = table_options.complete(dataset, columns);
     Ok(Decoded {
         batch,
         rejected,
-        misfits,
+        mismatches,
         observed,
         cursor: page.cursor,
     })
@@ -113,8 +113,12 @@ pub fn decode_as(
 /// The rows of a page, the records that cannot be any, and the places of those that follow.
 type Records<'a> = (Rows<'a>, Vec<Rejected>, RangeFrom<usize>);
 
-fn records<'a>(dataset: Dataset, shape: &Shape, body: &'a str) -> Result<Page<Records<'a>>, PageError> {
-    let new = || (Rows::new(dataset, shape.metadata), Vec::new(), 0..);
+fn records<'a>(
+    dataset: Dataset,
+    table_options: &TableOptions,
+    body: &'a str,
+) -> Result<Page<Records<'a>>, PageError> {
+    let new = || (Rows::new(dataset, table_options.metadata), Vec::new(), 0..);
     page::read(body, new, |(rows, rejected, places), walk| {
         let (start, index) = (walk.position(), places.next().unwrap_or(usize::MAX));
         if let Err(reason) = rows.push(walk) {
@@ -126,12 +130,12 @@ fn records<'a>(dataset: Dataset, shape: &Shape, body: &'a str) -> Result<Page<Re
 
 /// The rows so far, and the record that is being read.
 struct Rows<'a> {
-    columns: Vec<Growing<'a>>,
+    columns: Vec<RowsBuilder<'a>>,
     /// The records' keys, and which column each is of.
-    fields: Names<'a>,
-    column_of: Meanings<usize>,
+    fields: KeyTable<'a>,
+    column_of: PerKey<usize>,
     /// What the record has beside its columns, or what does not fit them.
-    others: Vec<Entry<'a>>,
+    others: Vec<KeyValue<'a>>,
     extra: Maps,
     records: u64,
     /// The text of the metadata's column, where it is wanted beside the map.
@@ -140,17 +144,17 @@ struct Rows<'a> {
 }
 
 /// A column, and what the record at hand has for it.
-struct Growing<'a> {
+struct RowsBuilder<'a> {
     column: &'static Column,
     array: Array,
     value: Raw<'a>,
     /// The key that the value stands at.
-    field: Name,
+    field: KeyId,
     /// The entries, where the value is an object and the column's values are objects: they are read where they stand,
     /// since passing over them first would take as long again.
-    entries: Vec<Entry<'a>>,
+    entries: Vec<KeyValue<'a>>,
     /// The keys of the objects.
-    names: Names<'a>,
+    names: KeyTable<'a>,
 }
 
 enum Array {
@@ -169,9 +173,9 @@ impl<'a> Rows<'a> {
             .metadata_column()
             .filter(|_| metadata == MetadataMode::Both);
         Self {
-            columns: columns.map(|column| Growing::new(column, metadata)).collect(),
-            fields: Names::default(),
-            column_of: Meanings::default(),
+            columns: columns.map(|column| RowsBuilder::new(column, metadata)).collect(),
+            fields: KeyTable::default(),
+            column_of: PerKey::default(),
             others: Vec::new(),
             extra: Maps::default(),
             records: 0,
@@ -200,7 +204,7 @@ impl<'a> Rows<'a> {
                 &mut self.writer,
             );
         }
-        self.see();
+        self.observe();
         match self.others.as_slice() {
             [] => self.extra.push_null(),
             others => self.extra.push(others, &self.fields, &mut self.writer),
@@ -209,12 +213,12 @@ impl<'a> Rows<'a> {
     }
 
     /// Takes note of the record's keys.
-    fn see(&mut self) {
+    fn observe(&mut self) {
         self.records += 1;
-        self.fields.see(&self.others);
+        self.fields.observe(&self.others);
         for column in &mut self.columns {
             if column.value.is_object() {
-                column.names.see(&column.entries);
+                column.names.observe(&column.entries);
             }
         }
     }
@@ -242,7 +246,7 @@ impl<'a> Rows<'a> {
                 None => self.fields.add(&mut self.others, name, walk.raw()),
             }
         }
-        let has_id = |column: &Growing<'_>| column.column.kind != Kind::Id || column.value.is_id();
+        let has_id = |column: &RowsBuilder<'_>| column.column.kind != Kind::Id || column.value.is_id();
         if self.columns.iter().all(has_id) {
             Ok(())
         } else {
@@ -250,17 +254,17 @@ impl<'a> Rows<'a> {
         }
     }
 
-    fn finish(self) -> (Vec<ArrayRef>, Observed) {
-        let mut observed = Observed {
+    fn finish(self) -> (Vec<ArrayRef>, ObservedKeys) {
+        let mut observed = ObservedKeys {
             records: self.records,
-            ..Observed::default()
+            ..ObservedKeys::default()
         };
         for column in &self.columns {
-            column.names.sights(METADATA, &mut observed.keys);
+            column.names.observations(METADATA, &mut observed.keys);
         }
-        self.fields.sights("", &mut observed.keys);
+        self.fields.observations("", &mut observed.keys);
         let declared: Vec<&str> = self.columns.iter().map(|column| column.column.field).collect();
-        let arrays = self.columns.into_iter().map(Growing::finish);
+        let arrays = self.columns.into_iter().map(RowsBuilder::finish);
         let texts = self.texts.map(|(_, texts)| Arc::new(texts.finish()) as ArrayRef);
         let mut arrays: Vec<ArrayRef> = arrays
             .chain([Arc::new(self.extra.finish()) as ArrayRef])
@@ -276,7 +280,7 @@ impl<'a> Rows<'a> {
     }
 }
 
-impl<'a> Growing<'a> {
+impl<'a> RowsBuilder<'a> {
     fn new(column: &'static Column, metadata: MetadataMode) -> Self {
         let array = match column.kind {
             Kind::TextMap if metadata == MetadataMode::Json => Array::Objects(Strings::default()),
@@ -291,14 +295,14 @@ impl<'a> Growing<'a> {
             column,
             array,
             value: Raw::default(),
-            field: Name::default(),
+            field: KeyId::default(),
             entries: Vec::new(),
-            names: Names::default(),
+            names: KeyTable::default(),
         }
     }
 
     /// Reads the column's value, which stands at this key; a second one takes the place of the first.
-    fn read(&mut self, field: Name, walk: &mut Walk<'a>) {
+    fn read(&mut self, field: KeyId, walk: &mut Walk<'a>) {
         self.field = field;
         let of_objects = matches!(self.array, Array::Maps(_) | Array::Objects(_));
         self.value = match of_objects && walk.next() == Some(b'{') {

@@ -20,17 +20,17 @@ mod decimal;
 mod decode;
 mod distinct;
 mod json;
+mod key_table;
 mod messages;
-mod names;
 mod observed;
 mod page;
 mod peek;
 mod privacy;
 mod promote;
 mod promoted;
-mod shape;
 mod strip;
 mod surrogates;
+mod table_options;
 mod time;
 
 use std::fmt;
@@ -44,16 +44,16 @@ pub use column::{Column, Kind};
 pub(crate) use column::{entries_of, is_json};
 pub use decode::{Decoded, Reason, Rejected, decode, decode_as};
 pub(crate) use json::{Value as JsonValue, entries as json_entries, whole as json_value};
-pub use observed::{JsonTypes, Observed};
+pub use observed::{JsonTypes, ObservedKeys};
 pub use page::{Next, PageError};
 pub use peek::{Peek, PeekedRecord, id_hash, peek};
-pub use privacy::{Cleaner, Pattern, PrivacyError, Rules, RulesAsked, Secret};
-pub use promote::{Misfit, Misfits};
-pub use promoted::{Promoted, PromotedType, ShapeError};
-pub(crate) use shape::metadata_map;
-pub use shape::{MetadataMode, Shape};
+pub use privacy::{Pattern, PrivacyError, PrivacyFilter, PrivacyOptions, PrivacyRules, Secret};
+pub use promote::{TypeMismatch, TypeMismatches};
+pub use promoted::{Promoted, PromotedType, TableOptionsError};
 pub(crate) use strip::names_any;
 pub use strip::{strip, strip_with};
+pub(crate) use table_options::metadata_map;
+pub use table_options::{MetadataMode, TableOptions};
 
 /// A kind of record that the API exports.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize, Deserialize)]
@@ -104,7 +104,7 @@ impl Dataset {
         self.definition().columns
     }
 
-    /// The schema of every file of the dataset, in the form that a table has by default; see [`Shape`].
+    /// The schema of every file of the dataset, in the form that a table has by default; see [`TableOptions`].
     pub fn schema(self) -> SchemaRef {
         static SCHEMAS: [OnceLock<SchemaRef>; Dataset::ALL.len()] =
             [const { OnceLock::new() }; Dataset::ALL.len()];

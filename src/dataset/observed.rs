@@ -80,14 +80,14 @@ impl<'de> Deserialize<'de> for JsonTypes {
 
 /// What was seen of a key.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct Sight {
+pub struct KeyObservation {
     /// Records that have it.
     pub records: u64,
     /// The types of its values.
     pub types: JsonTypes,
 }
 
-impl AddAssign for Sight {
+impl AddAssign for KeyObservation {
     fn add_assign(&mut self, other: Self) {
         self.records += other.records;
         self.types = self.types | other.types;
@@ -97,25 +97,25 @@ impl AddAssign for Sight {
 /// What was seen of the keys of records.
 #[derive(Clone, Default, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Observed {
+pub struct ObservedKeys {
     /// Records.
     pub records: u64,
     /// Keys beside the columns by their names, keys of metadata as `metadata.` and their names.
-    pub keys: BTreeMap<String, Sight>,
+    pub keys: BTreeMap<String, KeyObservation>,
     /// Records that have a value for a column, by the column's field; none where no record has.
     pub values: BTreeMap<String, u64>,
     /// Characters of the answers that no text can hold, each of which is read as U+FFFD.
     pub replaced_characters: u64,
 }
 
-impl Observed {
+impl ObservedKeys {
     /// Takes in what was seen elsewhere, as far as there is room.
     pub fn add(&mut self, other: &Self) {
         self.records += other.records;
         self.replaced_characters += other.replaced_characters;
-        for (name, sight) in &other.keys {
+        for (name, observation) in &other.keys {
             if self.keys.len() < KEYS || self.keys.contains_key(name) {
-                *self.keys.entry(name.clone()).or_default() += *sight;
+                *self.keys.entry(name.clone()).or_default() += *observation;
             }
         }
         for (field, values) in &other.values {
@@ -132,7 +132,7 @@ impl Observed {
 
 #[cfg(test)]
 mod tests {
-    use crate::dataset::{Dataset, MetadataMode, Shape, decode_as};
+    use crate::dataset::{Dataset, MetadataMode, TableOptions, decode_as};
 
     #[test]
     fn keys_are_seen_with_their_types_in_every_mode() {
@@ -144,16 +144,16 @@ mod tests {
             {"locale":"\ufffd and \\ud800, of a record without id"}
         ],"cursor":null}"#;
         for metadata in MetadataMode::ALL {
-            let shape = Shape {
+            let table_options = TableOptions {
                 metadata,
-                ..Shape::default()
+                ..TableOptions::default()
             };
-            let seen = decode_as(Dataset::Conversations, &shape, None, page.as_bytes())
+            let seen = decode_as(Dataset::Conversations, &table_options, None, page.as_bytes())
                 .unwrap()
                 .observed;
             let told = |name: &str| {
-                let sight = seen.keys[name];
-                (sight.records, sight.types.names().collect::<Vec<_>>())
+                let observation = seen.keys[name];
+                (observation.records, observation.types.names().collect::<Vec<_>>())
             };
             assert_eq!(seen.records, 4);
             assert_eq!(told("metadata.a"), (3, vec!["string", "number", "boolean"]));
@@ -176,7 +176,12 @@ mod tests {
             ([r"\ud800", r"\ud800", r"\ud800"], 6),
         ] {
             let page = format!(r#"{{"data":[{}],"cursor":null}}"#, keys.map(record).join(","));
-            let decoded = decode_as(Dataset::Conversations, &Shape::default(), None, page.as_bytes());
+            let decoded = decode_as(
+                Dataset::Conversations,
+                &TableOptions::default(),
+                None,
+                page.as_bytes(),
+            );
             assert_eq!(decoded.unwrap().observed.replaced_characters, expected, "{page}");
         }
     }
@@ -187,9 +192,14 @@ mod tests {
             .map(|id| format!(r#"{{"_id":"{id}","metadata":{{"k{id}":1,"same":2}}}}"#))
             .collect();
         let page = format!(r#"{{"data":[{}],"cursor":null}}"#, records.join(","));
-        let seen = decode_as(Dataset::Conversations, &Shape::default(), None, page.as_bytes())
-            .unwrap()
-            .observed;
+        let seen = decode_as(
+            Dataset::Conversations,
+            &TableOptions::default(),
+            None,
+            page.as_bytes(),
+        )
+        .unwrap()
+        .observed;
         assert_eq!(seen.keys.len(), super::KEYS);
         assert_eq!(seen.keys["metadata.same"].records, 3_000);
     }

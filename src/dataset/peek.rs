@@ -9,7 +9,7 @@ use super::Dataset;
 #[cfg(test)]
 use super::Decoded;
 use super::json::{Value, Walk};
-use super::names::{Meanings, Names};
+use super::key_table::{KeyTable, PerKey};
 use super::page::{self, Next, PageError};
 use super::time::parse_time;
 
@@ -83,8 +83,8 @@ impl Decoded {
 
 /// The records' keys, and what is looked for at each.
 struct Fields<'a> {
-    names: Names<'a>,
-    part_of: Meanings<Part>,
+    names: KeyTable<'a>,
+    part_of: PerKey<Part>,
     dataset: Dataset,
 }
 
@@ -107,8 +107,8 @@ struct Found<'a> {
 impl<'a> Fields<'a> {
     fn new(dataset: Dataset) -> Self {
         Self {
-            names: Names::default(),
-            part_of: Meanings::default(),
+            names: KeyTable::default(),
+            part_of: PerKey::default(),
             dataset,
         }
     }

@@ -21,7 +21,7 @@ use super::arrays::Maps;
 use super::column::{entries_of, list_element};
 use super::compact::push_text;
 use super::json::{Value, whole};
-use super::observed::{METADATA, Observed};
+use super::observed::{METADATA, ObservedKeys};
 use crate::display::hex;
 use pattern::Path;
 pub use pattern::Pattern;
@@ -29,7 +29,7 @@ pub use pattern::Pattern;
 /// The rules of a table.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Rules {
+pub struct PrivacyRules {
     /// Keys that are dropped with their values.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub drop_keys: Vec<Pattern>,
@@ -44,7 +44,7 @@ pub struct Rules {
     pub secret_check: Option<String>,
 }
 
-impl Rules {
+impl PrivacyRules {
     /// Whether nothing is taken out.
     pub fn is_empty(&self) -> bool {
         self.drop_keys.is_empty() && self.hash_keys.is_empty() && !self.mask_ip
@@ -89,7 +89,7 @@ impl Rules {
 
 /// The rules that are asked for; what is not given is as the table has it.
 #[derive(Clone, Debug, Default)]
-pub struct RulesAsked {
+pub struct PrivacyOptions {
     /// All keys to be dropped.
     pub drop_keys: Option<Vec<Pattern>>,
     /// All keys to be hashed.
@@ -100,24 +100,28 @@ pub struct RulesAsked {
     pub secret: Option<Secret>,
 }
 
-impl RulesAsked {
+impl PrivacyOptions {
     /// The rules of a table that has `rules`, or none yet.
     #[must_use]
-    pub fn over(&self, rules: &Rules) -> Rules {
+    pub fn over(&self, rules: &PrivacyRules) -> PrivacyRules {
         self.with(rules, |asked, has| asked.unwrap_or(has).to_vec())
     }
 
     /// `rules` and those that are asked for: what is taken out already cannot come back.
     #[must_use]
-    pub fn beside(&self, rules: &Rules) -> Rules {
+    pub fn beside(&self, rules: &PrivacyRules) -> PrivacyRules {
         self.with(rules, |asked, has| [has, asked.unwrap_or_default()].concat())
     }
 
-    fn with(&self, rules: &Rules, joined: impl Fn(Option<&[Pattern]>, &[Pattern]) -> Vec<Pattern>) -> Rules {
+    fn with(
+        &self,
+        rules: &PrivacyRules,
+        joined: impl Fn(Option<&[Pattern]>, &[Pattern]) -> Vec<Pattern>,
+    ) -> PrivacyRules {
         let hash_keys = joined(self.hash_keys.as_deref(), &rules.hash_keys);
         let secret = self.secret.as_ref().filter(|_| !hash_keys.is_empty());
         let secret_check = rules.secret_check.clone();
-        let rules = Rules {
+        let rules = PrivacyRules {
             drop_keys: joined(self.drop_keys.as_deref(), &rules.drop_keys),
             hash_keys,
             mask_ip: self.mask_ip || rules.mask_ip,
@@ -173,28 +177,32 @@ impl Secret {
 
 /// Applies rules to rows.
 #[derive(Clone, Debug)]
-pub struct Cleaner {
-    rules: Rules,
+pub struct PrivacyFilter {
+    rules: PrivacyRules,
     /// Values of these keys are hashed already.
     hashed: Vec<Pattern>,
     secret: Option<Secret>,
 }
 
 /// What becomes of a key's value.
-enum Fate {
+enum KeyAction {
     Stays,
     Goes,
     IsHashed,
 }
 
-impl Cleaner {
+impl PrivacyFilter {
     /// One for rows as they come.
-    pub fn new(rules: &Rules, secret: Option<Secret>) -> Result<Self, PrivacyError> {
-        Self::after(rules, &Rules::default(), secret)
+    pub fn new(rules: &PrivacyRules, secret: Option<Secret>) -> Result<Self, PrivacyError> {
+        Self::after(rules, &PrivacyRules::default(), secret)
     }
 
     /// One for rows that `earlier` rules were applied to.
-    pub fn after(rules: &Rules, earlier: &Rules, secret: Option<Secret>) -> Result<Self, PrivacyError> {
+    pub fn after(
+        rules: &PrivacyRules,
+        earlier: &PrivacyRules,
+        secret: Option<Secret>,
+    ) -> Result<Self, PrivacyError> {
         let is_known = |secret: &Secret| {
             rules
                 .secret_check
@@ -216,13 +224,13 @@ impl Cleaner {
     }
 
     /// Whether it changes nothing.
-    pub fn is_idle(&self) -> bool {
+    pub fn is_empty(&self) -> bool {
         self.rules.is_empty()
     }
 
     /// The columns of rows without what the rules take out. Ids, references and times stay.
     pub(super) fn apply(&self, dataset: super::Dataset, columns: Vec<ArrayRef>) -> Vec<ArrayRef> {
-        if self.is_idle() {
+        if self.is_empty() {
             return columns;
         }
         let stays = |column: usize| {
@@ -241,11 +249,11 @@ impl Cleaner {
     }
 
     /// What was seen of keys, but for those that are dropped.
-    pub(super) fn seen(&self, observed: &mut Observed) {
+    pub(super) fn seen(&self, observed: &mut ObservedKeys) {
         observed.keys.retain(|name, _| {
             let mut path = Path::default();
             path.enter(name.strip_prefix(METADATA).unwrap_or(name));
-            !matches!(self.fate(&path), Fate::Goes)
+            !matches!(self.action(&path), KeyAction::Goes)
         });
     }
 
@@ -276,11 +284,11 @@ impl Cleaner {
                 let value = values.is_valid(place).then(|| values.value(place));
                 let mut path = Path::default();
                 let inside = path.enter(key);
-                let value = match (self.fate(&path), value) {
-                    (Fate::Goes, _) => continue,
+                let value = match (self.action(&path), value) {
+                    (KeyAction::Goes, _) => continue,
                     (_, None) => None,
-                    (Fate::IsHashed, Some(value)) => Some(Cow::Owned(self.hash(value))),
-                    (Fate::Stays, Some(value)) => Some(self.text(&mut path, value)),
+                    (KeyAction::IsHashed, Some(value)) => Some(Cow::Owned(self.hash(value))),
+                    (KeyAction::Stays, Some(value)) => Some(self.text(&mut path, value)),
                 };
                 path.leave(inside);
                 cleaned.entry(key, value.as_deref());
@@ -318,18 +326,18 @@ impl Cleaner {
         }
     }
 
-    fn fate(&self, path: &Path) -> Fate {
+    fn action(&self, path: &Path) -> KeyAction {
         let meets = |patterns: &[Pattern]| patterns.iter().any(|pattern| pattern.meets(path));
         if meets(&self.rules.drop_keys) {
-            Fate::Goes
+            KeyAction::Goes
         } else if meets(&self.rules.hash_keys) && !meets(&self.hashed) {
-            Fate::IsHashed
+            KeyAction::IsHashed
         } else {
-            Fate::Stays
+            KeyAction::Stays
         }
     }
 
-    /// The hash of a text; nothing where there is no secret, which [`Cleaner::new`] sees to.
+    /// The hash of a text; nothing where there is no secret, which [`PrivacyFilter::new`] sees to.
     fn hash(&self, text: &str) -> String {
         self.secret
             .as_ref()

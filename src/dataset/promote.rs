@@ -18,7 +18,7 @@ use arrow::array::{
 
 use serde::Serialize;
 
-use super::Shape;
+use super::TableOptions;
 use super::column::entries_of;
 use super::compact::Writer;
 use super::decimal::Decimal;
@@ -28,7 +28,7 @@ use super::time;
 
 /// A value that does not fit its promoted column, which has null in its place; the metadata still has it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Misfit {
+pub struct TypeMismatch {
     /// The row in its batch.
     pub row: usize,
     /// Which of the promoted columns.
@@ -38,15 +38,18 @@ pub struct Misfit {
 /// How many values did not fit, by promoted column.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
-pub struct Misfits(BTreeMap<String, u64>);
+pub struct TypeMismatches(BTreeMap<String, u64>);
 
-impl Misfits {
+impl TypeMismatches {
     /// Those of a table of this form.
-    pub fn of<'m>(shape: &Shape, misfits: impl IntoIterator<Item = &'m Misfit>) -> Self {
+    pub fn of<'m>(
+        table_options: &TableOptions,
+        mismatches: impl IntoIterator<Item = &'m TypeMismatch>,
+    ) -> Self {
         let mut counts = Self::default();
-        for column in misfits
+        for column in mismatches
             .into_iter()
-            .filter_map(|misfit| shape.promote.get(misfit.column))
+            .filter_map(|mismatch| table_options.promote.get(mismatch.column))
         {
             *counts.0.entry(column.name.clone()).or_default() += 1;
         }
@@ -59,7 +62,7 @@ impl Misfits {
     }
 }
 
-impl AddAssign<&Self> for Misfits {
+impl AddAssign<&Self> for TypeMismatches {
     fn add_assign(&mut self, other: &Self) {
         for (column, count) in &other.0 {
             *self.0.entry(column.clone()).or_default() += count;
@@ -68,27 +71,27 @@ impl AddAssign<&Self> for Misfits {
 }
 
 /// The columns for these rows, whose metadata is a map or JSON text, and what did not fit them, row by row.
-pub(super) fn columns(metadata: &ArrayRef, promoted: &[Promoted]) -> (Vec<ArrayRef>, Vec<Misfit>) {
-    let mut columns: Vec<Growing<'_>> = promoted.iter().map(Growing::new).collect();
-    let mut misfits = Vec::new();
+pub(super) fn columns(metadata: &ArrayRef, promoted: &[Promoted]) -> (Vec<ArrayRef>, Vec<TypeMismatch>) {
+    let mut columns: Vec<PromotedBuilder<'_>> = promoted.iter().map(PromotedBuilder::new).collect();
+    let mut mismatches = Vec::new();
     let mut writer = Writer::default();
     let mut entries = Vec::new();
     for row in 0..metadata.len() {
         entries.clear();
         read(metadata, row, &mut entries);
-        for (column, growing) in columns.iter_mut().enumerate() {
-            let text = growing.find(&entries, &mut writer);
-            if !growing.values.push(text.as_deref()) {
-                misfits.push(Misfit { row, column });
+        for (column, builder) in columns.iter_mut().enumerate() {
+            let text = builder.find(&entries, &mut writer);
+            if !builder.values.push(text.as_deref()) {
+                mismatches.push(TypeMismatch { row, column });
             }
         }
     }
     let columns = columns.into_iter().map(|column| column.values.finish());
-    (columns.collect(), misfits)
+    (columns.collect(), mismatches)
 }
 
 /// A key of a row's metadata, and what it has.
-type Entry<'a> = (Cow<'a, str>, Piece<'a>);
+type KeyPiece<'a> = (Cow<'a, str>, Piece<'a>);
 
 #[derive(Clone, Copy)]
 enum Piece<'a> {
@@ -97,7 +100,7 @@ enum Piece<'a> {
 }
 
 /// The entries of a row; none where it has no metadata.
-fn read<'a>(metadata: &'a ArrayRef, row: usize, entries: &mut Vec<Entry<'a>>) {
+fn read<'a>(metadata: &'a ArrayRef, row: usize, entries: &mut Vec<KeyPiece<'a>>) {
     if metadata.is_null(row) {
         return;
     }
@@ -180,12 +183,12 @@ fn steps(path: &str) -> impl Iterator<Item = (&str, Option<&str>)> {
 }
 
 /// A column, and where its key stood last: a row mostly has the keys of the row before it, in the same order.
-struct Growing<'p> {
+struct PromotedBuilder<'p> {
     steps: Vec<(&'p str, Option<&'p str>, usize)>,
     values: Values,
 }
 
-impl<'p> Growing<'p> {
+impl<'p> PromotedBuilder<'p> {
     fn new(promoted: &'p Promoted) -> Self {
         Self {
             steps: steps(&promoted.key).map(|(key, rest)| (key, rest, 0)).collect(),
@@ -194,9 +197,9 @@ impl<'p> Growing<'p> {
     }
 
     /// The text of the column's key in a row; none where it is null or not there.
-    fn find<'a>(&mut self, entries: &[Entry<'a>], writer: &mut Writer) -> Option<Cow<'a, str>> {
+    fn find<'a>(&mut self, entries: &[KeyPiece<'a>], writer: &mut Writer) -> Option<Cow<'a, str>> {
         for (key, rest, place) in &mut self.steps {
-            let is_key = |entry: &Entry<'_>| entry.0 == *key;
+            let is_key = |entry: &KeyPiece<'_>| entry.0 == *key;
             if !entries.get(*place).is_some_and(is_key) {
                 match entries.iter().position(is_key) {
                     Some(found) => *place = found,

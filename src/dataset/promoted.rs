@@ -41,7 +41,7 @@ pub struct Promoted {
 /// Promoted columns that cannot be.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{what}")]
-pub struct ShapeError {
+pub struct TableOptionsError {
     /// What does not fit.
     pub what: String,
     /// What would.
@@ -78,12 +78,12 @@ impl Promoted {
     ///
     /// # Errors
     /// The first word that makes no sense.
-    pub fn list(words: &[impl AsRef<str>]) -> Result<Vec<Self>, ShapeError> {
+    pub fn list(words: &[impl AsRef<str>]) -> Result<Vec<Self>, TableOptionsError> {
         let words = || words.iter().map(AsRef::as_ref);
         if words().any(|word| word == NONE) {
             return match words().len() {
                 1 => Ok(Vec::new()),
-                _ => Err(ShapeError {
+                _ => Err(TableOptionsError {
                     what: "--promote none leaves no room for others".into(),
                     hint: "leave one or the other out; a key of that name is --promote none:string".into(),
                 }),
@@ -129,9 +129,9 @@ impl Promoted {
 }
 
 impl FromStr for Promoted {
-    type Err = ShapeError;
+    type Err = TableOptionsError;
 
-    fn from_str(text: &str) -> Result<Self, ShapeError> {
+    fn from_str(text: &str) -> Result<Self, TableOptionsError> {
         let (rest, name) = match text.rsplit_once('=') {
             Some((rest, name)) => (rest, Some(name)),
             None => (text, None),
@@ -139,7 +139,7 @@ impl FromStr for Promoted {
         let (key, r#type) = match rest.rsplit_once(':') {
             Some((key, name)) => {
                 let r#type = PromotedType::ALL.into_iter().find(|r#type| r#type.name() == name);
-                let r#type = r#type.ok_or_else(|| ShapeError {
+                let r#type = r#type.ok_or_else(|| TableOptionsError {
                     what: format!("--promote {text}: {name} is no type"),
                     hint: format!(
                         "give one of: {}; where the colon is part of the key, write the type behind it: {rest}:string",
@@ -156,7 +156,7 @@ impl FromStr for Promoted {
             None => key.replace(|c| !fits(c), "_"),
         };
         if name.is_empty() || !name.chars().all(fits) {
-            return Err(ShapeError {
+            return Err(TableOptionsError {
                 what: format!("--promote {text}: {name:?} is no name of a column"),
                 hint: format!("give one of the letters A to Z, digits and _: --promote '{rest}=NAME'"),
             });
@@ -176,9 +176,9 @@ impl fmt::Display for Promoted {
 }
 
 impl TryFrom<String> for Promoted {
-    type Error = ShapeError;
+    type Error = TableOptionsError;
 
-    fn try_from(text: String) -> Result<Self, ShapeError> {
+    fn try_from(text: String) -> Result<Self, TableOptionsError> {
         text.parse()
     }
 }

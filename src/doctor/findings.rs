@@ -10,7 +10,7 @@ use crate::window::Window;
 
 /// What was found out about one dataset's endpoint.
 #[derive(Clone, Debug, Serialize)]
-pub struct Report {
+pub struct DoctorReport {
     /// The dataset.
     pub dataset: Dataset,
     /// Where records were looked for.
@@ -49,7 +49,7 @@ pub struct Report {
     /// Records in a window that lies in the future; there should be none.
     pub future_records: usize,
     /// What a cursor answers that the API does not know.
-    pub dead_cursor: DeadCursor,
+    pub dead_cursor: InvalidCursor,
     /// What becomes of too many requests at once; none where there is no limit to try.
     pub refusal: Option<Refusal>,
 }
@@ -91,7 +91,7 @@ pub enum PageLimit {
         /// The status.
         status: u16,
         /// The server's message.
-        told: String,
+        shown: String,
     },
     /// It is answered with so many.
     Gives {
@@ -108,13 +108,13 @@ pub enum PageLimit {
 /// What a cursor answers that the API does not know.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum DeadCursor {
+pub enum InvalidCursor {
     /// It is refused.
     Refused {
         /// The status.
         status: u16,
         /// The server's message.
-        told: String,
+        shown: String,
     },
     /// It is answered with a page.
     Answered {
@@ -186,7 +186,7 @@ pub enum RangeLimit {
     },
 }
 
-impl Report {
+impl DoctorReport {
     pub(super) fn new(dataset: Dataset, range: Window) -> Self {
         let unclear = || "not asked".to_owned();
         Self {
@@ -208,7 +208,7 @@ impl Report {
             range_limit: RangeLimit::Unclear { why: unclear() },
             limits: Limits::default(),
             future_records: 0,
-            dead_cursor: DeadCursor::Unclear { why: unclear() },
+            dead_cursor: InvalidCursor::Unclear { why: unclear() },
             refusal: None,
         }
     }

@@ -7,9 +7,9 @@ use std::collections::HashSet;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::look::order;
-use super::{Examination, ListingLimit, MOST_PER_PAGE, RangeLimit, Report};
-use crate::api::{Answer, ApiRequest, RequestError};
+use super::record_scan::order;
+use super::{DoctorReport, Examination, ListingLimit, MOST_PER_PAGE, RangeLimit};
+use crate::api::{ApiRequest, RequestError, Response};
 use crate::dataset::{Next, Peek, PeekedRecord};
 use crate::error::{Error, Result};
 use crate::plan::{self, Direction, Field, Planner, RANGES};
@@ -42,47 +42,51 @@ enum Served {
 
 impl Examination<'_> {
     /// The first page of the range, with smaller pages or of a shorter range where the server refuses it.
-    pub(super) async fn first_page(&mut self) -> Result<(Answer, Peek)> {
-        let options = plan::Options {
+    pub(super) async fn first_page(&mut self) -> Result<(Response, Peek)> {
+        let options = plan::PlanOptions {
             per_page: MOST_PER_PAGE,
             max_in_flight: 1,
-            ..plan::Options::default()
+            ..plan::PlanOptions::default()
         };
         let mut planner = Planner::new(vec![self.range], options);
         let mut refused = None;
         while let Some(request) = planner.next() {
-            let ask = ApiRequest {
+            let api_request = ApiRequest {
                 per_page: request.per_page,
                 may_shrink: request.may_shrink,
-                ..self.ask(request.covers, None)
+                ..self.api_request(request.covers, None)
             };
-            match self.try_page(&ask).await {
+            match self.try_page(&api_request).await {
                 Ok(page) => {
                     (self.range, self.limits) = (request.covers, planner.limits());
                     return Ok(page);
                 }
-                Err(RequestError::PageTooHeavy { failure }) => {
-                    planner.page_too_heavy(&request, failure.is_a_heavy_page());
+                Err(RequestError::PageTooLarge { failure }) => {
+                    planner.page_too_large(&request, failure.is_page_too_large());
                 }
-                Err(RequestError::Failed { failure }) if failure.may_be_a_refused_range() => {
+                Err(RequestError::Failed { failure }) if failure.may_be_refused_range() => {
                     // where no range is served the first refusal says why
-                    let (ask, failure) = refused.get_or_insert((ask, failure)).clone();
+                    let (api_request, failure) = refused.get_or_insert((api_request, failure)).clone();
                     if !planner.range_refused(&request) {
-                        return Err(self.not_fetched(ask, RequestError::Failed { failure }));
+                        return Err(self.not_fetched(api_request, RequestError::Failed { failure }));
                     }
                 }
-                Err(error) => return Err(self.not_fetched(ask, error)),
+                Err(error) => return Err(self.not_fetched(api_request, error)),
             }
         }
         Err(Error::Internal("the planner has no first request".into()))
     }
 
     /// Where listings end: reads the one whose first `pages` are given, and then what is behind its last record.
-    pub(super) async fn listing_limit(&mut self, pages: &mut Vec<Peek>, report: &Report) -> ListingLimit {
+    pub(super) async fn listing_limit(
+        &mut self,
+        pages: &mut Vec<Peek>,
+        report: &DoctorReport,
+    ) -> ListingLimit {
         while let Some(Next::Cursor(cursor)) = pages.last().map(|page| page.cursor.clone())
             && pages.len() < LISTING_PAGES
         {
-            match self.try_page(&self.ask(self.range, Some(cursor))).await {
+            match self.try_page(&self.api_request(self.range, Some(cursor))).await {
                 Ok((_, page)) => pages.push(page),
                 Err(error) => {
                     return ListingLimit::Unclear {
@@ -104,7 +108,7 @@ impl Examination<'_> {
         let Some(unread) = self.unread(pages, &records, field) else {
             return ListingLimit::NotMet { listed };
         };
-        match self.try_page(&self.ask(unread, None)).await {
+        match self.try_page(&self.api_request(unread, None)).await {
             Err(error) => ListingLimit::Unclear {
                 why: error.to_string(),
             },
@@ -214,8 +218,8 @@ impl Examination<'_> {
             true => Window::new((last + 2 - seconds).max(0), last + 2),
             false => Window::new(first - 1, first - 1 + seconds),
         };
-        let page = match self.attempt(&self.ask(window, None)).await {
-            Err(failure) if failure.may_be_a_refused_range() => return Served::Refused,
+        let page = match self.attempt(&self.api_request(window, None)).await {
+            Err(failure) if failure.may_be_refused_range() => return Served::Refused,
             Err(failure) => return Served::Unclear(failure.to_string()),
             Ok(page) => page,
         };

@@ -6,7 +6,7 @@
 
 mod findings;
 mod limits;
-mod look;
+mod record_scan;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,11 +15,13 @@ use futures_util::future::join_all;
 use jiff::Timestamp;
 use tokio::time::{Instant, sleep};
 
-pub use findings::{Bounds, Cursors, DeadCursor, ListingLimit, PageLimit, RangeLimit, Refusal, Report};
-use look::{order, telling};
+pub use findings::{
+    Bounds, Cursors, DoctorReport, InvalidCursor, ListingLimit, PageLimit, RangeLimit, Refusal,
+};
+use record_scan::{order, telling};
 
 use crate::api::{
-    Answer, ApiRequest, Budget, Connection, Failure, HttpClient, RequestError, RequestStats, read_body,
+    ApiRequest, Connection, Failure, HttpClient, RateLimiter, RequestError, RequestStats, Response, read_body,
 };
 use crate::blocking;
 use crate::dataset::{self, Dataset, Next, Peek};
@@ -41,7 +43,7 @@ const APART: i64 = 3;
 
 /// Whom to ask, and about what.
 #[derive(Clone, Debug)]
-pub struct Options {
+pub struct DoctorOptions {
     /// How to reach the API.
     pub connection: Connection,
     /// Requests a second on each endpoint; 0 means no limit.
@@ -56,7 +58,7 @@ pub struct Options {
 ///
 /// # Errors
 /// Where the API refuses the key or the bot, or gives no page at all.
-pub async fn examine(options: &Options, dataset: Dataset) -> Result<Report> {
+pub async fn examine(options: &DoctorOptions, dataset: Dataset) -> Result<DoctorReport> {
     let connection = options.connection.clone();
     let client = blocking::run("the preparation", || {
         HttpClient::new(connection).map_err(Error::Connection)
@@ -64,7 +66,7 @@ pub async fn examine(options: &Options, dataset: Dataset) -> Result<Report> {
     let client = client.await?;
     let mut examination = Examination {
         client: &client,
-        budget: Budget::new(options.requests_per_second),
+        rate_limiter: RateLimiter::new(options.requests_per_second),
         options,
         dataset,
         range: options.range,
@@ -79,7 +81,7 @@ pub async fn examine(options: &Options, dataset: Dataset) -> Result<Report> {
 ///
 /// # Errors
 /// Where the folder holds a table of another API, a run is at work on it, or it cannot be written.
-pub fn remember(out: &std::path::Path, options: &Options, reports: &[Report]) -> Result<()> {
+pub fn remember(out: &std::path::Path, options: &DoctorOptions, reports: &[DoctorReport]) -> Result<()> {
     let own = out.join(OWN_FOLDER);
     let base_url = options.connection.base_url.as_str().trim_end_matches('/');
     if let Some(settings) = Settings::load(&own)?
@@ -93,11 +95,11 @@ pub fn remember(out: &std::path::Path, options: &Options, reports: &[Report]) ->
             )],
         });
     }
-    let _lock = Lock::take(out, &own)?;
+    let _lock = Lock::acquire(out, &own)?;
     let mut ledger = Ledger::load_or_restore(&own)?;
     for report in reports {
-        let account = ledger.account(report.dataset.name(), &options.bot);
-        account.learn(report.knowledge(), Timestamp::now());
+        let state = ledger.state_mut(report.dataset.name(), &options.bot);
+        state.learn(report.knowledge(), Timestamp::now());
     }
     ledger.save(&own)
 }
@@ -105,8 +107,8 @@ pub fn remember(out: &std::path::Path, options: &Options, reports: &[Report]) ->
 /// Questions under way.
 struct Examination<'a> {
     client: &'a HttpClient,
-    budget: Budget,
-    options: &'a Options,
+    rate_limiter: RateLimiter,
+    options: &'a DoctorOptions,
     dataset: Dataset,
     /// The range that is asked about: the part of the given one that the server serves at once.
     range: Window,
@@ -117,16 +119,16 @@ struct Examination<'a> {
 }
 
 impl Examination<'_> {
-    async fn run(&mut self) -> Result<Report> {
-        let mut report = Report::new(self.dataset, self.range);
+    async fn run(&mut self) -> Result<DoctorReport> {
+        let mut report = DoctorReport::new(self.dataset, self.range);
         let now = Timestamp::now();
-        let (answer, first) = self.first_page().await?;
+        let (response, first) = self.first_page().await?;
         report.range = self.range;
-        let server = answer.server_time.unwrap_or(now);
+        let server = response.server_time.unwrap_or(now);
         let ahead = server.duration_since(now).as_secs_f64();
         report.clock_ahead_seconds = ahead;
         report.records = first.records.len();
-        look::fields(self.dataset, &answer.body, &mut report);
+        record_scan::fields(self.dataset, &response.body, &mut report);
 
         let mut pages = vec![first];
         report.cursors = self.cursors(&mut pages).await?;
@@ -137,7 +139,7 @@ impl Examination<'_> {
         report.range_limit = self.range_limit(&pages).await;
         report.limits = self.limits;
         let empty = self.future(ahead);
-        let (_, page) = self.page(self.ask(empty, None)).await?;
+        let (_, page) = self.page(self.api_request(empty, None)).await?;
         report.future_records = page.records.len();
         report.dead_cursor = self.dead_cursor().await;
         report.refusal = self.burst(empty).await;
@@ -149,7 +151,7 @@ impl Examination<'_> {
         Ok(report)
     }
 
-    fn ask(&self, window: Window, cursor: Option<String>) -> ApiRequest {
+    fn api_request(&self, window: Window, cursor: Option<String>) -> ApiRequest {
         ApiRequest {
             endpoint: self.dataset.endpoint(),
             bot: self.options.bot.clone(),
@@ -162,48 +164,51 @@ impl Examination<'_> {
     }
 
     /// A page that is needed to go on.
-    async fn page(&mut self, ask: ApiRequest) -> Result<(Answer, Peek)> {
-        let page = self.try_page(&ask).await;
-        page.map_err(|source| self.not_fetched(ask, source))
+    async fn page(&mut self, api_request: ApiRequest) -> Result<(Response, Peek)> {
+        let page = self.try_page(&api_request).await;
+        page.map_err(|source| self.not_fetched(api_request, source))
     }
 
     /// A page, with the usual retries.
-    async fn try_page(&mut self, ask: &ApiRequest) -> std::result::Result<(Answer, Peek), RequestError> {
+    async fn try_page(
+        &mut self,
+        api_request: &ApiRequest,
+    ) -> std::result::Result<(Response, Peek), RequestError> {
         let begin = Instant::now();
         let dataset = self.dataset;
         let read = move |body: &[u8]| dataset::peek(dataset, body).map_err(|error| error.to_string());
-        let sent = self.budget.permit().await?.spend();
+        let sent = self.rate_limiter.permit().await?.spend();
         let page = self
             .client
-            .page(ask, true, &self.budget, sent, &self.stats, read)
+            .page(api_request, true, &self.rate_limiter, sent, &self.stats, read)
             .await;
         self.latencies.push(begin.elapsed());
         page
     }
 
-    fn not_fetched(&self, ask: ApiRequest, source: RequestError) -> Error {
+    fn not_fetched(&self, api_request: ApiRequest, source: RequestError) -> Error {
         Error::Fetch {
             dataset: self.dataset.name(),
-            bot: ask.bot,
-            window: ask.window.to_string(),
+            bot: api_request.bot,
+            window: api_request.window.to_string(),
             source,
         }
     }
 
     /// One attempt, whatever comes of it.
-    async fn attempt(&self, ask: &ApiRequest) -> std::result::Result<Peek, Failure> {
-        match self.budget.permit().await {
+    async fn attempt(&self, api_request: &ApiRequest) -> std::result::Result<Peek, Failure> {
+        match self.rate_limiter.permit().await {
             Ok(permit) => _ = permit.spend(),
             Err(RequestError::MustWait { failure }) => return Err(failure),
-            Err(error) => return Err(Failure::Broken(error.to_string())),
+            Err(error) => return Err(Failure::ConnectionLost(error.to_string())),
         }
         self.stats
             .requests
             .fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        let answer = self.client.attempt(ask, &self.stats).await?;
+        let response = self.client.attempt(api_request, &self.stats).await?;
         let dataset = self.dataset;
         let read = move |body: &[u8]| dataset::peek(dataset, body).map_err(|error| error.to_string());
-        let (_, page) = read_body(answer, read).await;
+        let (_, page) = read_body(response, read).await;
         page.map_err(|why| self.client.bad_page(&why))
     }
 
@@ -212,24 +217,28 @@ impl Examination<'_> {
         let Next::Cursor(cursor) = pages[0].cursor.clone() else {
             return Ok(Cursors::NotNeeded);
         };
-        let (_, second) = self.page(self.ask(self.range, Some(cursor.clone()))).await?;
+        let (_, second) = self
+            .page(self.api_request(self.range, Some(cursor.clone())))
+            .await?;
         let next = second.cursor.clone();
         pages.push(second);
         if next == Next::Cursor(cursor.clone()) {
             return Ok(Cursors::Stays);
         }
         let ids = |page: &Peek| page.records.iter().map(|record| record.id).collect::<Vec<_>>();
-        Ok(match self.attempt(&self.ask(self.range, Some(cursor))).await {
-            Ok(again) => Cursors::Changes {
-                repeatable: ids(&again) == ids(&pages[1]),
+        Ok(
+            match self.attempt(&self.api_request(self.range, Some(cursor))).await {
+                Ok(again) => Cursors::Changes {
+                    repeatable: ids(&again) == ids(&pages[1]),
+                },
+                Err(failure) if failure.may_be_expired_cursor() => Cursors::Once,
+                Err(_) => Cursors::Changes { repeatable: false },
             },
-            Err(failure) if failure.may_be_a_dead_cursor() => Cursors::Once,
-            Err(_) => Cursors::Changes { repeatable: false },
-        })
+        )
     }
 
     /// Which time a window filters, and whether it includes its ends: a record is looked for in windows around it.
-    async fn bounds(&mut self, pages: &[Peek], report: &mut Report) -> Result<()> {
+    async fn bounds(&mut self, pages: &[Peek], report: &mut DoctorReport) -> Result<()> {
         let Some(record) = telling(pages) else {
             return Ok(());
         };
@@ -267,21 +276,21 @@ impl Examination<'_> {
 
     /// Whether a record is among those of a window; nothing where its first page does not tell.
     async fn holds(&mut self, window: Window, id: u64) -> Result<Option<bool>> {
-        let (_, page) = self.page(self.ask(window, None)).await?;
+        let (_, page) = self.page(self.api_request(window, None)).await?;
         let found = page.records.iter().any(|record| record.id == id);
         let whole = !matches!(page.cursor, Next::Cursor(_));
         Ok((found || whole).then_some(found))
     }
 
     async fn page_limit(&self, pages: &[Peek]) -> PageLimit {
-        let ask = ApiRequest {
+        let api_request = ApiRequest {
             per_page: MOST_PER_PAGE + 1,
-            ..self.ask(self.range, None)
+            ..self.api_request(self.range, None)
         };
-        match self.attempt(&ask).await {
+        match self.attempt(&api_request).await {
             Err(Failure::Status { status, excerpt, .. }) => PageLimit::Refused {
                 status,
-                told: excerpt,
+                shown: excerpt,
             },
             Err(failure) => PageLimit::Unclear {
                 why: failure.to_string(),
@@ -302,17 +311,17 @@ impl Examination<'_> {
         Window::new(now + AHEAD, now + 2 * AHEAD)
     }
 
-    async fn dead_cursor(&self) -> DeadCursor {
-        let ask = self.ask(self.range, Some("not-a-cursor".into()));
-        match self.attempt(&ask).await {
-            Ok(page) => DeadCursor::Answered {
+    async fn dead_cursor(&self) -> InvalidCursor {
+        let api_request = self.api_request(self.range, Some("not-a-cursor".into()));
+        match self.attempt(&api_request).await {
+            Ok(page) => InvalidCursor::Answered {
                 records: page.records.len(),
             },
-            Err(Failure::Status { status, excerpt, .. }) => DeadCursor::Refused {
+            Err(Failure::Status { status, excerpt, .. }) => InvalidCursor::Refused {
                 status,
-                told: excerpt,
+                shown: excerpt,
             },
-            Err(failure) => DeadCursor::Unclear {
+            Err(failure) => InvalidCursor::Unclear {
                 why: failure.to_string(),
             },
         }
@@ -332,21 +341,21 @@ impl Examination<'_> {
         }
         // what was asked before must not count
         sleep(Duration::from_secs(1)).await;
-        let ask = ApiRequest {
+        let api_request = ApiRequest {
             per_page: 1,
-            ..self.ask(window, None)
+            ..self.api_request(window, None)
         };
         let answers = join_all((0..many).map(|_| {
             self.stats
                 .requests
                 .fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-            self.client.attempt(&ask, &self.stats)
+            self.client.attempt(&api_request, &self.stats)
         }))
         .await;
         let refused: Vec<&Failure> = answers
             .iter()
-            .filter_map(|answer| answer.as_ref().err())
-            .filter(|failure| failure.is_refusal())
+            .filter_map(|response| response.as_ref().err())
+            .filter(|failure| failure.is_rate_limited())
             .collect();
         let retry_after = refused.first().and_then(|failure| failure.retry_after());
         let wait = retry_after

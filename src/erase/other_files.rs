@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 use crate::ledger::Ledger;
 use crate::rejected;
 use crate::store;
-use crate::table::{OWN_FOLDER, Table};
+use crate::table::{OWN_FOLDER, QUARANTINE_FOLDERS, Table};
 
 /// Maximum number of foreign files that are listed.
 const LISTED: usize = 1_000;
@@ -23,14 +23,14 @@ pub(super) fn erase_rejected(
     let own = table.own_folder();
     let mut is_changed = false;
     for (dataset, bots) in &mut ledger.datasets {
-        for (bot, account) in bots {
+        for (bot, state) in bots {
             let is_target = |record: &str| targets.is_named_in(record);
             let (removed, left) = rejected::remove(&own, dataset, bot, is_target)?;
             summary.rejected += removed;
             // computed from what is left, so that a repetition counts the same
-            let erased = account.rejected.saturating_sub(left);
-            account.rejected -= erased;
-            account.erased += erased;
+            let erased = state.rejected.saturating_sub(left);
+            state.rejected -= erased;
+            state.erased += erased;
             is_changed |= erased > 0;
         }
     }
@@ -40,17 +40,23 @@ pub(super) fn erase_rejected(
 /// Removes all quarantined files, since their contents are unknown.
 pub(super) fn erase_quarantine(table: &Table, summary: &mut EraseSummary) -> Result<()> {
     summary.damaged_files += count_quarantined(table)?;
-    store::remove_folder(&quarantine(table))?;
+    quarantine_folders(table)
+        .iter()
+        .try_for_each(|folder| store::remove_folder(folder))?;
     store::sync_folder(&table.own_folder())
 }
 
 /// Counts the quarantined files.
 pub(super) fn count_quarantined(table: &Table) -> Result<u64> {
-    Ok(files(&quarantine(table))?.len() as u64)
+    let mut count = 0;
+    for folder in quarantine_folders(table) {
+        count += files(&folder)?.len() as u64;
+    }
+    Ok(count)
 }
 
-fn quarantine(table: &Table) -> PathBuf {
-    table.own_folder().join("damaged")
+fn quarantine_folders(table: &Table) -> [PathBuf; 2] {
+    QUARANTINE_FOLDERS.map(|name| table.own_folder().join(name))
 }
 
 /// Finds files that do not belong to the table and contain the id of a target.

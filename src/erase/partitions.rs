@@ -9,9 +9,9 @@ use super::{EraseSummary, Targets};
 use crate::commit::Commit;
 use crate::dataset::Dataset;
 use crate::error::{Error, Result};
-use crate::ledger::{Account, Ledger};
+use crate::ledger::{DatasetState, Ledger};
 use crate::spool::Spool;
-use crate::table::{DataFile, Entry, PartitionKey, Table, Without};
+use crate::table::{DataFile, Entry, PartitionKey, RowRemoval, Table};
 
 /// Number of partitions per commit. It bounds the disk space of partitions that exist twice.
 const PER_COMMIT: usize = 64;
@@ -48,9 +48,9 @@ pub(super) fn erase(
                     let ids = batch.column(column).as_string::<i32>();
                     ids.is_valid(row) && targets.contains(ids.value(row))
                 };
-                table.stage_without(key, is_target)
+                table.stage_removal(key, is_target)
             })
-            .collect::<Result<Vec<Without>>>()?;
+            .collect::<Result<Vec<RowRemoval>>>()?;
         commit(table, spool, ledger, keys.iter().zip(without), summary)?;
     }
     damage.map_or(Ok(()), Err)
@@ -58,25 +58,25 @@ pub(super) fn erase(
 
 /// Verifies every partition with a file, an entry or a record in the ledger; returns its entry, or the damage.
 pub(super) fn verify(table: &Table, ledger: &Ledger) -> Result<Vec<(PartitionKey, Result<Entry>)>> {
-    let (unknown, mut keys) = (Account::default(), BTreeSet::new());
+    let (unknown, mut keys) = (DatasetState::default(), BTreeSet::new());
     for dataset in Dataset::ALL {
         let mut bots = table.bots(dataset)?;
         let known = ledger.datasets.get(dataset.name()).into_iter();
         bots.extend(known.flat_map(BTreeMap::keys).cloned());
         for bot in bots {
-            let mut periods = table.periods(dataset, &bot)?;
-            let account = ledger.known(dataset.name(), &bot);
-            periods.extend(account.iter().flat_map(|account| account.partitions.keys()));
-            keys.extend(periods.into_iter().map(|period| PartitionKey {
+            let mut dates = table.dates(dataset, &bot)?;
+            let state = ledger.state(dataset.name(), &bot);
+            dates.extend(state.iter().flat_map(|state| state.partitions.keys()));
+            keys.extend(dates.into_iter().map(|date| PartitionKey {
                 dataset,
                 bot: bot.clone(),
-                period,
+                date,
             }));
         }
     }
     let verify = |key: PartitionKey| {
-        let account = ledger.known(key.dataset.name(), &key.bot);
-        match account.unwrap_or(&unknown).verify_partition(table, &key) {
+        let state = ledger.state(key.dataset.name(), &key.bot);
+        match state.unwrap_or(&unknown).verify_partition(table, &key) {
             Ok(None) => None,
             Ok(Some(entry)) => Some(Ok((key, Ok(entry)))),
             Err(error @ (Error::Damaged { .. } | Error::Parquet { .. })) => Some(Ok((key, Err(error)))),
@@ -110,25 +110,25 @@ fn commit<'a>(
     table: &Table,
     spool: &Spool,
     ledger: &mut Ledger,
-    without: impl Iterator<Item = (&'a PartitionKey, Without)>,
+    without: impl Iterator<Item = (&'a PartitionKey, RowRemoval)>,
     summary: &mut EraseSummary,
 ) -> Result<()> {
     let (mut staged, mut emptied) = (Vec::new(), Vec::new());
     let mut removed: BTreeMap<&'static str, u64> = BTreeMap::new();
     for (key, without) in without {
-        let account = ledger.account(key.dataset.name(), &key.bot);
-        let is_known = account.partitions.contains_key(&key.period);
+        let state = ledger.state_mut(key.dataset.name(), &key.bot);
+        let is_known = state.partitions.contains_key(&key.date);
         let (rows, left) = match without {
-            Without::AsItWas => continue,
-            Without::Less(next, rows) => {
-                account.record_partition(key.period, &next.entry);
+            RowRemoval::Unchanged => continue,
+            RowRemoval::Rewritten(next, rows) => {
+                state.record_partition(key.date, &next.entry);
                 summary.partitions_changed += 1;
                 let left = next.entry.rows;
                 staged.push(next);
                 (rows, left)
             }
-            Without::Nothing(rows) => {
-                account.remove_partition(key.period);
+            RowRemoval::Emptied(rows) => {
+                state.remove_partition(key.date);
                 summary.partitions_removed += 1;
                 emptied.push(key.clone());
                 (rows, 0)
@@ -136,9 +136,9 @@ fn commit<'a>(
         };
         if !is_known {
             // the ledger did not contain the partition
-            account.received += rows + left;
+            state.received += rows + left;
         }
-        account.erased += rows;
+        state.erased += rows;
         *removed.entry(key.dataset.name()).or_default() += rows;
     }
     Commit::new(&staged, ledger.clone(), Vec::new(), false)

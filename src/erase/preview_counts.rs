@@ -20,12 +20,12 @@ pub(super) fn count(
     targets: &Targets<'_>,
 ) -> Result<EraseSummary> {
     let mut summary = EraseSummary::default();
-    let entries = table.manifest()?.whole(table.out())?;
+    let entries = table.manifest()?.into_entries(table.out())?;
     for dataset in Dataset::ALL {
         for bot in table.bots(dataset)? {
-            for period in table.periods(dataset, &bot)? {
+            for date in table.dates(dataset, &bot)? {
                 let bot = bot.clone();
-                let key = PartitionKey { dataset, bot, period };
+                let key = PartitionKey { dataset, bot, date };
                 if !entries.contains_key(&key) && table.has_file(&key)? {
                     return Err(Error::Damaged {
                         path: table.out().join(key.folder()),

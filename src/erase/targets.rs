@@ -8,11 +8,11 @@ use crate::tombstones::Tombstones;
 
 /// The conversations to remove, by id or by tombstone. Collects which of the ids are found.
 pub(super) struct Targets<'a> {
-    kind: Kind<'a>,
+    kind: TargetKind<'a>,
     found: Mutex<HashSet<&'a str>>,
 }
 
-enum Kind<'a> {
+enum TargetKind<'a> {
     Ids(HashSet<&'a str>),
     Tombstones(&'a Tombstones),
 }
@@ -20,14 +20,14 @@ enum Kind<'a> {
 impl<'a> Targets<'a> {
     pub(super) fn of_ids(ids: &'a [String]) -> Self {
         Self {
-            kind: Kind::Ids(ids.iter().map(String::as_str).collect()),
+            kind: TargetKind::Ids(ids.iter().map(String::as_str).collect()),
             found: Mutex::default(),
         }
     }
 
     pub(super) fn of_tombstones(tombstones: &'a Tombstones) -> Self {
         Self {
-            kind: Kind::Tombstones(tombstones),
+            kind: TargetKind::Tombstones(tombstones),
             found: Mutex::default(),
         }
     }
@@ -35,14 +35,16 @@ impl<'a> Targets<'a> {
     /// Whether this is the id of a target.
     pub(super) fn contains(&self, id: &str) -> bool {
         match &self.kind {
-            Kind::Ids(ids) => ids.get(id).is_some_and(|id| self.mark_found(id)),
-            Kind::Tombstones(tombstones) => tombstones.contains(id),
+            TargetKind::Ids(ids) => ids.get(id).is_some_and(|id| self.mark_found(id)),
+            TargetKind::Tombstones(tombstones) => tombstones.contains(id),
         }
     }
 
     /// Whether the bytes contain an id of a target. Always false for tombstones, which have no ids.
     pub(super) fn is_in(&self, bytes: &[u8]) -> bool {
-        let Kind::Ids(ids) = &self.kind else { return false };
+        let TargetKind::Ids(ids) = &self.kind else {
+            return false;
+        };
         let contained = ids
             .iter()
             .filter(|id| memchr::memmem::find(bytes, id.as_bytes()).is_some());

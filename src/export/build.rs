@@ -1,7 +1,7 @@
 //! From spooled pages to committed partitions of one dataset of one bot.
 
-mod account;
 mod group;
+mod ledger_update;
 mod page_rows;
 mod partition_change;
 
@@ -21,15 +21,15 @@ use crate::ledger::Ledger;
 use crate::plan::{Field, Limits};
 use crate::rejected::RejectedRecords;
 use crate::spool::Spool;
-use crate::table::{Effect, PartitionKey, Period, Table, Zone};
+use crate::table::{Effect, PartitionDate, PartitionKey, Table, Zone};
 use crate::window::{Window, Windows};
 pub(super) use page_rows::{PageFindings, is_outside};
-pub(super) use partition_change::recover as recover_moved;
+pub(super) use partition_change::recover as recover_partition_changes;
 
 /// A spooled page that the table does not contain completely.
 #[derive(Debug)]
-struct Pending {
-    asked: Window,
+struct PendingPage {
+    requested: Window,
     /// What its run exported: rows beyond it are left out where they are proven to lie beyond it.
     range: Window,
     rejected: u64,
@@ -37,7 +37,7 @@ struct Pending {
     /// Bytes that its rows take in memory, about.
     bytes: u64,
     /// Partitions whose rows are not built yet.
-    periods: BTreeSet<Period>,
+    dates: BTreeSet<PartitionDate>,
 }
 
 /// Builds the partitions of one dataset of one bot.
@@ -53,34 +53,34 @@ pub(super) struct Build<'a> {
     /// What this run requests and the ledger did not have.
     ranges: Windows,
     /// What requests have cost, and those of them that the ledger counts already.
-    asked: Arc<api::RequestStats>,
-    booked: u64,
+    requested: Arc<api::RequestStats>,
+    recorded_requests: u64,
     progress: FetchProgress,
     /// The field that rows outside the requested range are left out by, once all pages of the job have settled it.
-    leaves_out: Option<Field>,
+    outside_filter: Option<Field>,
     /// Time that had not settled yet when a page of it was requested.
-    young: Windows,
-    pending: BTreeMap<u64, Pending>,
-    waiting: BTreeMap<Period, PeriodPages>,
+    unsettled_time: Windows,
+    pending: BTreeMap<u64, PendingPage>,
+    waiting: BTreeMap<PartitionDate, PartitionPages>,
     /// Pages with rows that may lie outside the requested range: only the complete job shows whether they do.
-    deferred: BTreeMap<Period, PeriodPages>,
+    deferred: BTreeMap<PartitionDate, PartitionPages>,
     rejected: RejectedRecords,
     /// Pages whose keys are counted.
     observed: BTreeSet<u64>,
-    seen: partition_change::Seen,
+    locations: partition_change::RecordLocations,
     pub(super) stats: BuildStats,
 }
 
 /// The pages that a partition is built from.
 #[derive(Debug, Default)]
-struct PeriodPages {
+struct PartitionPages {
     pages: BTreeSet<u64>,
     records: u64,
     /// Bytes that their rows take in memory, about.
     bytes: u64,
 }
 
-impl PeriodPages {
+impl PartitionPages {
     fn add(&mut self, page: u64, records: u64, bytes: u64) {
         self.pages.insert(page);
         self.records += records;
@@ -95,7 +95,7 @@ pub(super) struct BuildStats {
     pub(super) findings: PageFindings,
     pub(super) drift: Drift,
     /// Rows that were removed since their records have another date now.
-    pub(super) moved: u64,
+    pub(super) date_changes: u64,
     pub(super) received: u64,
     pub(super) erased: u64,
     pub(super) rejected_received: u64,
@@ -120,11 +120,11 @@ impl<'a> Build<'a> {
             settle,
             keep_pages,
             ranges: job.missing.clone(),
-            asked: Arc::clone(&job.stats),
-            booked: 0,
+            requested: Arc::clone(&job.stats),
+            recorded_requests: 0,
             progress: FetchProgress::default(),
-            leaves_out: None,
-            young: Windows::new(),
+            outside_filter: None,
+            unsettled_time: Windows::new(),
             pending: BTreeMap::new(),
             waiting: BTreeMap::new(),
             deferred: BTreeMap::new(),
@@ -135,7 +135,7 @@ impl<'a> Build<'a> {
                 !table.settings().privacy.is_empty(),
             )?,
             observed: BTreeSet::new(),
-            seen: partition_change::Seen::default(),
+            locations: partition_change::RecordLocations::default(),
             stats: BuildStats::default(),
         })
     }
@@ -145,46 +145,46 @@ impl<'a> Build<'a> {
         let PageContents {
             header,
             bytes,
-            mut periods,
+            mut dates,
             rejected,
-            places,
+            locations,
         } = page;
-        self.see(&header, places, ledger);
-        if self.job.regards(&header) {
-            let settled = (header.asked_at - self.settle).as_second();
-            self.young.insert(header.asked.split_at(settled).1);
+        self.record_locations(&header, locations, ledger);
+        if self.job.is_current(&header) {
+            let settled = (header.requested_at - self.settle).as_second();
+            self.unsettled_time.insert(header.requested.split_at(settled).1);
         }
-        let records = periods.values().map(|share| share.records).sum::<u64>();
-        let applied = ledger.known(self.dataset.name(), &self.bot);
-        let applied = applied.and_then(|account| account.under_way.get(&header.sequence));
+        let records = dates.values().map(|share| share.records).sum::<u64>();
+        let applied = ledger.state(self.dataset.name(), &self.bot);
+        let applied = applied.and_then(|state| state.applied_partitions.get(&header.sequence));
         if let Some(applied) = applied {
-            periods.retain(|period, _| !applied.contains(period));
+            dates.retain(|date, _| !applied.contains(date));
         }
-        self.stats.received += periods.values().map(|share| share.records).sum::<u64>() + rejected;
+        self.stats.received += dates.values().map(|share| share.records).sum::<u64>() + rejected;
         self.stats.received += header.erased;
         self.stats.erased += header.erased;
         self.stats.rejected_received += rejected;
-        if periods.is_empty() && rejected > 0 {
+        if dates.is_empty() && rejected > 0 {
             // no row of it is needed, but its rejected records are
-            let timeless = Period::timeless(self.table.settings().partition_by);
-            periods.entry(timeless).or_default();
+            let timeless = PartitionDate::timeless(self.table.settings().partition_by);
+            dates.entry(timeless).or_default();
         }
-        let pending = Pending {
-            asked: header.asked,
+        let pending = PendingPage {
+            requested: header.requested,
             range: header.range,
             rejected,
             erased: header.erased,
             bytes,
-            periods: periods.keys().copied().collect(),
+            dates: dates.keys().copied().collect(),
         };
-        for (period, share) in periods {
+        for (date, share) in dates {
             let pages = match share.may_be_outside {
                 true => &mut self.deferred,
                 false => &mut self.waiting,
             };
             let bytes = bytes * share.records / records.max(1);
             pages
-                .entry(period)
+                .entry(date)
                 .or_default()
                 .add(header.sequence, share.records, bytes);
         }
@@ -206,9 +206,9 @@ impl<'a> Build<'a> {
 
     /// All pages of the job are there: rows outside the requested range are left out where the filter is settled.
     fn settle_filter(&mut self) {
-        self.leaves_out = self.progress.settled_filter;
-        for (period, pages) in std::mem::take(&mut self.deferred) {
-            let waiting = self.waiting.entry(period).or_default();
+        self.outside_filter = self.progress.settled_filter;
+        for (date, pages) in std::mem::take(&mut self.deferred) {
+            let waiting = self.waiting.entry(date).or_default();
             waiting.pages.extend(pages.pages);
             waiting.records += pages.records;
             waiting.bytes += pages.bytes;
@@ -224,7 +224,7 @@ impl<'a> Build<'a> {
 
     /// Distinct records that could not become rows.
     pub(super) fn rejected(&self) -> u64 {
-        self.rejected.seen()
+        self.rejected.distinct()
     }
 
     /// The field that the API is proven to filter by.
@@ -237,11 +237,11 @@ impl<'a> Build<'a> {
         self.progress.learned.limits
     }
 
-    fn key(&self, period: Period) -> PartitionKey {
+    fn key(&self, date: PartitionDate) -> PartitionKey {
         PartitionKey {
             dataset: self.dataset,
             bot: self.bot.clone(),
-            period,
+            date,
         }
     }
 }

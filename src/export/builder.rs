@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::options::{DEFAULT_REQUESTS_PER_SECOND, DEFAULT_SETTLE, MAX_PER_PAGE, Options};
 use super::{Failure, Forecast, Outcome, Progress, export, forecast};
 use crate::api::Connection;
-use crate::dataset::{Dataset, MetadataMode, Promoted, RulesAsked, Shape};
+use crate::dataset::{Dataset, MetadataMode, PrivacyOptions, Promoted, TableOptions};
 use crate::error::Result;
 use crate::fetch::CancellationToken;
 use crate::table::{PartitionBy, RowGroups};
@@ -59,7 +59,7 @@ impl Export {
                 promote: None,
                 row_group_rows: None,
                 row_group_bytes: None,
-                privacy: RulesAsked::default(),
+                privacy: PrivacyOptions::default(),
                 partition_by: None,
                 settle: DEFAULT_SETTLE,
                 refetch: false,
@@ -123,7 +123,7 @@ impl Export {
 
     /// Sets the columns of the metadata. The default is that of the table, or one map column.
     #[must_use]
-    pub fn table_options(mut self, options: Shape) -> Self {
+    pub fn table_options(mut self, options: TableOptions) -> Self {
         self.options.metadata = Some(options.metadata);
         self.options.promote = Some(options.promote);
         self
@@ -153,7 +153,7 @@ impl Export {
 
     /// Sets what is removed from rows, hashed or masked. The default is that of the table, or nothing.
     #[must_use]
-    pub fn privacy(mut self, rules: RulesAsked) -> Self {
+    pub fn privacy(mut self, rules: PrivacyOptions) -> Self {
         self.options.privacy = rules;
         self
     }

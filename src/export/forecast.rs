@@ -1,4 +1,4 @@
-//! What an export would do, told without fetching its data: from what the table holds or, where that says too
+//! What an export would do, without fetching its data: from what the table holds or, where that says too
 //! little, from a few sample requests.
 
 use std::collections::BTreeMap;
@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::backlog::{self, Backlog};
 use super::page_contents::PageContents;
-use super::probe::{Probed, probe};
-use super::{Failure, Options, endpoints, plan, reopen};
+use super::probe::{ProbeResult, probe};
+use super::spooled_pages::{self, SpooledPages};
+use super::{Failure, Options, endpoints, plan_jobs, reopen};
 use crate::api::HttpClient;
 use crate::blocking;
 use crate::dataset::Dataset;
@@ -54,7 +54,8 @@ pub struct JobForecast {
     /// What of it would be asked for.
     pub missing: Windows,
     /// Pages that an interrupted run kept, which are not asked for again.
-    pub kept_pages: u64,
+    #[serde(rename = "kept_pages")]
+    pub retained_pages: u64,
     /// What the estimates rest on.
     pub basis: Basis,
     /// Requests that were made to tell this.
@@ -96,7 +97,7 @@ pub async fn forecast(options: &Options) -> Result<(Forecast, Vec<Failure>)> {
         let client = HttpClient::new(reading.connection).map_err(Error::Connection)?;
         Ok((table, Arc::new(client)))
     });
-    let ((table, zone, spool, ledger, backlog), client) = read.await?;
+    let ((table, zone, spool, ledger, spooled_pages), client) = read.await?;
     if !spool.unreadable().is_empty() {
         tracing::warn!(
             "cannot read the pages of an interrupted run: permission denied; they are not counted"
@@ -107,16 +108,16 @@ pub async fn forecast(options: &Options) -> Result<(Forecast, Vec<Failure>)> {
 
     let (mut forecast, mut failures) = (Forecast::default(), Vec::new());
     let mut seconds: BTreeMap<Dataset, f64> = BTreeMap::new();
-    for job in plan(options, &ledger, &backlog, &zone) {
-        let spooled = backlog.get(&(job.dataset, job.bot.clone()));
+    for job in plan_jobs(options, &ledger, &spooled_pages, &zone) {
+        let spooled = spooled_pages.get(&(job.dataset, job.bot.clone()));
         let spooled = spooled.map_or(0, |pages| pages.iter().map(PageContents::records).sum());
-        match foresee(&job, spooled, &table, &zone, &endpoints[&job.dataset], options).await {
-            Ok((told, latency)) => {
-                if options.requests_per_second > 0.0 && told.requests > 0 {
+        match forecast_job(&job, spooled, &table, &zone, &endpoints[&job.dataset], options).await {
+            Ok((forecast_of_job, latency)) => {
+                if options.requests_per_second > 0.0 && forecast_of_job.requests > 0 {
                     *seconds.entry(job.dataset).or_insert(latency) +=
-                        told.requests as f64 / options.requests_per_second;
+                        forecast_of_job.requests as f64 / options.requests_per_second;
                 }
-                forecast.jobs.push(told);
+                forecast.jobs.push(forecast_of_job);
             }
             Err(error) => failures.push(Failure {
                 dataset: job.dataset,
@@ -130,17 +131,17 @@ pub async fn forecast(options: &Options) -> Result<(Forecast, Vec<Failure>)> {
 }
 
 /// What the table holds, as it is.
-fn read(options: &Options) -> Result<(Table, Zone, Spool, Ledger, Backlog)> {
+fn read(options: &Options) -> Result<(Table, Zone, Spool, Ledger, SpooledPages)> {
     let table = options.table_to_read()?;
     let (zone, own) = (table.zone()?, table.own_folder());
     let spool = Spool::open_to_read(&own.join("pages"))?;
     let mut ledger = Ledger::load(&Ledger::path(&own))?;
     reopen(options, &mut ledger, &spool);
-    let (backlog, _) = backlog::read(&spool, &zone, false)?;
-    Ok((table, zone, spool, ledger, backlog))
+    let (spooled_pages, _) = spooled_pages::read(&spool, &zone, false)?;
+    Ok((table, zone, spool, ledger, spooled_pages))
 }
 
-async fn foresee(
+async fn forecast_job(
     job: &Job,
     spooled: u64,
     table: &Table,
@@ -150,18 +151,18 @@ async fn foresee(
 ) -> Result<(JobForecast, f64)> {
     let mut complete: Windows = std::iter::once(job.range).collect();
     complete.subtract_all(&job.missing);
-    let (held_seconds, held_rows) = held(job);
+    let (known_seconds, known_rows) = known(job);
     let (basis, probed) = if job.missing.is_empty() {
-        (Basis::Nothing, Probed::default())
-    } else if held_seconds >= ENOUGH_SECONDS || held_seconds * ENOUGH_PART >= job.missing.seconds() {
+        (Basis::Nothing, ProbeResult::default())
+    } else if known_seconds >= ENOUGH_SECONDS || known_seconds * ENOUGH_PART >= job.missing.seconds() {
         let (table, dataset, bot) = (table.clone(), job.dataset, job.bot.clone());
         let row_bytes = blocking::run("reading", move || table.row_bytes(dataset, &bot, ENTRIES));
-        let told = Probed {
-            records: held_rows as f64 / held_seconds as f64 * job.missing.seconds() as f64,
+        let forecast_of_job = ProbeResult {
+            records: known_rows as f64 / known_seconds as f64 * job.missing.seconds() as f64,
             row_bytes: row_bytes.await?,
-            ..Probed::default()
+            ..ProbeResult::default()
         };
-        (Basis::Table, told)
+        (Basis::Table, forecast_of_job)
     } else {
         (Basis::Probes, probe(job, endpoint, table.settings()).await?)
     };
@@ -176,39 +177,39 @@ async fn foresee(
     };
     // even an empty range is asked for once
     let least = u64::from(basis != Basis::Nothing);
-    let told = JobForecast {
+    let forecast_of_job = JobForecast {
         dataset: job.dataset,
         bot: job.bot.clone(),
         range: job.range,
         complete,
         missing: job.missing.clone(),
-        kept_pages: job.spooled.len() as u64,
+        retained_pages: job.spooled.len() as u64,
         basis,
         probes: probed.requests,
-        records: whole(left),
-        requests: whole(pages + beyond).max(least),
-        windows: whole(windows).max(least),
-        files: periods(&job.missing, zone).min(whole(probed.records.ceil())),
-        bytes: whole(probed.records * probed.row_bytes),
+        records: rounded(left),
+        requests: rounded(pages + beyond).max(least),
+        windows: rounded(windows).max(least),
+        files: dates(&job.missing, zone).min(rounded(probed.records.ceil())),
+        bytes: rounded(probed.records * probed.row_bytes),
     };
-    Ok((told, latency))
+    Ok((forecast_of_job, latency))
 }
 
 /// Seconds and rows of the partitions that the table holds.
-fn held(job: &Job) -> (i64, u64) {
-    let periods = job.density.iter();
-    periods.fold((0, 0), |(seconds, rows), (period, held)| {
-        (seconds + period.seconds(), rows + held)
+fn known(job: &Job) -> (i64, u64) {
+    let dates = job.density.iter();
+    dates.fold((0, 0), |(seconds, rows), (date, known)| {
+        (seconds + date.seconds(), rows + known)
     })
 }
 
 /// How many partitions windows touch.
-fn periods(windows: &Windows, zone: &Zone) -> u64 {
-    let mut periods = zone.periods();
-    let mut period = |second: i64| periods.of(Some(second.saturating_mul(1_000_000)));
+fn dates(windows: &Windows, zone: &Zone) -> u64 {
+    let mut dates = zone.dates();
+    let mut date = |second: i64| dates.of(Some(second.saturating_mul(1_000_000)));
     let (mut count, mut before) = (0, None);
     for window in windows {
-        let (first, last) = (period(window.start), period(window.end - 1));
+        let (first, last) = (date(window.start), date(window.end - 1));
         count += first.up_to(last) - u64::from(before == Some(first));
         before = Some(last);
     }
@@ -220,6 +221,6 @@ fn periods(windows: &Windows, zone: &Zone) -> u64 {
     clippy::cast_sign_loss,
     reason = "an estimate, never negative"
 )]
-fn whole(estimate: f64) -> u64 {
+fn rounded(estimate: f64) -> u64 {
     estimate.round() as u64
 }

@@ -1,19 +1,19 @@
 //! An export from beginning to end: plan, fetch, spool, decode, build, commit.
 
-mod backlog;
 mod build;
 mod builder;
 mod forecast;
-mod mend;
+mod jobs;
 mod open;
 mod options;
 mod outcome;
 mod page_contents;
-mod plan;
 mod preview;
 mod probe;
 mod progress;
 mod receiver;
+mod repair;
+mod spooled_pages;
 mod summary;
 mod table_writer;
 
@@ -27,7 +27,6 @@ use tokio::sync::mpsc;
 
 pub use builder::Export;
 pub use forecast::{Basis, Forecast, JobForecast, forecast};
-pub use mend::Damage;
 pub use options::{
     DEFAULT_BASE_URL, DEFAULT_REQUESTS_PER_SECOND, DEFAULT_SETTLE, MAX_PER_PAGE, Options, check_base_url,
     check_request_options,
@@ -35,6 +34,7 @@ pub use options::{
 pub use outcome::{Failure, Outcome};
 pub use preview::preview;
 pub use progress::{Progress, ProgressSnapshot, Silent};
+pub use repair::Damage;
 pub use summary::{DatasetSummary, Failed, Summary};
 
 use crate::api::HttpClient;
@@ -46,9 +46,9 @@ use crate::ledger::Ledger;
 use crate::spool::Spool;
 use crate::table::{Lock, Zone};
 use crate::tombstones::Tombstones;
+use jobs::plan_jobs;
 use open::{Open, open};
 use outcome::outcome;
-use plan::plan;
 use receiver::JobReceiver;
 use table_writer::{JobEvent, TableWriter};
 
@@ -77,13 +77,13 @@ pub async fn export(
         spool,
         ledger,
         erased,
-        backlog,
+        spooled_pages,
         damaged,
     } = blocking::run("opening the table", move || open(&opening)).await?;
     let by = table.settings().partition_by;
 
     let spool = Arc::new(spool);
-    let jobs = plan(options, &ledger, &backlog, &zone);
+    let jobs = plan_jobs(options, &ledger, &spooled_pages, &zone);
     let endpoints = endpoints(options, &client, &spool, erased.as_ref(), Some(&lock));
     let (events, received) = mpsc::channel(EVENTS);
     let writer = TableWriter {
@@ -103,7 +103,7 @@ pub async fn export(
         let (datasets, out) = (options.datasets.clone(), options.out.clone());
         tokio::task::spawn_blocking(move || {
             let _lock = lock;
-            let (built, changes) = writer.run(&jobs, backlog, ledger, received)?;
+            let (built, changes) = writer.run(&jobs, spooled_pages, ledger, received)?;
             let exported = datasets
                 .into_iter()
                 .find(|dataset| out.join(dataset.name()).is_dir());
@@ -143,8 +143,8 @@ fn first_cause(fetched: Vec<(Result<()>, Instant)>, building: Error) -> Error {
 
 /// Whether the run may read something again that is complete.
 fn looks_back(ledger: &Ledger) -> bool {
-    let mut accounts = ledger.datasets.values().flat_map(BTreeMap::values);
-    accounts.any(|account| account.refetches().any(|refetch| !refetch.ranges.is_empty()))
+    let mut states = ledger.datasets.values().flat_map(BTreeMap::values);
+    states.any(|state| state.refetches().any(|refetch| !refetch.ranges.is_empty()))
 }
 
 /// Records what is to be re-fetched, so that a later run continues where this one is interrupted.
@@ -152,13 +152,13 @@ fn reopen(options: &Options, ledger: &mut Ledger, spool: &Spool) {
     let next = spool.next_sequence();
     for dataset in &options.datasets {
         for bot in &options.bots {
-            if options.refetch && ledger.known(dataset.name(), bot).is_some() {
-                ledger.account(dataset.name(), bot).refetch(options.range, next);
+            if options.refetch && ledger.state(dataset.name(), bot).is_some() {
+                ledger.state_mut(dataset.name(), bot).refetch(options.range, next);
             }
             if let Some(lookback) = options.lookback {
                 let lookback = i64::try_from(lookback.as_secs()).unwrap_or(i64::MAX);
-                let account = ledger.account(dataset.name(), bot);
-                account.begin_sync(options.range, lookback, next);
+                let state = ledger.state_mut(dataset.name(), bot);
+                state.begin_sync(options.range, lookback, next);
             }
         }
     }
@@ -179,7 +179,7 @@ fn endpoints(
             options.requests_per_second,
             options.concurrency,
         );
-        let endpoint = endpoint.without(erased.cloned()).locked(lock.cloned());
+        let endpoint = endpoint.excluding(erased.cloned()).locked(lock.cloned());
         (*dataset, Arc::new(endpoint))
     };
     options.datasets.iter().map(endpoint).collect()
@@ -199,14 +199,14 @@ async fn fetch_all(
         progress.begins(dataset, &bot, job.missing.seconds());
         let waiting = Arc::clone(progress);
         let waits = move |failure: &_, wait| waiting.waits(dataset, &bot, failure, wait);
-        job.stats.waits.set(waits);
+        job.stats.on_retry.set(waits);
         let endpoint = &endpoints[&dataset];
         let mut receiver = JobReceiver {
             number,
             dataset,
             bot: job.bot.clone(),
             missing: job.missing.clone(),
-            looks_back: !job.reread.is_empty(),
+            looks_back: !job.refetched.is_empty(),
             received: 0,
             stats: Arc::clone(&job.stats),
             endpoint: Arc::clone(endpoint),

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use super::backlog::{self, Backlog};
 use super::build;
 use super::looks_back;
-use super::mend::{self, Damage};
 use super::options::Options;
+use super::repair::{self, Damage};
+use super::spooled_pages::{self, SpooledPages};
 use crate::api::HttpClient;
 use crate::erase;
 use crate::error::{Error, Result};
@@ -26,7 +26,7 @@ pub(super) struct Open {
     pub(super) spool: Spool,
     pub(super) ledger: Ledger,
     pub(super) erased: Option<Arc<Tombstones>>,
-    pub(super) backlog: Backlog,
+    pub(super) spooled_pages: SpooledPages,
     pub(super) damaged: Vec<Damage>,
 }
 
@@ -37,16 +37,16 @@ pub(super) struct Open {
 pub(super) fn open(options: &Options) -> Result<Open> {
     let table = options.table()?;
     let client = Arc::new(HttpClient::new(options.connection.clone()).map_err(Error::Connection)?);
-    let lock = Arc::new(Lock::take(table.out(), &table.own_folder())?);
+    let lock = Arc::new(Lock::acquire(table.out(), &table.own_folder())?);
     rebuild::finish(&options.out)?;
     // until now its settings might have become others
     let table = options.table()?.with_secret(options.privacy.secret.clone())?;
     let zone = table.zone()?;
-    let (spool, mut ledger, mut damaged) = mend::open_folder(&table, &zone, options)?;
+    let (spool, mut ledger, mut damaged) = repair::open_folder(&table, &zone, options)?;
     let erased = erase::recover(&table, &spool, &mut ledger)?.map(Arc::new);
-    build::recover_moved((&table, &spool, &zone), &mut ledger, options)?;
-    let (backlog, damaged_pages) = backlog::read(&spool, &zone, looks_back(&ledger))?;
-    damaged.extend(backlog::quarantine(&table, damaged_pages)?);
+    build::recover_partition_changes((&table, &spool, &zone), &mut ledger, options)?;
+    let (spooled_pages, damaged_pages) = spooled_pages::read(&spool, &zone, looks_back(&ledger))?;
+    damaged.extend(spooled_pages::quarantine(&table, damaged_pages)?);
     Ok(Open {
         client,
         lock,
@@ -55,7 +55,7 @@ pub(super) fn open(options: &Options) -> Result<Open> {
         spool,
         ledger,
         erased,
-        backlog,
+        spooled_pages,
         damaged,
     })
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use url::Url;
 
 use crate::api::Connection;
-use crate::dataset::{Dataset, MetadataMode, Promoted, RulesAsked};
+use crate::dataset::{Dataset, MetadataMode, PrivacyOptions, Promoted};
 use crate::error::{Error, Result};
 use crate::table::{DEFAULT_TIMEZONE, PartitionBy, SCHEMA_VERSION, Settings, Table, bot_folder};
 use crate::window::Window;
@@ -54,7 +54,7 @@ pub struct Options {
     /// Bytes of a row group in memory at most; as the table has it where it is not given.
     pub row_group_bytes: Option<usize>,
     /// What is taken out of rows.
-    pub privacy: RulesAsked,
+    pub privacy: PrivacyOptions,
     /// Whether the table's partitions are days or months; where it is not given, what they are already, or days.
     pub partition_by: Option<PartitionBy>,
     /// What is younger than this when it is asked for is exported, but not called complete.
@@ -88,8 +88,8 @@ impl Options {
             Err(Error::Usage { .. } | Error::Damaged { .. }) => return self.table(),
             table => table?,
         };
-        let asked = self.settings(Some(table.settings()))?;
-        let differences = table.settings().differences(&asked);
+        let requested = self.settings(Some(table.settings()))?;
+        let differences = table.settings().differences(&requested);
         if differences.is_empty() {
             return Ok(table);
         }
@@ -114,9 +114,11 @@ impl Options {
                     .into(),
             });
         }
-        let shape = fixed.map(|settings| settings.shape.clone()).unwrap_or_default();
-        let shape = shape.with(self.metadata, self.promote.as_deref());
-        shape.check()?;
+        let table_options = fixed
+            .map(|settings| settings.table_options.clone())
+            .unwrap_or_default();
+        let table_options = table_options.with(self.metadata, self.promote.as_deref());
+        table_options.check()?;
         let base_url = self.connection.base_url.as_str().trim_end_matches('/');
         let of_table = || fixed.map(|settings| settings.timezone.clone());
         let timezone = self
@@ -133,7 +135,7 @@ impl Options {
             partition_by: self
                 .partition_by
                 .unwrap_or_else(|| fixed.map(|settings| settings.partition_by).unwrap_or_default()),
-            shape,
+            table_options,
             row_groups: groups.with(self.row_group_rows, self.row_group_bytes),
             privacy,
         };

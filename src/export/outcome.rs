@@ -6,7 +6,7 @@ use std::time::Instant;
 use jiff::Timestamp;
 
 use super::summary::{DatasetSummary, Failed, Summary};
-use super::table_writer::Built;
+use super::table_writer::BuildResult;
 use crate::dataset::Dataset;
 use crate::error::{Error, Result};
 use crate::fetch::Job;
@@ -35,7 +35,7 @@ pub struct Failure {
 pub(super) fn outcome(
     jobs: &[Job],
     fetched: Vec<(Result<()>, Instant)>,
-    built: Vec<Built>,
+    built: Vec<BuildResult>,
     begin: Instant,
 ) -> Outcome {
     let mut summary = Summary::default();
@@ -51,11 +51,11 @@ pub(super) fn outcome(
         of_dataset.received += built.stats.received - built.stats.findings.outside;
         of_dataset.duplicates += built.stats.effect.duplicates + again;
         of_dataset.superseded += built.stats.effect.superseded;
-        of_dataset.moved += built.stats.moved;
+        of_dataset.moved += built.stats.date_changes;
         of_dataset.rejected += built.rejected;
         of_dataset.erased += built.stats.erased;
         of_dataset.outside += built.stats.findings.outside;
-        of_dataset.promoted_misfits += &built.stats.findings.misfits;
+        of_dataset.promoted_misfits += &built.stats.findings.mismatches;
         of_dataset.drift.add(built.stats.drift);
         let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         of_dataset.requests += count(&job.stats.requests);

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::dataset::PeekedRecord;
 use crate::plan::Field;
 use crate::spool::PageHeader;
-use crate::table::{Period, Zone};
+use crate::table::{PartitionDate, Zone};
 
 /// Microseconds of a second.
 const SECOND: i64 = 1_000_000;
@@ -19,16 +19,16 @@ pub(super) struct PageContents {
     /// Bytes that its rows take in memory, about.
     pub(super) bytes: u64,
     /// Its records by partition.
-    pub(super) periods: BTreeMap<Period, PeriodShare>,
+    pub(super) dates: BTreeMap<PartitionDate, PartitionShare>,
     /// Records of it that cannot become rows.
     pub(super) rejected: u64,
     /// The hash of each id with its partition, where a run looks back and so may see that a record's date changed.
-    pub(super) places: Vec<(u64, Period)>,
+    pub(super) locations: Vec<(u64, PartitionDate)>,
 }
 
 /// The records of a page that belong to a partition.
 #[derive(Debug, Default)]
-pub(super) struct PeriodShare {
+pub(super) struct PartitionShare {
     pub(super) records: u64,
     /// Whether some record lies outside the requested range by a time that windows may filter.
     pub(super) may_be_outside: bool,
@@ -53,29 +53,29 @@ impl PageContents {
                 .map(|time| time.div_euclid(SECOND))
                 .any(|second| !header.range.contains(second))
         };
-        let mut periods = zone.periods();
-        let mut shares: BTreeMap<Period, PeriodShare> = BTreeMap::new();
-        let mut places = Vec::new();
+        let mut dates = zone.dates();
+        let mut shares: BTreeMap<PartitionDate, PartitionShare> = BTreeMap::new();
+        let mut locations = Vec::new();
         for record in records.iter().filter(|record| !record.rejected) {
-            let period = periods.of(record.time);
-            let share = shares.entry(period).or_default();
+            let date = dates.of(record.time);
+            let share = shares.entry(date).or_default();
             share.records += 1;
             share.may_be_outside |= is_outside(record);
             if looks_back {
-                places.push((record.id, period));
+                locations.push((record.id, date));
             }
         }
         Self {
             header,
             bytes: body_bytes + ROW_BYTES * records.len() as u64,
-            periods: shares,
+            dates: shares,
             rejected: records.iter().filter(|record| record.rejected).count() as u64,
-            places,
+            locations,
         }
     }
 
     /// Records of the page.
     pub(super) fn records(&self) -> u64 {
-        self.rejected + self.periods.values().map(|share| share.records).sum::<u64>()
+        self.rejected + self.dates.values().map(|share| share.records).sum::<u64>()
     }
 }

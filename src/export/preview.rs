@@ -2,7 +2,7 @@
 
 use arrow::array::RecordBatch;
 
-use crate::api::{ApiRequest, Budget, Connection, HttpClient, RequestStats};
+use crate::api::{ApiRequest, Connection, HttpClient, RateLimiter, RequestStats};
 use crate::blocking;
 use crate::dataset::{Dataset, decode};
 use crate::error::{Error, Result};
@@ -44,7 +44,7 @@ pub async fn preview(
         conversation: None,
         may_shrink: false,
     };
-    let budget = Budget::new(0.0);
+    let budget = RateLimiter::new(0.0);
     let not_fetched = |source| Error::Fetch {
         dataset: dataset.name(),
         bot: bot.to_owned(),

@@ -9,7 +9,7 @@ use crate::blocking;
 use crate::dataset::{Next, Peek, PeekedRecord, decode_as};
 use crate::error::{Error, Result};
 use crate::fetch::{Endpoint, Job};
-use crate::table::{PartitionKey, Period, Settings, file_size};
+use crate::table::{PartitionDate, PartitionKey, Settings, file_size};
 use crate::window::{Window, Windows};
 
 /// The range is looked at in so many equal parts.
@@ -26,7 +26,7 @@ const GOLDEN: f64 = 0.618_034;
 
 /// What probing told.
 #[derive(Debug, Default)]
-pub(super) struct Probed {
+pub(super) struct ProbeResult {
     pub(super) records: f64,
     /// Size of a row in a file; 0 where no record was seen.
     pub(super) row_bytes: f64,
@@ -36,37 +36,37 @@ pub(super) struct Probed {
 }
 
 /// Asks for a small window in each part of what a job is missing.
-pub(super) async fn probe(job: &Job, endpoint: &Endpoint, settings: &Settings) -> Result<Probed> {
+pub(super) async fn probe(job: &Job, endpoint: &Endpoint, settings: &Settings) -> Result<ProbeResult> {
     let mut latencies = Vec::new();
-    let (mut probed, mut again) = (Probed::default(), 0);
-    let mut all = Told::default();
+    let (mut probed, mut again) = (ProbeResult::default(), 0);
+    let mut all = SampleCount::default();
     let part = (job.missing.seconds() / PARTS).max(1);
     let parts = job.missing.seconds().min(PARTS);
     for number in 0..parts {
         let mut length = all.seconds_of(PORTION * f64::from(job.per_page)).unwrap_or(FIRST);
-        let told = loop {
+        let counted = loop {
             length = length.clamp(1, part);
             let place = (GOLDEN * (number + 1) as f64).fract() * (part - length) as f64;
-            let window = within(&job.missing, number * part + whole(place), length);
+            let window = within(&job.missing, number * part + rounded(place), length);
             let begin = Instant::now();
-            let (body, page) = look(job, endpoint, window).await?;
+            let (body, page) = request_sample(job, endpoint, window).await?;
             latencies.push(begin.elapsed());
             if !page.records.is_empty() {
                 probed.row_bytes = row_bytes(job, settings, body).await?;
             }
-            match told(&page, window) {
-                Some(told) => break told,
+            match counted(&page, window) {
+                Some(counted) => break counted,
                 None if again < AGAIN && length > 1 => {
                     again += 1;
                     length = window.seconds() / SHORTER;
                 }
                 // at least so many
-                None => break Told::new(window.seconds(), &page),
+                None => break SampleCount::new(window.seconds(), &page),
             }
         };
-        all.seconds += told.seconds;
-        all.records += told.records;
-        probed.records += told.records / told.seconds * job.missing.seconds() as f64 / parts as f64;
+        all.seconds += counted.seconds;
+        all.records += counted.records;
+        probed.records += counted.records / counted.seconds * job.missing.seconds() as f64 / parts as f64;
     }
     probed.requests = latencies.len() as u64;
     latencies.sort_unstable();
@@ -76,12 +76,12 @@ pub(super) async fn probe(job: &Job, endpoint: &Endpoint, settings: &Settings) -
 
 /// What pages told: of so many seconds all records.
 #[derive(Clone, Copy, Default)]
-struct Told {
+struct SampleCount {
     seconds: f64,
     records: f64,
 }
 
-impl Told {
+impl SampleCount {
     fn new(seconds: i64, page: &Peek) -> Self {
         Self {
             seconds: seconds.max(1) as f64,
@@ -91,14 +91,14 @@ impl Told {
 
     /// How many seconds may hold so many records.
     fn seconds_of(&self, records: f64) -> Option<i64> {
-        (self.records > 0.0).then(|| whole(records * self.seconds / self.records))
+        (self.records > 0.0).then(|| rounded(records * self.seconds / self.records))
     }
 }
 
 /// What a page tells; nothing where it tells of no part of its window all.
-fn told(page: &Peek, window: Window) -> Option<Told> {
+fn counted(page: &Peek, window: Window) -> Option<SampleCount> {
     if !matches!(page.cursor, Next::Cursor(_)) {
-        return Some(Told::new(window.seconds(), page));
+        return Some(SampleCount::new(window.seconds(), page));
     }
     let second = |record: &PeekedRecord| record.time.map(|time| time.div_euclid(1_000_000));
     let times: Option<Vec<i64>> = page.records.iter().map(second).collect();
@@ -111,7 +111,7 @@ fn told(page: &Peek, window: Window) -> Option<Told> {
     } else {
         return None;
     };
-    (first != last).then(|| Told::new(seconds, page))
+    (first != last).then(|| SampleCount::new(seconds, page))
 }
 
 /// The window of so many seconds that begins so many seconds into a set, as far as it lies in one piece.
@@ -126,8 +126,8 @@ fn within(windows: &Windows, mut offset: i64, length: i64) -> Window {
     windows.hull().unwrap_or(Window::new(0, 0))
 }
 
-async fn look(job: &Job, endpoint: &Endpoint, window: Window) -> Result<(Vec<u8>, Peek)> {
-    let ask = ApiRequest {
+async fn request_sample(job: &Job, endpoint: &Endpoint, window: Window) -> Result<(Vec<u8>, Peek)> {
+    let api_request = ApiRequest {
         endpoint: job.dataset.endpoint(),
         bot: job.bot.clone(),
         window,
@@ -136,8 +136,8 @@ async fn look(job: &Job, endpoint: &Endpoint, window: Window) -> Result<(Vec<u8>
         conversation: None,
         may_shrink: false,
     };
-    let (answer, page) = endpoint.look(job.dataset, &ask, &job.stats).await?;
-    Ok((answer.body, page))
+    let (response, page) = endpoint.preview(job.dataset, &api_request, &job.stats).await?;
+    Ok((response.body, page))
 }
 
 async fn row_bytes(job: &Job, settings: &Settings, body: Vec<u8>) -> Result<f64> {
@@ -145,10 +145,10 @@ async fn row_bytes(job: &Job, settings: &Settings, body: Vec<u8>) -> Result<f64>
     let key = PartitionKey {
         dataset: job.dataset,
         bot: job.bot.clone(),
-        period: Period::timeless(settings.partition_by),
+        date: PartitionDate::timeless(settings.partition_by),
     };
     let sizes = move || {
-        let decoded = decode_as(key.dataset, &settings.shape, None, &body)
+        let decoded = decode_as(key.dataset, &settings.table_options, None, &body)
             .map_err(|error| Error::Internal(error.to_string()))?;
         let rows = decoded.batch.num_rows();
         let (bytes, empty) = (
@@ -165,6 +165,6 @@ async fn row_bytes(job: &Job, settings: &Settings, body: Vec<u8>) -> Result<f64>
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "an estimate")]
-fn whole(estimate: f64) -> i64 {
+fn rounded(estimate: f64) -> i64 {
     estimate.round() as i64
 }

@@ -6,12 +6,12 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::mend::Damage;
+use super::repair::Damage;
 use crate::changes::PartitionFile;
-use crate::dataset::{Dataset, Misfits};
+use crate::dataset::{Dataset, TypeMismatches};
 use crate::drift::Drift;
 use crate::plan::Limits;
-use crate::table::{FolderKey, PartitionBy, PeriodCount, duckdb_table};
+use crate::table::{FolderKey, PartitionBy, PartitionCount, duckdb_table};
 
 /// What a run did.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -65,7 +65,7 @@ pub struct DatasetSummary {
     pub outside: u64,
     /// Values that did not fit their promoted columns, by column, counted once for each record that came; the rows have
     /// null there, and the values in their metadata.
-    pub promoted_misfits: Misfits,
+    pub promoted_misfits: TypeMismatches,
     /// What is otherwise than in earlier runs: keys, types, values that had to be repaired.
     pub drift: Drift,
     /// Requests sent, retries included.
@@ -93,7 +93,7 @@ pub struct DatasetSummary {
     pub unsettled: Vec<(Timestamp, Timestamp)>,
     /// Days, or months, whose partitions this run changed.
     #[serde(flatten)]
-    pub periods: PeriodCount,
+    pub periods: PartitionCount,
     /// Bytes of the partitions that this run changed.
     pub bytes_written: u64,
     /// Partitions that this run changed, in order of their paths.
@@ -112,7 +112,7 @@ impl DatasetSummary {
         self.budget_used = (allowed > 0.0).then(|| (self.requests as f64 / allowed).min(1.0));
         let period = |changed: &PartitionFile| changed.path.parent()?.file_name().map(ToOwned::to_owned);
         let periods: BTreeSet<_> = self.partitions.iter().filter_map(period).collect();
-        self.periods = PeriodCount::new(by, periods.len() as u64);
+        self.periods = PartitionCount::new(by, periods.len() as u64);
         self.bytes_written = self.partitions.iter().map(|changed| changed.bytes).sum();
     }
 }

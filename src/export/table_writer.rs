@@ -6,10 +6,10 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::mpsc;
 
-use super::backlog::Backlog;
 use super::build::{self, Build};
 use super::page_contents::PageContents;
 use super::progress::Progress;
+use super::spooled_pages::SpooledPages;
 use crate::changes;
 use crate::error::Result;
 use crate::fetch::{FetchProgress, Job};
@@ -40,7 +40,7 @@ pub(super) struct TableWriter {
 }
 
 /// What was built of one job.
-pub(super) struct Built {
+pub(super) struct BuildResult {
     pub(super) stats: build::BuildStats,
     pub(super) rejected: u64,
     pub(super) filter: Option<Field>,
@@ -53,26 +53,26 @@ impl TableWriter {
     pub(super) fn run(
         &self,
         jobs: &[Job],
-        mut backlog: Backlog,
+        mut spooled_pages: SpooledPages,
         mut ledger: Ledger,
         mut events: mpsc::Receiver<JobEvent>,
-    ) -> Result<(Vec<Built>, Option<PathBuf>)> {
+    ) -> Result<(Vec<BuildResult>, Option<PathBuf>)> {
         let build = |job| {
             let at = (&*self.table, &*self.spool, &self.zone);
             Build::new(job, at, self.settle, self.keep_pages)
         };
         let mut builds = jobs.iter().map(build).collect::<Result<Vec<_>>>()?;
         for (job, build) in jobs.iter().zip(&mut builds) {
-            let pages = backlog.remove(&(job.dataset, job.bot.clone()));
+            let pages = spooled_pages.remove(&(job.dataset, job.bot.clone()));
             for page in pages.into_iter().flatten() {
                 build.add(page, &ledger);
             }
         }
-        drop(backlog);
+        drop(spooled_pages);
         while let Some(JobEvent { job, page, progress }) = events.blocking_recv() {
             let build = &mut builds[job];
             if let Some(page) = page {
-                self.table.establish()?;
+                self.table.save_settings()?;
                 build.add(page, &ledger);
             }
             build.advance(progress, &mut ledger)?;
@@ -83,7 +83,7 @@ impl TableWriter {
             self.commit(job, build, |build| build.close(&mut ledger, ended))?;
         }
         let changes = changes::write(&self.table, &mut ledger, self.command)?;
-        let built = builds.into_iter().map(|build| Built {
+        let built = builds.into_iter().map(|build| BuildResult {
             unsettled: build.unsettled(&ledger),
             rejected: build.rejected(),
             filter: build.filter(),

@@ -17,18 +17,18 @@ impl Fetch {
         cause: &mut String,
     ) -> Result<Result<(), PlanError>, (Window, RequestError)> {
         match error {
-            RequestError::CursorDied { failure } => {
+            RequestError::CursorExpired { failure } => {
                 tracing::info!("{failure}; the window starts again");
                 *cause = format!("; at last {failure}");
-                Ok(self.planner.cursor_died(request))
+                Ok(self.planner.cursor_expired(request))
             }
-            RequestError::Lost { failure } => {
+            RequestError::ResponseLost { failure } => {
                 tracing::info!("{failure}; the window starts again");
                 *cause = format!("; at last {failure}");
-                Ok(self.planner.lost(request))
+                Ok(self.planner.response_lost(request))
             }
-            RequestError::PageTooHeavy { failure } => {
-                match self.planner.page_too_heavy(request, failure.is_a_heavy_page()) {
+            RequestError::PageTooLarge { failure } => {
+                match self.planner.page_too_large(request, failure.is_page_too_large()) {
                     Some(size) => {
                         tracing::warn!("{failure}; requesting pages of {size} records");
                     }
@@ -36,20 +36,20 @@ impl Fetch {
                 }
                 Ok(Ok(()))
             }
-            RequestError::Failed { failure } if failure.may_be_a_refused_range() => {
+            RequestError::Failed { failure } if failure.may_be_refused_range() => {
                 let shorter = self.planner.range_refused(request);
                 // where no range is served the first refusal says why
                 let first = self
                     .refused
-                    .get_or_insert_with(|| (request.asked, failure.clone()));
+                    .get_or_insert_with(|| (request.requested, failure.clone()));
                 if !shorter {
                     let (window, failure) = first.clone();
                     return Err((window, RequestError::Failed { failure }));
                 }
-                tracing::info!(window = %request.asked, "{failure}; requesting shorter ranges");
+                tracing::info!(window = %request.requested, "{failure}; requesting shorter ranges");
                 Ok(Ok(()))
             }
-            error => Err((request.asked, error)),
+            error => Err((request.requested, error)),
         }
     }
 }

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::{AcquireError, Semaphore};
 
 use super::Job;
-use crate::api::{Answer, ApiRequest, Budget, HttpClient, RequestError, RequestStats, Sent};
+use crate::api::{ApiRequest, HttpClient, RateLimiter, RequestError, RequestStats, Response, SendTicket};
 use crate::blocking;
 use crate::dataset::{self, Dataset, Peek};
 use crate::error::{Error, Result};
@@ -24,7 +24,7 @@ pub struct Endpoint {
     client: Arc<HttpClient>,
     /// `None`: pages are handed over with their bodies.
     pub(super) spool: Option<Arc<Spool>>,
-    budget: Budget,
+    rate_limiter: RateLimiter,
     in_flight: Semaphore,
     pub(super) most_in_flight: usize,
     /// Whether a page could not be spooled: answers to more requests would be lost.
@@ -49,7 +49,7 @@ pub struct FetchedPage {
 }
 
 /// Why there is no page.
-pub(super) enum NoPage {
+pub(super) enum PageFailure {
     /// The API gave none.
     Request(RequestError),
     /// It could not be spooled.
@@ -78,7 +78,7 @@ impl Endpoint {
         Self {
             client,
             spool,
-            budget: Budget::new(requests_per_second),
+            rate_limiter: RateLimiter::new(requests_per_second),
             in_flight: Semaphore::new(most_in_flight),
             most_in_flight,
             is_broken: AtomicBool::new(false),
@@ -95,14 +95,14 @@ impl Endpoint {
 
     /// The same, which spools no record of what was erased.
     #[must_use]
-    pub fn without(self, erased: Option<Arc<Tombstones>>) -> Self {
+    pub fn excluding(self, erased: Option<Arc<Tombstones>>) -> Self {
         Self { erased, ..self }
     }
 
     /// Requests a second that are allowed at the moment; infinite where there is no limit.
     #[must_use]
     pub fn allowed_per_second(&self) -> f64 {
-        self.budget.per_second()
+        self.rate_limiter.per_second()
     }
 
     /// Whether a page could not be spooled.
@@ -111,10 +111,14 @@ impl Endpoint {
     }
 
     /// Waits until a request may go, then lets the planner choose it.
-    pub(super) async fn next(&self, job: &Job, planner: &mut Planner) -> Result<Option<(PageRequest, Sent)>> {
+    pub(super) async fn next(
+        &self,
+        job: &Job,
+        planner: &mut Planner,
+    ) -> Result<Option<(PageRequest, SendTicket)>> {
         let closed = |_: AcquireError| Error::Internal("the endpoint was closed".into());
         let slot = self.in_flight.acquire().await.map_err(closed)?;
-        let permit = self.budget.permit().await.map_err(|source| Error::Fetch {
+        let permit = self.rate_limiter.permit().await.map_err(|source| Error::Fetch {
             dataset: job.dataset.name(),
             bot: job.bot.clone(),
             window: job.range.to_string(),
@@ -135,20 +139,20 @@ impl Endpoint {
     ///
     /// # Errors
     /// Where the API does not give it.
-    pub async fn look(
+    pub async fn preview(
         &self,
         dataset: Dataset,
-        ask: &ApiRequest,
+        api_request: &ApiRequest,
         stats: &RequestStats,
-    ) -> Result<(Answer, Peek)> {
+    ) -> Result<(Response, Peek)> {
         let failed = |source| Error::Fetch {
             dataset: dataset.name(),
-            bot: ask.bot.clone(),
-            window: ask.window.to_string(),
+            bot: api_request.bot.clone(),
+            window: api_request.window.to_string(),
             source,
         };
-        let sent = self.budget.permit().await.map_err(failed)?.spend();
-        self.request(dataset, ask, true, sent, stats)
+        let sent = self.rate_limiter.permit().await.map_err(failed)?.spend();
+        self.request(dataset, api_request, true, sent, stats)
             .await
             .map_err(failed)
     }
@@ -157,14 +161,14 @@ impl Endpoint {
     pub(super) async fn request(
         &self,
         dataset: Dataset,
-        ask: &ApiRequest,
+        api_request: &ApiRequest,
         retryable: bool,
-        sent: Sent,
+        sent: SendTicket,
         stats: &RequestStats,
-    ) -> Result<(Answer, Peek), RequestError> {
+    ) -> Result<(Response, Peek), RequestError> {
         let read = move |body: &[u8]| dataset::peek(dataset, body).map_err(|error| error.to_string());
         self.client
-            .page(ask, retryable, &self.budget, sent, stats, read)
+            .page(api_request, retryable, &self.rate_limiter, sent, stats, read)
             .await
     }
 
@@ -173,13 +177,13 @@ impl Endpoint {
         self: &Arc<Self>,
         dataset: Dataset,
         mut header: PageHeader,
-        answer: Answer,
+        response: Response,
         mut peek: Peek,
-    ) -> Result<FetchedPage, NoPage> {
-        header.asked_at = answer.asked_at;
+    ) -> Result<FetchedPage, PageFailure> {
+        header.requested_at = response.requested_at;
         let Some(spool) = self.spool.clone() else {
-            let bytes = answer.body.len() as u64;
-            let body = Some(answer.body);
+            let bytes = response.body.len() as u64;
+            let body = Some(response.body);
             return Ok(FetchedPage {
                 header,
                 bytes,
@@ -189,7 +193,7 @@ impl Endpoint {
         };
         let endpoint = Arc::clone(self);
         let spooled = blocking::run("the spool", move || {
-            let mut body = &answer.body;
+            let mut body = &response.body;
             let unreadable = |error| Error::Internal(format!("a page cannot be read twice: {error}"));
             let stripped = match &endpoint.erased {
                 Some(erased) => {
@@ -212,7 +216,7 @@ impl Endpoint {
         });
         spooled.await.map_err(|error| {
             self.is_broken.store(true, Ordering::Relaxed);
-            NoPage::Spool(error)
+            PageFailure::Spool(error)
         })
     }
 }

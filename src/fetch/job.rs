@@ -35,9 +35,9 @@ pub struct Job {
     /// Pages that earlier runs spooled, in the order in which they were answered.
     pub spooled: Vec<PageHeader>,
     /// What of that is complete and re-fetched.
-    pub reread: Windows,
+    pub refetched: Windows,
     /// Time to re-fetch, where pages with smaller numbers than these prove nothing.
-    pub disregarded: Vec<(Windows, u64)>,
+    pub refetches: Vec<(Windows, u64)>,
     /// What earlier runs learned of the API.
     pub knowledge: Knowledge,
     /// Records over time, as far as earlier runs saw them.
@@ -57,19 +57,22 @@ pub(super) fn is_stale(before: Timestamp, after: Timestamp) -> bool {
 impl Job {
     /// Whether a page was requested before its window had settled, and so long ago that the window may list more now.
     pub(super) fn is_outdated(&self, page: &PageHeader) -> bool {
-        let settled = page.asked_at.checked_sub(self.settle).map(Timestamp::as_second);
+        let settled = page
+            .requested_at
+            .checked_sub(self.settle)
+            .map(Timestamp::as_second);
         let was_young = settled.is_ok_and(|settled| page.covers.end > settled);
-        was_young && Timestamp::now().duration_since(page.asked_at) > FRESH
+        was_young && Timestamp::now().duration_since(page.requested_at) > FRESH
     }
 
     /// Whether a page says something about what is there now.
     #[must_use]
-    pub fn regards(&self, page: &PageHeader) -> bool {
-        let mut disregarded = self.disregarded.iter();
+    pub fn is_current(&self, page: &PageHeader) -> bool {
+        let mut refetches = self.refetches.iter();
         let same_question = page.conversation == self.conversation;
         same_question
-            && disregarded
-                .all(|(ranges, since)| page.sequence >= *since || ranges.intersect(page.asked).is_empty())
+            && refetches
+                .all(|(ranges, since)| page.sequence >= *since || ranges.intersect(page.requested).is_empty())
     }
 
     /// The request of a page, and the header that its page gets. Chains of an earlier run continue under the names in
@@ -78,10 +81,10 @@ impl Job {
         let number = request.chain.number();
         let resumed = usize::try_from(number).ok().and_then(|number| names.get(number));
         let (run, chain) = resumed.cloned().unwrap_or_else(|| (self.run.clone(), number));
-        let ask = ApiRequest {
+        let api_request = ApiRequest {
             endpoint: self.dataset.endpoint(),
             bot: self.bot.clone(),
-            window: request.asked,
+            window: request.requested,
             per_page: request.per_page,
             cursor: request.cursor.clone(),
             conversation: self.conversation.clone(),
@@ -95,14 +98,14 @@ impl Job {
             chain,
             index: request.index,
             covers: request.covers,
-            asked: request.asked,
+            requested: request.requested,
             range: self.range,
             per_page: request.per_page,
             cursor: request.cursor.clone(),
             conversation: self.conversation.clone(),
             erased: 0,
-            asked_at: Timestamp::UNIX_EPOCH,
+            requested_at: Timestamp::UNIX_EPOCH,
         };
-        (ask, header)
+        (api_request, header)
     }
 }

@@ -21,12 +21,12 @@ pub use endpoint::{Endpoint, FetchedPage};
 pub use job::Job;
 pub use progress::FetchProgress;
 
-use crate::api::{Failure, Sent};
+use crate::api::{Failure, SendTicket};
 use crate::blocking;
 use crate::error::{Error, Result};
 use crate::plan::{PageRequest, Planner};
 use crate::window::Window;
-use endpoint::NoPage;
+use endpoint::PageFailure;
 use job::is_stale;
 use resume::ResumedChains;
 
@@ -61,29 +61,29 @@ pub async fn fetch(
     let mut fetch = Fetch::begin(job, endpoint).await?;
     receiver.receive(fetch.event(None)).await;
     loop {
-        while fetch.goes_on(cancellation) {
+        while fetch.should_continue(cancellation) {
             let answered = tokio::select! {
                 request = fetch.endpoint.next(&fetch.job, &mut fetch.planner), if fetch.planner.wants() => {
                     match request {
                         Ok(Some((request, sent))) => fetch.send(request, sent),
                         Ok(None) => {}
-                        Err(error) => fetch.fail(error),
+                        Err(error) => fetch.record_failure(error),
                     }
                     continue;
                 }
-                Some(answered) = fetch.flying.join_next() => answered,
+                Some(answered) = fetch.in_flight.join_next() => answered,
                 () = cancellation.cancelled() => break,
             };
-            fetch.take(answered, receiver).await;
+            fetch.handle_response(answered, receiver).await;
         }
-        if cancellation.is_cancelled() || !fetch.is_undone(receiver).await {
+        if cancellation.is_cancelled() || !fetch.needs_more_after_drain(receiver).await {
             break;
         }
     }
     fetch.finish(cancellation, receiver).await
 }
 
-type Answered = (PageRequest, Result<FetchedPage, NoPage>);
+type RequestOutcome = (PageRequest, Result<FetchedPage, PageFailure>);
 
 /// One job under way.
 struct Fetch {
@@ -93,13 +93,13 @@ struct Fetch {
     /// Chains of earlier runs, which keep the names that their pages carry.
     resumed: ResumedChains,
     /// When the last page of each chain was requested, by the server's clock.
-    asked_at: HashMap<u32, Timestamp>,
-    flying: JoinSet<Answered>,
+    requested_at: HashMap<u32, Timestamp>,
+    in_flight: JoinSet<RequestOutcome>,
     /// Cancelled once no further answer is of use.
-    enough: CancellationToken,
+    discard_rest: CancellationToken,
     failed: Option<Error>,
     /// Whether nobody takes events any more.
-    is_unwanted: bool,
+    receiver_is_gone: bool,
     /// The first range that the server refused.
     refused: Option<(Window, Failure)>,
 }
@@ -112,29 +112,31 @@ impl Fetch {
             Ok((job, planner, resumed))
         });
         let (job, planner, resumed) = begun.await?;
-        let asked_at = (0..).zip(&resumed.asked_at);
-        let asked_at = asked_at.filter_map(|(chain, at)| Some((chain, (*at)?))).collect();
+        let requested_at = (0..).zip(&resumed.requested_at);
+        let requested_at = requested_at
+            .filter_map(|(chain, at)| Some((chain, (*at)?)))
+            .collect();
         Ok(Self {
             job,
             endpoint: Arc::clone(endpoint),
             planner,
             resumed,
-            asked_at,
-            flying: JoinSet::new(),
-            enough: CancellationToken::new(),
+            requested_at,
+            in_flight: JoinSet::new(),
+            discard_rest: CancellationToken::new(),
             failed: None,
-            is_unwanted: false,
+            receiver_is_gone: false,
             refused: None,
         })
     }
 
-    fn goes_on(&self, cancellation: &CancellationToken) -> bool {
+    fn should_continue(&self, cancellation: &CancellationToken) -> bool {
         self.failed.is_none()
-            && !self.is_unwanted
+            && !self.receiver_is_gone
             && !cancellation.is_cancelled()
             && !self.endpoint.is_broken()
             && !self.planner.is_done()
-            && (self.planner.wants() || !self.flying.is_empty())
+            && (self.planner.wants() || !self.in_flight.is_empty())
     }
 
     fn event(&self, page: Option<FetchedPage>) -> Event {
@@ -145,19 +147,19 @@ impl Fetch {
     }
 
     /// Sends a request, and spools its page.
-    fn send(&mut self, request: PageRequest, sent: Sent) {
-        let (ask, header) = self.job.request(&request, &self.resumed.names);
+    fn send(&mut self, request: PageRequest, sent: SendTicket) {
+        let (api_request, header) = self.job.request(&request, &self.resumed.names);
         let endpoint = Arc::clone(&self.endpoint);
         let (dataset, retryable) = (self.job.dataset, request.retryable);
-        let (stats, enough) = (Arc::clone(&self.job.stats), self.enough.clone());
-        self.flying.spawn(async move {
+        let (stats, discard_rest) = (Arc::clone(&self.job.stats), self.discard_rest.clone());
+        self.in_flight.spawn(async move {
             let page = tokio::select! {
-                answered = endpoint.request(dataset, &ask, retryable, sent, &stats) => match answered {
+                answered = endpoint.request(dataset, &api_request, retryable, sent, &stats) => match answered {
                     // a page that was answered is spooled, whatever happens
-                    Ok((answer, peek)) => endpoint.spool(dataset, header, answer, peek).await,
-                    Err(error) => Err(NoPage::Request(error)),
+                    Ok((response, peek)) => endpoint.spool(dataset, header, response, peek).await,
+                    Err(error) => Err(PageFailure::Request(error)),
                 },
-                () = enough.cancelled() => Err(NoPage::Unneeded),
+                () = discard_rest.cancelled() => Err(PageFailure::Unneeded),
             };
             endpoint.end_request();
             (request, page)
@@ -165,31 +167,35 @@ impl Fetch {
     }
 
     /// Takes the end of a request: the planner learns from its page, and `receiver` gets it.
-    async fn take(&mut self, answered: Result<Answered, JoinError>, receiver: &mut impl Receiver) {
+    async fn handle_response(
+        &mut self,
+        answered: Result<RequestOutcome, JoinError>,
+        receiver: &mut impl Receiver,
+    ) {
         let (request, answered) = match answered {
             Ok(answered) => answered,
-            Err(error) => return self.fail(Error::Internal(format!("a request ended: {error}"))),
+            Err(error) => return self.record_failure(Error::Internal(format!("a request ended: {error}"))),
         };
         let (mut page, mut cause) = (None, String::new());
         let planned = match answered {
             Ok(answered) => {
                 let facts = resume::facts(&answered.peek);
-                let asked_at = answered.header.asked_at;
+                let requested_at = answered.header.requested_at;
                 page = Some(answered);
-                let before = self.asked_at.insert(request.chain.number(), asked_at);
-                if request.index > 0 && before.is_some_and(|before| is_stale(before, asked_at)) {
-                    tracing::info!(window = %request.asked, "the page before was requested long ago; the window starts again");
-                    self.planner.lost(&request)
+                let before = self.requested_at.insert(request.chain.number(), requested_at);
+                if request.index > 0 && before.is_some_and(|before| is_stale(before, requested_at)) {
+                    tracing::info!(window = %request.requested, "the page before was requested long ago; the window starts again");
+                    self.planner.response_lost(&request)
                 } else {
                     self.planner.answered(&request, &facts)
                 }
             }
-            Err(NoPage::Unneeded) => self.planner.withdrawn(&request),
-            Err(NoPage::Spool(error)) => return self.fail(error),
-            Err(NoPage::Request(error)) => match self.adapt(&request, error, &mut cause) {
+            Err(PageFailure::Unneeded) => self.planner.request_cancelled(&request),
+            Err(PageFailure::Spool(error)) => return self.record_failure(error),
+            Err(PageFailure::Request(error)) => match self.adapt(&request, error, &mut cause) {
                 Ok(planned) => planned,
                 Err((window, source)) => {
-                    return self.fail(Error::Fetch {
+                    return self.record_failure(Error::Fetch {
                         dataset: self.job.dataset.name(),
                         bot: self.job.bot.clone(),
                         window: window.to_string(),
@@ -199,34 +205,34 @@ impl Fetch {
             },
         };
         if !receiver.receive(self.event(page)).await {
-            self.is_unwanted = true;
+            self.receiver_is_gone = true;
         }
         if let Err(error) = planned {
-            self.fail(chain_error(&self.job, format!("{error}{cause}")));
+            self.record_failure(chain_error(&self.job, format!("{error}{cause}")));
         }
     }
 
-    fn fail(&mut self, error: Error) {
+    fn record_failure(&mut self, error: Error) {
         // the first one is the cause; what fails after it mostly follows from it
         self.failed.get_or_insert(error);
     }
 
     /// Takes the answers of a job that seems done. Returns whether it is not done, after all: an answer
     /// may show that a window ended too early.
-    async fn is_undone(&mut self, receiver: &mut impl Receiver) -> bool {
+    async fn needs_more_after_drain(&mut self, receiver: &mut impl Receiver) -> bool {
         if !self.planner.is_done() {
             return false;
         }
-        self.take_last(receiver).await;
-        self.enough = CancellationToken::new();
+        self.drain(receiver).await;
+        self.discard_rest = CancellationToken::new();
         !self.planner.is_done() && self.failed.is_none()
     }
 
     /// Cancels requests that are not answered yet, and takes the others.
-    async fn take_last(&mut self, receiver: &mut impl Receiver) {
-        self.enough.cancel();
-        while let Some(answered) = self.flying.join_next().await {
-            self.take(answered, receiver).await;
+    async fn drain(&mut self, receiver: &mut impl Receiver) {
+        self.discard_rest.cancel();
+        while let Some(answered) = self.in_flight.join_next().await {
+            self.handle_response(answered, receiver).await;
         }
     }
 
@@ -234,17 +240,17 @@ impl Fetch {
     async fn finish(mut self, cancellation: &CancellationToken, receiver: &mut impl Receiver) -> Result<()> {
         if !self.planner.is_done() {
             let deadline = Instant::now() + LAST_ANSWERS;
-            while let Ok(Some(answered)) = timeout_at(deadline, self.flying.join_next()).await {
-                self.take(answered, receiver).await;
+            while let Ok(Some(answered)) = timeout_at(deadline, self.in_flight.join_next()).await {
+                self.handle_response(answered, receiver).await;
             }
         }
-        self.take_last(receiver).await;
+        self.drain(receiver).await;
         match self.failed {
             // that the API cannot be trusted counts, however late it shows
             Some(error @ Error::Chain { .. }) => Err(error),
             _ if self.planner.is_done() => Ok(()),
             Some(error) => Err(error),
-            None if cancellation.is_cancelled() || self.is_unwanted || self.endpoint.is_broken() => {
+            None if cancellation.is_cancelled() || self.receiver_is_gone || self.endpoint.is_broken() => {
                 Err(Error::Interrupted)
             }
             None => Err(Error::Internal(

@@ -9,7 +9,7 @@ use super::job::is_stale;
 use super::{Endpoint, Job, chain_error};
 use crate::dataset::{self, Peek};
 use crate::error::{Error, Result};
-use crate::plan::{Next, Options, PageFacts, Planner, RecordFacts, SpooledChain};
+use crate::plan::{NextPage, PageFacts, PlanOptions, Planner, RecordFacts, SpooledChain};
 use crate::spool::PageHeader;
 use crate::window::Windows;
 
@@ -22,7 +22,7 @@ impl Endpoint {
     /// # Errors
     /// Where a page cannot be read, or what it would have met in [`Planner::answered`].
     pub(super) fn resume(&self, job: &Job) -> Result<(Planner, ResumedChains)> {
-        let options = Options {
+        let options = PlanOptions {
             per_page: job.per_page,
             max_in_flight: self.most_in_flight,
             // one conversation is mostly a page
@@ -30,7 +30,7 @@ impl Endpoint {
             knowledge: job.knowledge,
             density: job.density.clone(),
         };
-        let counts = |page: &&PageHeader| job.regards(page) && !job.is_outdated(page);
+        let counts = |page: &&PageHeader| job.is_current(page) && !job.is_outdated(page);
         let pages = job.spooled.iter().filter(counts);
         let chains = Chains::of(pages.clone(), &job.missing);
         let continued: Vec<(usize, u64)> = chains
@@ -43,9 +43,9 @@ impl Endpoint {
         let facts = continued
             .chunks(AT_A_TIME)
             .map_while(|pages| {
-                let look =
+                let preview =
                     |(chain, page): &(usize, u64)| Ok((*chain, facts(&self.peek_spooled(job, *page)?)));
-                let looks: Result<Vec<_>> = pages.par_iter().map(look).collect();
+                let looks: Result<Vec<_>> = pages.par_iter().map(preview).collect();
                 looks.map_err(|error| unreadable = Some(error)).ok()
             })
             .flatten();
@@ -57,7 +57,7 @@ impl Endpoint {
         let planner = planner.map_err(|error| chain_error(job, error.to_string()))?;
         let resumed = ResumedChains {
             names: chains.names,
-            asked_at: chains.asked_at,
+            requested_at: chains.requested_at,
         };
         Ok((planner, resumed))
     }
@@ -78,7 +78,7 @@ pub(super) struct ResumedChains {
     /// What the headers of their pages carry: the run, and the number of the chain in it.
     pub(super) names: Vec<(String, u32)>,
     /// When their last page was requested, by the server's clock.
-    pub(super) asked_at: Vec<Option<Timestamp>>,
+    pub(super) requested_at: Vec<Option<Timestamp>>,
 }
 
 /// The chains that spooled pages belong to.
@@ -88,7 +88,7 @@ struct Chains {
     /// The chains in the order in which they began.
     chains: Vec<SpooledChain>,
     /// When the last page of each chain was requested.
-    asked_at: Vec<Option<Timestamp>>,
+    requested_at: Vec<Option<Timestamp>>,
     /// The chain of each page, by its index; none where no chain can go on with the page.
     chain_of: Vec<Option<usize>>,
 }
@@ -103,10 +103,10 @@ impl Chains {
             .clone()
             .filter(of_use)
             .map(|page| {
-                let (covers, asked, per_page) = (page.covers, page.asked, page.per_page);
+                let (covers, requested, per_page) = (page.covers, page.requested, page.per_page);
                 let chain = SpooledChain {
                     covers,
-                    asked,
+                    requested,
                     per_page,
                 };
                 (name(page), chain)
@@ -114,16 +114,17 @@ impl Chains {
             .collect();
         let (names, chains): (Vec<_>, Vec<_>) = chains.into_iter().unzip();
         let mut lengths = vec![0; chains.len()];
-        let mut asked_at = vec![None; chains.len()];
+        let mut requested_at = vec![None; chains.len()];
         let chain_of = pages
             .map(|page| {
                 let chain = names.binary_search(&name(page)).ok()?;
                 // a page behind one that is damaged or missing leads nowhere
-                let is_too_late = asked_at[chain].is_some_and(|before| is_stale(before, page.asked_at));
+                let is_too_late =
+                    requested_at[chain].is_some_and(|before| is_stale(before, page.requested_at));
                 let follows = of_use(&page) && page.index == lengths[chain] && !is_too_late;
                 if follows {
                     lengths[chain] += 1;
-                    asked_at[chain] = Some(page.asked_at);
+                    requested_at[chain] = Some(page.requested_at);
                 }
                 follows.then_some(chain)
             })
@@ -131,7 +132,7 @@ impl Chains {
         Self {
             names,
             chains,
-            asked_at,
+            requested_at,
             chain_of,
         }
     }
@@ -145,9 +146,9 @@ pub(super) fn facts(peek: &Peek) -> PageFacts {
         last_action: record.last_action,
     };
     let next = match &peek.cursor {
-        dataset::Next::Cursor(cursor) => Next::Cursor(cursor.clone()),
-        dataset::Next::End => Next::End,
-        dataset::Next::Absent => Next::Absent,
+        dataset::Next::Cursor(cursor) => NextPage::Cursor(cursor.clone()),
+        dataset::Next::End => NextPage::End,
+        dataset::Next::Absent => NextPage::Absent,
     };
     PageFacts {
         records: peek.records.iter().map(record).collect(),

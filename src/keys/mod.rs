@@ -87,7 +87,7 @@ pub struct Key {
 /// # Errors
 /// If the table cannot be read, or has no such bot or column.
 pub fn catalogue(table: &Table, query: &KeysQuery) -> Result<Catalogue> {
-    let entries = table.manifest()?.whole(table.out())?;
+    let entries = table.manifest()?.into_entries(table.out())?;
     check_bots(&entries, &query.bots)?;
     let zone = table.zone()?;
     let mut datasets = BTreeMap::new();
@@ -97,7 +97,7 @@ pub fn catalogue(table: &Table, query: &KeysQuery) -> Result<Catalogue> {
             .iter()
             .filter(|(key, entry)| key.dataset == *dataset && query.may_be_in(key, entry))
             .collect();
-        let schema = table.shape().schema(*dataset);
+        let schema = table.table_options().schema(*dataset);
         known_columns.extend(maps(&schema, &[]).map(|column| schema.field(column).name().clone()));
         let mut sum = CatalogueCounts::of(&schema, &query.columns);
         table.each_file(

@@ -2,24 +2,24 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Account, Ledger};
+use super::{DatasetState, Ledger};
 use crate::plan::{Knowledge, Limits};
 
 /// Limits expire after this long. The next run finds them again if they still exist.
 const LIMITS_EXPIRE_AFTER: SignedDuration = SignedDuration::from_hours(30 * 24);
 
-impl Account {
+impl DatasetState {
     /// Returns what earlier runs learned of the API, without limits that were found more than 30 days before `now` or at
     /// an unknown time. The planner finds them again, so no record is lost.
     #[must_use]
     pub fn learned(&self, now: Timestamp) -> Knowledge {
         let limits = match self.limits_are_recent(now) {
-            true => self.learnt.limits,
+            true => self.learned.limits,
             false => Limits::default(),
         };
         Knowledge {
             limits,
-            ..self.learnt
+            ..self.learned
         }
     }
 
@@ -32,7 +32,7 @@ impl Account {
                 .filter(|_| self.limits_are_recent(now))
                 .or(Some(now)),
         };
-        self.learnt = learned;
+        self.learned = learned;
     }
 
     fn limits_are_recent(&self, now: Timestamp) -> bool {
@@ -46,8 +46,8 @@ impl Ledger {
     #[must_use]
     pub fn learned(&self, dataset: &str, bot: &str, now: Timestamp) -> Knowledge {
         let any = || self.datasets.get(dataset)?.values().next();
-        let account = self.known(dataset, bot).or_else(any);
-        account.map(|account| account.learned(now)).unwrap_or_default()
+        let state = self.state(dataset, bot).or_else(any);
+        state.map(|state| state.learned(now)).unwrap_or_default()
     }
 }
 
@@ -67,23 +67,23 @@ mod tests {
             ..Knowledge::default()
         };
         let mut ledger = Ledger::default();
-        let account = ledger.account("messages", "r3");
-        account.learn(capped, day(0));
+        let state = ledger.state_mut("messages", "r3");
+        state.learn(capped, day(0));
         // later runs that know the limit do not extend it
-        account.learn(capped, day(20));
-        assert_eq!(account.learned(day(30)), capped);
-        let expired = account.learned(day(31));
+        state.learn(capped, day(20));
+        assert_eq!(state.learned(day(30)), capped);
+        let expired = state.learned(day(31));
         assert!(expired.limits.is_empty());
         assert_eq!(expired.longest_listing, 10_000);
         // the run that starts without it finds it again, or does not
-        account.learn(capped, day(31));
-        assert_eq!(account.learned(day(60)), capped);
-        account.learn(expired, day(62));
-        assert_eq!((account.limits_since, account.learned(day(62))), (None, expired));
+        state.learn(capped, day(31));
+        assert_eq!(state.learned(day(60)), capped);
+        state.learn(expired, day(62));
+        assert_eq!((state.limits_since, state.learned(day(62))), (None, expired));
         // another bot uses it; an earlier version has not stored when it was found
-        ledger.account("messages", "r3").learn(capped, day(70));
+        ledger.state_mut("messages", "r3").learn(capped, day(70));
         assert_eq!(ledger.learned("messages", "r4", day(71)), capped);
-        ledger.account("messages", "r3").limits_since = None;
+        ledger.state_mut("messages", "r3").limits_since = None;
         assert!(ledger.learned("messages", "r4", day(71)).limits.is_empty());
     }
 }

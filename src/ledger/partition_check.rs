@@ -1,10 +1,10 @@
 //! Whether a partition is what the ledger says.
 
-use super::{Account, PartitionMetadata};
+use super::{DatasetState, PartitionMetadata};
 use crate::error::{Error, Result};
-use crate::table::{Depth, Entry, Inspection, PartitionKey, Table, Wrong};
+use crate::table::{Defect, Depth, Entry, Inspection, PartitionKey, Table};
 
-impl Account {
+impl DatasetState {
     /// Inspects a partition by its entry and by the ledger; `is_right` judges one that the ledger does not have.
     /// `None` where there is no partition. Only for the process that has the lock.
     ///
@@ -17,12 +17,12 @@ impl Account {
         depth: Depth,
         is_right: impl Fn(&Entry) -> bool,
     ) -> Result<Option<Inspection>> {
-        let held = self.partitions.get(&key.period);
+        let held = self.partitions.get(&key.date);
         let is_expected = |entry: &Entry| {
             held.map_or_else(|| is_right(entry), |held| *held == PartitionMetadata::of(entry))
         };
         let missing = || Inspection {
-            found: Err(Wrong {
+            found: Err(Defect {
                 path: key.folder(),
                 what: "it has no file".into(),
             }),
@@ -42,7 +42,7 @@ impl Account {
         let Some(inspection) = self.inspect(table, key, Depth::Checksum, |_| true)? else {
             return Ok(None);
         };
-        let damaged = |Wrong { path, what }| Error::Damaged {
+        let damaged = |Defect { path, what }| Error::Damaged {
             path: table.out().join(path),
             what,
         };

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::Account;
+use super::DatasetState;
 use crate::window::{Window, Windows};
 
 /// A refetch: complete ranges that are fetched again.
@@ -28,7 +28,8 @@ pub struct SyncState {
     /// interrupted run it is before the watermark.
     pub as_of: Timestamp,
     /// The run that has not ended.
-    pub under_way: Option<SyncRun>,
+    #[serde(rename = "under_way")]
+    pub current_run: Option<SyncRun>,
 }
 
 /// A run of `sync` that has not ended.
@@ -65,7 +66,7 @@ impl Refetch {
     }
 }
 
-impl Account {
+impl DatasetState {
     /// Begins a refetch of `range` by pages from sequence number `since` on, or continues an interrupted one of the same
     /// range.
     pub fn refetch(&mut self, range: Window, since: u64) {
@@ -85,9 +86,9 @@ impl Account {
             since: start,
             watermark: start,
             as_of: start,
-            under_way: None,
+            current_run: None,
         });
-        let run = match sync.under_way.take() {
+        let run = match sync.current_run.take() {
             None => SyncRun {
                 since: start,
                 as_of: end,
@@ -102,7 +103,7 @@ impl Account {
                 run
             }
         };
-        sync.under_way = Some(run);
+        sync.current_run = Some(run);
     }
 
     /// Returns the complete ranges to refetch: before the watermark, and before the end of ranges that exports have
@@ -140,7 +141,7 @@ impl Account {
     fn end_sync(&mut self) -> bool {
         let Some(sync) = &mut self.sync else { return false };
         let is_fetched = |run: &mut SyncRun| run.behind.unread().is_empty();
-        let Some(run) = sync.under_way.take_if(is_fetched) else {
+        let Some(run) = sync.current_run.take_if(is_fetched) else {
             return false;
         };
         let since = run.since.as_second();
@@ -162,7 +163,7 @@ impl Account {
 
     /// Returns all refetches.
     pub fn refetches(&self) -> impl Iterator<Item = &Refetch> {
-        let run = self.sync.as_ref().and_then(|sync| sync.under_way.as_ref());
+        let run = self.sync.as_ref().and_then(|sync| sync.current_run.as_ref());
         self.refetching.iter().chain(run.map(|run| &run.behind))
     }
 
@@ -173,7 +174,7 @@ impl Account {
         first_time.subtract_all(refetched);
         self.complete.subtract_all(&first_time);
         self.complete.extend(fetched.iter().copied());
-        let run = self.sync.as_mut().and_then(|sync| sync.under_way.as_mut());
+        let run = self.sync.as_mut().and_then(|sync| sync.current_run.as_mut());
         let refetches = self.refetching.iter_mut().chain(run.map(|run| &mut run.behind));
         refetches.for_each(|refetch| refetch.update(requested, fetched));
     }
@@ -198,132 +199,132 @@ mod tests {
         windows.map(|(start, end)| Window::new(*start, *end)).collect()
     }
 
-    fn watermark(account: &Account) -> i64 {
-        account.watermark().unwrap().as_second()
+    fn watermark(state: &DatasetState) -> i64 {
+        state.watermark().unwrap().as_second()
     }
 
-    fn unread(account: &Account) -> Windows {
-        let run = account.sync.as_ref().unwrap().under_way.as_ref();
+    fn unread(state: &DatasetState) -> Windows {
+        let run = state.sync.as_ref().unwrap().current_run.as_ref();
         run.unwrap().behind.unread()
     }
 
     /// Fetches all that a run requests.
-    fn fetch_all(account: &mut Account, range: Window) {
+    fn fetch_all(state: &mut DatasetState, range: Window) {
         let mut requested = set(&[(range.start, range.end)]);
-        requested.subtract_all(&account.complete);
-        let refetched = unread(account);
+        requested.subtract_all(&state.complete);
+        let refetched = unread(state);
         requested.extend(refetched.iter().copied());
-        account.update_complete(&requested, &refetched, &requested.clone());
+        state.update_complete(&requested, &refetched, &requested.clone());
     }
 
     #[test]
     fn an_interrupted_refetch_continues() {
         let range = Window::new(0, 100);
-        let mut account = Account::default();
-        account.complete.insert(Window::new(0, 200));
-        account.refetch(range, 7);
-        let unread = |account: &Account| account.refetching.as_ref().unwrap().unread();
-        assert_eq!(unread(&account), set(&[(0, 100)]));
+        let mut state = DatasetState::default();
+        state.complete.insert(Window::new(0, 200));
+        state.refetch(range, 7);
+        let unread = |state: &DatasetState| state.refetching.as_ref().unwrap().unread();
+        assert_eq!(unread(&state), set(&[(0, 100)]));
         // interrupted
-        let asked = set(&[(0, 100)]);
-        account.update_complete(&asked, &asked, &set(&[(0, 50)]));
-        account.refetch(range, 9);
-        assert_eq!(unread(&account), set(&[(50, 100)]), "it continues");
-        assert_eq!(account.refetching.as_ref().unwrap().since, 7);
-        assert_eq!(
-            account.complete,
-            set(&[(0, 200)]),
-            "complete ranges stay complete"
-        );
+        let requested = set(&[(0, 100)]);
+        state.update_complete(&requested, &requested, &set(&[(0, 50)]));
+        state.refetch(range, 9);
+        assert_eq!(unread(&state), set(&[(50, 100)]), "it continues");
+        assert_eq!(state.refetching.as_ref().unwrap().since, 7);
+        assert_eq!(state.complete, set(&[(0, 200)]), "complete ranges stay complete");
         // another range, or the same one after its end, begins a new refetch
-        account.update_complete(&set(&[(50, 100)]), &asked, &set(&[(50, 100)]));
-        account.refetch(range, 20);
-        assert_eq!(unread(&account), asked);
-        account.refetch(Window::new(0, 60), 30);
-        assert_eq!(unread(&account), set(&[(0, 60)]));
+        state.update_complete(&set(&[(50, 100)]), &requested, &set(&[(50, 100)]));
+        state.refetch(range, 20);
+        assert_eq!(unread(&state), requested);
+        state.refetch(Window::new(0, 60), 30);
+        assert_eq!(unread(&state), set(&[(0, 60)]));
     }
 
     #[test]
     fn each_sync_looks_back_from_the_watermark() {
-        let mut account = Account::default();
+        let mut state = DatasetState::default();
         for (end, behind) in [
             (1000, set(&[])),
             (1100, set(&[(900, 1000)])),
             (1110, set(&[(1000, 1100)])),
         ] {
             let range = Window::new(10, end);
-            account.begin_sync(range, 100, 5);
-            assert_eq!(unread(&account), behind);
-            fetch_all(&mut account, range);
-            assert!(account.end_sync());
-            assert_eq!(watermark(&account), end);
+            state.begin_sync(range, 100, 5);
+            assert_eq!(unread(&state), behind);
+            fetch_all(&mut state, range);
+            assert!(state.end_sync());
+            assert_eq!(watermark(&state), end);
         }
-        assert!(!account.end_sync());
+        assert!(!state.end_sync());
     }
 
     #[test]
     fn an_interrupted_sync_continues_and_the_next_one_looks_back_from_its_start() {
-        let mut account = Account::default();
-        account.begin_sync(Window::new(0, 1000), 100, 0);
-        fetch_all(&mut account, Window::new(0, 1000));
-        account.end_sync();
-        account.begin_sync(Window::new(0, 1060), 100, 7);
-        let asked = set(&[(900, 1060)]);
-        account.update_complete(&asked, &set(&[(900, 1000)]), &set(&[(900, 950), (1030, 1060)]));
-        assert!(!account.end_sync());
-        assert_eq!(watermark(&account), 1000);
+        let mut state = DatasetState::default();
+        state.begin_sync(Window::new(0, 1000), 100, 0);
+        fetch_all(&mut state, Window::new(0, 1000));
+        state.end_sync();
+        state.begin_sync(Window::new(0, 1060), 100, 7);
+        let requested = set(&[(900, 1060)]);
+        state.update_complete(
+            &requested,
+            &set(&[(900, 1000)]),
+            &set(&[(900, 950), (1030, 1060)]),
+        );
+        assert!(!state.end_sync());
+        assert_eq!(watermark(&state), 1000);
         // days later
-        account.begin_sync(Window::new(0, 5000), 100, 9);
-        assert_eq!(unread(&account), set(&[(950, 1000)]));
-        assert_eq!(account.refetches().next().unwrap().since, 7);
-        fetch_all(&mut account, Window::new(0, 5000));
-        assert!(account.end_sync());
-        assert_eq!(watermark(&account), 5000);
+        state.begin_sync(Window::new(0, 5000), 100, 9);
+        assert_eq!(unread(&state), set(&[(950, 1000)]));
+        assert_eq!(state.refetches().next().unwrap().since, 7);
+        fetch_all(&mut state, Window::new(0, 5000));
+        assert!(state.end_sync());
+        assert_eq!(watermark(&state), 5000);
         // records that were fetched early may have changed since
-        account.begin_sync(Window::new(0, 5010), 100, 11);
-        assert_eq!(unread(&account), set(&[(960, 5000)]));
-        fetch_all(&mut account, Window::new(0, 5010));
-        account.end_sync();
-        account.begin_sync(Window::new(0, 5020), 100, 12);
-        assert_eq!(unread(&account), set(&[(4910, 5010)]));
+        state.begin_sync(Window::new(0, 5010), 100, 11);
+        assert_eq!(unread(&state), set(&[(960, 5000)]));
+        fetch_all(&mut state, Window::new(0, 5010));
+        state.end_sync();
+        state.begin_sync(Window::new(0, 5020), 100, 12);
+        assert_eq!(unread(&state), set(&[(4910, 5010)]));
     }
 
     #[test]
     fn sync_also_looks_back_into_ranges_of_exports() {
-        let mut account = Account {
+        let mut state = DatasetState {
             complete: set(&[(0, 500), (700, 900)]),
-            ..Account::default()
+            ..DatasetState::default()
         };
-        assert_eq!(watermark(&account), 500);
-        account.begin_sync(Window::new(0, 2000), 100, 0);
-        assert_eq!(unread(&account), set(&[(400, 500), (800, 900)]));
-        fetch_all(&mut account, Window::new(0, 2000));
-        account.end_sync();
-        assert_eq!(watermark(&account), 2000);
+        assert_eq!(watermark(&state), 500);
+        state.begin_sync(Window::new(0, 2000), 100, 0);
+        assert_eq!(unread(&state), set(&[(400, 500), (800, 900)]));
+        fetch_all(&mut state, Window::new(0, 2000));
+        state.end_sync();
+        assert_eq!(watermark(&state), 2000);
         // a later update can withdraw a fetched range, but not one that was complete before
-        account.begin_sync(Window::new(0, 2100), 100, 0);
-        account.update_complete(
+        state.begin_sync(Window::new(0, 2100), 100, 0);
+        state.update_complete(
             &set(&[(1900, 2100)]),
             &set(&[(1900, 2000)]),
             &set(&[(1900, 2100)]),
         );
-        account.update_complete(&set(&[(1900, 2100)]), &set(&[(1900, 2000)]), &set(&[]));
-        assert_eq!(account.complete, set(&[(0, 2000)]));
-        assert_eq!(unread(&account), set(&[(1900, 2000)]));
-        assert!(!account.end_sync());
+        state.update_complete(&set(&[(1900, 2100)]), &set(&[(1900, 2000)]), &set(&[]));
+        assert_eq!(state.complete, set(&[(0, 2000)]));
+        assert_eq!(unread(&state), set(&[(1900, 2000)]));
+        assert!(!state.end_sync());
     }
 
     #[test]
     fn the_watermark_stays_before_unsettled_records() {
-        let mut account = Account::default();
-        account.begin_sync(Window::new(0, 1000), 100, 0);
-        account.update_complete(&set(&[(0, 1000)]), &set(&[]), &set(&[(0, 990)]));
-        assert!(account.end_sync());
-        assert_eq!(watermark(&account), 990);
-        account.begin_sync(Window::new(0, 1000), 100, 0);
-        assert_eq!(unread(&account), set(&[(890, 990)]));
+        let mut state = DatasetState::default();
+        state.begin_sync(Window::new(0, 1000), 100, 0);
+        state.update_complete(&set(&[(0, 1000)]), &set(&[]), &set(&[(0, 990)]));
+        assert!(state.end_sync());
+        assert_eq!(watermark(&state), 990);
+        state.begin_sync(Window::new(0, 1000), 100, 0);
+        assert_eq!(unread(&state), set(&[(890, 990)]));
         // an earlier start applies once everything from there is complete
-        account.begin_sync(Window::new(-50, 1000), 100, 0);
-        assert_eq!(watermark(&account), 990);
+        state.begin_sync(Window::new(-50, 1000), 100, 0);
+        assert_eq!(watermark(&state), 990);
     }
 }

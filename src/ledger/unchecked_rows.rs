@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::Account;
-use crate::table::Period;
+use super::DatasetState;
+use crate::table::PartitionDate;
 use crate::window::Windows;
 
 /// Maximum number of new rows of an account that are stored by id.
@@ -18,7 +18,8 @@ pub struct UncheckedRows {
     /// The ranges that the run fetches.
     pub ranges: Windows,
     /// The new rows, by partition.
-    pub arrivals: BTreeMap<Period, NewRows>,
+    #[serde(rename = "arrivals")]
+    pub new_rows: BTreeMap<PartitionDate, NewRows>,
 }
 
 /// Which rows of a partition are new.
@@ -31,19 +32,19 @@ pub enum NewRows {
     Named(Vec<u64>),
 }
 
-impl Account {
+impl DatasetState {
     /// Adds new rows of a partition, before they are committed.
-    pub fn add_new_rows(&mut self, period: Period, ranges: &Windows, arrivals: NewRows) {
-        let moves = self.moves.get_or_insert_default();
-        moves.ranges.extend(ranges.iter().copied());
-        let named = |arrivals: &NewRows| match arrivals {
+    pub fn add_new_rows(&mut self, date: PartitionDate, ranges: &Windows, new_rows: NewRows) {
+        let unchecked_rows = self.unchecked_rows.get_or_insert_default();
+        unchecked_rows.ranges.extend(ranges.iter().copied());
+        let named = |new_rows: &NewRows| match new_rows {
             NewRows::All => 0,
             NewRows::Named(ids) => ids.len(),
         };
-        let all: usize = moves.arrivals.values().map(named).sum();
-        let known = moves.arrivals.remove(&period);
-        let arrivals = match (known, arrivals) {
-            (known, arrivals) if all + named(&arrivals) > MAX_NAMED => {
+        let all: usize = unchecked_rows.new_rows.values().map(named).sum();
+        let known = unchecked_rows.new_rows.remove(&date);
+        let new_rows = match (known, new_rows) {
+            (known, new_rows) if all + named(&new_rows) > MAX_NAMED => {
                 drop(known);
                 NewRows::All
             }
@@ -51,10 +52,10 @@ impl Account {
                 known.extend(more);
                 NewRows::Named(known)
             }
-            (None, arrivals) => arrivals,
+            (None, new_rows) => new_rows,
             (Some(_), _) => NewRows::All,
         };
-        moves.arrivals.insert(period, arrivals);
+        unchecked_rows.new_rows.insert(date, new_rows);
     }
 }
 
@@ -66,22 +67,22 @@ mod tests {
 
     #[test]
     fn new_rows_are_stored_by_id_up_to_a_bound() {
-        let period = |day| Period::of(PartitionBy::Day, jiff::civil::date(2023, 10, day));
+        let date = |day| PartitionDate::of(PartitionBy::Day, jiff::civil::date(2023, 10, day));
         let ranges: Windows = [Window::new(0, 9)].into_iter().collect();
-        let mut account = Account::default();
-        let arrivals =
-            |account: &Account, day| account.moves.as_ref().unwrap().arrivals[&period(day)].clone();
-        account.add_new_rows(period(1), &ranges, NewRows::Named(vec![1, u64::MAX]));
-        account.add_new_rows(period(1), &ranges, NewRows::Named(vec![3]));
-        account.add_new_rows(period(2), &ranges, NewRows::All);
-        assert_eq!(arrivals(&account, 1), NewRows::Named(vec![1, u64::MAX, 3]));
-        let json = serde_json::to_string(&account).unwrap();
-        assert_eq!(serde_json::from_str::<Account>(&json).unwrap(), account);
-        account.add_new_rows(period(3), &ranges, NewRows::Named(vec![7; MAX_NAMED]));
-        account.add_new_rows(period(2), &ranges, NewRows::Named(vec![4]));
-        account.add_new_rows(period(1), &ranges, NewRows::All);
+        let mut state = DatasetState::default();
+        let new_rows =
+            |state: &DatasetState, day| state.unchecked_rows.as_ref().unwrap().new_rows[&date(day)].clone();
+        state.add_new_rows(date(1), &ranges, NewRows::Named(vec![1, u64::MAX]));
+        state.add_new_rows(date(1), &ranges, NewRows::Named(vec![3]));
+        state.add_new_rows(date(2), &ranges, NewRows::All);
+        assert_eq!(new_rows(&state, 1), NewRows::Named(vec![1, u64::MAX, 3]));
+        let json = serde_json::to_string(&state).unwrap();
+        assert_eq!(serde_json::from_str::<DatasetState>(&json).unwrap(), state);
+        state.add_new_rows(date(3), &ranges, NewRows::Named(vec![7; MAX_NAMED]));
+        state.add_new_rows(date(2), &ranges, NewRows::Named(vec![4]));
+        state.add_new_rows(date(1), &ranges, NewRows::All);
         for day in 1..=3 {
-            assert_eq!(arrivals(&account, day), NewRows::All, "{day}");
+            assert_eq!(new_rows(&state, day), NewRows::All, "{day}");
         }
     }
 }

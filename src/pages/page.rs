@@ -4,7 +4,7 @@ use arrow::array::BooleanArray;
 use arrow::compute::filter_record_batch;
 use bytes::Bytes;
 
-use crate::dataset::{Dataset, Decoded, Misfit, Rejected, Shape as TableOptions, decode_as};
+use crate::dataset::{Dataset, Decoded, Rejected, TableOptions, TypeMismatch, decode_as};
 use crate::error::{Error, Result};
 
 /// One page as the API sent it, and which of its records are new.
@@ -56,15 +56,17 @@ impl Page {
             .filter(|record| rejected.next_if_eq(record).is_none())
             .map(is_kept)
             .collect();
-        decoded.misfits.retain(|misfit: &Misfit| rows[misfit.row]);
+        decoded
+            .mismatches
+            .retain(|mismatch: &TypeMismatch| rows[mismatch.row]);
         let places: Vec<usize> = rows
             .iter()
             .scan(0, |next, kept| {
                 Some(std::mem::replace(next, *next + usize::from(*kept)))
             })
             .collect();
-        for misfit in &mut decoded.misfits {
-            misfit.row = places[misfit.row];
+        for mismatch in &mut decoded.mismatches {
+            mismatch.row = places[mismatch.row];
         }
         decoded
             .rejected

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use super::facts::{Next, PageFacts, PlanError, RecordFacts};
+use super::facts::{NextPage, PageFacts, PlanError, RecordFacts};
 use super::observed::{Direction, Field};
 use crate::window::Window;
 
@@ -20,7 +20,7 @@ const MOSTLY: f64 = 0.86;
 
 /// The state of a chain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum State {
+pub(super) enum ChainState {
     /// More pages may come.
     Open,
     /// It met the null cursor.
@@ -32,15 +32,15 @@ pub(super) enum State {
 /// A request that is not answered yet: how many others were in flight with it, how many requests had been answered
 /// before, and how many of them with a page.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Flight {
+pub(super) struct InFlightRequest {
     pub(super) others: usize,
-    pub(super) landed: usize,
+    pub(super) requests_ended: usize,
     pub(super) pages: u64,
 }
 
 /// What a page showed of the cursors of this API.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum CursorSign {
+pub(super) enum CursorChange {
     None,
     /// The cursor changed from page to page.
     Changed,
@@ -55,11 +55,11 @@ pub(super) type Seconds = [Option<i64>; 2];
 #[derive(Debug, Clone)]
 pub(super) struct Chain {
     pub(super) covers: Window,
-    pub(super) asked: Window,
+    pub(super) requested: Window,
     pub(super) per_page: u32,
-    pub(super) state: State,
+    pub(super) state: ChainState,
     /// The latest request for its next page, and how many of them are not answered yet.
-    pub(super) flight: Option<Flight>,
+    pub(super) flight: Option<InFlightRequest>,
     pub(super) requests: u32,
     pub(super) cursor: Option<String>,
     /// Pages answered.
@@ -84,12 +84,12 @@ pub(super) struct Chain {
 }
 
 impl Chain {
-    pub(super) fn new(covers: Window, asked: Window, per_page: u32, restarts: u32) -> Self {
+    pub(super) fn new(covers: Window, requested: Window, per_page: u32, restarts: u32) -> Self {
         Self {
             covers,
-            asked,
+            requested,
             per_page,
-            state: State::Open,
+            state: ChainState::Open,
             flight: None,
             requests: 0,
             cursor: None,
@@ -108,7 +108,7 @@ impl Chain {
     }
 
     pub(super) fn is_open(&self) -> bool {
-        self.state == State::Open
+        self.state == ChainState::Open
     }
 
     /// Whether its next request may be sent.
@@ -117,7 +117,7 @@ impl Chain {
     }
 
     /// Takes an answered page in.
-    pub(super) fn absorb(&mut self, page: &PageFacts) -> Result<CursorSign, PlanError> {
+    pub(super) fn add_page(&mut self, page: &PageFacts) -> Result<CursorChange, PlanError> {
         let sent = self.cursor.take();
         let before = self.records.len();
         for record in &page.records {
@@ -131,16 +131,16 @@ impl Chain {
             self.last_page = page.records.len();
             self.mark(&page.records);
         }
-        let Next::Cursor(next) = &page.next else {
-            self.state = State::Ended;
-            return Ok(CursorSign::None);
+        let NextPage::Cursor(next) = &page.next else {
+            self.state = ChainState::Ended;
+            return Ok(CursorChange::None);
         };
         let is_known = !self.cursors.insert(hash(next));
         // a cursor that the server moves by itself may answer an empty page on its way, but not for ever
         let on_its_way = page.records.is_empty() && self.quiet < EMPTY_PAGES;
         if is_known && !is_new && !on_its_way {
             return Err(PlanError::CursorRepeats {
-                window: self.asked,
+                window: self.requested,
                 pages: self.pages,
             });
         }
@@ -151,14 +151,14 @@ impl Chain {
         };
         if self.quiet >= limit {
             return Err(PlanError::NothingNew {
-                window: self.asked,
+                window: self.requested,
                 quiet: self.quiet,
             });
         }
         let sign = match sent {
-            None => CursorSign::None,
-            Some(sent) if sent == *next => CursorSign::Stayed,
-            Some(_) => CursorSign::Changed,
+            None => CursorChange::None,
+            Some(sent) if sent == *next => CursorChange::Stayed,
+            Some(_) => CursorChange::Changed,
         };
         self.cursor = Some(next.clone());
         Ok(sign)
@@ -235,7 +235,7 @@ impl Chain {
 
     /// Gives it up.
     pub(super) fn abandon(&mut self) {
-        self.state = State::Abandoned;
+        self.state = ChainState::Abandoned;
         self.release();
     }
 

@@ -1,7 +1,7 @@
 //! The choice of the next request.
 
 use super::density::as_f64;
-use super::listing::{Doubt, Kind};
+use super::listing::{SuspectEnd, SuspectKind};
 use super::{CursorStyle, Direction, Planner};
 use crate::window::{Window, Windows};
 
@@ -58,7 +58,7 @@ impl Planner {
             return Some(Step::Continue(index));
         }
         self.unlisted_window()
-            .or_else(|| self.doubtful_window())
+            .or_else(|| self.suspect_window())
             .map(Step::Start)
             .or_else(|| self.overdue_chain().map(Step::Repeat))
     }
@@ -80,34 +80,39 @@ impl Planner {
     }
 
     /// A window that reads a doubtful part again. Doubts that more answers may clear up wait for them.
-    fn doubtful_window(&self) -> Option<Window> {
+    fn suspect_window(&self) -> Option<Window> {
         // the latest doubts are those of the smallest windows
-        self.doubts.iter().rev().find_map(|doubt| {
-            if doubt.waits() && (self.in_flight >= self.width || self.may_clear_up(doubt)) {
+        self.suspect_ends.iter().rev().find_map(|suspect| {
+            if suspect.may_resolve() && (self.in_flight >= self.concurrency || self.may_clear_up(suspect)) {
                 return None;
             }
-            let mut part = self.ranges.intersect(doubt.part);
+            let mut part = self.ranges.intersect(suspect.part);
             part.subtract_all(&self.complete);
-            for other in self.doubts.iter().filter(|other| other.is_final()) {
+            for other in self.suspect_ends.iter().filter(|other| other.is_unsplittable()) {
                 part.subtract(other.part);
             }
             let window = *self.unclaimed(&part).iter().next()?;
-            let meets = |other: &&Doubt| !other.part.intersect(window).is_empty();
-            let splits = self.doubts.iter().filter(meets).map(|other| other.split);
+            let meets = |other: &&SuspectEnd| !other.part.intersect(window).is_empty();
+            let splits = self.suspect_ends.iter().filter(meets).map(|other| other.split);
             let split = splits.filter(|split| window.start < *split).min();
             let window = window.split_at(split.unwrap_or(window.end)).0;
-            let longest = self.doubts.iter().filter(meets).map(|other| other.longest).min();
+            let longest = self
+                .suspect_ends
+                .iter()
+                .filter(meets)
+                .map(|other| other.longest)
+                .min();
             Some(self.cut(window, longest.unwrap_or(i64::MAX)))
         })
     }
 
     /// Whether an open chain may become the longest, so that another one need not be checked.
-    fn may_clear_up(&self, doubt: &Doubt) -> bool {
-        doubt.kind == Kind::Longest
+    fn may_clear_up(&self, suspect: &SuspectEnd) -> bool {
+        suspect.kind == SuspectKind::Longest
             && (0..self.chains.len()).any(|at| {
                 let chain = &self.chains[at];
                 let records = as_f64(chain.records.len()) + self.chain_left(at) * as_f64(self.page_size);
-                chain.is_open() && records >= as_f64(self.shown.longest)
+                chain.is_open() && records >= as_f64(self.evidence.longest)
             })
     }
 
@@ -116,7 +121,7 @@ impl Planner {
         if !self.options.splits && longest == i64::MAX {
             return window;
         }
-        let share = (self.pages_left() / as_f64(self.width))
+        let share = (self.pages_left() / as_f64(self.concurrency))
             .max(LEAST)
             .min(self.most_pages());
         let longest = longest.min(self.longest_window());
@@ -173,7 +178,7 @@ impl Planner {
     /// The most pages of a window.
     pub(super) fn most_pages(&self) -> f64 {
         let cap = self
-            .shown
+            .evidence
             .cap
             .map_or(f64::INFINITY, |cap| SHARE_OF_CAP * as_f64(cap));
         MOST.min(self.window_pages).min(cap / as_f64(self.page_size))
@@ -196,7 +201,7 @@ impl Planner {
         chain.is_open()
             && chain
                 .flight
-                .is_some_and(|flight| self.landed - flight.landed > flight.others + SLACK)
+                .is_some_and(|flight| self.requests_ended - flight.requests_ended > flight.others + SLACK)
     }
 
     /// Whether nothing is known yet but the range.
@@ -253,8 +258,8 @@ impl Planner {
     pub(super) fn pages_left(&self) -> f64 {
         let chains: f64 = (0..self.chains.len()).map(|at| self.chain_left(at)).sum();
         let mut unread = self.unlisted.clone();
-        let doubts = self.doubts.iter().filter(|doubt| !doubt.waits());
-        unread.extend(doubts.map(|doubt| doubt.part));
+        let suspect_ends = self.suspect_ends.iter().filter(|suspect| !suspect.may_resolve());
+        unread.extend(suspect_ends.map(|suspect| suspect.part));
         let unclaimed = self.unclaimed(&unread);
         chains + unclaimed.iter().map(|window| self.pages_in(*window)).sum::<f64>()
     }

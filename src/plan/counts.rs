@@ -8,11 +8,11 @@ const MAX_WINDOWS: usize = 8192;
 
 /// Windows with the number of their records: sorted and disjoint.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Counts {
+pub(super) struct RecordCounts {
     pub(super) windows: Vec<(Window, f64)>,
 }
 
-impl Counts {
+impl RecordCounts {
     /// Adds a window; only what was not observed before counts.
     pub(super) fn add(&mut self, window: Window, records: f64) {
         let from = self

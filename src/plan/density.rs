@@ -1,7 +1,7 @@
 //! How many records a window may hold, estimated from what was read so far. Estimates decide how large windows
 //! are, never whether one is complete.
 
-use super::counts::Counts;
+use super::counts::RecordCounts;
 use super::profile::Profile;
 use super::sample::Sample;
 use crate::window::Window;
@@ -19,9 +19,9 @@ const TRIAL_POINTS: usize = 12;
 /// Records over time, as far as is known.
 #[derive(Debug, Clone)]
 pub(super) struct Density {
-    observed: Counts,
+    observed: RecordCounts,
     /// What an earlier run observed.
-    earlier: Counts,
+    earlier: RecordCounts,
     /// How traffic varies within a day.
     pub(super) profile: Profile,
     /// Where records come in no order, the first page of the range.
@@ -35,12 +35,12 @@ pub(super) struct Density {
 impl Density {
     /// Nothing is known of `hull` yet but the records of a page, and what an earlier run saw.
     pub(super) fn new(hull: Window, per_page: f64, earlier: &[(Window, u64)]) -> Self {
-        let mut before = Counts::default();
+        let mut before = RecordCounts::default();
         for (window, records) in earlier {
             before.add(*window, as_f64(*records));
         }
         Self {
-            observed: Counts::default(),
+            observed: RecordCounts::default(),
             earlier: before,
             profile: Profile::default(),
             sample: None,
@@ -125,7 +125,7 @@ impl Density {
         let mut left = records;
         for (part, here) in self.parts(window) {
             if here >= left {
-                return part.start + whole(left / here.max(1e-9) * as_f64(part.seconds()));
+                return part.start + rounded(left / here.max(1e-9) * as_f64(part.seconds()));
             }
             left -= here;
         }
@@ -148,8 +148,8 @@ impl Density {
     fn estimate(&self, gap: Window, parts: &mut Vec<(Window, f64)>) {
         for (part, records) in self.earlier.within(gap) {
             if records.is_some() {
-                let whole = self.earlier.around(part);
-                let level = self.left(whole) / self.unread_weight(whole).max(1e-9);
+                let parent = self.earlier.around(part);
+                let level = self.left(parent) / self.unread_weight(parent).max(1e-9);
                 self.spread(part, level, parts);
                 continue;
             }
@@ -173,8 +173,8 @@ impl Density {
         let parts = parts.filter(|(_, records)| records.is_some());
         parts
             .map(|(part, _)| {
-                let (whole, records) = self.earlier.around(part);
-                records * self.profile.weight(part) / self.profile.weight(whole).max(1e-9)
+                let (parent, records) = self.earlier.around(part);
+                records * self.profile.weight(part) / self.profile.weight(parent).max(1e-9)
             })
             .sum()
     }
@@ -218,7 +218,7 @@ impl Density {
     }
 
     fn level_before(&self, gap: Window) -> Option<f64> {
-        let nearest = |known: &Counts| {
+        let nearest = |known: &RecordCounts| {
             let end = known
                 .windows
                 .partition_point(|(window, _)| window.end <= gap.start);
@@ -228,7 +228,7 @@ impl Density {
     }
 
     fn level_after(&self, gap: Window) -> Option<f64> {
-        let nearest = |known: &Counts| {
+        let nearest = |known: &RecordCounts| {
             let start = known
                 .windows
                 .partition_point(|(window, _)| window.start < gap.end);
@@ -265,7 +265,7 @@ pub(super) fn as_f64<N: TryInto<i64>>(number: N) -> f64 {
     clippy::cast_possible_truncation,
     reason = "saturates, and estimates are far below that"
 )]
-pub(super) fn whole(estimate: f64) -> i64 {
+pub(super) fn rounded(estimate: f64) -> i64 {
     estimate as i64
 }
 

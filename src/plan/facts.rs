@@ -18,7 +18,7 @@ pub struct RecordFacts {
 
 /// What a page says about the page after it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Next {
+pub enum NextPage {
     /// The cursor of the next page.
     Cursor(String),
     /// The cursor is `null`: this was the last page.
@@ -33,7 +33,7 @@ pub struct PageFacts {
     /// Its records, in the order of the page.
     pub records: Vec<RecordFacts>,
     /// What comes after it.
-    pub next: Next,
+    pub next: NextPage,
 }
 
 /// What a run learns of an API, for later runs to begin with. Nothing of it makes a window complete.
@@ -125,7 +125,7 @@ pub struct PageRequest {
     pub covers: Window,
     /// The window to request: `covers`, and one second more at a bound where it is unproven that the API
     /// includes it. It is the same in every request of a chain.
-    pub asked: Window,
+    pub requested: Window,
     /// Records wanted, the same in every request of a chain.
     pub per_page: u32,
     /// The cursor to send; `None` requests the first page.
@@ -133,7 +133,7 @@ pub struct PageRequest {
     /// Number of the page within its chain, from 0.
     pub index: u32,
     /// Whether the same request may be sent again when its answer was lost. Where it may not (the server may
-    /// have moved the cursor by itself), report [`Planner::lost`](super::Planner::lost) instead.
+    /// have moved the cursor by itself), report [`Planner::response_lost`](super::Planner::response_lost) instead.
     pub retryable: bool,
     /// Whether the planner can continue with smaller pages where the server fails to make this one.
     pub may_shrink: bool,
@@ -144,8 +144,8 @@ pub struct PageRequest {
 pub struct SpooledChain {
     /// [`PageRequest::covers`] of its requests.
     pub covers: Window,
-    /// [`PageRequest::asked`] of its requests.
-    pub asked: Window,
+    /// [`PageRequest::requested`] of its requests.
+    pub requested: Window,
     /// [`PageRequest::per_page`] of its requests.
     pub per_page: u32,
 }
@@ -177,7 +177,7 @@ pub enum PlanError {
     },
     /// The window was started again too often, its cursor being invalid each time.
     #[error("the cursor of window {window} expired {times} times before the window could be read")]
-    CursorDies {
+    CursorExpires {
         /// The window that was requested.
         window: Window,
         /// How many times it was started.
@@ -187,7 +187,7 @@ pub enum PlanError {
     #[error(
         "window {window} may have more than the {records} records that it lists: it ends like a listing that is cut off, or repeats records, and cannot be split further"
     )]
-    EndInDoubt {
+    UncertainEnd {
         /// The window that was requested.
         window: Window,
         /// How many records it listed.

@@ -30,7 +30,7 @@ impl Planner {
     /// the end of the last second to the next one. A server may also round the bounds of a window inwards to minutes.
     /// Windows meet on whole minutes, so only the ends of a range can lose records: they are moved outwards to a whole
     /// minute. Whole hours would bring rows of other dates in time zones such as Asia/Kolkata.
-    pub(super) fn outer(&self, covers: Window) -> Window {
+    pub(super) fn requested_window(&self, covers: Window) -> Window {
         let before = i64::from(!self.observations.includes_first_second());
         let is_first = self.ranges.iter().any(|range| range.start == covers.start);
         let is_last = self.ranges.iter().any(|range| range.end == covers.end);
@@ -57,8 +57,8 @@ impl Planner {
     /// The server refused the first page of a window, perhaps because its range is too long. Returns whether
     /// shorter windows are requested in its place: they are, down to an hour.
     pub fn range_refused(&mut self, request: &PageRequest) -> bool {
-        let seconds = request.asked.seconds();
-        let Some(index) = self.land(request) else {
+        let seconds = request.requested.seconds();
+        let Some(index) = self.end_request(request) else {
             return true;
         };
         let shorter = RANGES.into_iter().find(|range| *range < seconds);
@@ -68,7 +68,7 @@ impl Planner {
         let known = self.limits.longest_range.unwrap_or(i64::MAX);
         self.limits.longest_range = Some(known.min(shorter));
         self.chains[index].abandon();
-        self.settle();
+        self.evaluate();
         true
     }
 
@@ -79,9 +79,9 @@ impl Planner {
     /// Where no page of this size was ever served, all pages become smaller. Where some were, the records of this
     /// window may be larger than others, or nothing works at the moment. This window alone is tried in smaller pages,
     /// and in still smaller ones as long as the server says that they are too large or answers other requests.
-    pub fn page_too_heavy(&mut self, request: &PageRequest, is_certain: bool) -> Option<u32> {
+    pub fn page_too_large(&mut self, request: &PageRequest, is_certain: bool) -> Option<u32> {
         let flight = self.chains.get(request.chain.0 as usize)?.flight;
-        let index = self.land(request)?;
+        let index = self.end_request(request)?;
         let (size, usual) = (request.per_page, self.per_page());
         let is_served = self.largest_page * 2 > size as usize;
         let others_came = flight.is_some_and(|flight| self.pages > flight.pages);
@@ -107,7 +107,7 @@ impl Planner {
                 self.chains[again].is_patient = smaller.is_none();
             }
         }
-        self.settle();
+        self.evaluate();
         smaller
     }
 
@@ -115,8 +115,8 @@ impl Planner {
     pub(super) fn restart(&mut self, at: usize, is_expired: bool) -> Result<(), PlanError> {
         self.restarted += 1;
         let chain = &mut self.chains[at];
-        let died = PlanError::CursorDies {
-            window: chain.asked,
+        let died = PlanError::CursorExpires {
+            window: chain.requested,
             times: chain.restarts + 1,
         };
         if self.restarted > FREE_RESTARTS + 2 * self.records / self.page_size.max(1) {

@@ -34,19 +34,19 @@ const PART_OF_PAGE: f64 = 0.6;
 #[derive(Debug, Clone)]
 pub(super) struct Listing {
     pub(super) covers: Window,
-    pub(super) asked: Window,
+    pub(super) requested: Window,
     /// Distinct records.
     pub(super) records: usize,
     /// Where they lie, by each field that windows may filter, and by the likeliest one.
-    by_field: [Placement; 2],
-    placement: Placement,
+    by_field: [RecordSpan; 2],
+    record_span: RecordSpan,
     page_size: usize,
     ends_full: bool,
     repeats: bool,
     /// Records known from other chains are missing in it.
     pub(super) misses: bool,
     /// It ended with a page without a cursor field.
-    pub(super) is_bare: bool,
+    pub(super) lacks_cursor_field: bool,
     /// Its records, as long as its end is in doubt and it is compared with others.
     pub(super) ids: HashSet<u64>,
     /// Records of its window that other chains listed later and it did not.
@@ -59,7 +59,7 @@ pub(super) struct Listing {
 
 /// Where the records of a listing lie, by one of their times.
 #[derive(Debug, Clone, Copy)]
-struct Placement {
+struct RecordSpan {
     /// How many of them lie within the window that it covers, and the seconds of the first and the last of these.
     inside: usize,
     span: Option<(i64, i64)>,
@@ -73,7 +73,7 @@ struct Placement {
     direction: Option<Direction>,
 }
 
-impl Placement {
+impl RecordSpan {
     fn new(chain: &Chain, field: Field, page_size: usize) -> Self {
         let covers = chain.covers;
         let mut seconds = chain.seconds(field);
@@ -95,28 +95,28 @@ impl Placement {
 
 /// Why, and for which part of its window, a listing is not believed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Doubt {
-    pub(super) kind: Kind,
+pub(super) struct SuspectEnd {
+    pub(super) kind: SuspectKind,
     pub(super) part: Window,
     /// Windows that read the part again do not go beyond this second, and are no longer than so many seconds.
     pub(super) split: i64,
     pub(super) longest: i64,
 }
 
-impl Doubt {
+impl SuspectEnd {
     /// Whether more answers may clear it up by themselves.
-    pub(super) fn waits(&self) -> bool {
-        matches!(self.kind, Kind::Stretch | Kind::Longest)
+    pub(super) fn may_resolve(&self) -> bool {
+        matches!(self.kind, SuspectKind::Gap | SuspectKind::Longest)
     }
 
     /// Whether its window cannot be split, and so not be read in another way.
-    pub(super) fn is_final(&self) -> bool {
-        matches!(self.kind, Kind::Length | Kind::Content) && self.part.seconds() <= 1
+    pub(super) fn is_unsplittable(&self) -> bool {
+        matches!(self.kind, SuspectKind::Length | SuspectKind::Content) && self.part.seconds() <= 1
     }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum SuspectKind {
     /// It may be cut off at a number of records.
     Length,
     /// The same, for no other reason than that it is the longest of all.
@@ -124,12 +124,12 @@ pub(super) enum Kind {
     /// It lacks records that are known, or has some twice.
     Content,
     /// The range may have been shortened, or the listing broken off: no record is near one end.
-    Stretch,
+    Gap,
 }
 
 /// What all chains have shown together.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Shown {
+pub(super) struct ListingEvidence {
     /// Listings end at this many records.
     pub(super) cap: Option<usize>,
     /// The most records of a chain, and how many listings have exactly so many.
@@ -153,19 +153,19 @@ pub(super) struct Shown {
 
 impl Listing {
     /// What a chain that has ended amounts to.
-    pub(super) fn new(chain: &Chain, page_size: usize, is_bare: bool) -> Self {
-        let by_field = [Field::Time, Field::LastAction].map(|field| Placement::new(chain, field, page_size));
+    pub(super) fn new(chain: &Chain, page_size: usize, lacks_cursor_field: bool) -> Self {
+        let by_field = [Field::Time, Field::LastAction].map(|field| RecordSpan::new(chain, field, page_size));
         Self {
             covers: chain.covers,
-            asked: chain.asked,
+            requested: chain.requested,
             records: chain.records.len(),
             by_field,
-            placement: by_field[0],
+            record_span: by_field[0],
             page_size,
             ends_full: chain.last_page >= page_size.min(chain.per_page as usize),
             repeats: chain.repeats > 0 && chain.pages > 1,
             misses: false,
-            is_bare,
+            lacks_cursor_field,
             ids: chain.records.keys().copied().collect(),
             unlisted: 0,
             is_checked: false,
@@ -174,14 +174,14 @@ impl Listing {
     }
 
     /// Places its records by the field that windows seem to filter; `None` where that is neither.
-    pub(super) fn place(&mut self, field: Option<Field>) {
-        self.placement = match field {
+    pub(super) fn use_field(&mut self, field: Option<Field>) {
+        self.record_span = match field {
             Some(field) => self.by_field[field as usize],
-            None => Placement {
+            None => RecordSpan {
                 inside: self.records,
                 span: None,
                 tail: None,
-                ..self.placement
+                ..self.record_span
             },
         };
     }
@@ -190,56 +190,59 @@ impl Listing {
     pub(super) fn gap(&self) -> i64 {
         match self.records {
             0 => self.covers.seconds(),
-            _ => self.placement.gap,
+            _ => self.record_span.gap,
         }
     }
 
     /// Whether, and where, its end is in doubt.
-    pub(super) fn doubt(&self, shown: &Shown) -> Option<Doubt> {
-        let whole = |kind, longest: i64| Doubt {
+    pub(super) fn suspect_end(&self, evidence: &ListingEvidence) -> Option<SuspectEnd> {
+        let suspect_window = |kind, longest: i64| SuspectEnd {
             kind,
             part: self.covers,
-            split: self.placement.middle,
+            split: self.record_span.middle,
             longest: longest.max(1),
         };
-        if self.may_be_cut(shown) {
-            return Some(whole(Kind::Length, i64::MAX));
+        if self.may_be_cut(evidence) {
+            return Some(suspect_window(SuspectKind::Length, i64::MAX));
         }
         if !self.is_checked && self.repeats {
             let pages = self.records as f64 / (PART_OF_PAGE * self.page_size as f64);
             let longest = self.covers.seconds() as f64 / pages.max(2.0);
-            return Some(whole(Kind::Content, super::density::whole(longest)));
+            return Some(suspect_window(
+                SuspectKind::Content,
+                super::density::rounded(longest),
+            ));
         }
         if !self.is_checked && self.misses {
-            return Some(whole(Kind::Content, i64::MAX));
+            return Some(suspect_window(SuspectKind::Content, i64::MAX));
         }
-        if !shown.is_range {
+        if !evidence.is_range {
             return None;
         }
         if !self.is_checked
-            && self.is_longest(shown)
-            && let Some(part) = self.placement.tail
+            && self.is_longest(evidence)
+            && let Some(part) = self.record_span.tail
         {
-            return Some(Doubt {
-                kind: Kind::Longest,
+            return Some(SuspectEnd {
+                kind: SuspectKind::Longest,
                 part,
                 split: part.end,
                 longest: i64::MAX,
             });
         }
-        match self.placement.inside {
-            0 => self.empty(shown),
-            _ => self.stretch(shown),
+        match self.record_span.inside {
+            0 => self.empty_window(evidence),
+            _ => self.gap_at_end(evidence),
         }
     }
 
-    fn is_longest(&self, shown: &Shown) -> bool {
-        self.records >= shown.longest && self.records > shown.checked
+    fn is_longest(&self, evidence: &ListingEvidence) -> bool {
+        self.records >= evidence.longest && self.records > evidence.checked
     }
 
     /// Whether it may have been cut off at a number of records.
-    fn may_be_cut(&self, shown: &Shown) -> bool {
-        if shown.cap.is_some_and(|cap| self.records >= cap) {
+    fn may_be_cut(&self, evidence: &ListingEvidence) -> bool {
+        if evidence.cap.is_some_and(|cap| self.records >= cap) {
             return true;
         }
         if self.is_short {
@@ -248,47 +251,52 @@ impl Listing {
         if self.is_checked || self.records == 0 {
             return false;
         }
-        let is_longest = self.is_longest(shown);
+        let is_longest = self.is_longest(evidence);
         let is_divisible = self.covers.seconds() > 1;
         let is_full = self.ends_full && is_divisible && (self.page_size >= LARGE_PAGE || is_longest);
-        let has_equals = self.records >= TELLING_LENGTH && self.records >= shown.longest && shown.as_long > 1;
+        let has_equals =
+            self.records >= TELLING_LENGTH && self.records >= evidence.longest && evidence.as_long > 1;
         is_full || has_equals || (is_longest && is_round(self.records))
     }
 
     /// The part behind the last or before the first record, where it is unlikely to be empty.
-    fn stretch(&self, shown: &Shown) -> Option<Doubt> {
-        let (first, last) = self.placement.span?;
+    fn gap_at_end(&self, evidence: &ListingEvidence) -> Option<SuspectEnd> {
+        let (first, last) = self.record_span.span?;
         let Window { start, end } = self.covers;
-        let records = self.placement.inside as f64;
+        let records = self.record_span.inside as f64;
         // behind the last record, and the same mirrored
         let minute = last + 1 - (last + 1).rem_euclid(60);
         let rest = if minute > start { minute } else { last + 1 };
         let behind = (last - start, end - last, Window::new(rest, end));
         let before = (end - first, first - start, Window::new(start, first));
-        let direction = self.placement.direction;
+        let direction = self.record_span.direction;
         [
-            (behind, shown.reach[0], direction != Some(Direction::Descending)),
-            (before, shown.reach[1], direction != Some(Direction::Ascending)),
+            (
+                behind,
+                evidence.reach[0],
+                direction != Some(Direction::Descending),
+            ),
+            (before, evidence.reach[1], direction != Some(Direction::Ascending)),
         ]
         .into_iter()
         .filter_map(|((filled, rest, part), reach, is_end)| {
             let rate = records / (filled + 1) as f64;
             let beyond = self.covers.seconds() - reach.max(filled);
-            let is_too_long = shown
+            let is_too_long = evidence
                 .longest_range
                 .is_some_and(|range| self.covers.seconds() > range);
             let may_be_shortened =
                 rate * beyond as f64 >= EXPECTED_BEYOND_RANGE || (is_too_long && beyond > 0);
             let breaks_off = is_end
                 && records >= EXPECTED_IN_GAP
-                && rate.min(shown.rate) * rest as f64 >= EXPECTED_IN_GAP
-                && rest > LONGER_THAN_GAPS * shown.gap;
-            let is_doubtful = (may_be_shortened || breaks_off) && !part.is_empty();
-            is_doubtful.then_some((rest, part))
+                && rate.min(evidence.rate) * rest as f64 >= EXPECTED_IN_GAP
+                && rest > LONGER_THAN_GAPS * evidence.gap;
+            let is_suspect = (may_be_shortened || breaks_off) && !part.is_empty();
+            is_suspect.then_some((rest, part))
         })
         .max_by_key(|(rest, _)| *rest)
-        .map(|(_, part)| Doubt {
-            kind: Kind::Stretch,
+        .map(|(_, part)| SuspectEnd {
+            kind: SuspectKind::Gap,
             part,
             split: part.end,
             longest: i64::MAX,
@@ -296,14 +304,14 @@ impl Listing {
     }
 
     /// A long window without any record.
-    fn empty(&self, shown: &Shown) -> Option<Doubt> {
-        let served = shown.reach[0].min(shown.reach[1]);
-        let longest = match shown.longest_range {
+    fn empty_window(&self, evidence: &ListingEvidence) -> Option<SuspectEnd> {
+        let served = evidence.reach[0].min(evidence.reach[1]);
+        let longest = match evidence.longest_range {
             Some(range) => range,
-            None => served.max(shown.seconds / EMPTY_SHARE).max(EMPTY_SECONDS),
+            None => served.max(evidence.seconds / EMPTY_SHARE).max(EMPTY_SECONDS),
         };
-        (self.covers.seconds() > longest.max(served)).then_some(Doubt {
-            kind: Kind::Stretch,
+        (self.covers.seconds() > longest.max(served)).then_some(SuspectEnd {
+            kind: SuspectKind::Gap,
             part: self.covers,
             split: self.covers.end,
             longest,
@@ -336,7 +344,7 @@ fn split(middle: i64, covers: Window) -> i64 {
 
 /// Where a listing would lack records if it were cut off, as far as the order of its records shows.
 fn tail(chain: &Chain, field: Field, seconds: &[i64], page_size: usize) -> Option<Window> {
-    let records = super::density::whole(page_size as f64 * TAIL);
+    let records = super::density::rounded(page_size as f64 * TAIL);
     let records = usize::try_from(records).ok().filter(|_| chain.pages > 1)?;
     let covers = chain.covers;
     let part = match chain.direction(field) {

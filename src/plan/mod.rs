@@ -13,16 +13,17 @@
 //! - `chain`: the pages of one window
 //! - `listing`: a chain that ended, and whether its end is believed
 //! - `choose`: the next request
-//! - `absorb`: what a page changes
-//! - `settle`: what all chains show together: what is complete, in doubt, or abandoned
+//! - `add_page`: what a page changes
+//! - `evaluate`: what all chains show together: what is complete, in doubt, or abandoned
 //! - `limits`: what the server cannot do: long ranges, large pages, long-lived cursors
 //! - `progress`: how far it is, and what it has learned
 
-mod absorb;
+mod add_page;
 mod chain;
 mod choose;
 mod counts;
 mod density;
+mod evaluate;
 mod facts;
 mod limits;
 mod listing;
@@ -32,19 +33,18 @@ mod observed;
 mod profile;
 mod progress;
 mod sample;
-mod settle;
 
 use std::collections::BTreeMap;
 
 use crate::window::{Window, Windows};
-use chain::{Chain, Flight};
+use chain::{Chain, InFlightRequest};
 use density::Density;
-use listing::{Doubt, Listing, Shown};
+use listing::{Listing, ListingEvidence, SuspectEnd};
 use observed::Observations;
 use profile::Profile;
 
 pub use facts::{
-    ChainId, Knowledge, Limits, Next, PageFacts, PageRequest, PlanError, RecordFacts, SpooledChain,
+    ChainId, Knowledge, Limits, NextPage, PageFacts, PageRequest, PlanError, RecordFacts, SpooledChain,
 };
 pub(crate) use limits::RANGES;
 pub use observed::{Direction, Field, Order};
@@ -54,7 +54,7 @@ pub const MAX_IN_FLIGHT: usize = 64;
 
 /// How to plan.
 #[derive(Debug, Clone)]
-pub struct Options {
+pub struct PlanOptions {
     /// Records of a full page, as requested; at least 1.
     pub per_page: u32,
     /// The most requests in flight at a time; at least 1. See [`MAX_IN_FLIGHT`].
@@ -67,7 +67,7 @@ pub struct Options {
     pub density: Vec<(Window, u64)>,
 }
 
-impl Default for Options {
+impl Default for PlanOptions {
     fn default() -> Self {
         Self {
             per_page: 1_000,
@@ -93,35 +93,35 @@ enum CursorStyle {
 #[derive(Debug, Clone)]
 pub struct Planner {
     ranges: Windows,
-    options: Options,
+    options: PlanOptions,
     observations: Observations,
     chains: Vec<Chain>,
     listings: Vec<Listing>,
     /// Records of abandoned chains, by second and id: a listing of their time has to have them. The value counts
     /// listings that did not: a record may have been deleted.
-    witnesses: BTreeMap<(i64, u64), u32>,
+    abandoned_records: BTreeMap<(i64, u64), u32>,
     density: Density,
     cursors: CursorStyle,
     /// Some page had a cursor field, even if it was `null`.
     cursor_field_seen: bool,
-    shown: Shown,
+    evidence: ListingEvidence,
     limits: Limits,
     /// Windows are no larger than so many pages: cursors expire, or pages lose records between them.
     window_pages: f64,
 
     // derived from the listings by `derive`
     complete: Windows,
-    doubts: Vec<Doubt>,
+    suspect_ends: Vec<SuspectEnd>,
     /// What no chain has listed yet.
     unlisted: Windows,
 
     in_flight: usize,
     /// Requests answered.
-    landed: usize,
+    requests_ended: usize,
     /// Requests that were answered long after those in flight with them.
     overdue: usize,
     /// The most requests in flight so far: so many chains fill the rate limit.
-    width: usize,
+    concurrency: usize,
     /// Records of a full page, as the API gives them.
     page_size: usize,
     is_page_size_known: bool,
@@ -139,7 +139,7 @@ pub struct Planner {
 impl Planner {
     /// A planner for `ranges`: any windows, in any order; what overlaps is read once.
     #[must_use]
-    pub fn new(ranges: Vec<Window>, options: Options) -> Self {
+    pub fn new(ranges: Vec<Window>, options: PlanOptions) -> Self {
         let ranges: Windows = ranges.into_iter().collect();
         let hull = ranges.hull().unwrap_or(Window::new(0, 0));
         let per_page = options.per_page.max(1);
@@ -150,28 +150,28 @@ impl Planner {
             observations: Observations::new(knowledge),
             chains: Vec::new(),
             listings: Vec::new(),
-            witnesses: BTreeMap::new(),
+            abandoned_records: BTreeMap::new(),
             density,
             cursors: CursorStyle::Unknown,
             cursor_field_seen: false,
-            shown: Shown {
+            evidence: ListingEvidence {
                 cap: knowledge.limits.listing_cap,
                 longest: knowledge.longest_listing,
                 reach: knowledge.longest_reach,
                 longest_range: knowledge.limits.longest_range,
                 seconds: hull.seconds(),
                 is_range: options.splits,
-                ..Shown::default()
+                ..ListingEvidence::default()
             },
             limits: knowledge.limits,
             window_pages: f64::INFINITY,
             complete: Windows::new(),
-            doubts: Vec::new(),
+            suspect_ends: Vec::new(),
             unlisted: ranges.clone(),
             in_flight: 0,
-            landed: 0,
+            requests_ended: 0,
             overdue: 0,
-            width: knowledge
+            concurrency: knowledge
                 .in_flight
                 .unwrap_or(1)
                 .clamp(1, options.max_in_flight.max(1)),
@@ -198,39 +198,35 @@ impl Planner {
     /// What the spooled pages would have met in [`answered`](Self::answered).
     pub fn resume(
         ranges: Vec<Window>,
-        options: Options,
+        options: PlanOptions,
         spooled: &[SpooledChain],
         pages: impl IntoIterator<Item = (usize, PageFacts)>,
     ) -> Result<Self, PlanError> {
         let mut planner = Self::new(ranges, options);
         let chains = spooled.iter();
         planner.chains = chains
-            .map(|chain| Chain::new(chain.covers, chain.asked, chain.per_page, 0))
+            .map(|chain| Chain::new(chain.covers, chain.requested, chain.per_page, 0))
             .collect();
         for (index, page) in pages {
             if planner.chains[index].is_open() {
-                planner.absorb(index, &page)?;
+                planner.add_page(index, &page)?;
             }
         }
         planner.abandon_the_replaced();
-        planner.settle();
+        planner.evaluate();
         if planner.cursors != CursorStyle::Changes {
             for index in 0..spooled.len() {
                 if planner.chains[index].is_ready() && planner.chains[index].pages > 0 {
                     planner.restart(index, false)?;
                 }
             }
-            planner.settle();
+            planner.evaluate();
         }
         Ok(planner)
     }
 
     /// The next request, to be sent now; `None` where there is nothing to send until something in flight is
     /// answered, or where everything [is done](Self::is_done).
-    #[expect(
-        clippy::should_implement_trait,
-        reason = "it is no iterator: `None` is not the end"
-    )]
     pub fn next(&mut self) -> Option<PageRequest> {
         let index = match self.choose()? {
             choose::Step::Continue(index) | choose::Step::Repeat(index) => index,
@@ -239,20 +235,20 @@ impl Planner {
         let overdue = (0..self.chains.len()).filter(|at| self.is_overdue(*at)).count();
         let others = self.in_flight.saturating_sub(overdue);
         self.in_flight += 1;
-        self.width = self.width.max(others + 1);
-        let (landed, pages) = (self.landed, self.pages);
+        self.concurrency = self.concurrency.max(others + 1);
+        let (requests_ended, pages) = (self.requests_ended, self.pages);
         let repeatable = self.cursors == CursorStyle::Changes;
         let chain = &mut self.chains[index];
         chain.requests += 1;
-        chain.flight = Some(Flight {
+        chain.flight = Some(InFlightRequest {
             others,
-            landed,
+            requests_ended,
             pages,
         });
         Some(PageRequest {
             chain: ChainId(u32::try_from(index).unwrap_or(u32::MAX)),
             covers: chain.covers,
-            asked: chain.asked,
+            requested: chain.requested,
             per_page: chain.per_page,
             cursor: chain.cursor.clone(),
             index: chain.pages,
@@ -272,9 +268,9 @@ impl Planner {
     /// # Errors
     /// Where the page shows that the window can never be read completely.
     pub fn answered(&mut self, request: &PageRequest, page: &PageFacts) -> Result<(), PlanError> {
-        if let Some(index) = self.land(request) {
-            self.absorb(index, page)?;
-            self.settle();
+        if let Some(index) = self.end_request(request) {
+            self.add_page(index, page)?;
+            self.evaluate();
         }
         self.check_end()
     }
@@ -283,10 +279,10 @@ impl Planner {
     ///
     /// # Errors
     /// Where that has happened to the same window too often.
-    pub fn cursor_died(&mut self, request: &PageRequest) -> Result<(), PlanError> {
-        if let Some(index) = self.land(request) {
+    pub fn cursor_expired(&mut self, request: &PageRequest) -> Result<(), PlanError> {
+        if let Some(index) = self.end_request(request) {
             self.restart(index, true)?;
-            self.settle();
+            self.evaluate();
         }
         self.check_end()
     }
@@ -294,11 +290,11 @@ impl Planner {
     /// The answer to a request that is not [retryable](PageRequest::retryable) was lost.
     ///
     /// # Errors
-    /// As [`cursor_died`](Self::cursor_died).
-    pub fn lost(&mut self, request: &PageRequest) -> Result<(), PlanError> {
-        if let Some(index) = self.land(request) {
+    /// As [`cursor_expired`](Self::cursor_expired).
+    pub fn response_lost(&mut self, request: &PageRequest) -> Result<(), PlanError> {
+        if let Some(index) = self.end_request(request) {
             self.restart(index, false)?;
-            self.settle();
+            self.evaluate();
         }
         self.check_end()
     }
@@ -306,9 +302,9 @@ impl Planner {
     /// A request was given up before it was answered.
     ///
     /// # Errors
-    /// As [`cursor_died`](Self::cursor_died).
-    pub fn withdrawn(&mut self, request: &PageRequest) -> Result<(), PlanError> {
-        if let Some(index) = self.land(request)
+    /// As [`cursor_expired`](Self::cursor_expired).
+    pub fn request_cancelled(&mut self, request: &PageRequest) -> Result<(), PlanError> {
+        if let Some(index) = self.end_request(request)
             && !request.retryable
         {
             self.restart(index, false)?;
@@ -318,8 +314,8 @@ impl Planner {
 
     /// Begins a chain.
     fn start(&mut self, covers: Window, restarts: u32) -> usize {
-        let asked = self.outer(covers);
-        let mut chain = Chain::new(covers, asked, self.per_page(), restarts);
+        let requested = self.requested_window(covers);
+        let mut chain = Chain::new(covers, requested, self.per_page(), restarts);
         if self.pages > 0 {
             chain.planned = self.density.records(covers) / self.density.profile.weight(covers).max(1.0);
         }
@@ -329,12 +325,12 @@ impl Planner {
 
     /// The index of the chain whose next page a request was for; `None` where the page came already or is of no
     /// use any more.
-    fn land(&mut self, request: &PageRequest) -> Option<usize> {
+    fn end_request(&mut self, request: &PageRequest) -> Option<usize> {
         let index = usize::try_from(request.chain.0).ok()?;
         let is_overdue = index < self.chains.len() && self.is_overdue(index);
         let chain = self.chains.get_mut(index)?;
         self.in_flight = self.in_flight.saturating_sub(1);
-        self.landed += 1;
+        self.requests_ended += 1;
         let is_current = request.index == chain.pages && chain.requests > 0;
         chain.requests = chain.requests.saturating_sub(1);
         if !is_current || !chain.is_open() {

@@ -116,27 +116,27 @@ impl Observations {
         }
     }
 
-    /// Takes in a page of a chain that requested `asked`; `is_first` where it is the first one.
-    pub(super) fn observe(&mut self, asked: Window, is_first: bool, page: &[RecordFacts]) {
+    /// Takes in a page of a chain that requested `requested`; `is_first` where it is the first one.
+    pub(super) fn observe(&mut self, requested: Window, is_first: bool, page: &[RecordFacts]) {
         for field in Field::BOTH {
             let trace = &mut self.traces[field as usize];
             let mut last = None;
             for second in page.iter().filter_map(|record| field.second(record)) {
-                if asked.contains(second) || second == asked.end {
+                if requested.contains(second) || second == requested.end {
                     trace.inside += 1;
-                } else if second + 1 == asked.start || second == asked.end + 1 {
+                } else if second + 1 == requested.start || second == requested.end + 1 {
                     trace.beside += 1;
                 } else {
                     trace.outside += 1;
                 }
-                let since_start = second - asked.start;
+                let since_start = second - requested.start;
                 trace.near_start += u64::from((0..NEAR_START).contains(&since_start));
                 trace.rises += u64::from(last.is_some_and(|last| second > last));
                 trace.falls += u64::from(last.is_some_and(|last| second < last));
                 last = Some(second);
             }
         }
-        let start = asked.start * 1_000_000;
+        let start = requested.start * 1_000_000;
         let is_at_start = |field: Field| page.iter().any(|record| field.micros(record) == Some(start));
         self.first_seconds += u32::from(is_first && self.filter().is_some_and(is_at_start));
     }

@@ -1,6 +1,6 @@
 //! How traffic varies within a day: the share of each hour, learned from whole days that were read.
 
-use super::density::{as_f64, whole};
+use super::density::{as_f64, rounded};
 use crate::window::Window;
 
 const HOUR: i64 = 3_600;
@@ -31,7 +31,8 @@ impl Profile {
 
     /// The share of each hour in thousandths of the mean hour; `None` where nothing is known.
     pub(super) fn learned(&self) -> Option<[u16; 24]> {
-        let share = |sum: f64| u16::try_from(whole(sum / f64::from(self.days) * 1_000.0)).unwrap_or(u16::MAX);
+        let share =
+            |sum: f64| u16::try_from(rounded(sum / f64::from(self.days) * 1_000.0)).unwrap_or(u16::MAX);
         (self.days > 0).then(|| self.sums.map(share))
     }
 

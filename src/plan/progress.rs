@@ -8,7 +8,7 @@ const TELLING_LENGTH: usize = 100;
 
 /// How far a job is.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Progress {
+pub struct PlanProgress {
     /// Pages estimated to be left; `None` as long as there is nothing to estimate from.
     pub pages_left: Option<f64>,
     /// Pages answered, those of an earlier run included.
@@ -32,9 +32,9 @@ impl Planner {
     pub fn covered(&self) -> Windows {
         let mut complete = self.complete.clone();
         if !self.is_done() {
-            let longest = self.shown.longest;
+            let longest = self.evidence.longest;
             let is_longest = |records: usize| {
-                records == longest && records >= TELLING_LENGTH && records > self.shown.checked
+                records == longest && records >= TELLING_LENGTH && records > self.evidence.checked
             };
             for listing in self
                 .listings
@@ -52,8 +52,8 @@ impl Planner {
 
     /// How far the job is.
     #[must_use]
-    pub fn progress(&self) -> Progress {
-        Progress {
+    pub fn progress(&self) -> PlanProgress {
+        PlanProgress {
             pages_left: (self.pages > 0).then(|| self.pages_left()),
             pages: self.pages,
             in_flight: self.in_flight,
@@ -65,7 +65,7 @@ impl Planner {
     #[must_use]
     pub fn awaited(&self) -> Vec<Window> {
         let flying = self.chains.iter().filter(|chain| chain.flight.is_some());
-        flying.map(|chain| chain.asked).collect()
+        flying.map(|chain| chain.requested).collect()
     }
 
     /// Fields that windows may filter, as far as this job shows.
@@ -84,16 +84,16 @@ impl Planner {
     #[must_use]
     pub fn learned(&self) -> Knowledge {
         let mut limits = self.limits;
-        limits.listing_cap = self.shown.cap;
+        limits.listing_cap = self.evidence.cap;
         if self.pages == 0 {
             // a server that refuses everything shows no limit
             limits = self.options.knowledge.limits;
         }
         Knowledge {
-            in_flight: (self.pages > 0).then_some(self.width),
+            in_flight: (self.pages > 0).then_some(self.concurrency),
             limits,
-            longest_listing: self.shown.longest,
-            longest_reach: self.shown.reach,
+            longest_listing: self.evidence.longest,
+            longest_reach: self.evidence.reach,
             hours: self.density.profile.learned(),
             ..self.observations.learned()
         }

@@ -5,11 +5,11 @@ use std::path::Path;
 use crate::dataset::Dataset;
 use crate::error::{Error, Result};
 use crate::store;
-use crate::table::{Settings, Table};
+use crate::table::{QUARANTINE_FOLDERS, Settings, Table};
 
 /// Whether the rows hold what the new form wants of them.
-pub(super) fn form(old: &Table, new: &Settings) -> Result<()> {
-    if new.shape.can_be_made_from(old.shape()) {
+pub(super) fn columns(old: &Table, new: &Settings) -> Result<()> {
+    if new.table_options.can_be_made_from(old.table_options()) {
         return Ok(());
     }
     for dataset in Dataset::ALL
@@ -17,7 +17,7 @@ pub(super) fn form(old: &Table, new: &Settings) -> Result<()> {
         .filter(|dataset| dataset.metadata_column().is_some())
     {
         if !old.bots(dataset)?.is_empty() {
-            let mode = new.shape.metadata;
+            let mode = new.table_options.metadata;
             return Err(Error::Usage {
                 what: format!(
                     "--metadata {mode} cannot be made from the rows of {}: their map does not tell 5 from \"5\"",
@@ -43,8 +43,12 @@ pub(super) fn rules(old: &Settings, new: &Settings) -> Result<()> {
 }
 
 /// Whether there is nothing beside the table that holds what new rules take out.
-pub(super) fn rest(own: &Path) -> Result<()> {
-    for folder in ["kept", "damaged"].map(|name| own.join(name)) {
+pub(super) fn other_copies(own: &Path) -> Result<()> {
+    for folder in ["kept"]
+        .into_iter()
+        .chain(QUARANTINE_FOLDERS)
+        .map(|name| own.join(name))
+    {
         if !store::names(&folder)?.is_empty() {
             return Err(Error::Usage {
                 what: format!("{} holds what the new rules would take out", folder.display()),

@@ -1,12 +1,12 @@
 //! What a rebuild changes in the settings of a table.
 
-use crate::dataset::{MetadataMode, Promoted, RulesAsked};
+use crate::dataset::{MetadataMode, PrivacyOptions, Promoted};
 use crate::error::Result;
 use crate::table::{PartitionBy, SCHEMA_VERSION, Settings};
 
 /// What shall be otherwise in the table; what is not given stays as it is.
 #[derive(Clone, Debug, Default)]
-pub struct Changes {
+pub struct RebuildOptions {
     /// The API's address, without a slash at its end. On its own it changes the setting, and no file is written again.
     pub base_url: Option<String>,
     /// IANA zone of the dates, with its present rules.
@@ -22,13 +22,15 @@ pub struct Changes {
     /// Bytes of a row group in memory at most.
     pub row_group_bytes: Option<usize>,
     /// What shall be taken out of the rows, too.
-    pub privacy: RulesAsked,
+    pub privacy: PrivacyOptions,
 }
 
-impl Changes {
+impl RebuildOptions {
     pub(super) fn of(&self, settings: &Settings) -> Result<Settings> {
-        let shape = settings.shape.with(self.metadata, self.promote.as_deref());
-        shape.check()?;
+        let table_options = settings
+            .table_options
+            .with(self.metadata, self.promote.as_deref());
+        table_options.check()?;
         let settings_with = Settings {
             schema_version: SCHEMA_VERSION,
             base_url: self.base_url.as_ref().unwrap_or(&settings.base_url).clone(),
@@ -38,7 +40,7 @@ impl Changes {
                 None => settings.timezone_rules.clone(),
             },
             partition_by: self.partition_by.unwrap_or(settings.partition_by),
-            shape,
+            table_options,
             row_groups: settings
                 .row_groups
                 .with(self.row_group_rows, self.row_group_bytes),

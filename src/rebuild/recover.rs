@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{Changes, rebuild_locked, switch};
+use super::{RebuildOptions, exchange, rebuild_locked};
 use crate::commit::Commit;
 use crate::error::{Error, Result};
 use crate::fetch::CancellationToken;
@@ -17,7 +17,7 @@ use crate::table::{Entry, OWN_FOLDER, PartitionKey, Settings, Table, Zone};
 pub fn finish(out: &Path) -> Result<()> {
     finish_rebuild(out)?;
     match Settings::load(&out.join(OWN_FOLDER))? {
-        Some(settings) if settings.timezone_rules.is_none() => keep_rules(out, settings),
+        Some(settings) if settings.timezone_rules.is_none() => save_zone_rules(out, settings),
         _ => Ok(()),
     }
 }
@@ -31,7 +31,7 @@ pub fn settings(out: &Path) -> Result<Option<Settings>> {
     if !out.is_dir() {
         return Ok(None);
     }
-    match switch::interrupted(out)? {
+    match exchange::interrupted(out)? {
         Some(settings) => Ok(Some(settings)),
         None => Settings::load(&out.join(OWN_FOLDER)),
     }
@@ -39,7 +39,7 @@ pub fn settings(out: &Path) -> Result<Option<Settings>> {
 
 /// Keeps the present rules of the zone of a table that has none. Where rows have other dates by these rules, the table
 /// is rebuilt by them.
-fn keep_rules(out: &Path, settings: Settings) -> Result<()> {
+fn save_zone_rules(out: &Path, settings: Settings) -> Result<()> {
     let kept = settings.clone().with_rules()?;
     if kept.timezone_rules.is_none() {
         return Ok(());
@@ -53,8 +53,8 @@ fn keep_rules(out: &Path, settings: Settings) -> Result<()> {
         settings.timezone,
         key.folder().display()
     );
-    let stop = CancellationToken::new();
-    match rebuild_locked(out, settings, &Changes::default(), &stop, false) {
+    let cancellation = CancellationToken::new();
+    match rebuild_locked(out, settings, &RebuildOptions::default(), &cancellation, false) {
         Err(error @ Error::Damaged { .. }) => {
             // this run repairs the damage, and the next one rebuilds
             tracing::warn!("cannot rebuild yet: {}", error.with_causes());
@@ -68,7 +68,7 @@ fn keep_rules(out: &Path, settings: Settings) -> Result<()> {
 fn misplaced(table: &Table, zone: &Zone) -> Result<Option<PartitionKey>> {
     let is_misplaced = |(key, entry): &(PartitionKey, Entry)| {
         let mut times = [entry.first, entry.last].into_iter().flatten();
-        let window = zone.window(key.period);
+        let window = zone.window(key.date);
         window.is_some_and(|window| times.any(|time| !window.contains(super::partitions::floor(time))))
     };
     let commit = Commit::interrupted(&table.own_folder()).ok().flatten();
@@ -79,11 +79,11 @@ fn misplaced(table: &Table, zone: &Zone) -> Result<Option<PartitionKey>> {
 
 /// The same for a rebuild, which keeps rules of its own. Whether there was an interrupted one.
 pub(super) fn finish_rebuild(out: &Path) -> Result<bool> {
-    let had_begun = switch::finish(out)?;
+    let was_interrupted = exchange::finish(out)?;
     if Settings::load(&out.join(OWN_FOLDER))?.is_some() {
         rename_januaries(&Table::open(out)?)?;
     }
-    Ok(had_begun)
+    Ok(was_interrupted)
 }
 
 fn rename_januaries(table: &Table) -> Result<()> {
@@ -101,9 +101,9 @@ fn rename_januaries(table: &Table) -> Result<()> {
     if let Ok(mut ledger) = Ledger::load(&Ledger::path(&own)) {
         let mut is_changed = false;
         for key in &found {
-            if ledger.known(key.dataset.name(), &key.bot).is_some() {
-                let account = ledger.account(key.dataset.name(), &key.bot);
-                is_changed |= account.changed.insert(key.period);
+            if ledger.state(key.dataset.name(), &key.bot).is_some() {
+                let state = ledger.state_mut(key.dataset.name(), &key.bot);
+                is_changed |= state.changed.insert(key.date);
             }
         }
         if is_changed {

@@ -11,7 +11,7 @@ const VALUE_BYTES: usize = 4 << 20;
 
 /// A growing count.
 #[derive(Debug, Default)]
-pub(super) struct Counts {
+pub(super) struct DimensionCounts {
     counts: HashMap<String, u64>,
     bytes: usize,
     others: u64,
@@ -29,7 +29,7 @@ pub struct Ranking {
     pub missing: u64,
 }
 
-impl Counts {
+impl DimensionCounts {
     pub(super) fn add(&mut self, value: Option<&str>) {
         match value {
             Some(value) => self.add_times(value, 1),
@@ -78,12 +78,12 @@ mod tests {
 
     #[test]
     fn the_most_frequent_come_first_and_the_rest_is_one() {
-        let mut counts = Counts::default();
+        let mut counts = DimensionCounts::default();
         for value in ["b", "a", "c", "b", "d"] {
             counts.add(Some(value));
         }
         counts.add(None);
-        let mut more = Counts::default();
+        let mut more = DimensionCounts::default();
         more.add(Some("d"));
         more.add(None);
         counts.merge(more);
@@ -97,7 +97,7 @@ mod tests {
 
     #[test]
     fn values_without_end_do_not_fill_the_memory() {
-        let mut counts = Counts::default();
+        let mut counts = DimensionCounts::default();
         for value in 0..VALUES + 5 {
             counts.add(Some(&value.to_string()));
         }

@@ -7,7 +7,7 @@ use arrow::datatypes::TimestampMicrosecondType;
 use jiff::civil::Date;
 
 use super::bins::Count;
-use super::counts::Counts;
+use super::counts::DimensionCounts;
 use super::user_agents::UserAgents;
 use super::{Dimension, ReportQuery};
 use crate::dataset::{Dataset, entries_of, metadata_map};
@@ -26,9 +26,9 @@ pub(super) struct Gathered {
     pub(super) undated: Count,
     /// Conversations by hour of the week.
     pub(super) hours: Vec<u64>,
-    pub(super) by: BTreeMap<Dimension, Counts>,
-    pub(super) tags: Counts,
-    pub(super) types: Counts,
+    pub(super) by: BTreeMap<Dimension, DimensionCounts>,
+    pub(super) tags: DimensionCounts,
+    pub(super) types: DimensionCounts,
     pub(super) keys: KeyCounts,
 }
 

@@ -124,7 +124,7 @@ pub struct Report {
 /// # Errors
 /// Where the table cannot be read, or holds nothing of what is asked for.
 pub fn report(table: &Table, query: &ReportQuery, now: Timestamp) -> Result<Report> {
-    let entries = table.manifest()?.whole(table.out())?;
+    let entries = table.manifest()?.into_entries(table.out())?;
     let zone = table.zone()?;
     let mut sum = Gathered::default();
     for dataset in Dataset::ALL {

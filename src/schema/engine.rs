@@ -5,8 +5,8 @@ use std::str::FromStr;
 
 use serde::Serialize;
 
-use super::types::{DUCKDB, HIVE, Names, POLARS, PYARROW, TRINO};
-use super::{Column, Described, Type};
+use super::types::{DUCKDB, HIVE, POLARS, PYARROW, TRINO, TypeNames};
+use super::{Described, SchemaColumn, Type};
 use crate::table::{FolderKey, duckdb_table};
 
 /// An engine that reads tables.
@@ -265,20 +265,20 @@ impl Snippet<'_> {
 
 impl Described {
     /// Returns the columns of its files, then the partition columns.
-    fn all(&self) -> impl Iterator<Item = &Column> {
+    fn all(&self) -> impl Iterator<Item = &SchemaColumn> {
         self.columns.iter().chain(&self.folders)
     }
 }
 
-fn definition(column: &Column, names: &Names, quote: char) -> String {
+fn definition(column: &SchemaColumn, names: &TypeNames, quote: char) -> String {
     format!("{} {}", quoted(&column.name, quote), column.r#type.named(names))
 }
 
 /// Formats columns, joined by `between`.
 fn each<'a>(
-    columns: impl IntoIterator<Item = &'a Column>,
+    columns: impl IntoIterator<Item = &'a SchemaColumn>,
     between: &str,
-    format: impl Fn(&Column) -> String,
+    format: impl Fn(&SchemaColumn) -> String,
 ) -> String {
     columns.into_iter().map(format).collect::<Vec<_>>().join(between)
 }

@@ -58,7 +58,7 @@ impl Type {
     }
 
     /// Returns its name in an engine.
-    pub(super) fn named(&self, names: &Names) -> String {
+    pub(super) fn named(&self, names: &TypeNames) -> String {
         let name = match self {
             Self::String => names.string,
             Self::Json => names.json,
@@ -82,7 +82,7 @@ fn unknown(found: &DataType) -> Error {
 }
 
 /// Names of the types in an engine; `{}` is replaced by nested types.
-pub(super) struct Names {
+pub(super) struct TypeNames {
     string: &'static str,
     json: &'static str,
     int64: &'static str,
@@ -95,7 +95,7 @@ pub(super) struct Names {
 }
 
 /// Names that are displayed.
-pub(super) const DISPLAYED: Names = Names {
+pub(super) const DISPLAYED: TypeNames = TypeNames {
     string: "string",
     json: "string (JSON)",
     int64: "int64",
@@ -107,7 +107,7 @@ pub(super) const DISPLAYED: Names = Names {
     map: "map<{}, {}>",
 };
 
-pub(super) const DUCKDB: Names = Names {
+pub(super) const DUCKDB: TypeNames = TypeNames {
     string: "VARCHAR",
     json: "JSON",
     int64: "BIGINT",
@@ -119,7 +119,7 @@ pub(super) const DUCKDB: Names = Names {
     map: "MAP({}, {})",
 };
 
-pub(super) const PYARROW: Names = Names {
+pub(super) const PYARROW: TypeNames = TypeNames {
     string: "pa.string()",
     json: "pa.string()",
     int64: "pa.int64()",
@@ -131,7 +131,7 @@ pub(super) const PYARROW: Names = Names {
     map: "pa.map_({}, {})",
 };
 
-pub(super) const POLARS: Names = Names {
+pub(super) const POLARS: TypeNames = TypeNames {
     string: "pl.String",
     json: "pl.String",
     int64: "pl.Int64",
@@ -144,7 +144,7 @@ pub(super) const POLARS: Names = Names {
 };
 
 /// Names in Hive, Spark and Athena.
-pub(super) const HIVE: Names = Names {
+pub(super) const HIVE: TypeNames = TypeNames {
     string: "string",
     json: "string",
     int64: "bigint",
@@ -156,7 +156,7 @@ pub(super) const HIVE: Names = Names {
     map: "map<{},{}>",
 };
 
-pub(super) const TRINO: Names = Names {
+pub(super) const TRINO: TypeNames = TypeNames {
     string: "varchar",
     json: "varchar",
     int64: "bigint",
@@ -183,7 +183,7 @@ impl Serialize for Type {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dataset::{Dataset, Promoted, PromotedType, Shape};
+    use crate::dataset::{Dataset, Promoted, PromotedType, TableOptions};
 
     #[test]
     fn every_column_has_a_name_in_every_engine() {
@@ -219,11 +219,11 @@ mod tests {
             (PromotedType::Timestamp, "TIMESTAMPTZ"),
             (PromotedType::Json, "JSON"),
         ] {
-            let shape = Shape {
+            let table_options = TableOptions {
                 promote: Promoted::list(&[format!("plan:{}", r#type.name())]).unwrap(),
-                ..Shape::default()
+                ..TableOptions::default()
             };
-            let schema = shape.schema(Dataset::Conversations);
+            let schema = table_options.schema(Dataset::Conversations);
             let found = Type::of(schema.field_with_name("plan").unwrap()).unwrap();
             assert_eq!(found.named(&DUCKDB), name);
         }

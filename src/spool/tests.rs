@@ -12,13 +12,13 @@ fn header() -> PageHeader {
         chain: 4,
         index: 2,
         covers: Window::new(2, 9),
-        asked: Window::new(1, 9),
+        requested: Window::new(1, 9),
         range: Window::new(2, 8),
         per_page: 1000,
         cursor: Some("ä\"".into()),
         conversation: None,
         erased: 0,
-        asked_at: "2026-01-01T00:00:00Z".parse().unwrap(),
+        requested_at: "2026-01-01T00:00:00Z".parse().unwrap(),
     }
 }
 

@@ -1,6 +1,6 @@
 //! The one check of a partition's file against its entry: of runs, `erase`, `rebuild` and `verify`.
 //!
-//! The ledger decides: a caller also compares the entry with it (see `Account::inspect`).
+//! The ledger decides: a caller also compares the entry with it (see `DatasetState::inspect`).
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -27,7 +27,7 @@ pub(crate) enum Depth {
 
 /// What is wrong with a partition.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Wrong {
+pub(crate) struct Defect {
     /// The file or folder, from the table's folder on.
     pub(crate) path: PathBuf,
     /// A sentence about it.
@@ -90,10 +90,10 @@ impl Table {
         if file.rows() != entry.rows {
             findings.push(format!("it has {} rows instead of {}", file.rows(), entry.rows));
         }
-        if !file.has_schema_of(key, self.shape()) {
+        if !file.has_schema_of(key, self.table_options()) {
             findings.push(format!("its columns are not those of {}", key.dataset));
         }
-        findings.extend(file.differing_labels(key, self.shape()));
+        findings.extend(file.differing_labels(key, self.table_options()));
         // unknown bytes are not decoded
         if findings.is_empty() {
             let contents = Contents::read(file, key, &self.zone()?, batch)?;
@@ -108,13 +108,13 @@ impl Table {
     /// # Errors
     /// Where the system refuses to read the file.
     pub(super) fn is_as_written(&self, key: &PartitionKey, entry: &Entry) -> Result<bool> {
-        Ok(self.wrong_bytes(key, entry)?.is_none())
+        Ok(self.find_defect(key, entry)?.is_none())
     }
 
     /// What is wrong with the bytes of a partition's file; as [`Table::is_as_written`].
-    pub(super) fn wrong_bytes(&self, key: &PartitionKey, entry: &Entry) -> Result<Option<Wrong>> {
+    pub(super) fn find_defect(&self, key: &PartitionKey, entry: &Entry) -> Result<Option<Defect>> {
         let findings = self.check(key, entry, Depth::Checksum, |_| Ok(()))?;
-        let wrong = findings.into_iter().next().map(|what| Wrong {
+        let wrong = findings.into_iter().next().map(|what| Defect {
             path: entry.path.clone(),
             what,
         });
@@ -134,7 +134,7 @@ pub(super) fn is_named_for(entry: &Entry, folder: &Path) -> bool {
 mod tests {
     use super::*;
     use crate::dataset::{Dataset, decode};
-    use crate::table::{PartitionBy, Period, RowRef, Settings};
+    use crate::table::{PartitionBy, PartitionDate, RowRef, Settings};
 
     #[test]
     fn each_depth_finds_what_those_before_it_do_not() {
@@ -146,7 +146,7 @@ mod tests {
         let key = PartitionKey {
             dataset: Dataset::Messages,
             bot: "r3".into(),
-            period: Period::of(PartitionBy::Day, jiff::civil::date(2023, 10, 1)),
+            date: PartitionDate::of(PartitionBy::Day, jiff::civil::date(2023, 10, 1)),
         };
         let rows = [0, 1].map(|row| RowRef { batch: 0, row });
         let entry = table.stage(&key, &[batch], &rows).unwrap().entry;
@@ -182,7 +182,7 @@ mod tests {
         fs::write(&path, &bytes).unwrap();
         let [listing, checksum, contents] = findings(&entry);
         assert!(listing.is_empty() && checksum.contains("SHA-256") && contents.contains("SHA-256"));
-        assert!(inspect(true).is_err() && table.sound_file(&key).is_err());
+        assert!(inspect(true).is_err() && table.intact_file(&key).is_err());
 
         fs::write(&path, &bytes[1..]).unwrap();
         assert!(

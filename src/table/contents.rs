@@ -50,7 +50,7 @@ impl Contents {
         zone: &Zone,
         mut batch: impl FnMut(&RecordBatch) -> Result<()>,
     ) -> Result<Self> {
-        let (dataset, mut periods) = (key.dataset, zone.periods());
+        let (dataset, mut dates) = (key.dataset, zone.dates());
         let mut digest = Sha256::new();
         let (mut rows, mut disordered, mut misplaced) = (0, 0, 0);
         let (mut first, mut last): (Option<i64>, Option<i64>) = (None, None);
@@ -71,7 +71,7 @@ impl Contents {
                 digest.update("\n");
                 let now = Some((time, id));
                 disordered += u64::from(previous >= now);
-                misplaced += u64::from(periods.of(time) != key.period);
+                misplaced += u64::from(dates.of(time) != key.date);
                 first = first.or(time);
                 last = time.or(last);
                 previous = now;
@@ -101,7 +101,7 @@ impl Contents {
             findings.push(what);
         }
         if self.misplaced > 0 {
-            let by = key.period.by().key();
+            let by = key.date.by().key();
             findings.push(format!("{} rows do not belong to its {by}", self.misplaced));
         }
         if self.ids_sha256 != entry.ids_sha256 {

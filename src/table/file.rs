@@ -115,7 +115,7 @@ impl<W: Write + Send> Writer<W> {
         };
         let encoder = Encoder::new(
             output,
-            &settings.shape.schema(key.dataset),
+            &settings.table_options.schema(key.dataset),
             properties,
             settings.row_groups,
         );

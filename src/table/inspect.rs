@@ -4,11 +4,14 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::check::{Depth, Wrong, is_named_for};
+use super::check::{Defect, Depth, is_named_for};
 use super::contents::Contents;
 use super::entry::read_entry_with_change;
 use super::reader::{DataFile, checksum};
-use super::{Entry, OWN_FOLDER, PartitionKey, Period, Table, bot_folder, bot_of, file, period_of};
+use super::{
+    Entry, OWN_FOLDER, PartitionDate, PartitionKey, QUARANTINE, Table, bot_folder, bot_of, date_of_folder,
+    file,
+};
 use crate::dataset::Dataset;
 use crate::error::{Error, Result};
 use crate::store;
@@ -17,7 +20,7 @@ use crate::store;
 #[derive(Debug)]
 pub(crate) struct Inspection {
     /// The entry of its file, which is sound; or what is wrong.
-    pub(crate) found: Result<Entry, Wrong>,
+    pub(crate) found: Result<Entry, Defect>,
     /// Files that do not belong there, from the table's folder on; where something is wrong, all files and the entry.
     pub(crate) strays: Vec<PathBuf>,
 }
@@ -35,19 +38,19 @@ impl Table {
     }
 
     /// The partitions of which a dataset of a bot has a folder or an entry.
-    pub(crate) fn periods(&self, dataset: Dataset, bot: &str) -> Result<BTreeSet<Period>> {
+    pub(crate) fn dates(&self, dataset: Dataset, bot: &str) -> Result<BTreeSet<PartitionDate>> {
         let below = Path::new(dataset.name()).join(bot_folder(bot));
         let by = self.settings.partition_by;
-        let mut periods = BTreeSet::new();
+        let mut dates = BTreeSet::new();
         for folder in [&self.out, &self.entries()] {
             let names = store::names(&folder.join(&below))?;
-            periods.extend(
+            dates.extend(
                 names
                     .iter()
-                    .filter_map(|name| period_of(name.strip_suffix(".json").unwrap_or(name), by)),
+                    .filter_map(|name| date_of_folder(name.strip_suffix(".json").unwrap_or(name), by)),
             );
         }
-        Ok(periods)
+        Ok(dates)
     }
 
     /// Inspects a partition, to some depth. A file that was changed after its entry was written is read at least to
@@ -68,7 +71,7 @@ impl Table {
             Err(Error::Damaged { .. }) => None,
             entry => entry?.filter(|(entry, _)| is_named_for(entry, &key.folder())),
         };
-        let unexpected = |entry: &Entry| Wrong {
+        let unexpected = |entry: &Entry| Defect {
             path: entry.path.clone(),
             what: "it contains other rows than were written".into(),
         };
@@ -89,7 +92,7 @@ impl Table {
         };
         let wrong = match (found, wrong) {
             (Ok(entry), _) if is_expected(&entry) => {
-                self.remember(key, &entry)?;
+                self.save_entry(key, &entry)?;
                 let found = Ok(entry);
                 return Ok(Some(Inspection { found, strays }));
             }
@@ -110,7 +113,7 @@ impl Table {
         entry: &Entry,
         written: i128,
         depth: Depth,
-    ) -> Result<Result<Vec<PathBuf>, Wrong>> {
+    ) -> Result<Result<Vec<PathBuf>, Defect>> {
         let is_younger = |path: &Path| fs::metadata(path).is_ok_and(|about| store::changed(&about) > written);
         let is_changed = is_younger(&self.out.join(&entry.path));
         let has_other_names = is_younger(&self.out.join(key.folder()));
@@ -126,7 +129,7 @@ impl Table {
                 store::touch(&self.out.join(&entry.path));
             }
             let path = entry.path.clone();
-            return Ok(Err(Wrong { path, what }));
+            return Ok(Err(Defect { path, what }));
         }
         if !is_changed && !has_other_names {
             return Ok(Ok(Vec::new()));
@@ -134,7 +137,7 @@ impl Table {
         let mut strays = self.data_files(key)?;
         strays.retain(|stray| *stray != entry.path);
         // the entry becomes younger than the file, so that the next run does not read the file
-        self.remember(key, entry)?;
+        self.save_entry(key, entry)?;
         Ok(Ok(strays))
     }
 
@@ -154,7 +157,7 @@ impl Table {
         }
         let wrong = |path: PathBuf, what: &str| {
             let what = what.into();
-            Err(Wrong { path, what })
+            Err(Defect { path, what })
         };
         let found = match (sound.pop(), sound.is_empty()) {
             (Some((place, entry)), true) => {
@@ -208,7 +211,7 @@ impl Table {
     ///
     /// # Errors
     /// [`Error::Damaged`] where there is not exactly one file, the one of the entry.
-    pub(super) fn sound_file(&self, key: &PartitionKey) -> Result<Option<DataFile>> {
+    pub(super) fn intact_file(&self, key: &PartitionKey) -> Result<Option<DataFile>> {
         let files = self.data_files(key)?;
         let damaged = |path: &Path, what: String| Error::Damaged {
             path: self.out.join(path),
@@ -220,7 +223,7 @@ impl Table {
                 false => Err(damaged(&key.folder(), "it has no entry".into())),
             };
         };
-        if let Some(Wrong { path, what }) = self.wrong_bytes(key, &entry)? {
+        if let Some(Defect { path, what }) = self.find_defect(key, &entry)? {
             return Err(damaged(&path, what));
         }
         if files.len() != 1 {
@@ -251,15 +254,15 @@ impl Table {
         Ok(seen.map(|name| folder.join(name)).collect())
     }
 
-    /// Moves a file, given from the table's folder on, to `_export/damaged/`: nothing that a user may miss is deleted.
+    /// Moves a file, given from the table's folder on, to `_export/quarantine/`: nothing that a user may miss is deleted.
     /// Does nothing where there is no such file.
     ///
     /// # Errors
     /// Where the system refuses.
-    pub fn set_aside(&self, path: &Path) -> Result<()> {
+    pub fn quarantine(&self, path: &Path) -> Result<()> {
         let own = path.strip_prefix(OWN_FOLDER).ok();
         let own_folder = self.own_folder();
-        let aside = own_folder.join("damaged").join(own.unwrap_or(path));
+        let aside = own_folder.join(QUARANTINE).join(own.unwrap_or(path));
         let path = self.out.join(path);
         store::set_aside(&path, &own_folder, &aside)?;
         if let (None, Some(folder)) = (own, path.parent()) {

@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 use crate::store;
 
 /// The folders below the exporter's own that contain records as the API sent them.
-const PRIVATE: [&str; 4] = ["pages", "kept", "damaged", "rejected"];
+const PRIVATE: [&str; 5] = ["pages", "kept", "quarantine", "damaged", "rejected"];
 /// So soon after taking the lock its holder's name stands in it.
 const NAMED_WITHIN: Duration = Duration::from_millis(100);
 
@@ -27,7 +27,7 @@ impl Lock {
     ///
     /// # Errors
     /// [`Error::Locked`] at once where another run holds it.
-    pub fn take(out: &Path, folder: &Path) -> Result<Self> {
+    pub fn acquire(out: &Path, folder: &Path) -> Result<Self> {
         store::create_folder(folder)?;
         let path = folder.join("lock");
         let mut file = File::options()
@@ -108,7 +108,7 @@ mod tests {
     #[test]
     fn a_second_run_is_told_who_holds_the_lock() {
         let folder = tempfile::tempdir().unwrap();
-        let take = || Lock::take(folder.path(), &folder.path().join("_export"));
+        let take = || Lock::acquire(folder.path(), &folder.path().join("_export"));
         let first = take().unwrap();
         let Err(Error::Locked { holder, .. }) = take() else {
             panic!("two held one lock")

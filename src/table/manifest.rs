@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
 
-use super::{Entry, OWN_FOLDER, PartitionKey, Settings, Table, partition, period_of, unnamed_january};
+use super::{Entry, OWN_FOLDER, PartitionKey, Settings, Table, date_of_folder, partition, unnamed_january};
 use crate::dataset::Dataset;
 use crate::error::{Error, Result};
 use crate::store;
@@ -24,7 +24,7 @@ impl Manifest {
     ///
     /// # Errors
     /// [`Error::Damaged`] for the first that cannot.
-    pub fn whole(self, out: &Path) -> Result<BTreeMap<PartitionKey, Entry>> {
+    pub fn into_entries(self, out: &Path) -> Result<BTreeMap<PartitionKey, Entry>> {
         match self.unreadable.into_iter().next() {
             Some((path, what)) => Err(Error::Damaged {
                 path: out.join(path),
@@ -49,7 +49,7 @@ impl Table {
             return Ok(Self {
                 out,
                 settings,
-                cleaner: None,
+                privacy_filter: None,
             });
         }
         if own.join("partitions").exists() {
@@ -119,10 +119,10 @@ impl Table {
                 .filter(|name| !name.starts_with('.'))
             {
                 let name_of = name.strip_suffix(".json");
-                match name_of.and_then(|name| period_of(name, by)) {
-                    Some(period) => {
+                match name_of.and_then(|name| date_of_folder(name, by)) {
+                    Some(date) => {
                         let bot = bot.clone();
-                        named.push((PartitionKey { dataset, bot, period }, path.join(&name)));
+                        named.push((PartitionKey { dataset, bot, date }, path.join(&name)));
                     }
                     None => {
                         let what = match name_of.and_then(unnamed_january) {
@@ -143,7 +143,7 @@ impl Table {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::table::{PartitionBy, Period};
+    use crate::table::{PartitionBy, PartitionDate};
 
     #[test]
     fn a_manifest_tells_what_it_holds_and_what_it_cannot_read() {
@@ -158,8 +158,8 @@ mod tests {
         let key = |bot: &str, day: Option<&str>| PartitionKey {
             dataset: Dataset::Messages,
             bot: bot.into(),
-            period: day.map_or(Period::timeless(PartitionBy::Day), |day| {
-                Period::of(PartitionBy::Day, day.parse().unwrap())
+            date: day.map_or(PartitionDate::timeless(PartitionBy::Day), |day| {
+                PartitionDate::of(PartitionBy::Day, day.parse().unwrap())
             }),
         };
         let keys = [key("a/b ü", Some("2023-10-01")), key("r3", None)];

@@ -33,9 +33,9 @@ pub(crate) struct Merged {
 
 impl Merged {
     /// What the new rows did, beside so many that were held before.
-    pub(crate) fn effect(&self, held: usize) -> Effect {
+    pub(crate) fn effect(&self, existing: usize) -> Effect {
         Effect {
-            rows: (self.rows.len() - held) as u64,
+            rows: (self.rows.len() - existing) as u64,
             duplicates: self.duplicates,
             superseded: self.superseded,
         }
@@ -44,36 +44,36 @@ impl Merged {
 
 /// Puts new rows behind all those of the `batches` that are held; says which rows there are now, and how many of
 /// them were held.
-pub(crate) fn together(
+pub(crate) fn append_rows(
     batches: &mut Vec<RecordBatch>,
     new: &[RecordBatch],
     rows: &[RowRef],
 ) -> Result<(Vec<RowRef>, usize)> {
     let number = |count: usize| u32::try_from(count).map_err(|error| Error::Internal(error.to_string()));
     let mut all = Vec::with_capacity(rows.len());
-    for (batch, held) in (0..).zip(&*batches) {
-        all.extend((0..number(held.num_rows())?).map(|row| RowRef { batch, row }));
+    for (batch, existing) in (0..).zip(&*batches) {
+        all.extend((0..number(existing.num_rows())?).map(|row| RowRef { batch, row }));
     }
-    let (held, shift) = (all.len(), number(batches.len())?);
+    let (existing, shift) = (all.len(), number(batches.len())?);
     batches.extend_from_slice(new);
     all.extend(rows.iter().map(|at| RowRef {
         batch: at.batch + shift,
         row: at.row,
     }));
-    Ok((all, held))
+    Ok((all, existing))
 }
 
 /// Puts rows together that came in this order: of the same id the one with the later version stays, on a tie
-/// the one that came later. The first `held` of them are the partition's present rows.
+/// the one that came later. The first `existing` of them are the partition's present rows.
 pub(crate) fn merge(
     dataset: Dataset,
     batches: &[RecordBatch],
     rows: &[RowRef],
-    held: usize,
+    existing: usize,
 ) -> Result<Merged> {
     let views = batches
         .iter()
-        .map(|batch| View::new(dataset, batch))
+        .map(|batch| MergeColumns::new(dataset, batch))
         .collect::<Result<Vec<_>>>()?;
     let view = |at: RowRef| (&views[at.batch as usize], at.row as usize);
     let mut places: HashMap<&str, usize> = HashMap::with_capacity(rows.len());
@@ -85,7 +85,7 @@ pub(crate) fn merge(
         let Some(&place) = places.get(id) else {
             places.insert(id, kept.len());
             kept.push(new);
-            merged.changed |= number >= held;
+            merged.changed |= number >= existing;
             continue;
         };
         let (old_view, old_row) = view(kept[place]);
@@ -147,13 +147,13 @@ pub(crate) fn time_bounds(
 }
 
 /// The columns that merging looks at.
-struct View<'a> {
+struct MergeColumns<'a> {
     ids: &'a StringArray,
     times: &'a TimestampMicrosecondArray,
     versions: Option<&'a TimestampMicrosecondArray>,
 }
 
-impl<'a> View<'a> {
+impl<'a> MergeColumns<'a> {
     fn new(dataset: Dataset, batch: &'a RecordBatch) -> Result<Self> {
         let times = |column: usize| {
             batch

@@ -6,21 +6,21 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use super::entry::read_entry;
-use super::{PartitionBy, PartitionKey, Period, Table, bot_of};
+use super::{PartitionBy, PartitionDate, PartitionKey, Table, bot_of};
 use crate::dataset::Dataset;
 use crate::error::{Error, Result};
 use crate::store;
 
 /// The January whose folder an earlier version named without its month: `month=2024`.
-pub(crate) fn unnamed_january(folder: &str) -> Option<Period> {
+pub(crate) fn unnamed_january(folder: &str) -> Option<PartitionDate> {
     january_of(folder.strip_prefix(PartitionBy::Month.key())?.strip_prefix('=')?)
 }
 
 /// The January of a year: `2024`, or `-000001`.
-pub(super) fn january_of(year: &str) -> Option<Period> {
+pub(super) fn january_of(year: &str) -> Option<PartitionDate> {
     let digits = year.strip_prefix('-').unwrap_or(year);
     let is_year = matches!(digits.len(), 4 | 6) && digits.bytes().all(|byte| byte.is_ascii_digit());
-    let month = is_year.then(|| Period::parse(PartitionBy::Month, &format!("{year}-01")))?;
+    let month = is_year.then(|| PartitionDate::parse(PartitionBy::Month, &format!("{year}-01")))?;
     month.ok()
 }
 
@@ -42,7 +42,7 @@ impl Table {
                     for name in store::names(&folder.join(&name))? {
                         let name = name.strip_suffix(".json").unwrap_or(&name);
                         let bot = bot.clone();
-                        let key = unnamed_january(name).map(|period| PartitionKey { dataset, bot, period });
+                        let key = unnamed_january(name).map(|date| PartitionKey { dataset, bot, date });
                         found.extend(key);
                     }
                 }
@@ -65,7 +65,7 @@ impl Table {
             if new.exists() {
                 // the table has another version under the right name
                 for name in store::names(&old)? {
-                    self.set_aside(&old_folder.join(name))?;
+                    self.quarantine(&old_folder.join(name))?;
                 }
             } else {
                 store::exchange_folders(&old, &new)?;
@@ -78,7 +78,7 @@ impl Table {
             entry.path = folder.join(entry.path.file_name().unwrap_or_default());
             // an entry that is younger than a damage would hide it
             if self.out.join(&entry.path).exists() && self.is_as_written(key, &entry)? {
-                self.remember(key, &entry)?;
+                self.save_entry(key, &entry)?;
             }
         }
         store::remove_file(&old_entry)
@@ -114,16 +114,21 @@ fn without_month(folder: &Path) -> Option<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::table::period_of;
+    use crate::table::date_of_folder;
 
     #[test]
     fn a_january_without_its_month_is_recognized() {
-        let january = |year| Some(Period::of(PartitionBy::Month, jiff::civil::date(year, 1, 1)));
+        let january = |year| {
+            Some(PartitionDate::of(
+                PartitionBy::Month,
+                jiff::civil::date(year, 1, 1),
+            ))
+        };
         assert_eq!(unnamed_january("month=2024"), january(2024));
         assert_eq!(unnamed_january("month=0001"), january(1));
         assert_eq!(unnamed_january("month=-000044"), january(-44));
         assert_eq!(
-            serde_json::from_str::<Period>(r#""month=1970""#).ok(),
+            serde_json::from_str::<PartitionDate>(r#""month=1970""#).ok(),
             january(1970)
         );
         for other in [
@@ -137,6 +142,6 @@ mod tests {
         ] {
             assert_eq!(unnamed_january(other), None, "{other}");
         }
-        assert_eq!(period_of("month=2024", PartitionBy::Month), None);
+        assert_eq!(date_of_folder("month=2024", PartitionBy::Month), None);
     }
 }

@@ -2,26 +2,26 @@
 
 mod check;
 mod contents;
+mod detected_settings;
 mod duckdb;
 mod encoder;
 mod entry;
 mod file;
 mod file_scan;
 mod inspect;
-mod layout;
 mod lock;
 mod manifest;
 mod merge;
 mod migration;
 mod partition;
 mod partition_builder;
-mod period;
-mod period_count;
+mod partition_count;
+mod partition_date;
 mod properties;
 mod publish;
 mod reader;
-mod removal;
 mod retry;
+mod row_removal;
 mod scan;
 mod settings;
 mod sorted_runs;
@@ -32,7 +32,7 @@ use std::path::{Path, PathBuf};
 
 use arrow::array::RecordBatch;
 
-pub(crate) use check::{Depth, Wrong};
+pub(crate) use check::{Defect, Depth};
 pub(crate) use duckdb::{FolderKey, duckdb_table};
 pub use entry::{Effect, Entry, Staged};
 pub(crate) use file_scan::times_in;
@@ -44,13 +44,13 @@ pub(crate) use merge::RowRef;
 pub(crate) use migration::unnamed_january;
 pub(crate) use partition::bot_of;
 pub use partition::{PartitionKey, bot_folder};
-pub(crate) use period::period_of;
-pub use period::{PartitionBy, Period};
-pub use period_count::PeriodCount;
+pub use partition_count::PartitionCount;
+pub(crate) use partition_date::date_of_folder;
+pub use partition_date::{PartitionBy, PartitionDate};
 pub(crate) use reader::DataFile;
 pub use reader::read as read_file;
-pub(crate) use removal::Without;
-pub(crate) use retry::Version;
+pub(crate) use retry::TableVersion;
+pub(crate) use row_removal::RowRemoval;
 pub use scan::{Partition, Scan};
 pub use settings::{DEFAULT_TIMEZONE, RowGroups, SCHEMA_VERSION, Settings};
 pub use zone::Zone;
@@ -60,14 +60,18 @@ pub(crate) use file::name as file_name;
 pub use file::size as file_size;
 pub use properties::properties as file_properties;
 
-use crate::dataset::{Cleaner, Dataset, Decoded, Secret, Shape, decode_as};
+use crate::dataset::{Dataset, Decoded, PrivacyFilter, Secret, TableOptions, decode_as};
 use crate::error::{Error, Result};
 use crate::store;
+use detected_settings::DetectedSettings;
 use entry::read_entry;
-use layout::Layout;
 
 /// The exporter's own folder in a table.
 pub const OWN_FOLDER: &str = "_export";
+/// The folder of quarantined files, below [`OWN_FOLDER`].
+pub(crate) const QUARANTINE: &str = "quarantine";
+/// All folders of quarantined files: [`QUARANTINE`], and the one that earlier versions of this program used.
+pub(crate) const QUARANTINE_FOLDERS: [&str; 2] = [QUARANTINE, "damaged"];
 
 /// A table in a folder.
 #[derive(Clone, Debug)]
@@ -75,7 +79,7 @@ pub struct Table {
     out: PathBuf,
     settings: Settings,
     /// Takes out of rows what its rules say, where rows are to be made of pages.
-    cleaner: Option<Cleaner>,
+    privacy_filter: Option<PrivacyFilter>,
 }
 
 impl Table {
@@ -105,11 +109,11 @@ impl Table {
                 "give the folder that shall hold the table",
             ));
         }
-        let standing = out
+        let existing = out
             .ancestors()
             .find(|path| path.exists())
             .unwrap_or(Path::new("."));
-        if !standing.is_dir() || !store::is_writable(standing) {
+        if !existing.is_dir() || !store::is_writable(existing) {
             return Err(unusable(
                 "cannot be written",
                 "give an --out that you may write to",
@@ -118,7 +122,7 @@ impl Table {
         let fixed = Settings::load(&out.join(OWN_FOLDER))?;
         let found = match &fixed {
             Some(_) => None,
-            None => Layout::detect(out)?,
+            None => DetectedSettings::detect(out)?,
         };
         // what is not asked for is as the files have it; they do not tell the address and the zone
         let shown = found
@@ -142,7 +146,7 @@ impl Table {
         Ok(Self {
             out: out.to_owned(),
             settings,
-            cleaner: None,
+            privacy_filter: None,
         })
     }
 
@@ -151,18 +155,18 @@ impl Table {
     /// # Errors
     /// Where its rules hash keys, and this is not their secret.
     pub fn with_secret(mut self, secret: Option<Secret>) -> Result<Self> {
-        self.cleaner = Some(Cleaner::new(&self.settings.privacy, secret)?);
+        self.privacy_filter = Some(PrivacyFilter::new(&self.settings.privacy, secret)?);
         Ok(self)
     }
 
     /// Makes rows of the body of an answer, as the table's settings say.
     pub(crate) fn decode(&self, dataset: Dataset, body: &[u8]) -> Result<Decoded> {
-        if self.cleaner.is_none() && !self.settings.privacy.is_empty() {
+        if self.privacy_filter.is_none() && !self.settings.privacy.is_empty() {
             return Err(Error::Internal(
                 "rows would be made against the table's rules".into(),
             ));
         }
-        let decoded = decode_as(dataset, self.shape(), self.cleaner.as_ref(), body);
+        let decoded = decode_as(dataset, self.table_options(), self.privacy_filter.as_ref(), body);
         decoded.map_err(|error| Error::Internal(error.to_string()))
     }
 
@@ -170,7 +174,7 @@ impl Table {
     ///
     /// # Errors
     /// Where they cannot be written.
-    pub fn establish(&self) -> Result<()> {
+    pub fn save_settings(&self) -> Result<()> {
         match Settings::load(&self.own_folder())? {
             Some(_) => Ok(()),
             None => self.settings.save(&self.own_folder()),
@@ -197,8 +201,8 @@ impl Table {
 
     /// The form of its columns.
     #[must_use]
-    pub fn shape(&self) -> &Shape {
-        &self.settings.shape
+    pub fn table_options(&self) -> &TableOptions {
+        &self.settings.table_options
     }
 
     /// The zone of its dates.
@@ -256,7 +260,7 @@ impl Table {
         dataset: Dataset,
         file: DataFile,
     ) -> Result<impl Iterator<Item = Result<RecordBatch>> + use<>> {
-        if !file.has_columns(&self.shape().schema(dataset)) {
+        if !file.has_columns(&self.table_options().schema(dataset)) {
             return Err(Error::Damaged {
                 path: self.own_folder().join(settings::FILE),
                 what: format!("{} has other columns than it says", file.path().display()),
@@ -270,7 +274,7 @@ impl Table {
     /// # Errors
     /// [`Error::Damaged`] where its file is not the one that is known.
     pub fn rows(&self, key: &PartitionKey) -> Result<Vec<RecordBatch>> {
-        let file = self.sound_file(key)?;
+        let file = self.intact_file(key)?;
         file.map_or(Ok(Vec::new()), |file| {
             self.batches_of(key.dataset, file)?.collect()
         })

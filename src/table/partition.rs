@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use serde::{Deserialize, Serialize};
 
-use super::period::Period;
+use super::partition_date::PartitionDate;
 use crate::dataset::Dataset;
 
 /// Characters of a bot's name that stand for themselves in a path; all others are percent-encoded.
@@ -37,8 +37,8 @@ pub struct PartitionKey {
     /// The bot, not encoded.
     pub bot: String,
     /// The day or month in the table's zone.
-    #[serde(alias = "day")]
-    pub period: Period,
+    #[serde(rename = "period", alias = "day")]
+    pub date: PartitionDate,
 }
 
 impl PartitionKey {
@@ -47,7 +47,7 @@ impl PartitionKey {
     pub fn folder(&self) -> PathBuf {
         Path::new(self.dataset.name())
             .join(bot_folder(&self.bot))
-            .join(format!("{}={}", self.period.by().key(), self.period))
+            .join(format!("{}={}", self.date.by().key(), self.date))
     }
 }
 

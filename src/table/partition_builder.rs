@@ -104,7 +104,7 @@ impl PartitionBuilder<'_> {
     /// The rows that the partition has; `None` where they are too many to be in memory with the new ones.
     fn present_rows(&self) -> Result<Option<Vec<RecordBatch>>> {
         let mut present = Vec::new();
-        let Some(file) = self.table.sound_file(&self.key)? else {
+        let Some(file) = self.table.intact_file(&self.key)? else {
             return Ok(Some(present));
         };
         let mut bytes = self.bytes;
@@ -121,11 +121,11 @@ impl PartitionBuilder<'_> {
 
     fn merge_in_memory(self, mut batches: Vec<RecordBatch>) -> Result<Staged> {
         let Self { table, key, .. } = self;
-        let (all, present) = merge::together(&mut batches, &self.batches, &self.rows)?;
+        let (all, present) = merge::append_rows(&mut batches, &self.batches, &self.rows)?;
         let merged = merge::merge(key.dataset, &batches, &all, present)?;
         let effect = merged.effect(present);
         if let (Some(entry), false) = (table.entry(&key)?, merged.changed) {
-            return table.unchanged(&key, entry, effect);
+            return table.stage_unchanged(&key, entry, effect);
         }
         let path = table.begin_staging(&key)?;
         let written = file::write(&path, &key, &table.settings, &batches, &merged.rows)?;

@@ -7,7 +7,7 @@ use parquet::schema::types::ColumnPath;
 
 use super::partition::PartitionKey;
 use super::settings::{RowGroups, SCHEMA_VERSION, Settings};
-use crate::dataset::{Kind, Promoted, PromotedType, Shape};
+use crate::dataset::{Kind, Promoted, PromotedType, TableOptions};
 use crate::error::{Error, Result};
 
 /// Behind dictionaries, level 3 takes half as long again and saves nothing.
@@ -43,7 +43,7 @@ pub(super) fn run_properties() -> WriterProperties {
 /// # Errors
 /// Where the dataset has more columns than Parquet can count.
 pub fn properties(key: &PartitionKey, settings: &Settings) -> Result<WriterProperties> {
-    let (dataset, shape) = (key.dataset, &settings.shape);
+    let (dataset, table_options) = (key.dataset, &settings.table_options);
     let column = |index: usize| i32::try_from(index).map_err(|error| Error::Internal(error.to_string()));
     let ascending = |column_idx| SortingColumn {
         column_idx,
@@ -76,11 +76,11 @@ pub fn properties(key: &PartitionKey, settings: &Settings) -> Result<WriterPrope
             Kind::Text | Kind::TextList | Kind::TextMap => builder,
         };
     }
-    if let Some(metadata) = shape.metadata_text(dataset) {
+    if let Some(metadata) = table_options.metadata_text(dataset) {
         // hardly one comes twice
         builder = builder.set_column_dictionary_enabled(ColumnPath::from(metadata), false);
     }
-    for column in shape.promoted(dataset) {
+    for column in table_options.promoted(dataset) {
         let path = ColumnPath::from(column.name.as_str());
         if !matches!(column.r#type, PromotedType::String | PromotedType::Json) {
             builder = builder.set_column_statistics_enabled(path.clone(), EnabledStatistics::Page);
@@ -89,7 +89,7 @@ pub fn properties(key: &PartitionKey, settings: &Settings) -> Result<WriterPrope
             builder = times(builder, path);
         }
     }
-    let told = labels(key, shape)
+    let told = labels(key, table_options)
         .into_iter()
         .map(|(name, value)| KeyValue::new(name, value));
     Ok(builder
@@ -116,7 +116,7 @@ fn zstd(level: i32) -> Compression {
 }
 
 /// What a file says of itself beside its rows.
-pub(super) fn labels(key: &PartitionKey, shape: &Shape) -> Vec<(String, String)> {
+pub(super) fn labels(key: &PartitionKey, table_options: &TableOptions) -> Vec<(String, String)> {
     let dataset = key.dataset;
     let time = dataset.columns()[dataset.time_column()].name;
     let mut labels = vec![
@@ -125,10 +125,10 @@ pub(super) fn labels(key: &PartitionKey, shape: &Shape) -> Vec<(String, String)>
         ("schema_version", SCHEMA_VERSION.to_string()),
         ("sorted_by", format!("{time}, id")),
     ];
-    if shape.metadata_text(dataset).is_some() {
-        labels.push(("metadata", shape.metadata.to_string()));
+    if table_options.metadata_text(dataset).is_some() {
+        labels.push(("metadata", table_options.metadata.to_string()));
     }
-    if let promoted @ [_, ..] = shape.promoted(dataset) {
+    if let promoted @ [_, ..] = table_options.promoted(dataset) {
         labels.push(("promoted", Promoted::told(promoted)));
     }
     let named = |(name, value)| (format!("converse_export.{name}"), value);

@@ -66,7 +66,7 @@ impl Table {
     }
 
     /// What came changes nothing of a partition.
-    pub(super) fn unchanged(&self, key: &PartitionKey, entry: Entry, effect: Effect) -> Result<Staged> {
+    pub(super) fn stage_unchanged(&self, key: &PartitionKey, entry: Entry, effect: Effect) -> Result<Staged> {
         store::remove_folder(&self.staging(key))?;
         Ok(Staged {
             key: key.clone(),
@@ -132,7 +132,7 @@ impl Table {
     }
 
     /// Writes down what is known of a partition.
-    pub(super) fn remember(&self, key: &PartitionKey, entry: &Entry) -> Result<()> {
+    pub(super) fn save_entry(&self, key: &PartitionKey, entry: &Entry) -> Result<()> {
         store::sync_names([&self.write_entry(key, entry)?])
     }
 
@@ -149,7 +149,7 @@ impl Table {
     ///
     /// # Errors
     /// Where the system refuses.
-    pub fn sweep(&self) -> Result<()> {
+    pub fn remove_leftovers(&self) -> Result<()> {
         store::remove_folder(&self.staging_folder())?;
         store::step("swept");
         store::remove_unfinished(&self.own_folder())
@@ -162,6 +162,6 @@ impl Table {
     pub(super) fn staging(&self, key: &PartitionKey) -> PathBuf {
         let bot = bot_folder(&key.bot);
         self.staging_folder()
-            .join(format!("{}.{bot}.{}", key.dataset, key.period))
+            .join(format!("{}.{bot}.{}", key.dataset, key.date))
     }
 }

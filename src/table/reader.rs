@@ -19,7 +19,7 @@ use super::encoder::file_schema;
 use super::file::Hashing;
 use super::partition::PartitionKey;
 use super::properties;
-use crate::dataset::Shape;
+use crate::dataset::TableOptions;
 use crate::display::hex;
 use crate::error::{Error, Result};
 
@@ -99,8 +99,8 @@ impl DataFile {
     }
 
     /// Whether the columns are exactly those of the dataset in a table of this shape, in Arrow and in Parquet.
-    pub(super) fn has_schema_of(&self, key: &PartitionKey, shape: &Shape) -> bool {
-        file_schema(&shape.schema(key.dataset)).is_ok_and(|(schema, parquet)| {
+    pub(super) fn has_schema_of(&self, key: &PartitionKey, table_options: &TableOptions) -> bool {
+        file_schema(&table_options.schema(key.dataset)).is_ok_and(|(schema, parquet)| {
             let found = self.metadata.parquet_schema().root_schema().get_fields();
             parquet.root_schema().get_fields() == found && self.metadata.schema().fields() == schema.fields()
         })
@@ -114,7 +114,7 @@ impl DataFile {
     }
 
     /// A sentence for each label that is missing or differs from those of a partition.
-    pub(super) fn differing_labels(&self, key: &PartitionKey, shape: &Shape) -> Vec<String> {
+    pub(super) fn differing_labels(&self, key: &PartitionKey, table_options: &TableOptions) -> Vec<String> {
         let differing = |(name, expected): (String, String)| {
             let found = self.label(name.strip_prefix("converse_export.").unwrap_or(&name));
             match found {
@@ -123,7 +123,7 @@ impl DataFile {
                 None => Some(format!("its label {name} is missing")),
             }
         };
-        let labels = properties::labels(key, shape).into_iter();
+        let labels = properties::labels(key, table_options).into_iter();
         labels.filter_map(differing).collect()
     }
 
@@ -172,7 +172,7 @@ mod tests {
     use super::*;
     use crate::dataset::{Dataset, decode};
     use crate::table::merge::RowRef;
-    use crate::table::{PartitionBy, Period, RowGroups, Settings, Table};
+    use crate::table::{PartitionBy, PartitionDate, RowGroups, Settings, Table};
 
     #[test]
     fn rows_of_several_row_groups_are_read_as_they_were() {
@@ -197,7 +197,7 @@ mod tests {
         let key = PartitionKey {
             dataset: Dataset::Conversations,
             bot: "r3".into(),
-            period: Period::of(PartitionBy::Day, jiff::civil::date(2023, 10, 1)),
+            date: PartitionDate::of(PartitionBy::Day, jiff::civil::date(2023, 10, 1)),
         };
         let staged = table.stage(&key, std::slice::from_ref(&batch), &rows).unwrap();
         table.publish(&key, &staged.entry).unwrap();

@@ -10,17 +10,17 @@ use crate::error::{Error, Result};
 use crate::store;
 
 /// How often a table is read in all where a run changes it meanwhile, and the time between.
-const READS: usize = 20;
-const BETWEEN_READS: Duration = Duration::from_millis(50);
+const MAX_READS: usize = 20;
+const READ_DELAY: Duration = Duration::from_millis(50);
 /// How often a partition's file is looked for, and the time between.
-const LOOKS: usize = 20;
-const BETWEEN_LOOKS: Duration = Duration::from_millis(25);
+const MAX_OPENS: usize = 20;
+const OPEN_DELAY: Duration = Duration::from_millis(25);
 
 /// Which versions of the files that every commit and every rebuild replaces are in place.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Version(Vec<Option<(u64, i128)>>);
+pub(crate) struct TableVersion(Vec<Option<(u64, i128)>>);
 
-impl Version {
+impl TableVersion {
     /// The version of the table whose own folder is `folder`.
     pub(crate) fn of(folder: &Path) -> Self {
         let files = ["table.json", "ledger.json", "commit.json", "rebuild.json"];
@@ -50,19 +50,20 @@ impl Table {
         let own = out.join(OWN_FOLDER);
         let mut reads = 1;
         loop {
-            let before = Version::of(&own);
+            let before = TableVersion::of(&own);
             let error = match read() {
                 Ok(read) => return Ok(read),
                 Err(error) => error,
             };
-            let may_heal =
+            let is_transient =
                 error.is_not_found() || matches!(error, Error::Damaged { .. } | Error::Parquet { .. });
-            let is_changing = || Version::of(&own) != before || matches!(Lock::holder(&own), Ok(Some(_)));
-            if !may_heal || reads >= READS || !is_changing() {
+            let is_changing =
+                || TableVersion::of(&own) != before || matches!(Lock::holder(&own), Ok(Some(_)));
+            if !is_transient || reads >= MAX_READS || !is_changing() {
                 return Err(error);
             }
             reads += 1;
-            std::thread::sleep(BETWEEN_READS);
+            std::thread::sleep(READ_DELAY);
         }
     }
 
@@ -79,7 +80,7 @@ impl Table {
     /// [`Error::Damaged`] where the file of the current entry is missing, or where it cannot be read.
     pub(crate) fn open_current(&self, key: &PartitionKey, entry: &Entry) -> Result<Option<DataFile>> {
         let mut entry = entry.clone();
-        for _ in 0..LOOKS {
+        for _ in 0..MAX_OPENS {
             match DataFile::open(&self.out.join(&entry.path)) {
                 Err(error) if error.is_not_found() => {}
                 file => return file.map(Some),
@@ -88,7 +89,7 @@ impl Table {
                 None => return Ok(None),
                 Some(current) => {
                     if current == entry {
-                        std::thread::sleep(BETWEEN_LOOKS);
+                        std::thread::sleep(OPEN_DELAY);
                     }
                     entry = current;
                 }

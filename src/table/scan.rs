@@ -72,7 +72,7 @@ impl Table {
     /// # Errors
     /// If the manifest cannot be read.
     pub fn partitions(&self) -> Result<Vec<Partition>> {
-        let entries = self.manifest()?.whole(&self.out)?.into_iter();
+        let entries = self.manifest()?.into_entries(&self.out)?.into_iter();
         Ok(entries.map(|(key, entry)| Partition::new(key, entry)).collect())
     }
 
@@ -138,7 +138,7 @@ impl Scan {
     /// As [`Scan::schema`], and if the manifest cannot be read. The reader returns errors of data files.
     pub fn reader(&self) -> Result<Box<dyn RecordBatchReader + Send>> {
         let schema = self.schema()?;
-        let mut partitions = self.table.manifest()?.whole(&self.table.out)?;
+        let mut partitions = self.table.manifest()?.into_entries(&self.table.out)?;
         partitions.retain(|key, entry| self.is_wanted(key, entry));
         let scan = self.clone();
         let names: Vec<String> = schema.fields().iter().map(|field| field.name().clone()).collect();
@@ -179,7 +179,7 @@ impl Scan {
             Field::new(BOT, DataType::Utf8, false),
             Field::new(by.key(), date, true),
         ];
-        let schema = self.table.shape().schema(self.dataset);
+        let schema = self.table.table_options().schema(self.dataset);
         let columns = schema.fields().iter().cloned().chain(folders.map(Arc::new));
         Arc::new(Schema::new(columns.collect::<Vec<_>>()))
     }
@@ -204,7 +204,7 @@ impl Scan {
         names: &[String],
     ) -> Result<impl Iterator<Item = Result<RecordBatch>> + use<>> {
         let file = self.table.open_current(key, entry)?;
-        let stored = self.table.shape().schema(self.dataset);
+        let stored = self.table.table_options().schema(self.dataset);
         let time = self.dataset.time_column();
         let mut wanted: Vec<usize> = names
             .iter()
@@ -222,7 +222,7 @@ impl Scan {
 
     /// A batch with columns of these names, of the rows in the range.
     fn complete(&self, key: &PartitionKey, batch: RecordBatch, names: &[String]) -> Result<RecordBatch> {
-        let stored = self.table.shape().schema(self.dataset);
+        let stored = self.table.table_options().schema(self.dataset);
         let batch = match self.range {
             Some(range) => {
                 let time = batch.column(
@@ -263,14 +263,14 @@ fn external(error: Error) -> ArrowError {
 
 /// The day or month of a partition, once for each row.
 fn date_column(key: &PartitionKey, rows: usize) -> ArrayRef {
-    let first = key.period.first();
-    match key.period.by() {
+    let first = key.date.first();
+    match key.date.by() {
         PartitionBy::Day => {
             let days = first.map(|date| (date - EPOCH).get_days());
             Arc::new(Date32Array::from(vec![days; rows]))
         }
         PartitionBy::Month => {
-            let month = first.map(|_| key.period.to_string());
+            let month = first.map(|_| key.date.to_string());
             Arc::new(StringArray::from(vec![month; rows]))
         }
     }

@@ -5,9 +5,9 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::Zone;
-use super::period::PartitionBy;
+use super::partition_date::PartitionBy;
 use super::zone_rules::ZoneRules;
-use crate::dataset::{Promoted, Rules, Shape};
+use crate::dataset::{PrivacyRules, Promoted, TableOptions};
 use crate::error::{Error, Result};
 use crate::store;
 
@@ -34,13 +34,13 @@ pub struct Settings {
     pub partition_by: PartitionBy,
     /// The form of its columns.
     #[serde(flatten)]
-    pub shape: Shape,
+    pub table_options: TableOptions,
     /// How large row groups may become.
     #[serde(default, skip_serializing_if = "RowGroups::is_default")]
     pub row_groups: RowGroups,
     /// What is taken out of its rows.
-    #[serde(default, skip_serializing_if = "Rules::is_empty")]
-    pub privacy: Rules,
+    #[serde(default, skip_serializing_if = "PrivacyRules::is_empty")]
+    pub privacy: PrivacyRules,
 }
 
 /// How large the row groups of files may become, whichever comes first.
@@ -87,9 +87,9 @@ impl Settings {
             timezone: timezone.to_owned(),
             timezone_rules: None,
             partition_by: PartitionBy::default(),
-            shape: Shape::default(),
+            table_options: TableOptions::default(),
             row_groups: RowGroups::default(),
-            privacy: Rules::default(),
+            privacy: PrivacyRules::default(),
         }
     }
 
@@ -171,13 +171,13 @@ impl Settings {
             told("--timezone", &self.timezone, &asked.timezone),
             told(
                 "--metadata",
-                self.shape.metadata.name(),
-                asked.shape.metadata.name(),
+                self.table_options.metadata.name(),
+                asked.table_options.metadata.name(),
             ),
             told(
                 "--promote",
-                &Promoted::told(&self.shape.promote),
-                &Promoted::told(&asked.shape.promote),
+                &Promoted::told(&self.table_options.promote),
+                &Promoted::told(&asked.table_options.promote),
             ),
             told(
                 "--row-group-rows",
@@ -191,13 +191,13 @@ impl Settings {
             ),
             told(
                 "--drop-key",
-                &Rules::told(&self.privacy.drop_keys),
-                &Rules::told(&asked.privacy.drop_keys),
+                &PrivacyRules::told(&self.privacy.drop_keys),
+                &PrivacyRules::told(&asked.privacy.drop_keys),
             ),
             told(
                 "--hash-key",
-                &Rules::told(&self.privacy.hash_keys),
-                &Rules::told(&asked.privacy.hash_keys),
+                &PrivacyRules::told(&self.privacy.hash_keys),
+                &PrivacyRules::told(&asked.privacy.hash_keys),
             ),
             told(
                 "--mask-ip",

@@ -80,7 +80,7 @@ impl<'a> SortedRuns<'a> {
     /// Merges all runs and the rows that the partition has into its next version.
     pub(super) fn merge(mut self) -> Result<Staged> {
         let (table, key) = (self.table, self.key.clone());
-        let present = table.sound_file(&key)?;
+        let present = table.intact_file(&key)?;
         let present_rows = present.as_ref().map_or(0, DataFile::rows);
         let present = present.map(|file| file.path().to_owned());
         let kept = self.kept_times(present.as_ref())?;
@@ -100,7 +100,7 @@ impl<'a> SortedRuns<'a> {
             superseded: self.superseded + outcome.superseded,
         };
         match table.entry(&key)?.filter(|_| !outcome.changed) {
-            Some(entry) => table.unchanged(&key, entry, effect),
+            Some(entry) => table.stage_unchanged(&key, entry, effect),
             None => table.staged(&key, written, effect, outcome.rows, (outcome.first, outcome.last)),
         }
     }

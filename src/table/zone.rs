@@ -6,7 +6,7 @@ use jiff::civil::{Date, DateTime, Time};
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
-use super::period::{PartitionBy, Period};
+use super::partition_date::{PartitionBy, PartitionDate};
 use super::zone_rules::ZoneRules;
 use crate::dataset::Dataset;
 use crate::error::{Error, Result};
@@ -108,9 +108,9 @@ impl Zone {
 
     /// The seconds of a period; none for the period of rows without a time.
     #[must_use]
-    pub fn window(&self, period: Period) -> Option<Window> {
-        let first = period.first()?;
-        let next = match period.by() {
+    pub fn window(&self, date: PartitionDate) -> Option<Window> {
+        let first = date.first()?;
+        let next = match date.by() {
             PartitionBy::Day => first,
             PartitionBy::Month => first.last_of_month(),
         };
@@ -124,26 +124,26 @@ impl Zone {
 
     /// The period of rows without a time.
     #[must_use]
-    pub fn timeless(&self) -> Period {
-        Period::timeless(self.by)
+    pub fn timeless(&self) -> PartitionDate {
+        PartitionDate::timeless(self.by)
     }
 
     /// Tells which partition a time belongs to, quick where times lie near each other.
     #[must_use]
-    pub fn periods(&self) -> Periods<'_> {
-        self.periods_by(self.by)
+    pub fn dates(&self) -> PartitionDates<'_> {
+        self.dates_by(self.by)
     }
 
     /// The same for days, whatever the partitions are.
     #[must_use]
-    pub fn days(&self) -> Periods<'_> {
-        self.periods_by(PartitionBy::Day)
+    pub fn days(&self) -> PartitionDates<'_> {
+        self.dates_by(PartitionBy::Day)
     }
 
-    fn periods_by(&self, by: PartitionBy) -> Periods<'_> {
-        Periods {
+    fn dates_by(&self, by: PartitionBy) -> PartitionDates<'_> {
+        PartitionDates {
             zone: self,
-            period: Period::timeless(by),
+            date: PartitionDate::timeless(by),
             begin: i64::MAX,
             end: i64::MIN,
         }
@@ -152,39 +152,39 @@ impl Zone {
 
 /// Tells the period of one time after another.
 #[derive(Debug)]
-pub struct Periods<'a> {
+pub struct PartitionDates<'a> {
     zone: &'a Zone,
-    period: Period,
+    date: PartitionDate,
     begin: i64,
     end: i64,
 }
 
-impl Periods<'_> {
+impl PartitionDates<'_> {
     /// The period of a time in microseconds.
-    pub fn of(&mut self, time: Option<i64>) -> Period {
-        let by = self.period.by();
+    pub fn of(&mut self, time: Option<i64>) -> PartitionDate {
+        let by = self.date.by();
         let Some(time) = time else {
-            return Period::timeless(by);
+            return PartitionDate::timeless(by);
         };
         if !(self.begin..self.end).contains(&time) {
-            let timeless = (Period::timeless(by), time, time + 1);
-            (self.period, self.begin, self.end) = self.look_up(time).unwrap_or(timeless);
+            let timeless = (PartitionDate::timeless(by), time, time + 1);
+            (self.date, self.begin, self.end) = self.look_up(time).unwrap_or(timeless);
         }
-        self.period
+        self.date
     }
 
-    fn look_up(&self, time: i64) -> Option<(Period, i64, i64)> {
+    fn look_up(&self, time: i64) -> Option<(PartitionDate, i64, i64)> {
         let date = self.zone.local(time)?.date();
-        let period = Period::of(self.period.by(), date);
-        let window = self.zone.window(period)?;
-        Some((period, window.start * MICROS, window.end * MICROS))
+        let date = PartitionDate::of(self.date.by(), date);
+        let window = self.zone.window(date)?;
+        Some((date, window.start * MICROS, window.end * MICROS))
     }
 
     /// The period of each row. `rows` may be of some columns of a dataset, its time among them.
     ///
     /// # Errors
     /// Where there is no column of times.
-    pub(crate) fn of_rows(&mut self, dataset: Dataset, rows: &RecordBatch) -> Result<Vec<Period>> {
+    pub(crate) fn of_rows(&mut self, dataset: Dataset, rows: &RecordBatch) -> Result<Vec<PartitionDate>> {
         let name = dataset.columns()[dataset.time_column()].name;
         let times = rows.column_by_name(name);
         let times = times.and_then(|times| times.as_primitive_opt::<TimestampMicrosecondType>());
@@ -192,19 +192,19 @@ impl Periods<'_> {
         Ok(self.of_column(times))
     }
 
-    /// The rows that belong to a period, as indices; as [`Periods::of_rows`].
+    /// The rows that belong to a period, as indices; as [`PartitionDates::of_rows`].
     pub(crate) fn rows_of(
         &mut self,
-        period: Period,
+        date: PartitionDate,
         dataset: Dataset,
         rows: &RecordBatch,
     ) -> Result<impl Iterator<Item = u32> + use<>> {
-        let periods = (0..).zip(self.of_rows(dataset, rows)?);
-        Ok(periods.filter(move |(_, of)| *of == period).map(|(row, _)| row))
+        let dates = (0..).zip(self.of_rows(dataset, rows)?);
+        Ok(dates.filter(move |(_, of)| *of == date).map(|(row, _)| row))
     }
 
     /// The period of each time of a column.
-    pub fn of_column(&mut self, times: &TimestampMicrosecondArray) -> Vec<Period> {
+    pub fn of_column(&mut self, times: &TimestampMicrosecondArray) -> Vec<PartitionDate> {
         (0..times.len())
             .map(|row| self.of(times.is_valid(row).then(|| times.value(row))))
             .collect()
@@ -236,7 +236,7 @@ mod tests {
     #[test]
     fn a_month_is_told_in_the_tables_zone() {
         let zone = Zone::named("America/New_York").unwrap().by(PartitionBy::Month);
-        let mut months = zone.periods();
+        let mut months = zone.dates();
         assert_eq!(months.of(at("2023-11-01T03:59:59Z")).to_string(), "2023-10");
         assert_eq!(months.of(at("2023-11-01T04:00:00Z")).to_string(), "2023-11");
         let window = zone.window(months.of(at("2023-12-05T00:00:00Z"))).unwrap();
@@ -249,8 +249,8 @@ mod tests {
         for by in PartitionBy::ALL {
             let zone = zone.clone().by(by);
             for time in [Timestamp::MIN, Timestamp::MAX] {
-                let period = zone.periods().of(Some(time.as_microsecond()));
-                let window = zone.window(period);
+                let date = zone.dates().of(Some(time.as_microsecond()));
+                let window = zone.window(date);
                 assert!(
                     window.is_none_or(|window| window.contains(time.as_second())),
                     "{time}"
@@ -276,7 +276,7 @@ mod tests {
             let window = zone.window(zone.days().of(at("9999-12-30T12:00:00Z"))).unwrap();
             assert_eq!(window.end - window.start, 24 * 60 * 60, "{name}");
             let months = zone.clone().by(PartitionBy::Month);
-            if let Some(window) = months.window(months.periods().of(Some(last))) {
+            if let Some(window) = months.window(months.dates().of(Some(last))) {
                 assert_eq!(window.end - window.start, 31 * 24 * 60 * 60, "{name}");
                 assert!(window.contains(253_402_300_799));
             }

@@ -6,7 +6,7 @@ use arrow::array::AsArray;
 use rayon::prelude::*;
 
 use super::Verified;
-use super::report::Mend;
+use super::report::Remedy;
 use crate::dataset::{Dataset, id_hash};
 use crate::error::{Error, Result};
 use crate::fetch::CancellationToken;
@@ -20,7 +20,7 @@ impl Verified {
     ///
     /// A run that sees a record under another date takes the row under the old date out at its end. So an id that is twice
     /// while a run is at work is no problem yet.
-    pub(super) fn duplicates(&mut self, stop: &CancellationToken, is_changing: bool) -> Result<()> {
+    pub(super) fn duplicates(&mut self, cancellation: &CancellationToken, is_changing: bool) -> Result<()> {
         let mut shared = Shared::new();
         for ((dataset, bot), ids) in &self.ids {
             let candidates: BTreeSet<u64> = ids
@@ -29,7 +29,7 @@ impl Verified {
                 .map(|pair| pair[0])
                 .collect();
             if !candidates.is_empty() {
-                self.compare(*dataset, bot, &candidates, &mut shared, stop)?;
+                self.compare(*dataset, bot, &candidates, &mut shared, cancellation)?;
             }
         }
         for ((one, other), (count, example)) in shared {
@@ -42,27 +42,27 @@ impl Verified {
                     other.display()
                 )
             };
-            if is_changing || !self.is_as_it_was() {
+            if is_changing || !self.is_unchanged() {
                 self.report.note(&one.folder(), what);
                 self.report.changed(1);
                 continue;
             }
-            let mend = if self.is_to_be_mended(&one) {
-                Mend::Export
+            let remedy = if self.has_unchecked_rows(&one) {
+                Remedy::Export
             } else {
-                Mend::Vendor
+                Remedy::Vendor
             };
             self.report
-                .problem_of((one.dataset, &one.bot), &one.folder(), mend, what);
+                .problem_of((one.dataset, &one.bot), &one.folder(), remedy, what);
         }
         Ok(())
     }
 
     /// Whether a run has ended before it looked for records whose date changed: the next one does.
-    fn is_to_be_mended(&self, key: &PartitionKey) -> bool {
+    fn has_unchecked_rows(&self, key: &PartitionKey) -> bool {
         let ledger = self.ledger.as_ref();
-        let account = ledger.and_then(|ledger| ledger.known(key.dataset.name(), &key.bot));
-        account.is_some_and(|account| account.moves.is_some())
+        let state = ledger.and_then(|ledger| ledger.state(key.dataset.name(), &key.bot));
+        state.is_some_and(|state| state.unchecked_rows.is_some())
     }
 
     fn compare(
@@ -71,12 +71,12 @@ impl Verified {
         bot: &str,
         candidates: &BTreeSet<u64>,
         shared: &mut Shared,
-        stop: &CancellationToken,
+        cancellation: &CancellationToken,
     ) -> Result<()> {
         let found = self
             .readable()
             .filter(|(key, _)| key.dataset == dataset && key.bot == bot)
-            .map(|(key, entry)| Ok((key, self.among(candidates, key, entry, stop)?)))
+            .map(|(key, entry)| Ok((key, self.matching_ids(candidates, key, entry, cancellation)?)))
             .collect::<Result<Vec<_>>>()?;
         let mut first: HashMap<String, &PartitionKey> = HashMap::new();
         for (key, ids) in found {
@@ -96,19 +96,19 @@ impl Verified {
         Ok(())
     }
     /// The ids of a partition that may stand elsewhere too.
-    fn among(
+    fn matching_ids(
         &self,
         candidates: &BTreeSet<u64>,
         key: &PartitionKey,
         entry: &Entry,
-        stop: &CancellationToken,
+        cancellation: &CancellationToken,
     ) -> Result<Vec<String>> {
         let mut found = Vec::new();
         let Some(file) = self.table.open_current(key, entry)? else {
             return Ok(found);
         };
         for batch in file.batches(Some(&[key.dataset.id_column()]))? {
-            if stop.is_cancelled() {
+            if cancellation.is_cancelled() {
                 return Err(Error::Interrupted);
             }
             let batch = batch?;

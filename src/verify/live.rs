@@ -10,10 +10,10 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use rayon::prelude::*;
 
-use super::report::{Asked, Live, Mend, Report};
-use super::requests::{Answered, Desk};
+use super::report::{ComparedWindow, LiveReport, Remedy, VerifyReport};
+use super::requests::{WindowContents, WindowRequests};
 use super::{Verified, sample};
-use crate::api::{Budget, Connection, HttpClient, RequestStats};
+use crate::api::{Connection, HttpClient, RateLimiter, RequestStats};
 use crate::dataset::{Dataset, id_hash};
 use crate::error::{Error, Result};
 use crate::plan::Field;
@@ -28,7 +28,7 @@ const SIDE_BY_SIDE: usize = 4;
 
 /// What to ask for again, and how.
 #[derive(Clone, Debug)]
-pub struct AskAgain {
+pub struct LiveOptions {
     /// How many windows.
     pub windows: u32,
     /// Where the choice of windows comes from.
@@ -45,21 +45,21 @@ pub struct AskAgain {
 
 /// A proof whose windows are chosen and can be asked for.
 #[derive(Debug)]
-pub struct Again {
+pub struct LiveVerification {
     verified: Verified,
-    chosen: Vec<Chosen>,
+    sampled: Vec<SampledWindow>,
 }
 
 /// A window to ask for.
 #[derive(Debug)]
-pub(super) struct Chosen {
+pub(super) struct SampledWindow {
     pub(super) dataset: Dataset,
     pub(super) bot: String,
     pub(super) window: Window,
     /// The times that the API may filter by.
     fields: Vec<Field>,
     /// Hashes of the ids that the table holds of it.
-    held: HashSet<u64>,
+    table_ids: HashSet<u64>,
 }
 
 impl Verified {
@@ -67,67 +67,72 @@ impl Verified {
     ///
     /// # Errors
     /// Where a partition that could be read before cannot be read any more.
-    pub fn choose(self, again: &AskAgain) -> Result<Again> {
+    pub fn choose(self, again: &LiveOptions) -> Result<LiveVerification> {
         let mut random = StdRng::seed_from_u64(again.seed);
-        let accounts: Vec<_> = self
+        let states: Vec<_> = self
             .ledger
             .iter()
             .flat_map(|ledger| &ledger.datasets)
             .filter_map(|(name, bots)| Some((name.parse::<Dataset>().ok()?, bots)))
-            .flat_map(|(dataset, bots)| bots.iter().map(move |(bot, account)| (dataset, bot, account)))
-            .filter(|(.., account)| !account.complete.is_empty())
+            .flat_map(|(dataset, bots)| bots.iter().map(move |(bot, state)| (dataset, bot, state)))
+            .filter(|(.., state)| !state.complete.is_empty())
             .collect();
         let rows = f64::from(again.per_page) * SHARE_OF_PAGE;
-        let first = random.random_range(0..accounts.len().max(1));
-        let in_turn = accounts.iter().cycle().skip(first);
-        let mut chosen: Vec<Chosen> = in_turn
+        let first = random.random_range(0..states.len().max(1));
+        let in_turn = states.iter().cycle().skip(first);
+        let mut sampled: Vec<SampledWindow> = in_turn
             .take(again.windows as usize)
-            .filter_map(|(dataset, bot, account)| {
-                let fields = match account.learnt.filter {
+            .filter_map(|(dataset, bot, state)| {
+                let fields = match state.learned.filter {
                     Some(field) => vec![field],
                     None if dataset.version_column().is_some() => vec![Field::Time, Field::LastAction],
                     None => vec![Field::Time],
                 };
-                Some(Chosen {
+                Some(SampledWindow {
                     dataset: *dataset,
                     bot: (*bot).clone(),
-                    window: sample::choose(account, &self.zone, rows, &mut random)?,
+                    window: sample::choose(state, &self.zone, rows, &mut random)?,
                     fields,
-                    held: HashSet::new(),
+                    table_ids: HashSet::new(),
                 })
             })
             .collect();
-        self.read_held(&mut chosen)?;
-        Ok(Again {
+        self.read_ids(&mut sampled)?;
+        Ok(LiveVerification {
             verified: self,
-            chosen,
+            sampled,
         })
     }
 
     /// Reads which ids the table holds of the windows.
-    fn read_held(&self, chosen: &mut [Chosen]) -> Result<()> {
+    fn read_ids(&self, sampled: &mut [SampledWindow]) -> Result<()> {
         let found = self
             .readable()
-            .map(|(key, entry)| self.held_of(chosen, key, entry))
+            .map(|(key, entry)| self.ids_in(sampled, key, entry))
             .collect::<Result<Vec<_>>>()?;
         for (number, id) in found.into_iter().flatten() {
-            chosen[number].held.insert(id);
+            sampled[number].table_ids.insert(id);
         }
         Ok(())
     }
 
     /// The ids of a partition that lie within a window, each with the number of the window.
-    fn held_of(&self, chosen: &[Chosen], key: &PartitionKey, entry: &Entry) -> Result<Vec<(usize, u64)>> {
-        let period = self.zone.window(key.period);
-        let touches = |chosen: &Chosen| {
-            let in_period = period.is_some_and(|period| !chosen.window.intersect(period).is_empty());
-            let of_bot = chosen.dataset == key.dataset && chosen.bot == key.bot;
-            of_bot && (in_period || !chosen.fields.contains(&Field::Time))
+    fn ids_in(
+        &self,
+        sampled: &[SampledWindow],
+        key: &PartitionKey,
+        entry: &Entry,
+    ) -> Result<Vec<(usize, u64)>> {
+        let date = self.zone.window(key.date);
+        let touches = |sampled: &SampledWindow| {
+            let in_period = date.is_some_and(|date| !sampled.window.intersect(date).is_empty());
+            let of_bot = sampled.dataset == key.dataset && sampled.bot == key.bot;
+            of_bot && (in_period || !sampled.fields.contains(&Field::Time))
         };
-        let windows: Vec<_> = chosen
+        let windows: Vec<_> = sampled
             .iter()
             .enumerate()
-            .filter(|(_, chosen)| touches(chosen))
+            .filter(|(_, sampled)| touches(sampled))
             .collect();
         let mut found = Vec::new();
         if windows.is_empty() {
@@ -144,8 +149,8 @@ impl Verified {
             let ids = batch.column(dataset.id_column()).as_string::<i32>();
             for (row, id) in ids.iter().flatten().enumerate() {
                 let record = (time(row), last_action(row));
-                let holding = windows.iter().filter(|(_, chosen)| chosen.holds(record));
-                found.extend(holding.map(|(number, _)| (*number, id_hash(id))));
+                let containing = windows.iter().filter(|(_, sampled)| sampled.contains(record));
+                found.extend(containing.map(|(number, _)| (*number, id_hash(id))));
             }
         }
         Ok(found)
@@ -166,9 +171,9 @@ fn micros(batch: &RecordBatch, column: Option<usize>) -> impl Fn(usize) -> Optio
     }
 }
 
-impl Chosen {
+impl SampledWindow {
     /// Whether a record with this time and this last action lies within, whichever of them the API filters by.
-    pub(super) fn holds(&self, (time, last_action): (Option<i64>, Option<i64>)) -> bool {
+    pub(super) fn contains(&self, (time, last_action): (Option<i64>, Option<i64>)) -> bool {
         self.fields.iter().all(|field| {
             let micros = match field {
                 Field::Time => time,
@@ -179,10 +184,10 @@ impl Chosen {
     }
 }
 
-impl Again {
+impl LiveVerification {
     /// What was found so far.
     #[must_use]
-    pub fn report(&self) -> &Report {
+    pub fn report(&self) -> &VerifyReport {
         &self.verified.report
     }
 
@@ -190,29 +195,30 @@ impl Again {
     ///
     /// # Errors
     /// Where the API did not answer; nothing is added then.
-    pub async fn ask(&mut self, again: &AskAgain) -> Result<()> {
-        let budget = |dataset| (dataset, Budget::new(again.requests_per_second));
-        let desk = Desk {
+    pub async fn run(&mut self, again: &LiveOptions) -> Result<()> {
+        let rate_limiter = |dataset| (dataset, RateLimiter::new(again.requests_per_second));
+        let requests = WindowRequests {
             client: HttpClient::new(again.connection.clone()).map_err(Error::Connection)?,
-            budgets: Dataset::ALL.map(budget).into(),
+            rate_limiters: Dataset::ALL.map(rate_limiter).into(),
             stats: RequestStats::default(),
             per_page: again.per_page,
             verified: &self.verified,
             erased: Tombstones::load(&self.verified.table.own_folder())?,
         };
-        let answers: Vec<Answered> = stream::iter(self.chosen.iter().map(|chosen| desk.window(chosen)))
-            .buffered(again.concurrency.unwrap_or(SIDE_BY_SIDE))
-            .try_collect()
-            .await?;
-        let requests = desk.stats.requests.into_inner();
-        let mut live = Live {
+        let answers: Vec<WindowContents> =
+            stream::iter(self.sampled.iter().map(|sampled| requests.window(sampled)))
+                .buffered(again.concurrency.unwrap_or(SIDE_BY_SIDE))
+                .try_collect()
+                .await?;
+        let requests = requests.stats.requests.into_inner();
+        let mut live = LiveReport {
             seed: again.seed,
             windows: Vec::new(),
             requests,
         };
         let report = &mut self.verified.report;
-        for (chosen, answered) in self.chosen.iter().zip(answers) {
-            live.windows.push(compare(report, chosen, &answered));
+        for (sampled, answered) in self.sampled.iter().zip(answers) {
+            live.windows.push(compare(report, sampled, &answered));
         }
         if live.windows.is_empty() {
             let what = "nothing is called complete, so there is nothing to ask for again";
@@ -223,16 +229,16 @@ impl Again {
     }
 }
 
-fn compare(report: &mut Report, chosen: &Chosen, answered: &Answered) -> Asked {
-    let (dataset, bot, window) = (chosen.dataset, chosen.bot.as_str(), chosen.window);
+fn compare(report: &mut VerifyReport, sampled: &SampledWindow, answered: &WindowContents) -> ComparedWindow {
+    let (dataset, bot, window) = (sampled.dataset, sampled.bot.as_str(), sampled.window);
     let folder = Path::new(dataset.name()).join(bot_folder(bot));
-    let gone = chosen.held.difference(&answered.ids).count() as u64;
+    let gone = sampled.table_ids.difference(&answered.ids).count() as u64;
     let missing = answered.missing.len() as u64;
     if missing > 0 {
         let example = answered.example.as_deref().unwrap_or("?");
         let what =
             format!("the API answers {missing} records of {window} that are missing, such as {example}");
-        report.problem_of((dataset, bot), &folder, Mend::Refetch, what);
+        report.problem_of((dataset, bot), &folder, Remedy::Refetch, what);
     }
     if gone > 0 {
         let what = format!(
@@ -241,7 +247,7 @@ fn compare(report: &mut Report, chosen: &Chosen, answered: &Answered) -> Asked {
         );
         report.note(&folder, what);
     }
-    Asked {
+    ComparedWindow {
         dataset: dataset.name(),
         bot: bot.to_owned(),
         window: window.to_string(),

@@ -4,8 +4,8 @@
 //! Memory is bounded by the batches that are being looked at, and a hash of 8 bytes for each id, held twice for a
 //! moment.
 
-mod accounts;
 mod duplicates;
+mod ledger;
 mod live;
 mod partition;
 mod report;
@@ -20,16 +20,16 @@ use std::time::Instant;
 
 use rayon::prelude::*;
 
-pub use live::AskAgain;
-pub use report::{Finding, Report};
+pub use live::LiveOptions;
+pub use report::{Finding, VerifyReport};
 
 use crate::dataset::Dataset;
 use crate::error::{Error, Result};
 use crate::fetch::CancellationToken;
 use crate::ledger::Ledger;
 use crate::spool::{PageHeader, Spool};
-use crate::table::{Entry, Lock, OWN_FOLDER, PartitionKey, Table, Version, Zone};
-use report::Mend;
+use crate::table::{Entry, Lock, OWN_FOLDER, PartitionKey, Table, TableVersion, Zone};
+use report::Remedy;
 use snapshot::Snapshot;
 
 /// What is noted of a folder that belongs to another user.
@@ -42,7 +42,7 @@ const SIDE_BY_SIDE: usize = 64;
 #[derive(Debug)]
 pub struct Verified {
     /// What was found.
-    pub report: Report,
+    pub report: VerifyReport,
     table: Table,
     zone: Zone,
     ledger: Option<Ledger>,
@@ -52,19 +52,23 @@ pub struct Verified {
     /// A hash of each id, sorted.
     ids: BTreeMap<(Dataset, String), Vec<u64>>,
     /// The version of the table's small files that were read first.
-    version: Version,
+    version: TableVersion,
 }
 
-/// Proves the table in `out`. `told` hears how many partitions of how many are checked.
+/// Proves the table in `out`. `progress` hears how many partitions of how many are checked.
 ///
 /// A run may change the table meanwhile. What is found is then looked at again, in the version that is current, and is a
-/// problem only where it stays; see [`Report::changed_meanwhile`] for partitions that never stay the same.
+/// problem only where it stays; see [`VerifyReport::changed_meanwhile`] for partitions that never stay the same.
 ///
 /// # Errors
-/// Where there is no table, or it cannot be looked at; what is wrong with one is told in the [`Report`].
-pub fn verify(out: &Path, stop: &CancellationToken, told: &dyn Fn(usize, usize)) -> Result<Verified> {
+/// Where there is no table, or it cannot be looked at; what is wrong with one is told in the [`VerifyReport`].
+pub fn verify(
+    out: &Path,
+    cancellation: &CancellationToken,
+    progress: &dyn Fn(usize, usize),
+) -> Result<Verified> {
     let begin = Instant::now();
-    let mut report = Report::new();
+    let mut report = VerifyReport::new();
     let Snapshot {
         version,
         mut holder,
@@ -72,26 +76,26 @@ pub fn verify(out: &Path, stop: &CancellationToken, told: &dyn Fn(usize, usize))
         commit,
         manifest,
         ledger,
-        waiting,
+        pending_pages,
     } = Snapshot::take(out)?;
     let own = table.own_folder();
     for (path, what) in manifest.unreadable {
-        report.problem(&path, Mend::Export, what);
+        report.problem(&path, Remedy::Export, what);
     }
     let commit = commit.unwrap_or_else(|error| {
-        report.problem(&own_path("commit.json"), Mend::Export, error.with_causes());
+        report.problem(&own_path("commit.json"), Remedy::Export, error.with_causes());
         None
     });
     let entries = manifest.entries;
     let may_be_missing = commit.is_some() || entries.is_empty();
     let ledger = match ledger {
         Ok(None) if !may_be_missing => {
-            report.problem(&own_path("ledger.json"), Mend::Export, "it is missing");
+            report.problem(&own_path("ledger.json"), Remedy::Export, "it is missing");
             None
         }
         Ok(ledger) => ledger,
         Err(error) => {
-            report.problem(&own_path("ledger.json"), Mend::Export, error.with_causes());
+            report.problem(&own_path("ledger.json"), Remedy::Export, error.with_causes());
             None
         }
     };
@@ -105,17 +109,17 @@ pub fn verify(out: &Path, stop: &CancellationToken, told: &dyn Fn(usize, usize))
         ids: BTreeMap::new(),
         version,
     };
-    verified.accounts(commit.as_ref(), &waiting, holder.is_some())?;
+    verified.check_ledger(commit.as_ref(), &pending_pages, holder.is_some())?;
     verified.pages()?;
-    verified.partitions(stop, told)?;
+    verified.partitions(cancellation, progress)?;
     // a run may have begun meanwhile, or have come to its end
-    let is_same = verified.is_as_it_was();
+    let is_same = verified.is_unchanged();
     if holder.is_none() {
         holder = Lock::holder(&own)?;
     }
     let is_changing = holder.is_some() || !is_same;
     verified.strays(commit.as_ref(), is_changing)?;
-    verified.duplicates(stop, is_changing)?;
+    verified.duplicates(cancellation, is_changing)?;
     let report = &mut verified.report;
     if let Some(holder) = holder {
         let what = format!("a run is at work ({holder}): what is found may be of the moment");
@@ -158,7 +162,7 @@ impl Verified {
         damaged.extend(torn(&headers, Spool::read));
         for path in damaged {
             let what = "the page is damaged, and counts as never answered";
-            self.report.problem(&below(&path), Mend::Export, what);
+            self.report.problem(&below(&path), Remedy::Export, what);
         }
         let (kept, mut damaged) = spool.list_kept()?;
         damaged.extend(torn(&kept, Spool::read_kept));
@@ -171,7 +175,11 @@ impl Verified {
     }
 
     /// Checks every partition against its entry; conversations first, since messages are looked up in them.
-    fn partitions(&mut self, stop: &CancellationToken, told: &dyn Fn(usize, usize)) -> Result<()> {
+    fn partitions(
+        &mut self,
+        cancellation: &CancellationToken,
+        progress: &dyn Fn(usize, usize),
+    ) -> Result<()> {
         let mut done = 0;
         for dataset in Dataset::ALL {
             let entries: Vec<(PartitionKey, Entry)> = self
@@ -185,7 +193,7 @@ impl Verified {
                 let check = partition::Check {
                     table: &self.table,
                     conversations: &self.ids,
-                    stop,
+                    cancellation,
                 };
                 let checked = some
                     .par_iter()
@@ -199,12 +207,12 @@ impl Verified {
                     };
                     self.report.changed(u64::from(checked.is_changing));
                     self.entries.insert(key.clone(), entry.clone());
-                    let proven = self.report.of(dataset, &key.bot);
-                    proven.partitions += 1;
-                    proven.rows += checked.ids.len() as u64;
-                    proven.bytes += entry.bytes;
+                    let dataset_report = self.report.of(dataset, &key.bot);
+                    dataset_report.partitions += 1;
+                    dataset_report.rows += checked.ids.len() as u64;
+                    dataset_report.bytes += entry.bytes;
                     if let Some(missing) = checked.missing_conversations {
-                        *proven.missing_conversations.get_or_insert(0) += missing;
+                        *dataset_report.missing_conversations.get_or_insert(0) += missing;
                     }
                     if !checked.is_read {
                         self.unreadable.insert(key.clone());
@@ -212,12 +220,12 @@ impl Verified {
                     if !checked.findings.is_empty() {
                         let what = checked.findings.join("; ");
                         self.report
-                            .problem_of((dataset, &key.bot), &entry.path, Mend::Export, what);
+                            .problem_of((dataset, &key.bot), &entry.path, Remedy::Export, what);
                     }
                     found.entry(key.bot.clone()).or_default().push(checked.ids);
                 }
                 done += some.len();
-                told(done, self.entries.len());
+                progress(done, self.entries.len());
             }
             for (bot, pieces) in found {
                 let mut ids = Vec::with_capacity(pieces.iter().map(Vec::len).sum());
@@ -230,9 +238,9 @@ impl Verified {
         for key in &self.unreadable {
             let messages = self.report.datasets.get_mut(Dataset::Messages.name());
             if key.dataset == Dataset::Conversations
-                && let Some(proven) = messages.and_then(|bots| bots.get_mut(&key.bot))
+                && let Some(dataset_report) = messages.and_then(|bots| bots.get_mut(&key.bot))
             {
-                proven.missing_conversations = None;
+                dataset_report.missing_conversations = None;
             }
         }
         Ok(())

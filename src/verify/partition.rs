@@ -14,7 +14,7 @@ pub(super) struct Check<'a> {
     pub(super) table: &'a Table,
     /// Sorted hashes of ids, those of conversations among them once they are known.
     pub(super) conversations: &'a BTreeMap<(Dataset, String), Vec<u64>>,
-    pub(super) stop: &'a CancellationToken,
+    pub(super) cancellation: &'a CancellationToken,
 }
 
 /// The outcome of a check.
@@ -44,7 +44,7 @@ impl Check<'_> {
         let conversations = reference.zip(self.conversations.get(&of_bot));
         let (mut ids, mut missing) = (Vec::new(), 0);
         let checked = self.table.check(key, entry, Depth::Contents, |batch| {
-            if self.stop.is_cancelled() {
+            if self.cancellation.is_cancelled() {
                 return Err(Error::Interrupted);
             }
             let of_rows = batch.column(key.dataset.id_column()).as_string::<i32>();
@@ -85,7 +85,7 @@ mod tests {
     use super::*;
     use crate::dataset::decode;
     use crate::display::hex;
-    use crate::table::{PartitionBy, Period, RowRef, Settings, file_name};
+    use crate::table::{PartitionBy, PartitionDate, RowRef, Settings, file_name};
 
     /// A published partition of some messages.
     fn published(out: &Path) -> (Table, PartitionKey, Entry) {
@@ -107,7 +107,7 @@ mod tests {
         let key = PartitionKey {
             dataset: Dataset::Messages,
             bot: "r3".into(),
-            period: Period::of(PartitionBy::Day, "2023-10-01".parse().unwrap()),
+            date: PartitionDate::of(PartitionBy::Day, "2023-10-01".parse().unwrap()),
         };
         let staged = table.stage(&key, &[batch], &rows).unwrap();
         table.publish(&key, &staged.entry).unwrap();
@@ -118,11 +118,11 @@ mod tests {
     fn a_file_that_was_bent_with_its_entry_does_not_bring_the_proof_down() {
         let folder = tempfile::tempdir().unwrap();
         let (table, key, entry) = published(folder.path());
-        let stop = CancellationToken::new();
+        let cancellation = CancellationToken::new();
         let check = Check {
             table: &table,
             conversations: &BTreeMap::new(),
-            stop: &stop,
+            cancellation: &cancellation,
         };
         assert_eq!(check.partition(&key, &entry).unwrap().findings, [""; 0]);
         let path = folder.path().join(&entry.path);

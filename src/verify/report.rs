@@ -9,20 +9,20 @@ use crate::dataset::Dataset;
 
 /// What a proof found.
 #[derive(Clone, Debug, Serialize)]
-pub struct Report {
+pub struct VerifyReport {
     /// Whether all of the table was checked and nothing is wrong.
     pub ok: bool,
     /// Partitions that a run replaced again and again while they were checked, so that nothing can be said of them.
     pub changed_meanwhile: u64,
     /// By dataset, then by bot.
-    pub datasets: BTreeMap<&'static str, BTreeMap<String, Proven>>,
+    pub datasets: BTreeMap<&'static str, BTreeMap<String, DatasetVerification>>,
     /// What is wrong.
     pub problems: Vec<Finding>,
     /// What is worth knowing and not wrong.
     pub notes: Vec<Finding>,
     /// What the API said, where it was asked.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub live: Option<Live>,
+    pub live: Option<LiveReport>,
     /// From the first step to the last.
     pub elapsed_seconds: f64,
 }
@@ -35,12 +35,12 @@ pub struct Finding {
     /// What is found there.
     pub what: String,
     #[serde(skip)]
-    mend: Mend,
+    remedy: Remedy,
 }
 
 /// What helps against a problem.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Mend {
+pub(super) enum Remedy {
     /// Nothing has to be done.
     None,
     /// To remove what does not belong there.
@@ -55,7 +55,7 @@ pub(super) enum Mend {
 
 /// A dataset of a bot, as far as it was proven.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Proven {
+pub struct DatasetVerification {
     /// Partitions of the manifest.
     pub partitions: u64,
     /// Rows that their files hold, as far as they can be read.
@@ -79,18 +79,18 @@ pub struct Proven {
 
 /// What the API said when it was asked again.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Live {
+pub struct LiveReport {
     /// Where the choice of windows came from: the same seed chooses the same ones of the same table.
     pub seed: u64,
     /// Windows that were asked for, in the order of the choice.
-    pub windows: Vec<Asked>,
+    pub windows: Vec<ComparedWindow>,
     /// Requests made, retries included.
     pub requests: u64,
 }
 
 /// One window that was asked for again.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Asked {
+pub struct ComparedWindow {
     /// The dataset.
     pub dataset: &'static str,
     /// The bot.
@@ -105,7 +105,7 @@ pub struct Asked {
     pub gone: u64,
 }
 
-impl Report {
+impl VerifyReport {
     pub(super) fn new() -> Self {
         Self {
             ok: true,
@@ -119,15 +119,15 @@ impl Report {
     }
 
     /// What was proven of a dataset of a bot.
-    pub(super) fn of(&mut self, dataset: Dataset, bot: &str) -> &mut Proven {
+    pub(super) fn of(&mut self, dataset: Dataset, bot: &str) -> &mut DatasetVerification {
         let bots = self.datasets.entry(dataset.name()).or_default();
         bots.entry(bot.to_owned()).or_default()
     }
 
     /// Adds a problem of no dataset, or of one that is not known.
-    pub(super) fn problem(&mut self, path: &Path, mend: Mend, what: impl Into<String>) {
+    pub(super) fn problem(&mut self, path: &Path, remedy: Remedy, what: impl Into<String>) {
         self.ok = false;
-        self.problems.push(Finding::new(path, mend, what));
+        self.problems.push(Finding::new(path, remedy, what));
     }
 
     /// Adds a problem of a dataset of a bot.
@@ -135,11 +135,11 @@ impl Report {
         &mut self,
         (dataset, bot): (Dataset, &str),
         path: &Path,
-        mend: Mend,
+        remedy: Remedy,
         what: impl Into<String>,
     ) {
         self.of(dataset, bot).problems += 1;
-        self.problem(path, mend, what);
+        self.problem(path, remedy, what);
     }
 
     /// Adds partitions that changed while they were checked.
@@ -150,34 +150,36 @@ impl Report {
 
     /// Adds what is worth knowing.
     pub(super) fn note(&mut self, path: &Path, what: impl Into<String>) {
-        self.notes.push(Finding::new(path, Mend::None, what));
+        self.notes.push(Finding::new(path, Remedy::None, what));
     }
 
     /// The one thing to do, where something is wrong.
     #[must_use]
     pub fn hint(&self) -> Option<&'static str> {
-        let Some(mend) = self.problems.iter().map(|problem| problem.mend).max() else {
+        let Some(remedy) = self.problems.iter().map(|problem| problem.remedy).max() else {
             return (self.changed_meanwhile > 0).then_some("verify again, best when no export is running");
         };
-        match mend {
-            Mend::Export => Some(
+        match remedy {
+            Remedy::Export => Some(
                 "run the same export again: it mends what kept pages or the API still give; then verify again",
             ),
-            Mend::Refetch => Some("export the range once more with --refetch; then verify again"),
-            Mend::Vendor => Some(
+            Remedy::Refetch => Some("export the range once more with --refetch; then verify again"),
+            Remedy::Vendor => Some(
                 "the record's time was corrected, or the API gave it two times: a `sync --lookback` or `export --refetch` over both dates leaves the newer version",
             ),
-            Mend::Remove | Mend::None => Some("remove what does not belong to the table; then verify again"),
+            Remedy::Remove | Remedy::None => {
+                Some("remove what does not belong to the table; then verify again")
+            }
         }
     }
 }
 
 impl Finding {
-    fn new(path: &Path, mend: Mend, what: impl Into<String>) -> Self {
+    fn new(path: &Path, remedy: Remedy, what: impl Into<String>) -> Self {
         Self {
             path: path.display().to_string(),
             what: what.into(),
-            mend,
+            remedy,
         }
     }
 }

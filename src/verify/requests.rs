@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, HashSet};
 use arrow::array::AsArray;
 
 use super::Verified;
-use super::live::Chosen;
-use crate::api::{ApiRequest, Budget, HttpClient, RequestError, RequestStats};
+use super::live::SampledWindow;
+use crate::api::{ApiRequest, HttpClient, RateLimiter, RequestError, RequestStats};
 use crate::dataset::{Dataset, Next, PageError, Peek, PeekedRecord, decode, id_hash, peek, strip};
 use crate::error::{Error, Result};
 use crate::tombstones::Tombstones;
@@ -19,7 +19,7 @@ const QUIET_PAGES: u32 = 20;
 
 /// What the API answered of one window.
 #[derive(Default)]
-pub(super) struct Answered {
+pub(super) struct WindowContents {
     pub(super) ids: HashSet<u64>,
     /// Those of them that lie surely within the window.
     pub(super) within: HashSet<u64>,
@@ -30,9 +30,9 @@ pub(super) struct Answered {
 }
 
 /// What all questions share.
-pub(super) struct Desk<'a> {
+pub(super) struct WindowRequests<'a> {
     pub(super) client: HttpClient,
-    pub(super) budgets: BTreeMap<Dataset, Budget>,
+    pub(super) rate_limiters: BTreeMap<Dataset, RateLimiter>,
     pub(super) stats: RequestStats,
     pub(super) per_page: u32,
     pub(super) verified: &'a Verified,
@@ -40,62 +40,62 @@ pub(super) struct Desk<'a> {
     pub(super) erased: Option<Tombstones>,
 }
 
-impl Desk<'_> {
+impl WindowRequests<'_> {
     /// Asks for a window until its cursor is null.
-    pub(super) async fn window(&self, chosen: &Chosen) -> Result<Answered> {
+    pub(super) async fn window(&self, sampled: &SampledWindow) -> Result<WindowContents> {
         for _ in 1..STARTS {
-            match self.chain(chosen).await {
+            match self.chain(sampled).await {
                 Err(Error::Fetch {
-                    source: RequestError::CursorDied { .. } | RequestError::Lost { .. },
+                    source: RequestError::CursorExpired { .. } | RequestError::ResponseLost { .. },
                     ..
                 }) => {}
                 ended => return ended,
             }
         }
-        self.chain(chosen).await
+        self.chain(sampled).await
     }
 
-    async fn chain(&self, chosen: &Chosen) -> Result<Answered> {
+    async fn chain(&self, sampled: &SampledWindow) -> Result<WindowContents> {
         // a second more at both ends, whose records are not compared: the bounds may be inclusive or exclusive
-        let window = Window::new((chosen.window.start - 1).max(0), chosen.window.end + 1);
-        let mut ask = ApiRequest {
-            endpoint: chosen.dataset.endpoint(),
-            bot: chosen.bot.clone(),
+        let window = Window::new((sampled.window.start - 1).max(0), sampled.window.end + 1);
+        let mut api_request = ApiRequest {
+            endpoint: sampled.dataset.endpoint(),
+            bot: sampled.bot.clone(),
             window,
             per_page: self.per_page,
             cursor: None,
             conversation: None,
             may_shrink: false,
         };
-        let mut answered = Answered::default();
-        let (mut moves, mut quiet) = (true, 0);
+        let mut answered = WindowContents::default();
+        let (mut repeatable, mut quiet) = (true, 0);
         loop {
             let not_fetched = |source| Error::Fetch {
-                dataset: chosen.dataset.name(),
-                bot: chosen.bot.clone(),
+                dataset: sampled.dataset.name(),
+                bot: sampled.bot.clone(),
                 window: window.to_string(),
                 source,
             };
-            let budget = &self.budgets[&chosen.dataset];
-            let sent = budget.permit().await.map_err(not_fetched)?.spend();
-            let dataset = chosen.dataset;
+            let rate_limiter = &self.rate_limiters[&sampled.dataset];
+            let sent = rate_limiter.permit().await.map_err(not_fetched)?.spend();
+            let dataset = sampled.dataset;
             let read = move |body: &[u8]| peek(dataset, body).map_err(|error| error.to_string());
             // where the cursor stays the same, the server moves on at each request
             let page = self
                 .client
-                .page(&ask, moves, budget, sent, &self.stats, read)
+                .page(&api_request, repeatable, rate_limiter, sent, &self.stats, read)
                 .await;
-            let (answer, page) = page.map_err(not_fetched)?;
+            let (response, page) = page.map_err(not_fetched)?;
             let before = answered.ids.len();
-            match self.stripped(chosen.dataset, &answer.body)? {
-                Some((body, rest)) => self.take(chosen, &rest.records, &body, &mut answered)?,
-                None => self.take(chosen, &page.records, &answer.body, &mut answered)?,
+            match self.without_erased(sampled.dataset, &response.body)? {
+                Some((body, rest)) => self.add_page(sampled, &rest.records, &body, &mut answered)?,
+                None => self.add_page(sampled, &page.records, &response.body, &mut answered)?,
             }
             quiet = if answered.ids.len() > before { 0 } else { quiet + 1 };
             let failed = |what: &str| {
                 Err(Error::Chain {
-                    dataset: chosen.dataset.name(),
-                    bot: chosen.bot.clone(),
+                    dataset: sampled.dataset.name(),
+                    bot: sampled.bot.clone(),
                     what: format!("window {window} {what}"),
                 })
             };
@@ -107,15 +107,15 @@ impl Desk<'_> {
                     return failed("goes on and on without a new record");
                 }
                 Next::Cursor(next) => {
-                    moves = ask.cursor.as_deref() != Some(next.as_str());
-                    ask.cursor = Some(next);
+                    repeatable = api_request.cursor.as_deref() != Some(next.as_str());
+                    api_request.cursor = Some(next);
                 }
             }
         }
     }
 
     /// A page without what was erased; `None` where nothing of it was.
-    fn stripped(&self, dataset: Dataset, body: &[u8]) -> Result<Option<(Vec<u8>, Peek)>> {
+    fn without_erased(&self, dataset: Dataset, body: &[u8]) -> Result<Option<(Vec<u8>, Peek)>> {
         let Some(erased) = &self.erased else {
             return Ok(None);
         };
@@ -128,18 +128,18 @@ impl Desk<'_> {
     }
 
     /// Takes a page in.
-    fn take(
+    fn add_page(
         &self,
-        chosen: &Chosen,
+        sampled: &SampledWindow,
         records: &[PeekedRecord],
         body: &[u8],
-        answered: &mut Answered,
+        answered: &mut WindowContents,
     ) -> Result<()> {
-        let ids = self.verified.ids.get(&(chosen.dataset, chosen.bot.clone()));
+        let ids = self.verified.ids.get(&(sampled.dataset, sampled.bot.clone()));
         let is_there = |id: u64| ids.is_some_and(|ids| ids.binary_search(&id).is_ok());
         for record in records.iter().filter(|record| !record.rejected) {
             answered.ids.insert(record.id);
-            if chosen.holds((record.time, record.last_action)) {
+            if sampled.contains((record.time, record.last_action)) {
                 answered.within.insert(record.id);
                 if !is_there(record.id) {
                     answered.missing.insert(record.id);
@@ -147,10 +147,11 @@ impl Desk<'_> {
             }
         }
         if answered.example.is_none() && !answered.missing.is_empty() {
-            let decoded = decode(chosen.dataset, body).map_err(|error| Error::Internal(error.to_string()))?;
+            let decoded =
+                decode(sampled.dataset, body).map_err(|error| Error::Internal(error.to_string()))?;
             let ids = decoded
                 .batch
-                .column(chosen.dataset.id_column())
+                .column(sampled.dataset.id_column())
                 .as_string::<i32>();
             let missing = |id: &&str| answered.missing.contains(&id_hash(id));
             answered.example = ids.iter().flatten().find(missing).map(str::to_owned);

@@ -2,27 +2,27 @@
 
 use rand::{Rng, RngExt};
 
-use crate::ledger::Account;
+use crate::ledger::DatasetState;
 use crate::table::Zone;
 use crate::window::{Window, Windows};
 
 /// How many rows lie before each moment, as far as the counts of whole partitions tell.
-struct Density {
+struct RowDistribution {
     /// Spans without overlap, each with the rows before it and within it.
     spans: Vec<(Window, f64, f64)>,
 }
 
-impl Density {
+impl RowDistribution {
     #[allow(clippy::cast_precision_loss)] // an estimate
-    fn new(account: &Account, zone: &Zone) -> Self {
+    fn new(state: &DatasetState, zone: &Zone) -> Self {
         let mut before = 0.0;
         let mut spans = Vec::new();
-        for (period, held) in &account.partitions {
-            let Some(window) = zone.window(*period) else {
+        for (date, metadata) in &state.partitions {
+            let Some(window) = zone.window(*date) else {
                 continue;
             };
-            let span = account.complete.intersect(window).hull().unwrap_or(window);
-            let rows = held.rows as f64;
+            let span = state.complete.intersect(window).hull().unwrap_or(window);
+            let rows = metadata.rows as f64;
             spans.push((span, before, rows));
             before += rows;
         }
@@ -55,9 +55,9 @@ impl Density {
 }
 
 /// A window around a random moment of what is complete, with about so many rows; none where nothing is complete.
-pub(super) fn choose(account: &Account, zone: &Zone, rows: f64, random: &mut impl Rng) -> Option<Window> {
-    let (moment, range) = any_moment(&account.complete, random)?;
-    let density = Density::new(account, zone);
+pub(super) fn choose(state: &DatasetState, zone: &Zone, rows: f64, random: &mut impl Rng) -> Option<Window> {
+    let (moment, range) = any_moment(&state.complete, random)?;
+    let density = RowDistribution::new(state, zone);
     let earlier = rows * random.random::<f64>();
     let mut start = density.latest(density.before(moment) - earlier, range.start, moment);
     let end = density
@@ -92,49 +92,49 @@ mod tests {
 
     use super::*;
     use crate::ledger::PartitionMetadata;
-    use crate::table::{PartitionBy, Period};
+    use crate::table::{PartitionBy, PartitionDate};
 
     const DAY: i64 = 86_400;
 
     /// So many rows on each of the days from 1970 on.
-    fn account(days: &[u64]) -> Account {
-        let mut account = Account::default();
+    fn with_rows(days: &[u64]) -> DatasetState {
+        let mut state = DatasetState::default();
         for (number, rows) in (0..).zip(days) {
             let begin = jiff::Timestamp::from_second(number * DAY).unwrap();
             let date = begin.to_zoned(jiff::tz::TimeZone::UTC).date();
-            account
+            state
                 .complete
                 .insert(Window::new(number * DAY, (number + 1) * DAY));
             if *rows > 0 {
-                let held = PartitionMetadata {
+                let metadata = PartitionMetadata {
                     rows: *rows,
                     ids_sha256: String::new(),
                     sha256: String::new(),
                 };
-                account
+                state
                     .partitions
-                    .insert(Period::of(PartitionBy::Day, date), held);
+                    .insert(PartitionDate::of(PartitionBy::Day, date), metadata);
             }
         }
-        account
+        state
     }
 
     #[test]
     fn windows_are_complete_hold_about_a_page_and_reach_everywhere() {
         let zone = Zone::named("UTC").unwrap();
-        let mut account = account(&[20_000, 0, 0, 100, 100_000, 0]);
-        account.complete.subtract(Window::new(DAY / 2, DAY / 2 + 60));
-        let density = Density::new(&account, &zone);
+        let mut state = with_rows(&[20_000, 0, 0, 100, 100_000, 0]);
+        state.complete.subtract(Window::new(DAY / 2, DAY / 2 + 60));
+        let density = RowDistribution::new(&state, &zone);
         let mut random = StdRng::seed_from_u64(5);
         let mut reached = Windows::new();
         for _ in 0..2000 {
-            let window = choose(&account, &zone, 800.0, &mut random).unwrap();
-            assert!(!window.is_empty() && account.complete.covers(window), "{window}");
+            let window = choose(&state, &zone, 800.0, &mut random).unwrap();
+            assert!(!window.is_empty() && state.complete.covers(window), "{window}");
             let rows = density.before(window.end) - density.before(window.start);
             assert!((795.0..805.0).contains(&rows), "{rows} rows in {window}");
             reached.insert(window);
         }
-        assert!(reached.seconds() * 100 > account.complete.seconds() * 95);
+        assert!(reached.seconds() * 100 > state.complete.seconds() * 95);
         let (first, last) = (Window::new(0, 60), Window::new(6 * DAY - 60, 6 * DAY));
         assert!(reached.covers(last) && !reached.intersect(first).is_empty());
     }
@@ -143,8 +143,8 @@ mod tests {
     fn few_rows_are_asked_for_as_a_whole() {
         let zone = Zone::named("UTC").unwrap();
         let mut random = StdRng::seed_from_u64(5);
-        assert_eq!(choose(&account(&[]), &zone, 800.0, &mut random), None);
-        let few = account(&[10, 0, 700]);
+        assert_eq!(choose(&with_rows(&[]), &zone, 800.0, &mut random), None);
+        let few = with_rows(&[10, 0, 700]);
         for _ in 0..50 {
             let window = choose(&few, &zone, 800.0, &mut random).unwrap();
             assert_eq!(window, Window::new(0, 3 * DAY));

@@ -11,18 +11,18 @@ use crate::commit::Commit;
 use crate::error::Result;
 use crate::ledger::{Ledger, PartitionMetadata};
 use crate::spool::Spool;
-use crate::table::{Entry, Lock, Manifest, OWN_FOLDER, PartitionKey, Table, Version};
+use crate::table::{Entry, Lock, Manifest, OWN_FOLDER, PartitionKey, Table, TableVersion};
 
 /// How often a view is taken, and a partition is looked at, in all; the time between.
-const LOOKS: usize = 20;
-const BETWEEN_LOOKS: Duration = Duration::from_millis(25);
+const ATTEMPTS: usize = 20;
+const RETRY_DELAY: Duration = Duration::from_millis(25);
 
 /// How many pages wait to become part of the table, by dataset and bot.
-pub(super) type Waiting = BTreeMap<(String, String), u64>;
+pub(super) type PendingPages = BTreeMap<(String, String), u64>;
 
 /// What the small files of a table hold at one moment, as far as no run was too busy for that.
 pub(super) struct Snapshot {
-    pub(super) version: Version,
+    pub(super) version: TableVersion,
     /// The run that was at work.
     pub(super) holder: Option<String>,
     pub(super) table: Table,
@@ -30,7 +30,7 @@ pub(super) struct Snapshot {
     pub(super) commit: Result<Option<Commit>>,
     pub(super) manifest: Manifest,
     pub(super) ledger: Result<Option<Ledger>>,
-    pub(super) waiting: Waiting,
+    pub(super) pending_pages: PendingPages,
 }
 
 impl Snapshot {
@@ -40,34 +40,34 @@ impl Snapshot {
     /// Where there is no table, or a folder of it cannot be read.
     pub(super) fn take(out: &Path) -> Result<Self> {
         let own = out.join(OWN_FOLDER);
-        let mut looks = 1;
+        let mut attempts = 1;
         loop {
-            let version = Version::of(&own);
+            let version = TableVersion::of(&own);
             let taken = Self::read(out, version.clone());
-            if Version::of(&own) == version || looks >= LOOKS {
+            if TableVersion::of(&own) == version || attempts >= ATTEMPTS {
                 return taken;
             }
-            looks += 1;
-            std::thread::sleep(BETWEEN_LOOKS);
+            attempts += 1;
+            std::thread::sleep(RETRY_DELAY);
         }
     }
 
-    fn read(out: &Path, version: Version) -> Result<Self> {
+    fn read(out: &Path, version: TableVersion) -> Result<Self> {
         let own = out.join(OWN_FOLDER);
         let holder = Lock::holder(&own)?;
         let table = Table::open(out)?;
         let commit = Commit::interrupted(&own);
         let mut manifest = table.manifest()?;
         let next = commit.as_ref().ok().and_then(Option::as_ref);
-        manifest.entries = present(manifest.entries, next, &table);
+        manifest.entries = in_place(manifest.entries, next, &table);
         let path = Ledger::path(&own);
         let ledger = match path.exists() {
             true => Ledger::load(&path).map(Some),
             false => Ok(None),
         };
-        let mut waiting = Waiting::new();
+        let mut pending_pages = PendingPages::new();
         for header in Spool::open_to_read(&own.join("pages"))?.list()?.0 {
-            *waiting.entry((header.dataset, header.bot)).or_default() += 1;
+            *pending_pages.entry((header.dataset, header.bot)).or_default() += 1;
         }
         Ok(Self {
             version,
@@ -76,13 +76,13 @@ impl Snapshot {
             commit,
             manifest,
             ledger,
-            waiting,
+            pending_pages,
         })
     }
 }
 
 /// The entries that should fit the files: where a commit is not carried out yet, those of the version that is in place.
-fn present(
+fn in_place(
     mut entries: BTreeMap<PartitionKey, Entry>,
     commit: Option<&Commit>,
     table: &Table,
@@ -93,12 +93,12 @@ fn present(
     });
     for key in keys {
         let entry = entries.remove(key);
-        entries.extend(present_one(key, entry, commit, table).map(|entry| (key.clone(), entry)));
+        entries.extend(in_place_entry(key, entry, commit, table).map(|entry| (key.clone(), entry)));
     }
     entries
 }
 
-fn present_one(
+fn in_place_entry(
     key: &PartitionKey,
     entry: Option<Entry>,
     commit: Option<&Commit>,
@@ -117,49 +117,51 @@ fn present_one(
 }
 
 /// What is known of a partition now.
-pub(super) struct Current {
+pub(super) struct CurrentState {
     /// The entry that should fit its file.
     pub(super) entry: Option<Entry>,
     /// What ledgers say of it: one, or where a commit is not carried out yet, that of before and that of after.
-    pub(super) held: Vec<PartitionMetadata>,
+    pub(super) metadata: Vec<PartitionMetadata>,
     /// Whether a commit that is not carried out yet changes it.
     pub(super) is_changing: bool,
 }
 
 impl Verified {
     /// Whether no run has changed the table since its small files were read.
-    pub(super) fn is_as_it_was(&self) -> bool {
-        Version::of(&self.table.own_folder()) == self.version
+    pub(super) fn is_unchanged(&self) -> bool {
+        TableVersion::of(&self.table.own_folder()) == self.version
     }
 
     /// What is known of a partition now; `None` where a run changes the table too often for that.
-    pub(super) fn current(&self, key: &PartitionKey) -> Result<Option<Current>> {
+    pub(super) fn current(&self, key: &PartitionKey) -> Result<Option<CurrentState>> {
         let own = self.table.own_folder();
-        for look in 0..LOOKS {
-            if look > 0 {
-                std::thread::sleep(BETWEEN_LOOKS);
+        for attempt in 0..ATTEMPTS {
+            if attempt > 0 {
+                std::thread::sleep(RETRY_DELAY);
             }
-            let version = Version::of(&own);
+            let version = TableVersion::of(&own);
             let commit = Commit::interrupted(&own).ok().flatten();
-            let entry = present_one(
+            let entry = in_place_entry(
                 key,
                 self.table.entry(key).ok().flatten(),
                 commit.as_ref(),
                 &self.table,
             );
             let ledger = Ledger::load(&Ledger::path(&own)).ok();
-            if Version::of(&own) != version {
+            if TableVersion::of(&own) != version {
                 continue;
             }
             let ledgers = ledger.iter().chain(commit.as_ref().map(Commit::ledger));
-            let held = ledgers.filter_map(|ledger| held(ledger, key).cloned()).collect();
+            let metadata = ledgers
+                .filter_map(|ledger| metadata(ledger, key).cloned())
+                .collect();
             let is_changing = commit.is_some_and(|commit| {
                 let mut partitions = commit.partitions().iter();
                 partitions.any(|(other, _)| other == key) || commit.removed().contains(key)
             });
-            return Ok(Some(Current {
+            return Ok(Some(CurrentState {
                 entry,
-                held,
+                metadata,
                 is_changing,
             }));
         }
@@ -175,14 +177,14 @@ impl Verified {
         entry: &Entry,
     ) -> Result<(Option<Entry>, Checked)> {
         let mut entry = entry.clone();
-        for _ in 0..LOOKS {
+        for _ in 0..ATTEMPTS {
             let checked = check.partition(key, &entry)?;
-            if checked.findings.is_empty() || self.is_as_it_was() {
+            if checked.findings.is_empty() || self.is_unchanged() {
                 return Ok((Some(entry), checked));
             }
             match self.current(key)? {
-                None => std::thread::sleep(BETWEEN_LOOKS),
-                Some(Current {
+                None => std::thread::sleep(RETRY_DELAY),
+                Some(CurrentState {
                     entry: None,
                     is_changing,
                     ..
@@ -193,12 +195,12 @@ impl Verified {
                     if !is_changing {
                         return Ok((Some(entry), checked));
                     }
-                    std::thread::sleep(BETWEEN_LOOKS);
+                    std::thread::sleep(RETRY_DELAY);
                 }
-                Some(Current { entry: Some(now), .. }) if now == entry => {
+                Some(CurrentState { entry: Some(now), .. }) if now == entry => {
                     return Ok((Some(entry), checked));
                 }
-                Some(Current { entry: Some(now), .. }) => entry = now,
+                Some(CurrentState { entry: Some(now), .. }) => entry = now,
             }
         }
         let checked = Checked {
@@ -210,9 +212,9 @@ impl Verified {
 }
 
 /// What a ledger says of a partition.
-pub(super) fn held<'a>(ledger: &'a Ledger, key: &PartitionKey) -> Option<&'a PartitionMetadata> {
+pub(super) fn metadata<'a>(ledger: &'a Ledger, key: &PartitionKey) -> Option<&'a PartitionMetadata> {
     ledger
-        .known(key.dataset.name(), &key.bot)?
+        .state(key.dataset.name(), &key.bot)?
         .partitions
-        .get(&key.period)
+        .get(&key.date)
 }

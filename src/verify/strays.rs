@@ -2,13 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
-use super::report::Mend;
+use super::report::Remedy;
 use super::{NOT_READABLE, Verified, own_path};
 use crate::commit::Commit;
 use crate::dataset::Dataset;
 use crate::error::Result;
 use crate::store;
-use crate::table::{PartitionKey, bot_of, period_of, unnamed_january};
+use crate::table::{PartitionKey, QUARANTINE_FOLDERS, bot_of, date_of_folder, unnamed_january};
 use crate::tombstones::Tombstones;
 
 impl Verified {
@@ -40,20 +40,20 @@ impl Verified {
         let by = self.table.settings().partition_by;
         for name in names {
             let folder = folder.join(&name);
-            let Some(period) = period_of(&name, by).filter(|_| self.is_folder(&folder)) else {
+            let Some(date) = date_of_folder(&name, by).filter(|_| self.is_folder(&folder)) else {
                 if !self.table.out().join(&folder).exists() {
                     // a run has removed it
                     self.report.changed(1);
                 } else if let Some(january) = unnamed_january(&name) {
                     let what = format!("its name lacks the month of {january}: the next run renames it");
-                    self.report.problem(&folder, Mend::Export, what);
+                    self.report.problem(&folder, Remedy::Export, what);
                 } else {
                     self.stray(&folder, &format!("it is no folder of a {}", by.key()));
                 }
                 continue;
             };
             let bot = bot.to_owned();
-            let key = PartitionKey { dataset, bot, period };
+            let key = PartitionKey { dataset, bot, date };
             let entry = self.entries.get(&key);
             let expected = entry
                 .and_then(|entry| entry.path.file_name())
@@ -80,7 +80,7 @@ impl Verified {
     /// Whether a file in a partition's folder, which its entry did not name, does not belong there. It does where a run has
     /// published it meanwhile. `None` where a run changes the table too often to say so.
     fn is_stray(&self, key: &PartitionKey, path: &Path) -> Result<Option<bool>> {
-        if self.is_as_it_was() {
+        if self.is_unchanged() {
             return Ok(Some(true));
         }
         let Some(now) = self.current(key)? else {
@@ -105,7 +105,7 @@ impl Verified {
             self.report.note(path, what);
         } else {
             let what = format!("it does not belong to the table: {what}");
-            self.report.problem(path, Mend::Remove, what);
+            self.report.problem(path, Remedy::Remove, what);
         }
     }
 
@@ -130,14 +130,15 @@ impl Verified {
             Err(error) if error.is_denied() => self.report.note(&erased, NOT_READABLE),
             Err(error) => {
                 let what = format!("{}: {}", error.with_causes(), error.hint());
-                self.report.problem(&erased, Mend::None, what);
+                self.report.problem(&erased, Remedy::None, what);
             }
         }
-        let damaged = self.names("damaged")?.len();
-        if damaged > 0 {
-            let what =
-                format!("{damaged} damaged files were moved here: remove them when you have seen them");
-            self.report.note(&own_path("damaged"), what);
+        for folder in QUARANTINE_FOLDERS {
+            let files = self.names(folder)?.len();
+            if files > 0 {
+                let what = format!("{files} damaged files are quarantined: remove them after an examination");
+                self.report.note(&own_path(folder), what);
+            }
         }
         // a run at work writes such files all the time
         for folder in ["", "pages"].iter().filter(|_| !is_changing) {

@@ -11,7 +11,7 @@ use converse_export::internal::{Lock, OWN_FOLDER};
 use converse_export::{ApiKey, CancellationToken, Connection, Error, Export, Outcome, Silent, Window};
 use converse_export_simulator::{Latency, Options};
 
-use crate::left::Left;
+use crate::folder_contents::FolderContents;
 use crate::world::{BOT, KEY, World, small};
 
 const DROPS: u32 = 20;
@@ -49,7 +49,7 @@ fn take_lock(out: &Path) -> (Lock, u32) {
     let begin = Instant::now();
     let mut refused = 0;
     loop {
-        match Lock::take(out, &out.join(OWN_FOLDER)) {
+        match Lock::acquire(out, &out.join(OWN_FOLDER)) {
             Ok(lock) => return (lock, refused),
             Err(Error::Locked { .. }) => refused += 1,
             Err(error) => panic!("{error}"),
@@ -79,7 +79,7 @@ fn a_dropped_export_writes_nothing_once_the_lock_is_free() {
     let begin = Instant::now();
     assert!(run("whole", long).unwrap().failures.is_empty());
     let usual = begin.elapsed();
-    let whole = Left::by(&world.lake_named("whole"));
+    let whole = FolderContents::by(&world.lake_named("whole"));
 
     let (mut dropped, mut refused) = (0, 0);
     for number in 1..=DROPS {
@@ -93,7 +93,7 @@ fn a_dropped_export_writes_nothing_once_the_lock_is_free() {
         assert_eq!(listing(&out), before, "written without the lock, drop {number}");
         drop(lock);
         assert!(run(&lake, long).unwrap().failures.is_empty());
-        Left::by(&world.lake_named(&lake)).is_the_same_as(&whole, &lake);
+        FolderContents::by(&world.lake_named(&lake)).is_the_same_as(&whole, &lake);
     }
     println!("{dropped} of {DROPS} exports were dropped; the lock was refused {refused} times after that");
     assert!(dropped >= DROPS / 2, "{dropped}");

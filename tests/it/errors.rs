@@ -187,7 +187,7 @@ fn of_the_way_to_the_api() {
     let world = World::new(small());
     // nobody listens there any more
     let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let mut recording = recording("way", &world);
+    let mut recording = recording("network", &world);
     // of each address a table of its own
     let lakes = Cell::new(0);
     let to = |url: &str| -> Export<'_> {

@@ -9,7 +9,7 @@ use std::process::Command;
 use converse_export_simulator::{Endpoint, Injected, Options};
 
 use crate::damage::{assert_sound, findings, verify};
-use crate::killed::steps;
+use crate::kill::steps;
 use crate::lake::{Lake, files_below, without_checksum};
 use crate::run::{Export, Run, on};
 use crate::world::{BOT, DAY, World, small};
@@ -167,7 +167,7 @@ fn a_table_with_unnamed_januaries_is_renamed_by_the_next_run_without_a_request()
     assert_eq!(run.total("requests"), 0);
     is_renamed(&lake, &files, &run);
     // jobs that follow the changes hear of it
-    let told = crate::synced::changes(&lake);
+    let told = crate::sync::changes(&lake);
     let partitions = told.last().unwrap()["partitions"].as_array().unwrap().clone();
     let named: BTreeSet<&str> = partitions
         .iter()

@@ -209,7 +209,7 @@ pub(crate) fn start_with(args: &[&str], envs: &[(&str, &str)]) -> Running {
     }
 }
 
-/// A run under way. Left alone it is killed.
+/// A run under way. FolderContents alone it is killed.
 pub(crate) struct Running {
     child: Option<Child>,
     _share: Share,

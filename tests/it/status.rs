@@ -8,8 +8,8 @@ use serde_json::json;
 
 use crate::damage::Snapshot;
 use crate::lake::files_below;
-use crate::proof::odd;
 use crate::run::on;
+use crate::verify::odd;
 use crate::world::{BOT, DAY, World, small};
 
 #[test]

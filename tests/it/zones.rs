@@ -42,12 +42,12 @@ fn tzif(first: i32, transitions: &[(i64, i32)]) -> Vec<u8> {
 }
 
 /// Two zone databases: from before Almaty changed its clocks, and from after that.
-struct Rules {
+struct PrivacyRules {
     old: PathBuf,
     new: PathBuf,
 }
 
-impl Rules {
+impl PrivacyRules {
     fn write(world: &World) -> Self {
         let write = |name: &str, transitions: &[(i64, i32)]| {
             let folder = world.path(name);
@@ -118,7 +118,7 @@ fn dates(lake: &Lake) -> BTreeMap<String, String> {
 #[test]
 fn a_change_of_the_rules_moves_no_row_of_a_table() {
     let world = world();
-    let rules = Rules::write(&world);
+    let rules = PrivacyRules::write(&world);
     let export = |lake: &str| world.export().to(lake).args(&ZONE);
     for (lake, first, then) in [
         ("forth", &rules.old, &rules.new),
@@ -162,7 +162,7 @@ fn a_change_of_the_rules_moves_no_row_of_a_table() {
 #[test]
 fn days_of_the_command_line_are_days_of_the_table() {
     let world = world();
-    let rules = Rules::write(&world);
+    let rules = PrivacyRules::write(&world);
     let range = ["--start", "2024-02-28", "--end", "2024-03-03"];
     by(world.export().args(&ZONE).args(&range), &rules.old).run().ok();
     let again = by(world.export().args(&range), &rules.new).run().ok();
@@ -174,7 +174,7 @@ fn days_of_the_command_line_are_days_of_the_table() {
 #[test]
 fn a_table_without_rules_of_its_own_takes_those_that_its_rows_agree_with() {
     let world = world();
-    let rules = Rules::write(&world);
+    let rules = PrivacyRules::write(&world);
     let export = |lake: &str| world.export().to(lake).args(&ZONE);
     by(export("old"), &rules.old).run().ok();
     by(export("new"), &rules.new).run().ok();
@@ -209,7 +209,7 @@ fn a_table_without_rules_of_its_own_takes_those_that_its_rows_agree_with() {
 #[test]
 fn rows_that_other_rules_placed_are_single() {
     let world = world();
-    let rules = Rules::write(&world);
+    let rules = PrivacyRules::write(&world);
     by(world.export().args(&ZONE), &rules.old).run().ok();
     by(world.export().to("new").args(&ZONE), &rules.new).run().ok();
     let (lake, new) = (world.lake(), world.lake_named("new"));

@@ -32,7 +32,7 @@ fn large_answers() -> Url {
     format!("http://{address}").parse().unwrap()
 }
 
-fn ask(may_shrink: bool) -> ApiRequest {
+fn api_request(may_shrink: bool) -> ApiRequest {
     ApiRequest {
         endpoint: "/pages",
         bot: "bot".into(),
@@ -72,20 +72,22 @@ fn body(length: usize, body: &str) -> String {
 }
 
 /// How the request for a page ends, and how many attempts it takes.
-async fn ended(ask: ApiRequest, answers: Vec<String>) -> (Result<(), RequestError>, u64) {
+async fn ended(api_request: ApiRequest, answers: Vec<String>) -> (Result<(), RequestError>, u64) {
     let mut connection = Connection::new(one_after_the_other(answers), ApiKey::new("key").unwrap());
-    connection.silence = Duration::from_millis(700);
+    connection.read_timeout = Duration::from_millis(700);
     connection.max_page_bytes = 100;
     connection.retry_policy.limit = Duration::from_secs(20);
     connection.retry_policy.longest_wait = Duration::from_millis(20);
     let client = HttpClient::new(connection).unwrap();
-    let (budget, stats) = (Budget::new(0.0), RequestStats::default());
-    let sent = budget.permit().await.unwrap().spend();
+    let (rate_limiter, stats) = (RateLimiter::new(0.0), RequestStats::default());
+    let sent = rate_limiter.permit().await.unwrap().spend();
     let read = |body: &[u8]| match body.ends_with(b"}") {
         true => Ok(()),
         false => Err("it breaks off".to_owned()),
     };
-    let page = client.page(&ask, true, &budget, sent, &stats, read).await;
+    let page = client
+        .page(&api_request, true, &rate_limiter, sent, &stats, read)
+        .await;
     (page.map(|_| ()), stats.requests.load(Ordering::Relaxed))
 }
 
@@ -107,14 +109,14 @@ async fn a_page_that_the_server_cannot_make_is_reported_after_three_attempts() {
     for mut answers in failing {
         let attempts = answers.len() as u64;
         answers.push(page());
-        let (ended_as, requests) = ended(ask(true), answers.clone()).await;
+        let (ended_as, requests) = ended(api_request(true), answers.clone()).await;
         assert!(
-            matches!(ended_as, Err(RequestError::PageTooHeavy { .. })),
+            matches!(ended_as, Err(RequestError::PageTooLarge { .. })),
             "{answers:?}: {ended_as:?}"
         );
         assert_eq!(requests, attempts, "{answers:?}");
         // where the caller cannot ask for less, another attempt is made
-        let (ended_as, requests) = ended(ask(false), answers.clone()).await;
+        let (ended_as, requests) = ended(api_request(false), answers.clone()).await;
         assert!(ended_as.is_ok(), "{answers:?}: {ended_as:?}");
         assert_eq!(requests, attempts + 1, "{answers:?}");
     }
@@ -125,20 +127,20 @@ async fn a_page_too_large_is_reported_at_once() {
     let large = body(200, &" ".repeat(200));
     for cursor in [None, Some("c2".to_owned())] {
         for answer in [status(413), large.clone()] {
-            let ask = ApiRequest {
+            let api_request = ApiRequest {
                 cursor: cursor.clone(),
-                ..ask(true)
+                ..api_request(true)
             };
-            let (ended_as, requests) = ended(ask, vec![answer, page()]).await;
+            let (ended_as, requests) = ended(api_request, vec![answer, page()]).await;
             assert!(
-                matches!(ended_as, Err(RequestError::PageTooHeavy { .. })),
+                matches!(ended_as, Err(RequestError::PageTooLarge { .. })),
                 "{ended_as:?}"
             );
             assert_eq!(requests, 1);
         }
     }
     for answer in [status(413), large] {
-        let (ended_as, requests) = ended(ask(false), vec![answer, page()]).await;
+        let (ended_as, requests) = ended(api_request(false), vec![answer, page()]).await;
         assert!(
             matches!(ended_as, Err(RequestError::Failed { .. })),
             "{ended_as:?}"
@@ -161,7 +163,7 @@ async fn failures_that_the_size_does_not_explain_are_waited_out() {
         ],
     ] {
         let attempts = answers.len() as u64;
-        let (ended_as, requests) = ended(ask(true), answers).await;
+        let (ended_as, requests) = ended(api_request(true), answers).await;
         assert!(ended_as.is_ok(), "{ended_as:?}");
         assert_eq!(requests, attempts);
     }
@@ -170,16 +172,18 @@ async fn failures_that_the_size_does_not_explain_are_waited_out() {
 #[tokio::test]
 async fn invariant_6_bodies_in_flight_are_bounded_by_their_bytes() {
     let connection = Connection {
-        max_held_bytes: 8 * MIB,
+        max_buffered_bytes: 8 * MIB,
         ..Connection::new(large_answers(), ApiKey::new("key").unwrap())
     };
     let client = HttpClient::new(connection).unwrap();
-    let ask = ask(false);
-    let (budget, stats) = (Budget::new(0.0), RequestStats::default());
+    let api_request = api_request(false);
+    let (rate_limiter, stats) = (RateLimiter::new(0.0), RequestStats::default());
     let fetch = async |_| {
         for _ in 0..3 {
-            let sent = budget.permit().await.unwrap().spend();
-            let page = client.page(&ask, true, &budget, sent, &stats, |_| Ok(())).await;
+            let sent = rate_limiter.permit().await.unwrap().spend();
+            let page = client
+                .page(&api_request, true, &rate_limiter, sent, &stats, |_| Ok(()))
+                .await;
             let (answer, ()) = page.unwrap();
             assert_eq!(answer.body.len() as u64, 4 * MIB);
             // the spool keeps it

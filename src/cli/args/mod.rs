@@ -8,7 +8,7 @@ mod folder;
 mod moment;
 mod privacy;
 mod row_filter;
-mod table_options;
+mod table;
 mod values;
 
 use std::path::PathBuf;
@@ -22,7 +22,7 @@ pub(super) use folder::{is_no_path, local};
 pub(super) use moment::{Moment, duration};
 pub(super) use privacy::PrivacyArgs;
 pub(super) use row_filter::RowFilterArgs;
-pub(super) use table_options::TableOptionArgs;
+pub(super) use table::TableOptionArgs;
 pub(super) use values::{dataset, day, partition_by};
 
 use super::completions::CompletionsArgs;

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::dataset::{Pattern, RulesAsked, Secret};
+use crate::dataset::{Pattern, PrivacyOptions, Secret};
 use crate::error::{Error, Result};
 
 /// The environment variable of the hash secret.
@@ -55,14 +55,14 @@ const PRIVACY: &str = "Privacy";
 
 impl PrivacyArgs {
     /// Returns the requested rules, with the secret if there is one.
-    pub(in crate::cli) fn asked(&self) -> Result<RulesAsked> {
+    pub(in crate::cli) fn asked(&self) -> Result<PrivacyOptions> {
         let given = |patterns: &[Pattern]| (!patterns.is_empty()).then(|| patterns.to_vec());
         for (flag, patterns) in [("--drop-key", &self.drop_key), ("--hash-key", &self.hash_key)] {
             patterns
                 .iter()
                 .try_for_each(|pattern| check_pattern(flag, pattern))?;
         }
-        Ok(RulesAsked {
+        Ok(PrivacyOptions {
             drop_keys: given(&self.drop_key),
             hash_keys: given(&self.hash_key),
             mask_ip: self.mask_ip,

@@ -204,7 +204,7 @@ fn covered(holding: &DatasetStatus) -> String {
 
 fn last_run(holding: &DatasetStatus, zone: &Zone) -> String {
     match &holding.last_run {
-        Some(run) if run.whole => told(run.ended, zone),
+        Some(run) if run.complete => told(run.ended, zone),
         Some(run) => format!("{}, not whole", told(run.ended, zone)),
         None => "–".into(),
     }

@@ -51,11 +51,11 @@ fn record() -> impl Strategy<Value = String> {
 
 fn page(records: &[String]) -> Decoded {
     let page = format!(r#"{{"data":[{}],"cursor":null}}"#, records.join(","));
-    let shape = Shape {
+    let table_options = TableOptions {
         metadata: MetadataMode::Both,
-        ..Shape::default()
+        ..TableOptions::default()
     };
-    decode_as(Dataset::Conversations, &shape, None, page.as_bytes()).unwrap()
+    decode_as(Dataset::Conversations, &table_options, None, page.as_bytes()).unwrap()
 }
 
 proptest! {
@@ -68,7 +68,7 @@ proptest! {
         prop_assert_eq!(&rows, &all.batch);
         let rejected: Vec<&str> = alone.iter().flat_map(|page| &page.rejected).map(|it| it.raw.as_str()).collect();
         prop_assert_eq!(rejected, all.rejected.iter().map(|it| it.raw.as_str()).collect::<Vec<_>>());
-        let mut observed = Observed::default();
+        let mut observed = ObservedKeys::default();
         alone.iter().for_each(|page| observed.add(&page.observed));
         prop_assert_eq!(observed, all.observed);
     }
@@ -82,8 +82,8 @@ proptest! {
     ) {
         let page = format!(r#"{{"data":[{}]{cursor}}}"#, records.join(","));
         for dataset in Dataset::ALL {
-            let shape = Shape { metadata, ..Shape::default() };
-            let rows = decode_as(dataset, &shape, None, page.as_bytes()).unwrap();
+            let table_options = TableOptions { metadata, ..TableOptions::default() };
+            let rows = decode_as(dataset, &table_options, None, page.as_bytes()).unwrap();
             prop_assert_eq!(rows.peek(dataset), peek(dataset, page.as_bytes()).unwrap());
         }
     }
@@ -103,7 +103,7 @@ proptest! {
             prop_assert!(Walk::new(&written).raw().plain, "{}", written);
         }
         if raw.is_object() {
-            let (mut names, mut entries) = (Names::default(), Vec::new());
+            let (mut names, mut entries) = (KeyTable::default(), Vec::new());
             let read = names.object(&mut Walk::new(&text), &mut entries);
             prop_assert_eq!(read.value(), Value::Object(raw.text));
             prop_assert!(!read.plain || read.text == written, "{}", text);
@@ -114,11 +114,11 @@ proptest! {
 /// Records of a page that is read as it is, with what a look at it shows.
 fn read(dataset: Dataset, metadata: MetadataMode, records: &[u8]) -> Decoded {
     let page = [br#"{"data":["#, records, br#"],"cursor":null}"#].concat();
-    let shape = Shape {
+    let table_options = TableOptions {
         metadata,
-        ..Shape::default()
+        ..TableOptions::default()
     };
-    let decoded = decode_as(dataset, &shape, None, &page).unwrap();
+    let decoded = decode_as(dataset, &table_options, None, &page).unwrap();
     assert_eq!(decoded.peek(dataset), peek(dataset, &page).unwrap());
     decoded
 }

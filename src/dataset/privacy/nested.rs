@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::pattern::Path;
-use super::{Cleaner, Fate};
+use super::{KeyAction, PrivacyFilter};
 use crate::dataset::compact::{Writer, push_string, push_text};
 use crate::dataset::json::{Value, Walk};
 use crate::dataset::surrogates::{distinct_keys, has_lone};
@@ -16,7 +16,7 @@ struct Level {
     inside: Option<usize>,
 }
 
-impl Cleaner {
+impl PrivacyFilter {
     /// The compact text of an object or a list, without what the rules take out; none where that is nothing.
     pub(super) fn nested(&self, path: &mut Path, text: &str) -> Option<String> {
         let distinct = has_lone(text).then(|| distinct_keys(text)).flatten();
@@ -36,7 +36,7 @@ impl Cleaner {
                 continue;
             }
             let mut inside = None;
-            let mut fate = Fate::Stays;
+            let mut action = KeyAction::Stays;
             let is_first = open
                 .last_mut()
                 .is_none_or(|level| std::mem::take(&mut level.is_empty));
@@ -47,12 +47,12 @@ impl Cleaner {
             if open.last().is_some_and(|level| level.bracket == b'{') {
                 let key = walk.string();
                 inside = Some(path.enter(&key.text()));
-                fate = self.fate(path);
+                action = self.action(path);
                 push_string(key, &mut out);
                 out.push(':');
             }
-            match (fate, walk.token()) {
-                (Fate::Goes, _) => {
+            match (action, walk.token()) {
+                (KeyAction::Goes, _) => {
                     is_other = true;
                     walk.value();
                     out.truncate(before);
@@ -60,7 +60,7 @@ impl Cleaner {
                         level.is_empty = is_first;
                     }
                 }
-                (Fate::IsHashed, _) => {
+                (KeyAction::IsHashed, _) => {
                     let value = walk.value();
                     let mut text = String::new();
                     is_other |= value != Value::Null;
@@ -69,7 +69,7 @@ impl Cleaner {
                         false => out.push_str("null"),
                     }
                 }
-                (Fate::Stays, Some(bracket @ (b'{' | b'['))) => {
+                (KeyAction::Stays, Some(bracket @ (b'{' | b'['))) => {
                     walk.step();
                     out.push(char::from(bracket));
                     open.push(Level {
@@ -78,7 +78,7 @@ impl Cleaner {
                         inside: inside.take(),
                     });
                 }
-                (Fate::Stays, Some(b'"')) => {
+                (KeyAction::Stays, Some(b'"')) => {
                     if let Value::Text(text) = walk.value() {
                         let text = text.text();
                         let cleaned = self.text(path, &text);
@@ -86,7 +86,7 @@ impl Cleaner {
                         push_text(&cleaned, &mut out);
                     }
                 }
-                (Fate::Stays, _) => out.push_str(walk.bare()),
+                (KeyAction::Stays, _) => out.push_str(walk.bare()),
             }
             if let Some(inside) = inside {
                 path.leave(inside);

@@ -1,7 +1,7 @@
 use arrow::array::{AsArray, RecordBatch};
 
 use super::*;
-use crate::dataset::{Dataset, Shape, decode, decode_as};
+use crate::dataset::{Dataset, TableOptions, decode, decode_as};
 
 fn patterns(texts: &[&str]) -> Vec<Pattern> {
     texts.iter().map(|text| text.parse().unwrap()).collect()
@@ -11,8 +11,8 @@ fn secret() -> Option<Secret> {
     Secret::new(b"a secret that nobody knows")
 }
 
-fn rules(drop: &[&str], hash: &[&str], mask_ip: bool) -> Rules {
-    Rules {
+fn rules(drop: &[&str], hash: &[&str], mask_ip: bool) -> PrivacyRules {
+    PrivacyRules {
         drop_keys: patterns(drop),
         hash_keys: patterns(hash),
         mask_ip,
@@ -25,14 +25,14 @@ fn rows(dataset: Dataset, record: &str) -> RecordBatch {
     decode(dataset, page.as_bytes()).unwrap().batch
 }
 
-fn applied(cleaner: &Cleaner, dataset: Dataset, batch: &RecordBatch) -> RecordBatch {
-    let columns = cleaner.apply(dataset, batch.columns().to_vec());
+fn applied(privacy_filter: &PrivacyFilter, dataset: Dataset, batch: &RecordBatch) -> RecordBatch {
+    let columns = privacy_filter.apply(dataset, batch.columns().to_vec());
     RecordBatch::try_new(batch.schema(), columns).unwrap()
 }
 
-fn clean(dataset: Dataset, record: &str, rules: Rules) -> RecordBatch {
+fn clean(dataset: Dataset, record: &str, rules: PrivacyRules) -> RecordBatch {
     applied(
-        &Cleaner::new(&rules, secret()).unwrap(),
+        &PrivacyFilter::new(&rules, secret()).unwrap(),
         dataset,
         &rows(dataset, record),
     )
@@ -133,11 +133,11 @@ fn what_is_packed_more_than_once_is_cleaned() {
 #[test]
 fn keys_that_are_dropped_are_not_even_named() {
     let page = r#"{"data":[{"_id":"1","email":1,"metadata":{"email":2,"plan":3,"a@b.c":4}}],"cursor":null}"#;
-    let cleaner = Cleaner::new(&rules(&["email", "*@*"], &["plan"], false), secret()).unwrap();
+    let privacy_filter = PrivacyFilter::new(&rules(&["email", "*@*"], &["plan"], false), secret()).unwrap();
     let decoded = decode_as(
         Dataset::Conversations,
-        &Shape::default(),
-        Some(&cleaner),
+        &TableOptions::default(),
+        Some(&privacy_filter),
         page.as_bytes(),
     );
     let seen = decoded.unwrap().observed.keys;
@@ -150,12 +150,12 @@ fn rules_that_were_applied_are_not_applied_again() {
     let earlier = rules(&[], &["user_id"], false);
     let once = clean(Dataset::Conversations, record, earlier.clone());
     let both = rules(&["name"], &["user_id", "user*"], false);
-    let cleaner = Cleaner::after(&both, &earlier, secret()).unwrap();
-    let after = applied(&cleaner, Dataset::Conversations, &once);
+    let privacy_filter = PrivacyFilter::after(&both, &earlier, secret()).unwrap();
+    let after = applied(&privacy_filter, Dataset::Conversations, &once);
     assert_eq!(after, clean(Dataset::Conversations, record, both));
-    assert!(Cleaner::new(&earlier, None).is_err(), "no secret");
+    assert!(PrivacyFilter::new(&earlier, None).is_err(), "no secret");
     assert!(
-        Cleaner::after(&earlier, &earlier, None).is_ok(),
+        PrivacyFilter::after(&earlier, &earlier, None).is_ok(),
         "nothing to hash"
     );
 }
@@ -173,8 +173,8 @@ fn nothing_to_take_out_changes_nothing() {
 
 #[test]
 fn emptied_objects_and_lists_stay_json_and_depth_costs_no_stack() {
-    let cleaner = Cleaner::new(&rules(&["k"], &[], false), None).unwrap();
-    let cleaned = |text: &str| cleaner.text(&mut Path::default(), text).into_owned();
+    let privacy_filter = PrivacyFilter::new(&rules(&["k"], &[], false), None).unwrap();
+    let cleaned = |text: &str| privacy_filter.text(&mut Path::default(), text).into_owned();
     assert_eq!(cleaned(r#"{"k":1}"#), "{}");
     assert_eq!(cleaned(r#"{"k":1,"a":2,"k":3}"#), r#"{"a":2}"#);
     assert_eq!(
@@ -191,7 +191,7 @@ fn a_secret_is_known_again_and_never_told() {
     assert_ne!(one.check(), other.check());
     assert_eq!(one.check(), secret().unwrap().check());
     assert!(Secret::new(b"").is_none());
-    assert!(!format!("{:?}", Cleaner::new(&Rules::default(), Some(one))).contains("nobody"));
+    assert!(!format!("{:?}", PrivacyFilter::new(&PrivacyRules::default(), Some(one))).contains("nobody"));
     // a vector of RFC 4231
     let hash = Secret::new(b"Jefe").unwrap().hash("what do ya want for nothing?");
     assert_eq!(

@@ -3,7 +3,7 @@ use arrow::util::display::array_value_to_string;
 use jiff::Timestamp;
 
 use super::*;
-use crate::dataset::{Dataset, MetadataMode, Shape, decode_as};
+use crate::dataset::{Dataset, MetadataMode, TableOptions, decode_as};
 
 /// What a promoted column is for each of these metadata objects, in every mode, and the rows that do not fit.
 #[track_caller]
@@ -14,11 +14,11 @@ fn promoted(column: &str, metadata: &[&str]) -> (Vec<Option<String>>, Vec<usize>
         .collect();
     let body = format!(r#"{{"data":[{}]}}"#, records.join(","));
     let of_mode = |metadata| {
-        let shape = Shape {
+        let table_options = TableOptions {
             metadata,
             promote: vec![column.parse().unwrap()],
         };
-        let decoded = decode_as(Dataset::Conversations, &shape, None, body.as_bytes()).unwrap();
+        let decoded = decode_as(Dataset::Conversations, &table_options, None, body.as_bytes()).unwrap();
         let values = decoded.batch.columns().last().unwrap();
         let times = values.as_primitive_opt::<TimestampMicrosecondType>();
         let value = |row| match times {
@@ -30,8 +30,8 @@ fn promoted(column: &str, metadata: &[&str]) -> (Vec<Option<String>>, Vec<usize>
             }
             None => Some(array_value_to_string(values, row).unwrap()),
         };
-        let misfits = decoded.misfits.iter().map(|misfit| misfit.row).collect();
-        ((0..values.len()).map(value).collect(), misfits)
+        let mismatches = decoded.mismatches.iter().map(|mismatch| mismatch.row).collect();
+        ((0..values.len()).map(value).collect(), mismatches)
     };
     let expected = of_mode(MetadataMode::Map);
     assert_eq!(of_mode(MetadataMode::Json), expected);
@@ -41,8 +41,8 @@ fn promoted(column: &str, metadata: &[&str]) -> (Vec<Option<String>>, Vec<usize>
 
 /// What values become; those that do not fit are the last so many.
 #[track_caller]
-fn values(r#type: &str, fitting: &[(&str, Option<&str>)], misfits: &[&str]) {
-    let values = fitting.iter().map(|(value, _)| value).chain(misfits);
+fn values(r#type: &str, fitting: &[(&str, Option<&str>)], mismatches: &[&str]) {
+    let values = fitting.iter().map(|(value, _)| value).chain(mismatches);
     let objects: Vec<String> = values.map(|value| format!(r#"{{"a":0,"k":{value}}}"#)).collect();
     let objects: Vec<&str> = objects.iter().map(String::as_str).collect();
     let (found, unfit) = promoted(&format!("k:{type}"), &objects);
@@ -137,7 +137,7 @@ fn each_type_takes_what_fits_and_tells_what_does_not() {
 #[test]
 fn a_key_is_looked_for_as_a_whole_then_as_a_path() {
     let some = |text: &str| Some(text.to_owned());
-    let (found, misfits) = promoted(
+    let (found, mismatches) = promoted(
         "a.b.c",
         &[
             r#"{"a.b.c":"whole","a.b":{"c":"longer"},"a":{"b":{"c":"path"}}}"#,
@@ -171,7 +171,7 @@ fn a_key_is_looked_for_as_a_whole_then_as_a_path() {
             None
         ]
     );
-    assert_eq!(misfits, [0; 0]);
+    assert_eq!(mismatches, [0; 0]);
     // wherever the key stands
     let (found, _) = promoted(
         "k",

@@ -5,11 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use rayon::prelude::*;
 
 use super::page_rows::PageRows;
-use super::{Build, PageFindings, PeriodPages};
+use super::{Build, PageFindings, PartitionPages};
 use crate::error::{Error, Result};
 use crate::ledger::Ledger;
 use crate::plan::Field;
-use crate::table::{Period, Staged};
+use crate::table::{PartitionDate, Staged};
 use crate::window::Window;
 
 /// Bytes of rows that are built at a time, unless one partition has more: its rows are merged on disk then.
@@ -25,50 +25,52 @@ impl Build<'_> {
         if self.ready().map(|(_, bytes)| bytes).sum::<u64>() < COMMIT_BYTES {
             return Ok(());
         }
-        let periods: Vec<_> = self.ready().map(|(period, _)| period).collect();
-        self.build(&periods, ledger)
+        let dates: Vec<_> = self.ready().map(|(date, _)| date).collect();
+        self.build(&dates, ledger)
     }
 
     /// Partitions whose time is complete, and their bytes. One that gets a row later, since its record's times are far
     /// from each other, is merged again.
-    fn ready(&self) -> impl Iterator<Item = (Period, u64)> {
+    fn ready(&self) -> impl Iterator<Item = (PartitionDate, u64)> {
         // most conversations end within a day of their start
         let late = match self.progress.learned.filter {
             Some(Field::LastAction) => 86_400,
             _ => 0,
         };
-        self.waiting.iter().filter_map(move |(period, waiting)| {
-            let window = self.zone.window(*period)?;
+        self.waiting.iter().filter_map(move |(date, waiting)| {
+            let window = self.zone.window(*date)?;
             // windows are requested with a second more than they cover
             let window = Window::new(window.start - 1, window.end + late + 1);
             let mut missing = self.ranges.intersect(window);
             missing.subtract_all(&self.progress.covered);
-            missing.is_empty().then_some((*period, waiting.bytes))
+            missing.is_empty().then_some((*date, waiting.bytes))
         })
     }
 
     /// Builds partitions in groups that fit into memory; a partition that does not is alone.
-    pub(super) fn build(&mut self, periods: &[Period], ledger: &mut Ledger) -> Result<()> {
-        let mut rest = periods;
+    pub(super) fn build(&mut self, dates: &[PartitionDate], ledger: &mut Ledger) -> Result<()> {
+        let mut rest = dates;
         while !rest.is_empty() {
             let mut bytes = 0;
-            let fits = |period: &&Period| {
-                bytes += self.waiting.get(period).map_or(0, |pages| pages.bytes);
+            let fits = |date: &&PartitionDate| {
+                bytes += self.waiting.get(date).map_or(0, |pages| pages.bytes);
                 bytes <= GROUP_BYTES
             };
             let count = rest.iter().take_while(fits).count().max(1);
             let (group, later) = rest.split_at(count);
-            let waiting = group
-                .iter()
-                .filter_map(|period| self.waiting.remove_entry(period));
-            let group: BTreeMap<Period, PeriodPages> = waiting.collect();
+            let waiting = group.iter().filter_map(|date| self.waiting.remove_entry(date));
+            let group: BTreeMap<PartitionDate, PartitionPages> = waiting.collect();
             self.build_group(&group, ledger)?;
             rest = later;
         }
         Ok(())
     }
 
-    fn build_group(&mut self, group: &BTreeMap<Period, PeriodPages>, ledger: &mut Ledger) -> Result<()> {
+    fn build_group(
+        &mut self,
+        group: &BTreeMap<PartitionDate, PartitionPages>,
+        ledger: &mut Ledger,
+    ) -> Result<()> {
         let (staged, mut findings) = self.stage(group)?;
         let (outside, observed) = (findings.outside, std::mem::take(&mut findings.observed));
         self.observed
@@ -83,21 +85,21 @@ impl Build<'_> {
                 "{expected} records were to be placed, {placed} were, and {outside} lay outside the range"
             )));
         }
-        self.note_arrivals(&staged, ledger)?;
-        let account = ledger.account(self.dataset.name(), &self.bot);
-        account.observing.add(&observed);
-        account.received += placed;
-        account.outside += outside;
+        self.record_new_rows(&staged, ledger)?;
+        let state = ledger.state_mut(self.dataset.name(), &self.bot);
+        state.current_keys.add(&observed);
+        state.received += placed;
+        state.outside += outside;
         for staged in &staged {
-            account.duplicates += staged.effect.duplicates;
-            account.superseded += staged.effect.superseded;
-            account.record_partition(staged.key.period, &staged.entry);
+            state.duplicates += staged.effect.duplicates;
+            state.superseded += staged.effect.superseded;
+            state.record_partition(staged.key.date, &staged.entry);
         }
-        for (period, pages) in group {
+        for (date, pages) in group {
             for page in &pages.pages {
-                account.under_way.entry(*page).or_default().insert(*period);
+                state.applied_partitions.entry(*page).or_default().insert(*date);
                 if let Some(pending) = self.pending.get_mut(page) {
-                    pending.periods.remove(period);
+                    pending.dates.remove(date);
                 }
             }
         }
@@ -105,18 +107,21 @@ impl Build<'_> {
     }
 
     /// Stages the next versions of partitions; each of their pages is decoded once.
-    fn stage(&mut self, group: &BTreeMap<Period, PeriodPages>) -> Result<(Vec<Staged>, PageFindings)> {
+    fn stage(
+        &mut self,
+        group: &BTreeMap<PartitionDate, PartitionPages>,
+    ) -> Result<(Vec<Staged>, PageFindings)> {
         let pages: BTreeSet<u64> = group
             .values()
             .flat_map(|pages| pages.pages.iter().copied())
             .collect();
         let pages: Vec<u64> = pages.into_iter().collect();
-        let keys = group.keys().map(|period| (*period, self.key(*period)));
-        let keys: BTreeMap<Period, _> = keys.collect();
+        let keys = group.keys().map(|date| (*date, self.key(*date)));
+        let keys: BTreeMap<PartitionDate, _> = keys.collect();
         let table = self.table;
-        let mut builders: BTreeMap<Period, _> = keys
+        let mut builders: BTreeMap<PartitionDate, _> = keys
             .iter()
-            .map(|(period, key)| (*period, table.builder(key)))
+            .map(|(date, key)| (*date, table.builder(key)))
             .collect();
         let mut findings = PageFindings::default();
         let mut rest = &pages[..];
@@ -132,8 +137,8 @@ impl Build<'_> {
             for page in decoded.collect::<Result<Vec<PageRows>>>()? {
                 self.rejected.append(&page.rejected)?;
                 findings += page.findings;
-                for (period, rows) in page.rows {
-                    if let Some(builder) = builders.get_mut(&period) {
+                for (date, rows) in page.rows {
+                    if let Some(builder) = builders.get_mut(&date) {
                         builder.add(rows)?;
                     }
                 }

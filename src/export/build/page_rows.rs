@@ -7,16 +7,16 @@ use arrow::array::{Array, AsArray, RecordBatch, UInt32Array};
 use arrow::compute::take_record_batch;
 use arrow::datatypes::TimestampMicrosecondType;
 
-use super::{Build, PeriodPages};
-use crate::dataset::{Dataset, Decoded, Misfits, Observed, Rejected};
+use super::{Build, PartitionPages};
+use crate::dataset::{Dataset, Decoded, ObservedKeys, Rejected, TypeMismatches};
 use crate::error::Result;
 use crate::plan::Field;
-use crate::table::Period;
+use crate::table::PartitionDate;
 use crate::window::Window;
 
 /// What a group of partitions needs of one page.
 pub(super) struct PageRows {
-    pub(super) rows: BTreeMap<Period, RecordBatch>,
+    pub(super) rows: BTreeMap<PartitionDate, RecordBatch>,
     pub(super) rejected: Vec<Rejected>,
     pub(super) findings: PageFindings,
 }
@@ -27,59 +27,63 @@ pub(in crate::export) struct PageFindings {
     /// Records that lie outside the range.
     pub(in crate::export) outside: u64,
     /// Values that did not fit, by promoted column.
-    pub(in crate::export) misfits: Misfits,
+    pub(in crate::export) mismatches: TypeMismatches,
     /// The keys of pages that were not looked at before.
-    pub(in crate::export) observed: Observed,
+    pub(in crate::export) observed: ObservedKeys,
 }
 
 impl AddAssign for PageFindings {
     fn add_assign(&mut self, other: Self) {
         self.outside += other.outside;
-        self.misfits += &other.misfits;
+        self.mismatches += &other.mismatches;
         self.observed.add(&other.observed);
     }
 }
 
 impl Build<'_> {
     /// Decodes a page, and takes the rows that belong to a group of partitions.
-    pub(super) fn decode(&self, sequence: u64, group: &BTreeMap<Period, PeriodPages>) -> Result<PageRows> {
+    pub(super) fn decode(
+        &self,
+        sequence: u64,
+        group: &BTreeMap<PartitionDate, PartitionPages>,
+    ) -> Result<PageRows> {
         let Decoded {
             batch,
             rejected,
-            misfits,
+            mismatches,
             observed,
             ..
         } = self.table.decode(self.dataset, &self.spool.read(sequence)?)?;
-        let periods = self.zone.periods().of_rows(self.dataset, &batch)?;
+        let dates = self.zone.dates().of_rows(self.dataset, &batch)?;
         let wanted = group.iter().filter(|(_, pages)| pages.pages.contains(&sequence));
-        let mut places: BTreeMap<Period, Vec<u32>> =
-            wanted.map(|(period, _)| (*period, Vec::new())).collect();
+        let mut places: BTreeMap<PartitionDate, Vec<u32>> =
+            wanted.map(|(date, _)| (*date, Vec::new())).collect();
         let mut findings = PageFindings::default();
         if !self.observed.contains(&sequence) {
             findings.observed = observed;
         }
         let ever = Window::new(i64::MIN, i64::MAX);
         let range = self.pending.get(&sequence).map_or(ever, |page| page.range);
-        let is_outside = is_outside(self.dataset, self.leaves_out, range, &batch);
-        for ((row, period), is_outside) in (0..).zip(periods).zip(is_outside) {
-            match places.get_mut(&period) {
+        let is_outside = is_outside(self.dataset, self.outside_filter, range, &batch);
+        for ((row, date), is_outside) in (0..).zip(dates).zip(is_outside) {
+            match places.get_mut(&date) {
                 Some(_) if is_outside => findings.outside += 1,
                 Some(rows) => rows.push(row),
                 None => {}
             }
         }
-        if !misfits.is_empty() {
+        if !mismatches.is_empty() {
             let taken: BTreeSet<usize> = places.values().flatten().map(|row| *row as usize).collect();
-            let misfits = misfits.iter().filter(|misfit| taken.contains(&misfit.row));
-            findings.misfits = Misfits::of(self.table.shape(), misfits);
+            let mismatches = mismatches.iter().filter(|mismatch| taken.contains(&mismatch.row));
+            findings.mismatches = TypeMismatches::of(self.table.table_options(), mismatches);
         }
         places.retain(|_, rows| !rows.is_empty());
-        let rows = places.into_iter().map(|(period, rows)| {
+        let rows = places.into_iter().map(|(date, rows)| {
             let rows = match rows.len() == batch.num_rows() {
                 true => batch.clone(),
                 false => take_record_batch(&batch, &UInt32Array::from(rows))?,
             };
-            Ok((period, rows))
+            Ok((date, rows))
         });
         let rows = rows.collect::<Result<_>>()?;
         Ok(PageRows {

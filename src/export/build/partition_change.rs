@@ -8,105 +8,110 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use super::Build;
 use crate::dataset::id_hash;
 use crate::error::Result;
-use crate::ledger::{Account, Ledger, NewRows};
+use crate::ledger::{DatasetState, Ledger, NewRows};
 use crate::spool::PageHeader;
 use crate::store;
-use crate::table::{Period, Staged};
+use crate::table::{PartitionDate, Staged};
 use crate::window::Windows;
 pub(in crate::export) use search::recover;
-use search::{Mover, each_row};
+use search::{PartitionChangeSearch, each_row};
 
 /// Records of which a run remembers the partition: 16 bytes each. `verify` reports what is missed beyond them.
-const MOST_SEEN: usize = 4_000_000;
+const MAX_LOCATIONS: usize = 4_000_000;
 /// New rows of a partition that are distinguished from those that it had before.
-const MOST_COMPARED: u64 = 20_000;
+const MAX_COMPARED: u64 = 20_000;
 /// Where records lie by the API's last word, by the hash of their id.
 #[derive(Debug, Default)]
-pub(super) struct Seen {
-    periods: Vec<(u64, Period)>,
+pub(super) struct RecordLocations {
+    dates: Vec<(u64, PartitionDate)>,
     is_full: bool,
     /// Whether the account had no rows when this run began to build.
     is_first: Option<bool>,
 }
 
-impl Seen {
-    fn take(&mut self, records: impl Iterator<Item = (u64, Period)>) {
+impl RecordLocations {
+    fn add(&mut self, records: impl Iterator<Item = (u64, PartitionDate)>) {
         if !self.is_full {
-            self.periods.extend(records);
-            self.is_full = self.periods.len() > MOST_SEEN;
+            self.dates.extend(records);
+            self.is_full = self.dates.len() > MAX_LOCATIONS;
         }
     }
 
     /// One partition for each id: the last one that it was answered with.
-    fn settle(&mut self) {
-        self.periods.reverse();
-        self.periods.sort_by_key(|(id, _)| *id);
-        self.periods.dedup_by_key(|(id, _)| *id);
+    fn keep_latest(&mut self) {
+        self.dates.reverse();
+        self.dates.sort_by_key(|(id, _)| *id);
+        self.dates.dedup_by_key(|(id, _)| *id);
     }
 
-    fn period_of(&self, id: u64) -> Option<Period> {
-        let at = self.periods.binary_search_by_key(&id, |(id, _)| *id).ok()?;
-        Some(self.periods[at].1)
+    fn date_of_folder(&self, id: u64) -> Option<PartitionDate> {
+        let at = self.dates.binary_search_by_key(&id, |(id, _)| *id).ok()?;
+        Some(self.dates[at].1)
     }
 
     /// Of rows that share ids, those that are to go, by partition.
-    fn outdated(&self, places: Vec<Place>) -> BTreeMap<Period, BTreeSet<String>> {
-        let mut of_id: HashMap<String, Vec<(Period, Option<i64>)>> = HashMap::new();
-        for place in places {
+    fn outdated(&self, row_locations: Vec<RowLocation>) -> BTreeMap<PartitionDate, BTreeSet<String>> {
+        let mut of_id: HashMap<String, Vec<(PartitionDate, Option<i64>)>> = HashMap::new();
+        for row_location in row_locations {
             of_id
-                .entry(place.id)
+                .entry(row_location.id)
                 .or_default()
-                .push((place.period, place.version));
+                .push((row_location.date, row_location.version));
         }
-        let mut gone: BTreeMap<Period, BTreeSet<String>> = BTreeMap::new();
-        for (id, mut places) in of_id {
-            let seen = self.period_of(id_hash(&id));
+        let mut outdated: BTreeMap<PartitionDate, BTreeSet<String>> = BTreeMap::new();
+        for (id, mut row_locations) in of_id {
+            let locations = self.date_of_folder(id_hash(&id));
             // of the same version the one that was answered last stays
-            places.sort_by_key(|(period, version)| (*version, Some(*period) == seen));
-            places.pop();
-            for (period, _) in places {
-                gone.entry(period).or_default().insert(id.clone());
+            row_locations.sort_by_key(|(date, version)| (*version, Some(*date) == locations));
+            row_locations.pop();
+            for (date, _) in row_locations {
+                outdated.entry(date).or_default().insert(id.clone());
             }
         }
-        gone
+        outdated
     }
 }
 
 /// A row that shares its id with one of another date.
-struct Place {
+struct RowLocation {
     id: String,
-    period: Period,
+    date: PartitionDate,
     version: Option<i64>,
 }
 
 impl Build<'_> {
     /// The complete time that this run reads again.
-    fn reread(&self, ledger: &Ledger) -> Windows {
-        let account = ledger.known(self.dataset.name(), &self.bot);
-        let refetches = account.into_iter().flat_map(Account::refetches);
+    fn refetched(&self, ledger: &Ledger) -> Windows {
+        let state = ledger.state(self.dataset.name(), &self.bot);
+        let refetches = state.into_iter().flat_map(DatasetState::refetches);
         refetches
             .flat_map(|refetch| refetch.ranges.iter().copied())
             .collect()
     }
 
     /// Remembers where the records of a page lie.
-    pub(super) fn see(&mut self, header: &PageHeader, places: Vec<(u64, Period)>, ledger: &Ledger) {
-        if self.job.regards(header) && !self.reread(ledger).is_empty() {
-            self.seen.take(places.into_iter());
+    pub(super) fn record_locations(
+        &mut self,
+        header: &PageHeader,
+        row_locations: Vec<(u64, PartitionDate)>,
+        ledger: &Ledger,
+    ) {
+        if self.job.is_current(header) && !self.refetched(ledger).is_empty() {
+            self.locations.add(row_locations.into_iter());
         }
     }
 
     /// Takes note in the ledger of rows that partitions get for the first time, to be committed with them. A record that
     /// was under another date is among them. Nothing is noted in the first run of an account.
-    pub(super) fn note_arrivals(&mut self, staged: &[Staged], ledger: &mut Ledger) -> Result<()> {
-        let account = ledger.account(self.dataset.name(), &self.bot);
-        let is_first = account.partitions.is_empty();
-        if *self.seen.is_first.get_or_insert(is_first) {
+    pub(super) fn record_new_rows(&mut self, staged: &[Staged], ledger: &mut Ledger) -> Result<()> {
+        let state = ledger.state_mut(self.dataset.name(), &self.bot);
+        let is_first = state.partitions.is_empty();
+        if *self.locations.is_first.get_or_insert(is_first) {
             return Ok(());
         }
         for staged in staged.iter().filter(|staged| staged.effect.rows > 0) {
-            let arrivals = match self.table.entry(&staged.key)? {
-                Some(before) if staged.effect.rows <= MOST_COMPARED => {
+            let new_rows = match self.table.entry(&staged.key)? {
+                Some(before) if staged.effect.rows <= MAX_COMPARED => {
                     let mut known = HashSet::new();
                     each_row(
                         &self.table.out().join(&before.path),
@@ -127,18 +132,18 @@ impl Build<'_> {
                 }
                 _ => NewRows::All,
             };
-            account.add_new_rows(staged.key.period, &self.job.missing, arrivals);
+            state.add_new_rows(staged.key.date, &self.job.missing, new_rows);
         }
         Ok(())
     }
 
     /// Takes rows out of partitions where the API has answered their records with another date, unless the version
     /// there is the later one, which then stays alone.
-    pub(super) fn mend_moved(&mut self, ledger: &mut Ledger) -> Result<()> {
+    pub(super) fn remove_outdated_rows(&mut self, ledger: &mut Ledger) -> Result<()> {
         store::step("pages-built");
-        let mut sight = self.reread(ledger);
-        sight.extend(self.job.missing.iter().copied());
-        let mover = Mover {
+        let mut searched = self.refetched(ledger);
+        searched.extend(self.job.missing.iter().copied());
+        let search = PartitionChangeSearch {
             table: self.table,
             spool: self.spool,
             zone: self.zone,
@@ -146,13 +151,13 @@ impl Build<'_> {
             bot: &self.bot,
             keep_pages: self.keep_pages,
         };
-        let gone = mover.search(ledger, std::mem::take(&mut self.seen), sight)?;
-        let out = mover.take_out(&gone, ledger)?;
+        let outdated = search.search(ledger, std::mem::take(&mut self.locations), searched)?;
+        let out = search.remove_rows(&outdated, ledger)?;
         self.stats.changed.extend(out.changed);
         for key in out.withdrawn {
             self.stats.changed.remove(&key);
         }
-        self.stats.moved += out.rows;
+        self.stats.date_changes += out.rows;
         // a record that came with another date counted as a new row of this run
         let new = out.rows.min(self.stats.effect.rows);
         self.stats.effect.rows -= new;
@@ -168,14 +173,14 @@ mod tests {
 
     #[test]
     fn the_last_answer_tells_where_a_record_lies() {
-        let period = |number| Period::of(PartitionBy::Day, jiff::civil::date(2023, 10, number));
-        let mut seen = Seen::default();
-        seen.take([(7, period(1)), (3, period(1)), (7, period(2))].into_iter());
-        seen.take([(3, period(4))].into_iter());
-        seen.settle();
+        let date = |number| PartitionDate::of(PartitionBy::Day, jiff::civil::date(2023, 10, number));
+        let mut locations = RecordLocations::default();
+        locations.add([(7, date(1)), (3, date(1)), (7, date(2))].into_iter());
+        locations.add([(3, date(4))].into_iter());
+        locations.keep_latest();
         assert_eq!(
-            [3, 7, 9].map(|id| seen.period_of(id)),
-            [Some(period(4)), Some(period(2)), None]
+            [3, 7, 9].map(|id| locations.date_of_folder(id)),
+            [Some(date(4)), Some(date(2)), None]
         );
     }
 }

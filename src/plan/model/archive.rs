@@ -76,11 +76,11 @@ pub(super) fn records(
     let hours: Vec<f64> = (0..days * 24)
         .map(|hour| weight(traffic, hour, busy, empty))
         .collect();
-    let whole: f64 = hours.iter().sum();
+    let total: f64 = hours.iter().sum();
     let mut sums = Vec::new();
     let mut sum = 0.0;
     for hour in &hours {
-        sum += hour / whole;
+        sum += hour / total;
         sums.push(sum);
     }
     let second = start + random.below(days * DAY);

@@ -8,7 +8,7 @@ mod world;
 use archive::Random;
 use server::{Answer, Server};
 
-use super::{Knowledge, Next, Options, PageRequest, PlanError, Planner};
+use super::{Knowledge, NextPage, PageRequest, PlanError, PlanOptions, Planner};
 use crate::window::{Window, Windows};
 
 /// Seconds between a request and its answer.
@@ -71,7 +71,7 @@ struct Flight {
 fn export(
     server: &mut Server,
     ranges: &[Window],
-    options: Options,
+    options: PlanOptions,
     line: Line,
     random: &mut Random,
 ) -> Result<Outcome, PlanError> {
@@ -120,11 +120,13 @@ fn run(
                     &mut outcome,
                 );
             }
-            _ if random.chance(line.loses) && !flight.request.retryable => planner.lost(&flight.request)?,
-            Answer::Dead => planner.cursor_died(&flight.request)?,
+            _ if random.chance(line.loses) && !flight.request.retryable => {
+                planner.response_lost(&flight.request)?
+            }
+            Answer::Dead => planner.cursor_expired(&flight.request)?,
             Answer::Page(page) => {
                 server.receive(&page);
-                if page.next == Next::End {
+                if page.next == NextPage::End {
                     listed.insert(flight.request.covers);
                 }
                 planner.answered(&flight.request, &page)?;
@@ -160,7 +162,7 @@ fn send(
 ) {
     outcome.requests += 1;
     assert!(outcome.requests < 5_000, "the planner does not end");
-    let answer = server.answer(request.asked, request.cursor.as_deref());
+    let answer = server.answer(request.requested, request.cursor.as_deref());
     flights.push(Flight {
         lands: now + line.latency.draw(random),
         request,

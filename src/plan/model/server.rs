@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::super::{Field, Next, PageFacts, RecordFacts};
+use super::super::{Field, NextPage, PageFacts, RecordFacts};
 use super::archive::{DAY, Random, Record, SECOND, mix};
 use crate::window::{Window, Windows};
 
@@ -109,7 +109,7 @@ pub(super) enum Answer {
 }
 
 struct Query {
-    asked: Window,
+    requested: Window,
     /// Indices of the records, in order.
     selected: Vec<u32>,
     archive: usize,
@@ -142,7 +142,7 @@ impl Server {
         }
     }
 
-    pub(super) fn answer(&mut self, asked: Window, cursor: Option<&str>) -> Answer {
+    pub(super) fn answer(&mut self, requested: Window, cursor: Option<&str>) -> Answer {
         if self.random.chance(self.rule.growth) {
             self.grow();
         }
@@ -151,8 +151,8 @@ impl Server {
             None => {
                 let number = self.queries.len();
                 let query = Query {
-                    asked,
-                    selected: self.select(asked),
+                    requested,
+                    selected: self.select(requested),
                     archive: self.records.len(),
                     offset: 0,
                 };
@@ -163,7 +163,7 @@ impl Server {
                 return match self.rule.lie {
                     Lie::EmptyForDeadCursor => Answer::Page(PageFacts {
                         records: Vec::new(),
-                        next: Next::End,
+                        next: NextPage::End,
                     }),
                     _ => Answer::Dead,
                 };
@@ -175,13 +175,13 @@ impl Server {
             }
         };
         if self.rule.cursors == Cursors::Offset && self.queries[&number].archive != self.records.len() {
-            let selected = self.select(asked);
+            let selected = self.select(requested);
             let query = self.queries.get_mut(&number).unwrap();
             (query.selected, query.archive) = (selected, self.records.len());
         }
         let is_hidden = self.hides_the_rest();
         let query = self.queries.get_mut(&number).unwrap();
-        assert_eq!(query.asked, asked, "a cursor belongs to its window");
+        assert_eq!(query.requested, requested, "a cursor belongs to its window");
         let empty = self.rule.cursors != Cursors::Scroll && self.random.chance(self.rule.empties);
         let mut size = if empty { 0 } else { self.rule.per_page };
         if size > 1 && self.random.chance(self.rule.short) {
@@ -196,11 +196,11 @@ impl Server {
         let over = end == query.selected.len() && !empty && (!self.rule.empty_end || records.len() < size);
         query.offset = end;
         let next = match self.rule.cursors {
-            _ if over && self.rule.absent_end && self.nonce > 1 => Next::Absent,
-            _ if over => Next::End,
-            _ if is_hidden && records.len() == self.rule.per_page => Next::End,
-            Cursors::Scroll => Next::Cursor(format!("{number}")),
-            _ => Next::Cursor(format!("{number}:{end}:{}", self.nonce)),
+            _ if over && self.rule.absent_end && self.nonce > 1 => NextPage::Absent,
+            _ if over => NextPage::End,
+            _ if is_hidden && records.len() == self.rule.per_page => NextPage::End,
+            Cursors::Scroll => NextPage::Cursor(format!("{number}")),
+            _ => NextPage::Cursor(format!("{number}:{end}:{}", self.nonce)),
         };
         Answer::Page(PageFacts { records, next })
     }
@@ -235,19 +235,23 @@ impl Server {
         self.records[..self.sorted].partition_point(|record| value(record, self.rule.filter) < micros)
     }
 
-    fn select(&self, asked: Window) -> Vec<u32> {
+    fn select(&self, requested: Window) -> Vec<u32> {
         let rule = self.rule;
-        let asked = match rule.lie {
-            Lie::Range(true, seconds) => Window::new(asked.start, asked.end.min(asked.start + seconds)),
-            Lie::Range(false, seconds) => Window::new(asked.start.max(asked.end - seconds), asked.end),
+        let requested = match rule.lie {
+            Lie::Range(true, seconds) => {
+                Window::new(requested.start, requested.end.min(requested.start + seconds))
+            }
+            Lie::Range(false, seconds) => {
+                Window::new(requested.start.max(requested.end - seconds), requested.end)
+            }
             Lie::Rounding(unit) => Window::new(
-                (asked.start + unit - 1).div_euclid(unit) * unit,
-                asked.end.div_euclid(unit) * unit,
+                (requested.start + unit - 1).div_euclid(unit) * unit,
+                requested.end.div_euclid(unit) * unit,
             ),
-            _ => asked,
+            _ => requested,
         };
-        let from = self.first_at(asked.start * SECOND);
-        let (low, high) = (asked.start * SECOND, asked.end * SECOND);
+        let from = self.first_at(requested.start * SECOND);
+        let (low, high) = (requested.start * SECOND, requested.end * SECOND);
         let within = |record: &Record| {
             let exact = value(record, rule.filter);
             let at = if rule.floors {

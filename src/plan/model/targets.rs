@@ -4,7 +4,7 @@
 use super::archive::{DAY, Random, Traffic, by_day, records};
 use super::server::{Rule, Server, Sorting};
 use super::{Latency, Line, Outcome, export};
-use crate::plan::{Field, Options};
+use crate::plan::{Field, PlanOptions};
 use crate::window::Window;
 
 struct Target {
@@ -130,18 +130,18 @@ fn measure(target: &Target, seed: u64) -> Outcome {
         loses: 0.0,
         strict: false,
     };
-    let mut run = |options: Options| {
+    let mut run = |options: PlanOptions| {
         let rule = Rule::plain(target.sorting, 1_000);
         let mut server = Server::new(rule, archive.clone(), Random::new(seed));
         export(&mut server, &[range], options, line, &mut random).unwrap()
     };
-    let first = run(Options::default());
+    let first = run(PlanOptions::default());
     if !target.again {
         return first;
     }
-    run(Options {
+    run(PlanOptions {
         knowledge: first.learned,
         density: by_day(&archive, START, target.days),
-        ..Options::default()
+        ..PlanOptions::default()
     })
 }

@@ -4,7 +4,7 @@
 use super::archive::{DAY, Random, Traffic, records};
 use super::server::{Cursors, Lie, Rule, Server, Sorting};
 use super::{Latency, Line, export};
-use crate::plan::{Field, Options, PlanError};
+use crate::plan::{Field, PlanError, PlanOptions};
 use crate::window::Window;
 
 const EXPORTS: u64 = 10_000;
@@ -76,7 +76,7 @@ fn lying_rule(random: &mut Random) -> Rule {
         _ => sorting,
     };
     Rule {
-        // a bound that is excluded and rounded is lost
+        // a bound that is excluded and hull is lost
         includes_start: matches!(lie, Lie::Rounding(_)) || honest.includes_start,
         lie,
         per_page,
@@ -91,17 +91,17 @@ fn lying_rule(random: &mut Random) -> Rule {
 }
 
 fn ranges(random: &mut Random, start: i64, days: i64) -> Vec<Window> {
-    let whole = Window::new(start, start + days * DAY);
+    let hull = Window::new(start, start + days * DAY);
     match random.below(4) {
         0 => {
-            let (first, second) = whole.split_at(start + random.below(days * DAY));
+            let (first, second) = hull.split_at(start + random.below(days * DAY));
             vec![second, Window::new(first.start, first.end - random.below(DAY))]
         }
         1 => vec![Window::new(
             start + random.below(DAY),
-            whole.end - random.below(DAY / 2),
+            hull.end - random.below(DAY / 2),
         )],
-        _ => vec![whole],
+        _ => vec![hull],
     }
 }
 
@@ -147,10 +147,10 @@ fn one(seed: u64, rule: fn(&mut Random) -> Rule) -> Result<(), PlanError> {
         loses: if random.chance(0.2) { 0.02 } else { 0.0 },
         strict: is_honest,
     };
-    let options = Options {
+    let options = PlanOptions {
         per_page: u32::try_from(rule.per_page).unwrap(),
         max_in_flight: random.pick(&[1, 2, 8, 8, 64]),
-        ..Options::default()
+        ..PlanOptions::default()
     };
     let outcome = export(&mut server, &ranges, options, line, &mut random)?;
     if !is_honest {
@@ -173,12 +173,12 @@ fn ten_thousand_exports_miss_nothing() {
         match std::panic::catch_unwind(|| one(seed, rule)) {
             Ok(Ok(())) => continue,
             // a second that cannot be read while a cursor lives
-            Ok(Err(PlanError::CursorDies { window, .. })) if window.seconds() <= 3 => continue,
+            Ok(Err(PlanError::CursorExpires { window, .. })) if window.seconds() <= 3 => continue,
             // an API that leaves the cursor out at the end, met first on a page that is just full: an error is
             // right, since a renamed field would look the same
             Ok(Err(PlanError::CursorMissing { .. })) if rule(&mut Random::new(seed)).absent_end => continue,
             // a second that holds as many records as a limit would allow, or whose pages lose records
-            Ok(Err(PlanError::EndInDoubt { records, .. }))
+            Ok(Err(PlanError::UncertainEnd { records, .. }))
                 if records % 100 <= 1
                     || records.is_power_of_two()
                     || rule(&mut Random::new(seed)).is_unstable() =>

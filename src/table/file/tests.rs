@@ -4,7 +4,7 @@ use jiff::civil::date;
 
 use super::*;
 use crate::dataset::{Dataset, decode};
-use crate::table::{PartitionBy, Period, RowGroups};
+use crate::table::{PartitionBy, PartitionDate, RowGroups};
 
 /// A disk with so many bytes left.
 #[derive(Debug)]
@@ -30,7 +30,7 @@ fn a_disk_that_is_full_at_any_byte_is_the_reason_of_the_error() {
     let key = PartitionKey {
         dataset: Dataset::Messages,
         bot: "r3".into(),
-        period: Period::of(PartitionBy::Day, date(2023, 10, 1)),
+        date: PartitionDate::of(PartitionBy::Day, date(2023, 10, 1)),
     };
     let record =
         |id: u32| format!(r#"{{"_id":"m{id}","time":1696118400,"conversationId":"c{id}","type":"t"}}"#);

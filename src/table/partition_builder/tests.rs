@@ -3,7 +3,7 @@ use std::path::Path;
 
 use super::*;
 use crate::dataset::{Dataset, decode};
-use crate::table::{PartitionBy, Period, Settings};
+use crate::table::{PartitionBy, PartitionDate, Settings};
 
 /// 2023-10-01T00:00:00Z.
 const DAY: u32 = 1_696_118_400;
@@ -12,7 +12,7 @@ fn key(dataset: Dataset) -> PartitionKey {
     PartitionKey {
         dataset,
         bot: "r3".into(),
-        period: Period::of(PartitionBy::Day, jiff::civil::date(2023, 10, 1)),
+        date: PartitionDate::of(PartitionBy::Day, jiff::civil::date(2023, 10, 1)),
     }
 }
 

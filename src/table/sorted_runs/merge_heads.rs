@@ -13,7 +13,7 @@ pub(super) type KeptTimes = HashMap<String, Option<i64>>;
 
 /// What merging runs gave.
 #[derive(Default)]
-pub(super) struct Outcome {
+pub(super) struct MergeCounts {
     pub(super) rows: u64,
     pub(super) first: Option<Timestamp>,
     pub(super) last: Option<Timestamp>,
@@ -30,10 +30,10 @@ pub(super) fn merge(
     has_present: bool,
     kept: &KeptTimes,
     mut write: impl FnMut(&[RecordBatch], &[RowRef]) -> Result<()>,
-) -> Result<Outcome> {
-    let mut outcome = Outcome::default();
+) -> Result<MergeCounts> {
+    let mut outcome = MergeCounts::default();
     let mut rows: Vec<RowRef> = Vec::new();
-    let mut pass_on = |heads: &[Head], rows: &mut Vec<RowRef>, outcome: &mut Outcome| {
+    let mut pass_on = |heads: &[Head], rows: &mut Vec<RowRef>, outcome: &mut MergeCounts| {
         let batches: Vec<RecordBatch> = heads.iter().map(|head| head.batch.clone()).collect();
         let (first, last) = time_bounds(dataset, &batches, rows);
         outcome.first = outcome.first.or(first);

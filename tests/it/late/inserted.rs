@@ -5,7 +5,7 @@ use std::time::Duration;
 use converse_export_simulator::{Filter, Import, Latency, MessageFilter, Options, Order, Traffic};
 
 use super::kinds::{CONVERSATIONS, MESSAGES, START};
-use crate::honest::assert_complete;
+use crate::exit_code::assert_complete;
 use crate::world::{DAY, World, small};
 
 const HOURS: i64 = 6 * 3_600;

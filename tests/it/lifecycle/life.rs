@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::model::{Model, SETTLE};
 use super::operation::{HOUR, Harm, Kill, Operation, Part, START, archive};
 use super::reader::Reader;
-use crate::killed::steps;
+use crate::kill::steps;
 use crate::lake::files_below;
 use crate::run::{Export, Run, Running, on, start_with};
 use crate::world::World;

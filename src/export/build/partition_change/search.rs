@@ -7,22 +7,22 @@ use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::TimestampMicrosecondType;
 use rayon::prelude::*;
 
-use super::{MOST_SEEN, Place, Seen};
+use super::{MAX_LOCATIONS, RecordLocations, RowLocation};
 use crate::changes::PartitionFile;
 use crate::commit::Commit;
 use crate::dataset::{Dataset, id_hash};
 use crate::error::Result;
 use crate::export::Options;
-use crate::ledger::{Account, Ledger, NewRows};
+use crate::ledger::{DatasetState, Ledger, NewRows};
 use crate::spool::Spool;
-use crate::table::{DataFile, PartitionKey, Period, Table, Without, Zone};
+use crate::table::{DataFile, PartitionDate, PartitionKey, RowRemoval, Table, Zone};
 use crate::window::Windows;
 
 /// Rows of an account of which all are searched.
-const MOST_SEARCHED: u64 = 5_000_000;
+const MAX_SEARCHED: u64 = 5_000_000;
 
 /// What it takes to search an account's partitions for records under two dates.
-pub(super) struct Mover<'a> {
+pub(super) struct PartitionChangeSearch<'a> {
     pub(super) table: &'a Table,
     pub(super) spool: &'a Spool,
     pub(super) zone: &'a Zone,
@@ -33,7 +33,7 @@ pub(super) struct Mover<'a> {
 
 /// What was taken out of partitions.
 #[derive(Default)]
-pub(super) struct TakenOut {
+pub(super) struct RemovedRows {
     pub(super) rows: u64,
     pub(super) changed: Vec<(PartitionKey, PartitionFile)>,
     pub(super) withdrawn: Vec<PartitionKey>,
@@ -48,14 +48,14 @@ pub(in crate::export) fn recover(
 ) -> Result<()> {
     let mut pending = Vec::new();
     for (dataset, bots) in &ledger.datasets {
-        let pends = bots.iter().filter(|(_, account)| account.moves.is_some());
+        let pends = bots.iter().filter(|(_, state)| state.unchecked_rows.is_some());
         pending.extend(pends.map(|(bot, _)| (dataset.clone(), bot.clone())));
     }
     for (dataset, bot) in pending {
         let Ok(dataset) = dataset.parse::<Dataset>() else {
             continue;
         };
-        let mover = Mover {
+        let search = PartitionChangeSearch {
             table,
             spool,
             zone,
@@ -63,10 +63,10 @@ pub(in crate::export) fn recover(
             bot: &bot,
             keep_pages: options.keep_pages,
         };
-        let moved = mover
-            .search(ledger, Seen::default(), Windows::new())
-            .and_then(|gone| mover.take_out(&gone, ledger));
-        match moved {
+        let date_changes = search
+            .search(ledger, RecordLocations::default(), Windows::new())
+            .and_then(|outdated| search.remove_rows(&outdated, ledger));
+        match date_changes {
             Ok(_) => ledger.save(&table.own_folder())?,
             // another run repairs what is damaged
             Err(error) if !(options.datasets.contains(&dataset) && options.bots.contains(&bot)) => {
@@ -81,93 +81,98 @@ pub(in crate::export) fn recover(
     Ok(())
 }
 
-impl Mover<'_> {
-    fn key(&self, period: Period) -> PartitionKey {
+impl PartitionChangeSearch<'_> {
+    fn key(&self, date: PartitionDate) -> PartitionKey {
         PartitionKey {
             dataset: self.dataset,
             bot: self.bot.to_owned(),
-            period,
+            date,
         }
     }
 
     /// The ids whose rows are to go, by partition: those whose records were seen, or have arrived, under another date.
-    /// Large tables are searched in the partitions of `sight` and of what arrived alone.
+    /// Large tables are searched in the partitions of `searched` and of what arrived alone.
     pub(super) fn search(
         &self,
         ledger: &Ledger,
-        seen: Seen,
-        mut sight: Windows,
-    ) -> Result<BTreeMap<Period, BTreeSet<String>>> {
+        locations: RecordLocations,
+        mut searched: Windows,
+    ) -> Result<BTreeMap<PartitionDate, BTreeSet<String>>> {
         let none = BTreeMap::new();
-        let Some(account) = ledger.known(self.dataset.name(), self.bot) else {
+        let Some(state) = ledger.state(self.dataset.name(), self.bot) else {
             return Ok(none);
         };
-        let mut last = Seen::default();
-        if let Some(moves) = &account.moves {
-            sight.extend(moves.ranges.iter().copied());
-            self.arrivals(account, &moves.arrivals, &mut last)?;
+        let mut last = RecordLocations::default();
+        if let Some(unchecked_rows) = &state.unchecked_rows {
+            searched.extend(unchecked_rows.ranges.iter().copied());
+            self.new_rows(state, &unchecked_rows.new_rows, &mut last)?;
         }
-        if !seen.is_full {
-            last.periods.extend(seen.periods);
+        if !locations.is_full {
+            last.dates.extend(locations.dates);
         }
-        last.settle();
-        if last.periods.is_empty() {
+        last.keep_latest();
+        if last.dates.is_empty() {
             return Ok(none);
         }
-        let periods: Vec<Period> = if account.rows <= MOST_SEARCHED {
-            account.partitions.keys().copied().collect()
+        let dates: Vec<PartitionDate> = if state.rows <= MAX_SEARCHED {
+            state.partitions.keys().copied().collect()
         } else {
-            let of_last: BTreeSet<Period> = last.periods.iter().map(|(_, period)| *period).collect();
-            let is_in_sight = |period: &Period| {
-                let window = self.zone.window(*period);
-                of_last.contains(period) || window.is_some_and(|window| !sight.intersect(window).is_empty())
+            let of_last: BTreeSet<PartitionDate> = last.dates.iter().map(|(_, date)| *date).collect();
+            let is_searched = |date: &PartitionDate| {
+                let window = self.zone.window(*date);
+                of_last.contains(date) || window.is_some_and(|window| !searched.intersect(window).is_empty())
             };
-            let periods = account.partitions.keys().copied();
-            periods.filter(is_in_sight).collect()
+            let dates = state.partitions.keys().copied();
+            dates.filter(is_searched).collect()
         };
-        let is_elsewhere = |period: Period, id: u64| last.period_of(id).is_some_and(|seen| seen != period);
-        let moved = periods.par_iter().map(|period| {
-            let mut moved = HashSet::new();
-            self.each_row(*period, false, |id, _| {
+        let is_elsewhere =
+            |date: PartitionDate, id: u64| last.date_of_folder(id).is_some_and(|locations| locations != date);
+        let date_changes = dates.par_iter().map(|date| {
+            let mut date_changes = HashSet::new();
+            self.each_row(*date, false, |id, _| {
                 let id = id_hash(id);
-                if is_elsewhere(*period, id) {
-                    moved.insert(id);
+                if is_elsewhere(*date, id) {
+                    date_changes.insert(id);
                 }
             })?;
-            Ok(moved)
+            Ok(date_changes)
         });
-        let moved: HashSet<u64> = moved.collect::<Result<Vec<_>>>()?.into_iter().flatten().collect();
-        if moved.is_empty() {
+        let date_changes: HashSet<u64> = date_changes
+            .collect::<Result<Vec<_>>>()?
+            .into_iter()
+            .flatten()
+            .collect();
+        if date_changes.is_empty() {
             return Ok(none);
         }
-        let mut places: Vec<Place> = Vec::new();
-        for period in &periods {
-            self.each_row(*period, true, |id, version| {
-                if moved.contains(&id_hash(id)) {
-                    let (id, period) = (id.to_owned(), *period);
-                    places.push(Place { id, period, version });
+        let mut row_locations: Vec<RowLocation> = Vec::new();
+        for date in &dates {
+            self.each_row(*date, true, |id, version| {
+                if date_changes.contains(&id_hash(id)) {
+                    let (id, date) = (id.to_owned(), *date);
+                    row_locations.push(RowLocation { id, date, version });
                 }
             })?;
         }
-        Ok(last.outdated(places))
+        Ok(last.outdated(row_locations))
     }
 
     /// Adds the rows that arrived, those that are named last: they are known to be the later ones.
-    fn arrivals(
+    fn new_rows(
         &self,
-        account: &Account,
-        arrivals: &BTreeMap<Period, NewRows>,
-        last: &mut Seen,
+        state: &DatasetState,
+        new_rows: &BTreeMap<PartitionDate, NewRows>,
+        last: &mut RecordLocations,
     ) -> Result<()> {
-        let is_all = |period: &&Period| matches!(arrivals.get(period), Some(NewRows::All));
-        let all: Vec<Period> = account.partitions.keys().filter(is_all).copied().collect();
+        let is_all = |date: &&PartitionDate| matches!(new_rows.get(date), Some(NewRows::All));
+        let all: Vec<PartitionDate> = state.partitions.keys().filter(is_all).copied().collect();
         let rows = all
             .iter()
-            .filter_map(|period| account.partitions.get(period))
-            .map(|held| held.rows);
-        if rows.sum::<u64>() <= MOST_SEEN as u64 {
-            for period in all {
-                self.each_row(period, false, |id, _| last.periods.push((id_hash(id), period)))?;
+            .filter_map(|date| state.partitions.get(date))
+            .map(|metadata| metadata.rows);
+        if rows.sum::<u64>() <= MAX_LOCATIONS as u64 {
+            for date in all {
+                self.each_row(date, false, |id, _| last.dates.push((id_hash(id), date)))?;
             }
         } else {
             tracing::info!(
@@ -176,50 +181,50 @@ impl Mover<'_> {
                 self.bot
             );
         }
-        for (period, arrivals) in arrivals {
-            if let NewRows::Named(ids) = arrivals {
-                last.periods.extend(ids.iter().map(|id| (*id, *period)));
+        for (date, new_rows) in new_rows {
+            if let NewRows::Named(ids) = new_rows {
+                last.dates.extend(ids.iter().map(|id| (*id, *date)));
             }
         }
         Ok(())
     }
 
     /// Takes rows out of partitions. What arrived is compared then.
-    pub(super) fn take_out(
+    pub(super) fn remove_rows(
         &self,
-        gone: &BTreeMap<Period, BTreeSet<String>>,
+        outdated: &BTreeMap<PartitionDate, BTreeSet<String>>,
         ledger: &mut Ledger,
-    ) -> Result<TakenOut> {
-        let mut out = TakenOut::default();
-        let without = gone
+    ) -> Result<RemovedRows> {
+        let mut out = RemovedRows::default();
+        let excluding = outdated
             .par_iter()
-            .map(|(period, gone)| {
-                let key = self.key(*period);
+            .map(|(date, outdated)| {
+                let key = self.key(*date);
                 let ids = |batch: &RecordBatch, row: usize| {
                     let ids = batch.column(self.dataset.id_column()).as_string::<i32>();
-                    gone.contains(ids.value(row))
+                    outdated.contains(ids.value(row))
                 };
-                Ok((key.clone(), self.table.stage_without(&key, ids)?))
+                Ok((key.clone(), self.table.stage_removal(&key, ids)?))
             })
-            .collect::<Result<Vec<(PartitionKey, Without)>>>()?;
-        if ledger.known(self.dataset.name(), self.bot).is_none() {
+            .collect::<Result<Vec<(PartitionKey, RowRemoval)>>>()?;
+        if ledger.state(self.dataset.name(), self.bot).is_none() {
             return Ok(out);
         }
-        let account = ledger.account(self.dataset.name(), self.bot);
-        account.moves = None;
+        let state = ledger.state_mut(self.dataset.name(), self.bot);
+        state.unchecked_rows = None;
         let mut staged = Vec::new();
-        for (key, without) in without {
-            match without {
-                Without::AsItWas => {}
-                Without::Less(next, rows) => {
+        for (key, excluding) in excluding {
+            match excluding {
+                RowRemoval::Unchanged => {}
+                RowRemoval::Rewritten(next, rows) => {
                     out.rows += rows;
-                    account.record_partition(key.period, &next.entry);
+                    state.record_partition(key.date, &next.entry);
                     out.changed.push((key, PartitionFile::of(&next.entry)));
                     staged.push(next);
                 }
-                Without::Nothing(rows) => {
+                RowRemoval::Emptied(rows) => {
                     out.rows += rows;
-                    account.remove_partition(key.period);
+                    state.remove_partition(key.date);
                     out.withdrawn.push(key);
                 }
             }
@@ -227,8 +232,8 @@ impl Mover<'_> {
         if out.rows == 0 {
             return Ok(out);
         }
-        account.superseded += out.rows;
-        account.moved += out.rows;
+        state.superseded += out.rows;
+        state.date_changes += out.rows;
         tracing::info!(
             "{} {} of {} have another date now: the rows under the old one are removed",
             out.rows,
@@ -242,8 +247,13 @@ impl Mover<'_> {
     }
 
     /// Calls `row` with the id of each row of a partition, and its version where that is wanted.
-    fn each_row(&self, period: Period, versions: bool, row: impl FnMut(&str, Option<i64>)) -> Result<()> {
-        match self.table.entry(&self.key(period))? {
+    fn each_row(
+        &self,
+        date: PartitionDate,
+        versions: bool,
+        row: impl FnMut(&str, Option<i64>),
+    ) -> Result<()> {
+        match self.table.entry(&self.key(date))? {
             Some(entry) => each_row(&self.table.out().join(&entry.path), self.dataset, versions, row),
             None => Ok(()),
         }
@@ -263,10 +273,10 @@ pub(super) fn each_row(
     for batch in DataFile::open(path)?.batches(Some(&columns))? {
         let batch = batch?;
         // the columns come in the order of the file
-        let place = |column: usize| columns.iter().filter(|other| **other < column).count();
-        let ids = batch.column(place(id)).as_string::<i32>();
+        let row_location = |column: usize| columns.iter().filter(|other| **other < column).count();
+        let ids = batch.column(row_location(id)).as_string::<i32>();
         let versions = version.map(|version| {
-            let versions = batch.column(place(version));
+            let versions = batch.column(row_location(version));
             versions.as_primitive::<TimestampMicrosecondType>()
         });
         for number in 0..batch.num_rows() {

@@ -5,8 +5,8 @@ use std::cmp::Ordering;
 use arrow::array::{Array, AsArray};
 
 use super::*;
-use crate::dataset::{Dataset, MetadataMode, Promoted, Shape, decode_as};
-use crate::table::{PartitionBy, PartitionKey, Period, Settings, file_properties};
+use crate::dataset::{Dataset, MetadataMode, Promoted, TableOptions, decode_as};
+use crate::table::{PartitionBy, PartitionDate, PartitionKey, Settings, file_properties};
 
 /// The bounds of the pages that have values, and the place of each among all pages.
 #[derive(Debug)]
@@ -193,21 +193,21 @@ fn a_bound_without_a_short_one_above_it_is_left_out() {
 /// The file of some conversations as a table writes it, with metadata as map and as JSON.
 fn conversations(records: &[String]) -> Bytes {
     let promote = ["a", "n:int64", "t:timestamp", "f:float64", "b:bool", "j:json"];
-    let shape = Shape {
+    let table_options = TableOptions {
         metadata: MetadataMode::Both,
         promote: Promoted::list(&promote).unwrap(),
     };
     let page = format!(r#"{{"data":[{}],"cursor":null}}"#, records.join(","));
-    let decoded = decode_as(Dataset::Conversations, &shape, None, page.as_bytes()).unwrap();
+    let decoded = decode_as(Dataset::Conversations, &table_options, None, page.as_bytes()).unwrap();
     let key = PartitionKey {
         dataset: Dataset::Conversations,
         bot: "r3".into(),
-        period: Period::timeless(PartitionBy::Day),
+        date: PartitionDate::timeless(PartitionBy::Day),
     };
     let mut settings = Settings::new("https://api.example.com", "UTC");
-    settings.shape = shape;
+    settings.table_options = table_options;
     let properties = file_properties(&key, &settings).unwrap();
-    let schema = settings.shape.schema(Dataset::Conversations);
+    let schema = settings.table_options.schema(Dataset::Conversations);
     let batches = [decoded.batch];
     let mut encoder = Encoder::new(Vec::new(), &schema, properties, RowGroups::default()).unwrap();
     encoder.append(&batches, &places(&batches)).unwrap();

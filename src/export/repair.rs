@@ -1,0 +1,259 @@
+//! Repairs at the beginning of a run: damaged files are reported and moved to `_export/quarantine/`, and their partitions
+//! are built again from kept pages. Where those do not give exactly what the ledger says, the time of the partition is no
+//! longer complete, so that this or another run fetches it.
+//!
+//! Files are moved first. Where a run is killed after that, the next one finds them missing and repairs the same.
+
+mod retained_pages;
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use rayon::prelude::*;
+use serde::Serialize;
+
+use super::{Options, reopen};
+use crate::commit::Commit;
+use crate::dataset::Dataset;
+use crate::error::{Error, Result};
+use crate::ledger::{DatasetState, Ledger, PartitionMetadata};
+use crate::plan::Field;
+use crate::spool::Spool;
+use crate::table::{
+    Defect, Depth, Entry, Inspection, OWN_FOLDER, PartitionDate, PartitionKey, QUARANTINE, Staged, Table,
+    Zone,
+};
+use crate::window::{Window, Windows};
+
+const EVER: Window = Window {
+    start: i64::MIN,
+    end: i64::MAX,
+};
+/// Damages that are logged one by one.
+const LOGGED: usize = 20;
+
+/// Something that was damaged. What is left of it is in `_export/quarantine/`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Damage {
+    /// The file or folder, from the table's folder on.
+    pub path: PathBuf,
+    /// What was wrong: a sentence.
+    pub what: String,
+}
+
+/// Opens what the folder holds beside the table, after whatever a crash left, or a bad disk, has been put right as
+/// far as it can be without the API.
+pub(super) fn open_folder(
+    table: &Table,
+    zone: &Zone,
+    options: &Options,
+) -> Result<(Spool, Ledger, Vec<Damage>)> {
+    let own = table.own_folder();
+    let spool = Spool::open(&own.join("pages"))?;
+    let mut repair = Repair {
+        table,
+        zone,
+        spool: &spool,
+        damages: Vec::new(),
+        staged: Vec::new(),
+    };
+    if let Err(error) = Commit::recover(table, &spool) {
+        repair.quarantine_file(error)?;
+    }
+    table.remove_leftovers()?;
+    let loaded = repair.load_ledger(&own)?;
+    let mut ledger = loaded.clone().unwrap_or_else(Ledger::new);
+    spool.begin_at(ledger.next_sequence);
+
+    let mut of: BTreeSet<(Dataset, String)> = BTreeSet::new();
+    for dataset in Dataset::ALL {
+        if loaded.is_none() {
+            of.extend(table.bots(dataset)?.into_iter().map(|bot| (dataset, bot)));
+        }
+        if options.datasets.contains(&dataset) {
+            of.extend(options.bots.iter().map(|bot| (dataset, bot.clone())));
+        }
+    }
+    for (dataset, bot) in of {
+        let known = ledger.state(dataset.name(), &bot).cloned().unwrap_or_default();
+        let mut state = known.clone();
+        let requested = options.datasets.contains(&dataset) && options.bots.contains(&bot);
+        let reopened = repair.repair(dataset, &bot, &mut state)?;
+        log_reopened(dataset, &bot, reopened, requested.then_some(options.range));
+        state
+            .applied_partitions
+            .retain(|page, _| spool.path(*page).exists());
+        if state != known {
+            *ledger.state_mut(dataset.name(), &bot) = state;
+        }
+    }
+    repair.log();
+    let states = ledger.datasets.values().flat_map(|bots| bots.values());
+    if states.into_iter().any(|state| !state.partitions.is_empty()) {
+        // lost settings are those that the files have
+        table.save_settings()?;
+    }
+    reopen(options, &mut ledger, &spool);
+    let Repair { damages, staged, .. } = repair;
+    if ledger != loaded.unwrap_or_else(Ledger::new) || !staged.is_empty() {
+        ledger.next_sequence = spool.next_sequence();
+        Commit::new(&staged, ledger.clone(), Vec::new(), false).execute(table, &spool)?;
+    }
+    Ok((spool, ledger, damages))
+}
+
+struct Repair<'a> {
+    table: &'a Table,
+    zone: &'a Zone,
+    spool: &'a Spool,
+    damages: Vec<Damage>,
+    /// Partitions that were built again from kept pages.
+    staged: Vec<Staged>,
+}
+
+impl Repair<'_> {
+    /// Moves a damaged file of the exporter's own aside; returns any other error.
+    fn quarantine_file(&mut self, error: Error) -> Result<()> {
+        let Error::Damaged { path, what } = error else {
+            return Err(error);
+        };
+        let path = path.strip_prefix(self.table.out()).unwrap_or(&path).to_owned();
+        self.table.quarantine(&path)?;
+        self.damages.push(Damage { path, what });
+        Ok(())
+    }
+
+    /// The ledger, or its copy where it is damaged or gone; `None` where both are.
+    fn load_ledger(&mut self, own: &Path) -> Result<Option<Ledger>> {
+        let (path, copy) = (Ledger::path(own), Ledger::copy_path(own));
+        if path.exists() {
+            match Ledger::load(&path) {
+                Err(error) => self.quarantine_file(error)?,
+                ledger => {
+                    let ledger = ledger?;
+                    Ledger::restore_copy(own)?;
+                    return Ok(Some(ledger));
+                }
+            }
+        }
+        if !copy.exists() {
+            return Ok(None);
+        }
+        if self.damages.is_empty() {
+            let path = path.strip_prefix(self.table.out()).unwrap_or(&path).to_owned();
+            let what = "it is missing".into();
+            self.damages.push(Damage { path, what });
+        }
+        match Ledger::load(&copy) {
+            Err(error) => self.quarantine_file(error).map(|()| None),
+            ledger => {
+                let ledger = ledger?;
+                ledger.save(own)?;
+                Ok(Some(ledger))
+            }
+        }
+    }
+
+    /// Inspects the partitions of an account and moves aside what is wrong. Gives the time that is no longer complete.
+    fn repair(&mut self, dataset: Dataset, bot: &str, state: &mut DatasetState) -> Result<Windows> {
+        let mut dates = self.table.dates(dataset, bot)?;
+        dates.extend(state.partitions.keys());
+        let (table, zone) = (self.table, self.zone);
+        let known = &*state;
+        let inspections = dates
+            .into_par_iter()
+            .map(|date| {
+                let bot = bot.to_owned();
+                let key = PartitionKey { dataset, bot, date };
+                let window = zone.window(date).unwrap_or(EVER);
+                let is_in_period = |entry: &Entry| {
+                    let mut bounds = [entry.first, entry.last].into_iter().flatten();
+                    bounds.all(|time| window.contains(time.as_second()))
+                };
+                let inspection = known.inspect(table, &key, Depth::Listing, is_in_period)?;
+                Ok(inspection.map(|inspection| (key, inspection)))
+            })
+            .collect::<Result<Vec<_>>>()?;
+        let mut lost = Vec::new();
+        for (key, Inspection { found, strays }) in inspections.into_iter().flatten() {
+            strays.iter().try_for_each(|path| self.table.quarantine(path))?;
+            match found {
+                Ok(entry) => {
+                    self.damages.extend(strays.into_iter().map(|path| Damage {
+                        path,
+                        what: "it does not belong there".into(),
+                    }));
+                    if !state.partitions.contains_key(&key.date) {
+                        // it is sound, and only the ledger does not have it
+                        state.adopt_partition(key.date, &entry);
+                    }
+                }
+                Err(Defect { path, what }) => {
+                    self.damages.push(Damage { path, what });
+                    lost.push(key);
+                }
+            }
+        }
+        self.rebuild_from_pages(&lost, state)
+    }
+
+    /// Builds lost partitions again from kept pages. One that is, to the byte, what it was, is repaired. Any other has the
+    /// rows that were found, and its time is no longer complete.
+    fn rebuild_from_pages(&mut self, lost: &[PartitionKey], state: &mut DatasetState) -> Result<Windows> {
+        let time_of = |date: PartitionDate, state: &DatasetState| {
+            // partitions say nothing of windows that filter by another time
+            let by_time = state.learned.filter == Some(Field::Time);
+            self.zone.window(date).filter(|_| by_time).unwrap_or(EVER)
+        };
+        let times = lost.iter().map(|key| time_of(key.date, state)).collect();
+        let found = retained_pages::stage(
+            self.table,
+            self.zone,
+            self.spool,
+            lost,
+            &times,
+            state.learned.filter,
+        )?;
+        let mut reopened = Windows::new();
+        for (key, staged) in lost.iter().zip(found) {
+            let metadata = state.partitions.get(&key.date);
+            let is_whole = staged.as_ref().is_some_and(|staged| {
+                metadata.is_some_and(|metadata| *metadata == PartitionMetadata::of(&staged.entry))
+            });
+            if !is_whole {
+                state.remove_lost_partition(key.date);
+                staged
+                    .iter()
+                    .for_each(|staged| state.adopt_partition(key.date, &staged.entry));
+                let time = time_of(key.date, state);
+                reopened.extend(state.complete.intersect(time).iter().copied());
+                state.complete.subtract(time);
+            }
+            self.staged.extend(staged);
+        }
+        Ok(reopened)
+    }
+
+    fn log(&self) {
+        for damage in self.damages.iter().take(LOGGED) {
+            tracing::warn!("{}: {}", damage.path.display(), damage.what);
+        }
+        if self.damages.len() > LOGGED {
+            tracing::warn!("and {} more", self.damages.len() - LOGGED);
+        }
+        if !self.damages.is_empty() && self.table.own_folder().join(QUARANTINE).exists() {
+            tracing::warn!("quarantined files are in {OWN_FOLDER}/{QUARANTINE}");
+        }
+    }
+}
+
+/// Logs the time that is no longer complete and that this run does not request.
+fn log_reopened(dataset: Dataset, bot: &str, mut reopened: Windows, requested: Option<Window>) {
+    if let Some(requested) = requested {
+        reopened.subtract(requested);
+    }
+    if !reopened.is_empty() {
+        let windows: Vec<String> = reopened.iter().map(Window::to_string).collect();
+        tracing::warn!("export {dataset} of {bot} again: {}", windows.join(", "));
+    }
+}

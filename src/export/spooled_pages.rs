@@ -1,0 +1,76 @@
+//! Pages that earlier runs spooled and did not build.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use rayon::prelude::*;
+
+use super::page_contents::PageContents;
+use super::repair::Damage;
+use crate::dataset::{Dataset, peek};
+use crate::error::{Error, Result};
+use crate::plan::Field;
+use crate::spool::{PageHeader, Spool};
+use crate::store;
+use crate::table::{OWN_FOLDER, QUARANTINE, Table, Zone};
+
+/// By dataset and bot, in the order in which they were answered.
+pub(super) type SpooledPages = BTreeMap<(Dataset, String), Vec<PageContents>>;
+
+/// The pages that earlier runs left in the spool, by dataset and bot, and the files of those that are damaged, which
+/// count as never answered.
+pub(super) fn read(spool: &Spool, zone: &Zone, looks_back: bool) -> Result<(SpooledPages, Vec<PathBuf>)> {
+    let (headers, mut damaged) = spool.list()?;
+    let read = |header: PageHeader| {
+        let dataset = header.dataset.parse::<Dataset>().ok()?;
+        let path = spool.path(header.sequence);
+        let body = match spool.read(header.sequence) {
+            // another run has removed it, where this one only reads
+            Err(error) if error.is_not_found() => return None,
+            Err(Error::Damaged { .. }) => return Some(Ok(Err(path))),
+            Err(error) => return Some(Err(error)),
+            Ok(body) => body,
+        };
+        let Ok(page) = peek(dataset, &body) else {
+            return Some(Ok(Err(path)));
+        };
+        let (bytes, filters) = (body.len() as u64, [Field::Time, Field::LastAction]);
+        let page = PageContents::new(header, bytes, &page.records, zone, looks_back, &filters);
+        Some(Ok(Ok((dataset, page))))
+    };
+    let pages: Vec<_> = headers.into_par_iter().filter_map(read).collect::<Result<_>>()?;
+    let mut spooled_pages = SpooledPages::new();
+    for page in pages {
+        match page {
+            Ok((dataset, page)) => {
+                let of = (dataset, page.header.bot.clone());
+                spooled_pages.entry(of).or_default().push(page);
+            }
+            Err(path) => damaged.push(path),
+        }
+    }
+    Ok((spooled_pages, damaged))
+}
+
+/// Moves damaged pages away, and names them.
+pub(super) fn quarantine(table: &Table, pages: Vec<PathBuf>) -> Result<Vec<Damage>> {
+    let quarantine = |path: PathBuf| {
+        let path = path.strip_prefix(table.out()).unwrap_or(&path).to_owned();
+        if table.settings().privacy.is_empty() {
+            tracing::warn!(
+                "{} is damaged: it is moved to {OWN_FOLDER}/{QUARANTINE} and requested again",
+                path.display()
+            );
+            table.quarantine(&path)?;
+        } else {
+            // it contains what the table's rules take out
+            tracing::warn!("{} is damaged: it is removed and requested again", path.display());
+            store::remove_file(&table.out().join(&path))?;
+        }
+        Ok(Damage {
+            path,
+            what: "is no whole page".into(),
+        })
+    };
+    pages.into_iter().map(quarantine).collect()
+}

@@ -1,0 +1,246 @@
+//! The ledger: against the manifest, against the rejected records, and against itself.
+
+use std::path::Path;
+
+use super::report::Remedy;
+use super::snapshot::{PendingPages, metadata};
+use super::{NOT_READABLE, Verified, own_path};
+use crate::commit::Commit;
+use crate::dataset::Dataset;
+use crate::error::Result;
+use crate::ledger::{DatasetState, Ledger, PartitionMetadata};
+use crate::rejected::{self, RejectedSummary};
+use crate::table::{Entry, OWN_FOLDER, PartitionKey};
+
+impl Verified {
+    /// Checks what the ledger tells. Where a commit was interrupted, a partition may be what either ledger tells.
+    pub(super) fn check_ledger(
+        &mut self,
+        commit: Option<&Commit>,
+        pending_pages: &PendingPages,
+        run_is_active: bool,
+    ) -> Result<()> {
+        for ((dataset, bot), pages) in pending_pages {
+            let what = format!("{pages} pages of {dataset} of {bot} wait: run the export again");
+            self.report.note(&own_path("pages"), what);
+        }
+        let ledger = self.ledger.take();
+        let ledgers: Vec<&Ledger> = ledger.iter().chain(commit.map(Commit::ledger)).collect();
+        if !ledgers.is_empty() {
+            self.check_entries(&ledgers)?;
+        }
+        if let Some(ledger) = &ledger {
+            self.check_missing_entries(ledger, commit)?;
+            for (name, bots) in &ledger.datasets {
+                let Ok(dataset) = name.parse::<Dataset>() else {
+                    let what = format!("it tells of a dataset {name}, which this program does not know");
+                    self.report
+                        .problem(&own_path("ledger.json"), Remedy::Export, what);
+                    continue;
+                };
+                for (bot, state) in bots {
+                    let pages = pending_pages.get(&(name.clone(), bot.clone())).copied();
+                    let may_contain_more = run_is_active || pages.is_some_and(|pages| pages > 0);
+                    self.check_counts(dataset, bot, state, may_contain_more)?;
+                }
+            }
+        }
+        self.ledger = ledger;
+        Ok(())
+    }
+
+    /// Every entry must hold what a ledger tells of its partition.
+    fn check_entries(&mut self, ledgers: &[&Ledger]) -> Result<()> {
+        let mut wrong = Vec::new();
+        for (key, entry) in &self.entries {
+            let metadata: Vec<&PartitionMetadata> = ledgers
+                .iter()
+                .filter_map(|ledger| metadata(ledger, key))
+                .collect();
+            if metadata.iter().any(|metadata| fits(entry, metadata)) {
+                continue;
+            }
+            if self.is_unchanged() {
+                wrong.push((
+                    key.clone(),
+                    Some((entry.path.clone(), differing(entry, metadata.first().copied()))),
+                ));
+                continue;
+            }
+            let Some(now) = self.current(key)? else {
+                wrong.push((key.clone(), None));
+                continue;
+            };
+            if let Some(entry) = now
+                .entry
+                .filter(|entry| !now.metadata.iter().any(|metadata| fits(entry, metadata)))
+            {
+                let what = differing(&entry, now.metadata.first());
+                wrong.push((key.clone(), Some((entry.path, what))));
+            }
+        }
+        for (key, wrong) in wrong {
+            match wrong {
+                Some((path, what)) => {
+                    let of = (key.dataset, key.bot.as_str());
+                    self.report.problem_of(of, &path, Remedy::Export, what);
+                }
+                None => self.report.changed(1),
+            }
+        }
+        Ok(())
+    }
+
+    /// Every partition of the ledger must have an entry.
+    fn check_missing_entries(&mut self, ledger: &Ledger, commit: Option<&Commit>) -> Result<()> {
+        let applied_partitions = |key: &PartitionKey| {
+            commit.is_some_and(|commit| {
+                let mut next = commit
+                    .partitions()
+                    .iter()
+                    .map(|(next, _)| next)
+                    .chain(commit.removed());
+                next.any(|next| next == key)
+            })
+        };
+        for (name, bots) in &ledger.datasets {
+            let Ok(dataset) = name.parse::<Dataset>() else {
+                continue;
+            };
+            for (bot, state) in bots {
+                for (date, metadata) in &state.partitions {
+                    let (bot, date) = (bot.clone(), *date);
+                    let key = PartitionKey { dataset, bot, date };
+                    if !self.entries.contains_key(&key) && !applied_partitions(&key) {
+                        if !self.is_unchanged() {
+                            match self.current(&key)? {
+                                // it was published meanwhile, or taken out
+                                Some(now)
+                                    if now.entry.is_some() || now.is_changing || now.metadata.is_empty() =>
+                                {
+                                    continue;
+                                }
+                                Some(_) => {}
+                                None => {
+                                    self.report.changed(1);
+                                    continue;
+                                }
+                            }
+                        }
+                        let what = format!(
+                            "the ledger tells {} rows of it, the manifest nothing",
+                            metadata.rows
+                        );
+                        let of = (dataset, key.bot.as_str());
+                        self.report.problem_of(of, &key.folder(), Remedy::Export, what);
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The counts of one account.
+    fn check_counts(
+        &mut self,
+        dataset: Dataset,
+        bot: &str,
+        state: &DatasetState,
+        may_contain_more: bool,
+    ) -> Result<()> {
+        let dataset_report = self.report.of(dataset, bot);
+        dataset_report.received = state.received;
+        dataset_report.duplicates = state.duplicates;
+        dataset_report.superseded = state.superseded;
+        dataset_report.rejected = state.rejected;
+        let mut wrong = Vec::new();
+        let metadata: u128 = sum(state.partitions.values().map(|metadata| metadata.rows));
+        if metadata != u128::from(state.rows) {
+            wrong.push(format!(
+                "{dataset} of {bot}: {} rows by its count, {metadata} by its partitions",
+                state.rows
+            ));
+        }
+        let accounted = [
+            state.rows,
+            state.duplicates,
+            state.superseded,
+            state.rejected,
+            state.erased,
+        ];
+        if sum(accounted) != u128::from(state.received) {
+            let [rows, duplicates, superseded, rejected, erased] = accounted;
+            wrong.push(format!(
+                "{dataset} of {bot}: {} records received, but {rows} rows + {duplicates} duplicates + {superseded} \
+                 superseded + {rejected} rejected + {erased} erased",
+                state.received
+            ));
+        }
+        for what in wrong {
+            self.report
+                .problem_of((dataset, bot), &own_path("ledger.json"), Remedy::Export, what);
+        }
+        self.check_rejected(dataset, bot, state.rejected, may_contain_more)
+    }
+
+    fn check_rejected(
+        &mut self,
+        dataset: Dataset,
+        bot: &str,
+        counted: u64,
+        may_contain_more: bool,
+    ) -> Result<()> {
+        let path = rejected::path(Path::new(OWN_FOLDER), dataset.name(), bot);
+        let kept = match RejectedSummary::read(&self.table.own_folder(), dataset.name(), bot) {
+            Err(error) if error.is_denied() => {
+                self.report.note(&path, NOT_READABLE);
+                return Ok(());
+            }
+            kept => kept?,
+        };
+        if kept.torn {
+            self.report
+                .note(&path, "its last line is torn: the next run mends it");
+        }
+        let mut wrong = Vec::new();
+        if kept.unreadable > 0 {
+            wrong.push(format!("{} lines cannot be read", kept.unreadable));
+        }
+        // those of a page that waits are kept already and counted with the page
+        let is_erased_meanwhile = || kept.distinct < counted && !self.is_unchanged();
+        if (kept.distinct < counted || (kept.distinct > counted && !may_contain_more))
+            && !is_erased_meanwhile()
+        {
+            wrong.push(format!(
+                "it holds {} records, the ledger tells {counted}",
+                kept.distinct
+            ));
+        }
+        if !wrong.is_empty() {
+            self.report
+                .problem_of((dataset, bot), &path, Remedy::Export, wrong.join("; "));
+        }
+        Ok(())
+    }
+}
+
+/// How an entry differs from what the ledger says of its partition.
+fn differing(entry: &Entry, metadata: Option<&PartitionMetadata>) -> String {
+    match metadata {
+        None => "the ledger knows nothing of it".into(),
+        Some(metadata) if metadata.rows != entry.rows => format!(
+            "the manifest tells {} rows of it, the ledger {}",
+            entry.rows, metadata.rows
+        ),
+        Some(_) => "its ids are not those that the ledger tells".into(),
+    }
+}
+
+fn fits(entry: &Entry, metadata: &PartitionMetadata) -> bool {
+    PartitionMetadata::of(entry) == *metadata
+}
+
+/// Counts from a file may be anything, so they are added where they cannot overflow.
+fn sum(counts: impl IntoIterator<Item = u64>) -> u128 {
+    counts.into_iter().map(u128::from).sum()
+}
