@@ -45,6 +45,12 @@ pub enum Error {
         /// The process that has the lock.
         holder: String,
     },
+    /// Another run took over the table while this one was stalled.
+    #[error("cannot commit to {place}: another run has taken over the table")]
+    Overtaken {
+        /// The table.
+        place: String,
+    },
     /// A page could not be fetched.
     #[error("cannot fetch {dataset} of {bot}, {window}")]
     Fetch {
@@ -230,6 +236,7 @@ impl Error {
         match self {
             Self::Usage { .. } | Self::OtherSettings { .. } => Severity::Usage,
             Self::Locked { .. }
+            | Self::Overtaken { .. }
             | Self::Fetch {
                 source: RequestError::GaveUp { .. } | RequestError::MustWait { .. },
                 ..
@@ -253,6 +260,7 @@ impl Error {
                 "use the table's own settings or another folder, or change the table with `converse-export rebuild`".into()
             }
             Self::Locked { .. } => "wait for it to end, or use another folder".into(),
+            Self::Overtaken { .. } => "wait for the other run to end; what this run fetched is kept".into(),
             Self::Fetch { source, .. } => match source {
                 RequestError::MustWait { .. } => {
                     "run the same command again after that time: fetched pages are kept. Another job may use the same key".into()

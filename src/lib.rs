@@ -28,6 +28,7 @@ mod export;
 mod fetch;
 mod keys;
 mod ledger;
+mod log;
 mod pages;
 mod plan;
 mod rebuild;

@@ -15,6 +15,7 @@ const MAY_DEPEND_ON: &[(&str, &[&str])] = &[
     ("error", &["api", "dataset"]),
     ("blocking", &["error"]),
     ("store", &["error", "display"]),
+    ("log", &["display", "error", "store"]),
     ("spool", &["error", "store", "window"]),
     ("table", &["dataset", "error", "store", "window", "display"]),
     (
@@ -94,6 +95,11 @@ const MAY_DEPEND_ON: &[(&str, &[&str])] = &[
             "window",
         ],
     ),
+    (
+        "pages",
+        &["api", "dataset", "error", "export", "fetch", "plan", "window"],
+    ),
+    ("sink", &["changes", "error", "table"]),
     ("schema", &["dataset", "error", "table"]),
     ("keys", &["dataset", "error", "table", "window"]),
     (
@@ -136,7 +142,7 @@ const MAY_DEPEND_ON: &[(&str, &[&str])] = &[
 
 /// The modules that know all stages of an export. Nothing but these and the command line depends on them.
 const OPERATIONS: &[&str] = &[
-    "doctor", "erase", "export", "keys", "rebuild", "report", "schema", "status", "verify",
+    "doctor", "erase", "export", "keys", "pages", "rebuild", "report", "schema", "sink", "status", "verify",
 ];
 
 /// Crates that only certain modules use.
@@ -144,7 +150,7 @@ const ONLY_IN: &[(&str, &[&str])] = &[
     ("reqwest", &["api", "store"]),
     ("hyper_util", &["api"]),
     ("rustls", &["api", "store"]),
-    ("object_store", &["store"]),
+    ("object_store", &["log", "store"]),
     (
         "rayon",
         &["erase", "export", "fetch", "rebuild", "table", "verify"],
