@@ -3,7 +3,7 @@
 PYTHON := .venv/bin/python
 CARGO ?= cargo
 
-.PHONY: build demo test lint venv bench ceiling peers readers spark growth instructions memory soak month lifecycle late properties browser clean
+.PHONY: build demo test lint venv bench ceiling peers readers spark growth instructions memory soak month lifecycle late properties browser stores clean
 
 build:
 	$(CARGO) build --release --locked
@@ -42,6 +42,16 @@ soak: venv
 # memory where records are large, or have no time: takes minutes
 memory: venv
 	$(CARGO) test --locked --test it memory -- --ignored --nocapture --test-threads 1
+
+# the port for bytes by key, on SeaweedFS, moto and azurite: starts them on 127.0.0.1 and ends them; needs npm
+stores: target/stores/ready
+	$(CARGO) test --locked --test stores -- --include-ignored --nocapture
+
+target/stores/ready: tests/stores/requirements.txt
+	python3 -m venv target/stores/venv
+	target/stores/venv/bin/python -m pip install --quiet --disable-pip-version-check -r tests/stores/requirements.txt
+	npm install --silent --no-audit --no-fund --prefix target/stores azurite@3.35.0
+	touch $@
 
 # the page of `report` drawn by Chromium, which has to be there (Debian's package chromium)
 browser: venv

@@ -27,7 +27,9 @@ impl StoreError {
 
     pub(super) fn severity(&self) -> Severity {
         match self.failure {
-            StoreFailure::Unavailable | StoreFailure::Changed => Severity::Incomplete,
+            StoreFailure::Unavailable | StoreFailure::Interrupted | StoreFailure::Changed => {
+                Severity::Incomplete
+            }
             _ => Severity::Failed,
         }
     }
@@ -60,7 +62,10 @@ impl Error {
 
     /// Whether a store did not answer, or could not serve the request, which it may have done nevertheless.
     pub(crate) fn is_unavailable(&self) -> bool {
-        self.store_failure() == Some(StoreFailure::Unavailable)
+        matches!(
+            self.store_failure(),
+            Some(StoreFailure::Unavailable | StoreFailure::Interrupted)
+        )
     }
 }
 
@@ -80,6 +85,8 @@ pub enum StoreFailure {
     WrongRegion,
     /// The store did not answer, or answered that it cannot serve the request now. The operation may have been done.
     Unavailable,
+    /// The connection ended within an answer. The operation may have been done.
+    Interrupted,
     /// The object changed while it was read.
     Changed,
     /// The store ignores the conditions of writes, so that two writers could overwrite each other.
@@ -100,7 +107,7 @@ impl StoreFailure {
             }
             Self::NoBucket => "create the bucket, or correct its name",
             Self::WrongRegion => "set AWS_REGION to the region of the bucket",
-            Self::Unavailable => {
+            Self::Unavailable | Self::Interrupted => {
                 "check the network and the address of the store, then run the same command again, which continues"
             }
             Self::Changed => {

@@ -4,7 +4,7 @@
 //! A status of 409 is refused although nothing was written. So after anything but a clean success the object is read.
 
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
@@ -13,6 +13,8 @@ use crate::error::{Error, Result, StoreFailure};
 
 /// The maximum number of attempts. The pauses between them take 1.6 s together.
 const ATTEMPTS: u32 = 6;
+/// No attempt begins after this time: an object store repeats each request for long.
+const LIMIT: Duration = Duration::from_secs(30);
 /// The first pause; each one is twice the one before.
 const PAUSE: Duration = Duration::from_millis(50);
 
@@ -26,9 +28,12 @@ pub(super) fn put<S: Store + ?Sized>(
     bytes: &Bytes,
     condition: &Condition,
 ) -> Result<Written> {
-    let mut last = None;
+    let (began, mut last) = (Instant::now(), None);
     for attempt in 0..ATTEMPTS {
         if attempt > 0 {
+            if began.elapsed() > LIMIT {
+                break;
+            }
             thread::sleep(PAUSE * 2u32.pow(attempt - 1));
         }
         match store.put_if(key, bytes.clone(), condition) {

@@ -146,3 +146,60 @@ impl fmt::Display for NoCredentials {
 }
 
 impl std::error::Error for NoCredentials {}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use object_store::aws::AmazonS3Builder;
+    use object_store::azure::MicrosoftAzureBuilder;
+    use object_store::gcp::GoogleCloudStorageBuilder;
+    use object_store::path::Path;
+    use object_store::{ObjectStore, ObjectStoreExt};
+
+    use super::*;
+    use crate::store::runtime;
+
+    /// Without the check of credentials in `provider.rs`, clients ask the machine: this is refused, too.
+    #[test]
+    fn no_client_comes_to_a_metadata_address() {
+        // all that gets through ends here
+        let proxy = TcpListener::bind("127.0.0.1:0").unwrap();
+        proxy.set_nonblocking(true).unwrap();
+        let options = ClientOptions::new()
+            .with_allow_http(true)
+            .with_proxy_url(format!("http://{}", proxy.local_addr().unwrap()));
+        let connector = || Connector {
+            may_ask_metadata: false,
+            is_plain: true,
+            is_local: false,
+        };
+        let s3 = AmazonS3Builder::new()
+            .with_bucket_name("bucket")
+            .with_client_options(options.clone())
+            .with_http_connector(connector())
+            .build();
+        let azure = MicrosoftAzureBuilder::new()
+            .with_account("account")
+            .with_container_name("container")
+            .with_client_options(options.clone())
+            .with_http_connector(connector())
+            .build();
+        let google = GoogleCloudStorageBuilder::new()
+            .with_bucket_name("bucket")
+            .with_client_options(options)
+            .with_http_connector(connector())
+            .build();
+        let mut stores: Vec<Arc<dyn ObjectStore>> = vec![Arc::new(s3.unwrap()), Arc::new(azure.unwrap())];
+        // on a machine where gcloud is logged in, it has other credentials
+        stores.extend(google.ok().map(|store| Arc::new(store) as Arc<dyn ObjectStore>));
+        for store in stores {
+            let read = runtime::run(Duration::from_secs(5), async move {
+                store.get(&Path::from("x")).await
+            });
+            let error = read.expect("it ends in time").unwrap_err();
+            assert!(error.to_string().contains(&NoCredentials.to_string()), "{error}");
+        }
+        assert!(proxy.accept().is_err(), "nobody came");
+    }
+}

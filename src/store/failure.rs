@@ -3,6 +3,7 @@
 use std::error::Error as _;
 
 use super::connector::NoCredentials;
+use super::provider::REPETITIONS;
 use crate::display::safe;
 use crate::error::{Error, Result, StoreFailure};
 
@@ -44,6 +45,9 @@ fn classify(error: &object_store::Error, text: &str) -> StoreFailure {
         StoreFailure::NoCredentials
     } else if is_no_bucket(text) {
         StoreFailure::NoBucket
+    } else if has(&["NoSuchUpload", "InvalidBlockList"]) {
+        // an upload in parts was completed, its answer was lost, and object_store completed it again
+        StoreFailure::Interrupted
     } else if has(&[
         "redirect without LOCATION",
         "PermanentRedirect",
@@ -67,10 +71,8 @@ fn classify(error: &object_store::Error, text: &str) -> StoreFailure {
         StoreFailure::Denied
     } else if matches!(error, object_store::Error::Precondition { .. }) {
         StoreFailure::Changed
-    } else if is_unavailable(text) {
-        StoreFailure::Unavailable
     } else {
-        StoreFailure::Other
+        of_connection(text)
     }
 }
 
@@ -84,12 +86,19 @@ fn is_no_bucket(text: &str) -> bool {
     .any(|word| text.contains(word))
 }
 
-/// Whether the server may have done it: it answered with a status that says so, or not at all.
-fn is_unavailable(text: &str) -> bool {
+/// Whether the server may have done it: it answered with a status that says so, or not at all. object_store has then
+/// repeated the request, unless an answer began.
+fn of_connection(text: &str) -> StoreFailure {
     let status = text.split("status code: ").nth(1).and_then(|rest| rest.get(..3));
     match status {
-        Some(status) => status.starts_with('5') || ["408", "409", "429"].contains(&status),
-        None => text.contains("HTTP error") || text.contains("error response"),
+        Some(status) if status.starts_with('5') || ["408", "409", "429"].contains(&status) => {
+            StoreFailure::Unavailable
+        }
+        None if text.contains("HTTP error") && !text.contains(&format!("after {REPETITIONS} retries")) => {
+            StoreFailure::Interrupted
+        }
+        None if text.contains("HTTP error") || text.contains("error response") => StoreFailure::Unavailable,
+        _ => StoreFailure::Other,
     }
 }
 

@@ -21,8 +21,8 @@ use crate::error::Result;
 ///
 /// **Time**: each operation ends. Requests have limits of time, and so have repetitions (see `object.rs`).
 ///
-/// **Errors** of operations that write mean that the outcome is unknown: the bytes may be there. Only the first error that a
-/// run gets is certain to be shown, so a caller stops there, and the next run looks at what is stored.
+/// **Errors** of operations that write mean that the outcome is unknown: the bytes may be there. Failures that can pass have
+/// then been tried again. So a caller stops, and the next run looks at what is stored.
 pub trait Store: Debug + Send + Sync {
     /// Where this is, for messages: a path, or a URL without credentials.
     fn place(&self) -> &str;
@@ -102,7 +102,8 @@ pub trait Store: Debug + Send + Sync {
     }
 
     /// Replaces an object if it still has the expected version. Exactly one of several writers with different bytes
-    /// succeeds. Success means the same as that of [`Store::put_new`].
+    /// succeeds. Success means the same as that of [`Store::put_new`]. Bytes that are equal to those of the expected version
+    /// do not change the version on S3, so that another writer may succeed as well.
     ///
     /// # Errors
     /// If the store cannot be read or written. The outcome is then unknown.

@@ -69,15 +69,18 @@ pub(super) fn connect(bucket: &Bucket, options: &StoreOptions) -> Result<Arc<dyn
     }
 }
 
-/// Requests are repeated 6 times, for at most 40 s.
+/// How often a request is repeated, for at most 40 s.
+pub(super) const REPETITIONS: usize = 6;
+
 fn retries() -> RetryConfig {
     RetryConfig {
         backoff: BackoffConfig {
             init_backoff: Duration::from_millis(100),
             max_backoff: Duration::from_secs(5),
-            base: 2.0,
+            // a pause is drawn between the first one and this multiple of the one before
+            base: 4.0,
         },
-        max_retries: 6,
+        max_retries: REPETITIONS,
         retry_timeout: Duration::from_secs(40),
     }
 }

@@ -1,7 +1,7 @@
 //! The port on an object store.
 
 use std::fs::{self, File};
-use std::io::Write;
+use std::io::{Seek, Write};
 use std::ops::Range;
 use std::path::Path as FilePath;
 use std::sync::Arc;
@@ -22,8 +22,6 @@ const ONE_REQUEST: u64 = 64 * 1_024 * 1_024;
 
 /// How many objects of a listing are awaited at a time, as many as S3 gives with one request.
 const PAGE: usize = 1_000;
-/// The time to remove one object, as bytes.
-const BYTES_OF_DELETION: u64 = 16 * 1_024;
 
 mod transfer;
 
@@ -55,13 +53,14 @@ impl RemoteStore {
     /// # Errors
     /// If the store does not list them.
     pub(super) fn check(&self) -> Result<()> {
-        let (inner, prefix) = (Arc::clone(&self.inner), self.path("")?);
-        let first = self.run("open", "", 0, async move {
-            inner.list(Some(&prefix)).next().await.transpose()
-        })?;
-        first
-            .map(|_| ())
-            .map_err(|error| failure::error("open", self.place.clone(), &error))
+        Self::again(|| {
+            let (inner, prefix) = (Arc::clone(&self.inner), self.path("")?);
+            let first = self.run("open", "", 0, async move {
+                inner.list(Some(&prefix)).next().await.transpose()
+            })?;
+            first.map_err(self.failed("open", ""))
+        })
+        .map(|_| ())
     }
 
     /// The name of an object or a folder: this is the only place that makes one of a key, byte for byte.
@@ -78,6 +77,39 @@ impl RemoteStore {
 
     fn place_of(&self, key: &str) -> String {
         format!("{}/{key}", self.place).trim_end_matches('/').to_owned()
+    }
+
+    /// The objects of a folder, as the store lists them.
+    fn listed(&self, folder: &str, after: Option<&str>) -> Result<Vec<Entry>> {
+        let prefix = self.path(folder)?;
+        let mut objects = match after {
+            Some(after) => self.inner.list_with_offset(Some(&prefix), &self.object(after)?),
+            None => self.inner.list(Some(&prefix)),
+        };
+        let mut found = Vec::new();
+        loop {
+            let step = self.run("list", folder, 0, async move {
+                let page: Answer<Vec<_>> = objects.by_ref().take(PAGE).try_collect().await;
+                page.map(|page| (page, objects))
+            })?;
+            let (page, rest) = step.map_err(self.failed("list", folder))?;
+            let is_last = page.len() < PAGE;
+            found.extend(page.into_iter().filter_map(|about| self.entry(&about)));
+            if is_last {
+                break;
+            }
+            objects = rest;
+        }
+        Ok(found)
+    }
+
+    fn content(&self, key: &str, options: GetOptions) -> Result<Option<(Bytes, ObjectMeta)>> {
+        let mut content = BytesMut::new();
+        let about = self.download(key, options, |chunk| {
+            content.extend_from_slice(&chunk);
+            Ok(())
+        })?;
+        Ok(about.map(|about| (content.freeze(), about)))
     }
 
     /// `None` for an object whose key is not below the prefix.
@@ -101,12 +133,8 @@ impl Store for RemoteStore {
     }
 
     fn get(&self, key: &str) -> Result<Option<(Bytes, Version)>> {
-        let mut content = BytesMut::new();
-        let about = self.download(key, GetOptions::default(), |chunk| {
-            content.extend_from_slice(&chunk);
-            Ok(())
-        })?;
-        Ok(about.map(|about| (content.freeze(), version(&about))))
+        Self::again(|| self.content(key, GetOptions::default()))
+            .map(|got| got.map(|(content, about)| (content, version(&about))))
     }
 
     fn get_range(&self, key: &str, range: Range<u64>, expected: Option<&Version>) -> Result<Option<Bytes>> {
@@ -121,13 +149,8 @@ impl Store for RemoteStore {
             Some(expected) => options.if_match = expected.etag.clone(),
             None => {}
         }
-        let mut content = BytesMut::new();
-        let about = self.download(key, options, |chunk| {
-            content.extend_from_slice(&chunk);
-            Ok(())
-        })?;
-        match about {
-            Some(_) if content.len() as u64 == length => Ok(Some(content.freeze())),
+        match Self::again(|| self.content(key, options.clone()))? {
+            Some((content, _)) if content.len() as u64 == length => Ok(Some(content)),
             Some(_) => {
                 let reason = "the object is shorter than expected";
                 Err(Error::store(
@@ -152,9 +175,12 @@ impl Store for RemoteStore {
     }
 
     fn head(&self, key: &str) -> Result<Option<Entry>> {
-        let (inner, path) = (Arc::clone(&self.inner), self.object(key)?);
-        let head = self.run("read", key, 0, async move { inner.head(&path).await })?;
-        let about = failure::found("read", || self.place_of(key), head)?;
+        let path = self.object(key)?;
+        let about = Self::again(|| {
+            let (inner, path) = (Arc::clone(&self.inner), path.clone());
+            let head = self.run("read", key, 0, async move { inner.head(&path).await })?;
+            failure::found("read", || self.place_of(key), head)
+        })?;
         Ok(about.map(|about| Entry {
             key: key.to_owned(),
             size: about.size,
@@ -164,25 +190,7 @@ impl Store for RemoteStore {
 
     fn list(&self, folder: &str, after: Option<&str>) -> Result<Vec<Entry>> {
         key::check_folder(folder)?;
-        let prefix = self.path(folder)?;
-        let mut objects = match after {
-            Some(after) => self.inner.list_with_offset(Some(&prefix), &self.object(after)?),
-            None => self.inner.list(Some(&prefix)),
-        };
-        let mut found = Vec::new();
-        loop {
-            let step = self.run("list", folder, 0, async move {
-                let page: Answer<Vec<_>> = objects.by_ref().take(PAGE).try_collect().await;
-                page.map(|page| (page, objects))
-            })?;
-            let (page, rest) = step.map_err(self.failed("list", folder))?;
-            let is_last = page.len() < PAGE;
-            found.extend(page.into_iter().filter_map(|about| self.entry(&about)));
-            if is_last {
-                break;
-            }
-            objects = rest;
-        }
+        let mut found = Self::again(|| self.listed(folder, after))?;
         // some stores list in another order, and some include the offset
         found.retain(|entry| after.is_none_or(|after| entry.key.as_str() > after));
         found.sort_unstable_by(|a, b| a.key.cmp(&b.key));
@@ -190,8 +198,10 @@ impl Store for RemoteStore {
     }
 
     fn put(&self, key: &str, bytes: Bytes) -> Result<Version> {
-        self.put_as(key, bytes, PutMode::Overwrite)?
-            .map_err(self.failed("write", key))
+        Self::again(|| {
+            self.put_as(key, bytes.clone(), PutMode::Overwrite)?
+                .map_err(self.failed("write", key))
+        })
     }
 
     fn put_if(&self, key: &str, bytes: Bytes, condition: &Condition) -> Result<Option<Version>> {
@@ -220,42 +230,36 @@ impl Store for RemoteStore {
         };
         let (mut file, length) = read().map_err(Error::io("read", from))?;
         if length >= ONE_REQUEST {
-            return self.put_parts(key, &mut file, from);
+            return Self::again(|| {
+                file.rewind().map_err(Error::io("read", from))?;
+                self.put_parts(key, &mut file, from)
+            });
         }
         let content = fs::read(from).map_err(Error::io("read", from))?;
         self.put(key, content.into())
     }
 
     fn get_to_file(&self, key: &str, to: &FilePath) -> Result<Option<Version>> {
-        let mut file = None;
-        let about = self.download(key, GetOptions::default(), |chunk| {
-            let mut write = || {
-                let file = match &mut file {
-                    Some(file) => file,
-                    None => file.insert(private_file().write(true).create(true).truncate(true).open(to)?),
+        let about = Self::again(|| {
+            let mut file = None;
+            self.download(key, GetOptions::default(), |chunk| {
+                let mut write = || {
+                    let file = match &mut file {
+                        Some(file) => file,
+                        None => file.insert(private_file().write(true).create(true).truncate(true).open(to)?),
+                    };
+                    file.write_all(&chunk)
                 };
-                file.write_all(&chunk)
-            };
-            write().map_err(Error::io("write", to))
+                write().map_err(Error::io("write", to))
+            })
         })?;
         Ok(about.map(|about| version(&about)))
     }
 
     fn delete(&self, keys: &[&str]) -> Result<()> {
-        let paths = keys.iter().map(|key| self.object(key).map(Ok));
-        let paths = futures_util::stream::iter(paths.collect::<Result<Vec<_>>>()?).boxed();
-        let mut removed = self.inner.delete_stream(paths);
-        let bytes = keys.len() as u64 * BYTES_OF_DELETION;
-        self.run("remove", "", bytes, async move {
-            while let Some(removed) = removed.next().await {
-                match removed {
-                    Ok(_) | Err(object_store::Error::NotFound { .. }) => {}
-                    Err(error) => return Err(error),
-                }
-            }
-            Ok(())
-        })?
-        .map_err(self.failed("remove objects of", ""))
+        let paths = keys.iter().map(|key| self.object(key));
+        let mut left = paths.collect::<Result<Vec<_>>>()?;
+        Self::again(|| self.remove(&mut left))
     }
 }
 

@@ -1,14 +1,17 @@
 //! Transfers of bytes to and from an object store.
 
+use std::collections::HashSet;
 use std::fs::File;
 use std::future::Future;
 use std::io::Read;
 use std::path::Path as FilePath;
 use std::sync::Arc;
+use std::thread;
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::StreamExt;
+use object_store::path::Path;
 use object_store::{GetOptions, ObjectMeta, ObjectStoreExt, PutMode, PutOptions, WriteMultipart};
 
 use super::{Answer, RemoteStore, written};
@@ -23,6 +26,15 @@ const PARTS: usize = 3;
 /// The time of an operation with its repetitions, without the time of its bytes. `provider.rs` bounds the repetitions.
 const OPERATION: Duration = Duration::from_secs(150);
 
+/// The time to remove one object, as bytes.
+const BYTES_OF_DELETION: u64 = 16 * 1_024;
+/// The pauses before an operation is repeated whose answer was interrupted.
+const INTERRUPTED: [Duration; 3] = [
+    Duration::from_millis(50),
+    Duration::from_millis(300),
+    Duration::from_millis(1_500),
+];
+
 impl RemoteStore {
     /// Runs an operation that transfers so many bytes.
     pub(super) fn run<T: Send + 'static>(
@@ -36,6 +48,21 @@ impl RemoteStore {
             let reason = "the store did not answer in time";
             Error::store(doing, self.place_of(key), StoreFailure::Unavailable, reason)
         })
+    }
+
+    /// Repeats an operation whose answer was interrupted, which object_store does not. Only for those that give the same
+    /// result when they are done twice.
+    pub(super) fn again<T>(mut operation: impl FnMut() -> Result<T>) -> Result<T> {
+        for pause in INTERRUPTED {
+            match operation() {
+                Err(error) if error.store_failure() == Some(StoreFailure::Interrupted) => {
+                    tracing::debug!("again after {pause:?}: {error}");
+                    thread::sleep(pause);
+                }
+                result => return result,
+            }
+        }
+        operation()
     }
 
     pub(super) fn failed(&self, doing: &'static str, key: &str) -> impl FnOnce(object_store::Error) -> Error {
@@ -80,6 +107,29 @@ impl RemoteStore {
             stream = rest;
         }
         Ok(Some(about))
+    }
+
+    /// Removes objects, and takes those that are gone from the list.
+    pub(super) fn remove(&self, left: &mut Vec<Path>) -> Result<()> {
+        let paths = futures_util::stream::iter(left.clone().into_iter().map(Ok)).boxed();
+        let mut removed = self.inner.delete_stream(paths);
+        let bytes = left.len() as u64 * BYTES_OF_DELETION;
+        let (gone, failed) = self.run("remove objects of", "", bytes, async move {
+            let (mut gone, mut failed) = (HashSet::new(), None);
+            while let Some(removed) = removed.next().await {
+                match removed {
+                    Ok(path) => _ = gone.insert(path.to_string()),
+                    Err(object_store::Error::NotFound { path, .. }) => _ = gone.insert(path),
+                    Err(error) => failed = failed.or(Some(error)),
+                }
+            }
+            (gone, failed)
+        })?;
+        left.retain(|path| !gone.contains(path.as_ref()));
+        match failed {
+            Some(error) => Err(self.failed("remove objects of", "")(error)),
+            None => Ok(()),
+        }
     }
 
     /// Uploads a file in parts.
