@@ -1,4 +1,7 @@
-//! Files that are there after a crash, or not at all.
+//! Where bytes of a table are stored: a port for bytes by key, on a local disk and on object stores, and durable local files.
+//!
+//! [`Store`] is the port, [`open`] opens one for a path or a URL. The other functions are for local files: they are there
+//! after a crash, or not at all.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
@@ -16,6 +19,7 @@ mod failure;
 #[cfg(debug_assertions)]
 pub mod fault;
 pub mod key;
+pub mod lease;
 mod local;
 mod location;
 mod options;
