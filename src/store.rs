@@ -32,6 +32,7 @@ mod replace;
 mod runtime;
 mod sealed;
 
+pub use crate::error::{StoreError, StoreFailure};
 pub use local::LocalStore;
 pub use location::{Location, open};
 pub use options::StoreOptions;

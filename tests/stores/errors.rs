@@ -5,9 +5,8 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use converse_export::Error;
-use converse_export::error::{Severity, StoreFailure};
-use converse_export::store::{Location, Store, open, probe};
+use converse_export::store::{Location, Store, StoreFailure, open, probe};
+use converse_export::{Error, Severity};
 
 use crate::scripted::{Scripted, answer};
 use crate::servers::{environment, s3_options};

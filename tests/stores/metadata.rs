@@ -5,8 +5,7 @@
 use std::time::{Duration, Instant};
 
 use converse_export::Error;
-use converse_export::error::StoreFailure;
-use converse_export::store::{Location, StoreOptions, open};
+use converse_export::store::{Location, StoreFailure, StoreOptions, open};
 
 use crate::scripted::Scripted;
 use crate::servers::environment;
