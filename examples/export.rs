@@ -2,6 +2,8 @@
 //!
 //! `cargo run --example export`
 
+#![allow(clippy::print_stdout)]
+
 use std::sync::Arc;
 
 use converse_export::{ApiKey, CancellationToken, Connection, Dataset, Export, Silent, Table, Window};

@@ -2,6 +2,8 @@
 //!
 //! `cargo run --example pages`
 
+#![allow(clippy::print_stdout)]
+
 use converse_export::{ApiKey, Client, Connection, Dataset, TableOptions, Window};
 use converse_export_simulator::{Options, Simulator};
 use futures_util::StreamExt;

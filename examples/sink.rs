@@ -2,6 +2,8 @@
 //!
 //! `cargo run --example sink`
 
+#![allow(clippy::print_stdout)]
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
