@@ -37,7 +37,7 @@ impl Server {
         let child = Command::new("sh")
             .args([
                 "-c",
-                "\"$@\" & server=$!; cat >/dev/null; kill -9 $server",
+                "\"$@\" & server=$!; cat >/dev/null; kill -9 $server; wait $server",
                 "guard",
             ])
             .arg(program)
