@@ -19,7 +19,7 @@ use crate::error::Result;
 /// **Threads**: all operations block. Call them from a thread that may block (a thread of `spawn_blocking`, of rayon, or
 /// of one's own), never from an async task. They need no runtime around them, and they work in any runtime.
 ///
-/// **Time**: each operation ends. Requests have limits of time, and so have repetitions (see `object.rs`).
+/// **Time**: each operation ends. Requests have limits of time, and so have repetitions (see `remote.rs`).
 ///
 /// **Errors** of operations that write mean that the outcome is unknown: the bytes may be there. Failures that can pass have
 /// then been tried again. So a caller stops, and the next run looks at what is stored.

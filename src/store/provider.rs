@@ -49,12 +49,10 @@ const OF_CONNECTIONS: [&str; 3] = ["allow_http", "proxy_url", "proxy_excludes"];
 /// Why an option is not supported, if it is not.
 fn unsupported(name: &str) -> Option<&'static str> {
     let known = UNSUPPORTED.iter().find(|(unsupported, _)| *unsupported == name);
-    let is_of_connections = name.parse::<ClientConfigKey>().is_ok();
-    match known {
-        Some((_, reason)) => Some(reason),
-        None if is_of_connections && !OF_CONNECTIONS.contains(&name) => Some("it is not supported"),
-        None => None,
-    }
+    let is_refused = name.parse::<ClientConfigKey>().is_ok() && !OF_CONNECTIONS.contains(&name);
+    known
+        .map(|(_, reason)| *reason)
+        .or(is_refused.then_some("it is not supported"))
 }
 
 /// Connects to the store of a bucket. No request is made.
