@@ -1,57 +1,55 @@
-//! What went wrong with one attempt, by meaning.
+//! Kinds of failed attempts.
 
 use std::fmt;
 use std::time::Duration;
 
 use super::TlsError;
 
-/// Why an attempt brought no page. Texts come from the server or the system and never contain the key.
+/// Why an attempt returned no page. Texts of the server or the system never contain the key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Failure {
-    /// The server answered, but not with success.
+    /// The server responded with a status other than success.
     Status {
         /// The HTTP status.
         status: u16,
-        /// How long the server asks to wait.
+        /// The time after which the server accepts a retry.
         retry_after: Option<Duration>,
-        /// The server's own message, shortened.
+        /// The server's message, shortened.
         excerpt: String,
     },
-    /// No connection: refused, no way there.
+    /// The connection failed, for example because it was refused.
     Connect(String),
-    /// The API's name leads nowhere.
+    /// The name of the API's host cannot be resolved.
     Dns(String),
-    /// A proxy does not answer, or leads nowhere.
-    ///
-    /// Its address, without credentials, and what happened.
+    /// The proxy cannot be reached, or cannot reach the API: its address without credentials, and the reason.
     Proxy(String),
-    /// The connection could not be made safe.
+    /// The TLS handshake failed.
     Tls(TlsError),
-    /// No answer, or no more of it, in time.
+    /// No response, or no progress of its body, in time.
     Timeout,
-    /// The connection or the body broke off.
+    /// The connection was closed before the end of the response.
     ConnectionLost(String),
-    /// A whole answer with success, but no page of the Export API.
+    /// A complete response with a status of success that is not a page of the Export API.
     BadPage(String),
-    /// The body is larger than allowed.
+    /// The body is larger than the limit.
     TooLarge {
-        /// Bytes allowed.
+        /// The limit in bytes.
         limit: u64,
     },
-    /// The server points to another host, where the key must not go.
+    /// A redirect to another host, which must not receive the key.
     Redirect {
-        /// Where it points.
+        /// The address.
         to: String,
     },
-    /// The server points from one of its own addresses to the next, without an end.
+    /// Redirects within the API's host that do not end.
     RedirectLoop {
-        /// Where it points at last.
+        /// The last address.
         to: String,
     },
 }
 
 impl Failure {
-    /// Whether another attempt could bring the page.
+    /// Whether a retry may succeed.
     #[must_use]
     pub fn is_transient(&self) -> bool {
         match self {
@@ -70,21 +68,21 @@ impl Failure {
         }
     }
 
-    /// Whether nothing of the server's own was heard.
+    /// Whether the server was not reached.
     #[must_use]
     pub fn is_unreachable(&self) -> bool {
         matches!(self, Self::Connect(_) | Self::Dns(_) | Self::Proxy(_))
     }
 
-    /// Whether the server refused the request for coming too soon.
+    /// Whether the server refused the request because of its rate limit.
     #[must_use]
     pub fn is_rate_limited(&self) -> bool {
         matches!(self, Self::Status { status: 429, .. })
     }
 
-    /// Whether this answer to a cursor may mean that the server no longer knows it. There is no telling which status
-    /// a server gives then, so any refusal is doubted: the window's first page, requested again, shows the truth
-    /// about key, bot and range.
+    /// Whether this response to a cursor may mean that the cursor expired. Servers use different statuses for that,
+    /// so any refusal counts. The first page of the window, requested again, shows whether key, bot and range are
+    /// valid.
     #[must_use]
     pub fn may_be_expired_cursor(&self) -> bool {
         matches!(
@@ -96,8 +94,8 @@ impl Failure {
         ) && !self.is_transient()
     }
 
-    /// Whether this answer to the first page of a range may mean that the range is too long. Key, rights, bot and rate
-    /// limit have statuses of their own, which are not among these.
+    /// Whether this response to the first page of a range may mean that the range is too long. Refusals of key,
+    /// permissions, bot and rate have other statuses.
     #[must_use]
     pub fn may_be_refused_range(&self) -> bool {
         matches!(
@@ -109,15 +107,14 @@ impl Failure {
         )
     }
 
-    /// Whether the answer is larger than the client takes, or than the server can make. Another attempt of the same
-    /// size cannot help.
+    /// Whether the response is larger than the client accepts or the server supports. A retry with the same size
+    /// cannot succeed.
     #[must_use]
     pub fn is_page_too_large(&self) -> bool {
         matches!(self, Self::Status { status: 413, .. } | Self::TooLarge { .. })
     }
 
-    /// Whether a page with fewer records might succeed where this one failed. 520 and 524 are what Cloudflare answers
-    /// in place of 502 and 504.
+    /// Whether a page with fewer records may succeed. Cloudflare responds with 520 and 524 instead of 502 and 504.
     #[must_use]
     pub fn may_be_page_too_large(&self) -> bool {
         self.is_page_too_large()
@@ -132,7 +129,7 @@ impl Failure {
             )
     }
 
-    /// Whether the server says that the fault is its own.
+    /// Whether the server reports an error of its own.
     #[must_use]
     pub fn is_server_error(&self) -> bool {
         matches!(
@@ -144,7 +141,7 @@ impl Failure {
         )
     }
 
-    /// How long the server asks to wait.
+    /// Returns the time after which the server accepts a retry.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
@@ -153,14 +150,14 @@ impl Failure {
         }
     }
 
-    /// What a person can do about it.
+    /// Returns what the user can do.
     #[must_use]
     pub fn hint(&self) -> &'static str {
         match self {
             Self::Status { status: 401, .. } => {
                 "check the API key: only a site admin can see it, in the dashboard's settings"
             }
-            // what an AWS gateway answers where it has no such path
+            // response of an AWS gateway to an unknown path
             Self::Status {
                 status: 403, excerpt, ..
             } if excerpt.contains("Missing Authentication Token") => {

@@ -1,4 +1,4 @@
-//! Why no answer came at all: who on the way to the API is at fault, as far as the connection's error tells.
+//! Classifies errors of the connection.
 
 use std::error::Error;
 use std::fmt;
@@ -10,22 +10,20 @@ use rustls::{CertificateError, Error as Tls, InvalidMessage};
 use super::Failure;
 use super::response_meta::shortened;
 
-/// What kept a connection from being safe.
+/// Why a TLS connection failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TlsError {
-    /// The certificate is of no authority that this machine trusts.
+    /// This machine does not trust the issuer of the certificate.
     UnknownIssuer,
     /// The certificate is for other names.
     WrongName,
-    /// By this machine's clock the certificate is not valid any more, or not yet.
-    ///
-    /// When it is valid, and what time this machine believes it is.
+    /// The certificate is not valid at the time of this machine's clock. The text has both times.
     NotValidNow(String),
-    /// What answers does not speak TLS.
+    /// The server does not use TLS.
     NotTls,
-    /// This machine knows no authority to trust.
+    /// This machine has no trusted certificates.
     NoTrustedRoots,
-    /// Something else, in the words of TLS.
+    /// Another error of the TLS library.
     Other(String),
 }
 
@@ -43,7 +41,7 @@ impl fmt::Display for TlsError {
 }
 
 impl TlsError {
-    /// What a person can do about it.
+    /// Returns what the user can do.
     pub(super) fn hint(&self) -> &'static str {
         match self {
             Self::UnknownIssuer => {
@@ -86,7 +84,7 @@ impl TlsError {
     }
 }
 
-/// What an error of the connection means. `proxy` is the one that stands on the way, if any.
+/// Classifies an error of the connection. `proxy` is the proxy in use, if any.
 pub(super) fn failure(error: &reqwest::Error, proxy: Option<&str>) -> Failure {
     if error.is_timeout() {
         return Failure::Timeout;
@@ -119,7 +117,7 @@ pub(super) fn failure(error: &reqwest::Error, proxy: Option<&str>) -> Failure {
     Failure::Connect(why)
 }
 
-/// What an error at the preparation of connections means.
+/// Classifies an error of the client's preparation.
 pub(super) fn unprepared(error: &(dyn Error + 'static)) -> Failure {
     let why = innermost(error);
     if why.contains("No CA certificates") {
@@ -129,7 +127,7 @@ pub(super) fn unprepared(error: &(dyn Error + 'static)) -> Failure {
     }
 }
 
-/// An error of TLS, which the system's own error type may be wrapped around, more than once.
+/// Finds a TLS error, which may be wrapped in system errors.
 fn tls<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a Tls> {
     let wrapped = || tls(error.downcast_ref::<std::io::Error>()?.get_ref()?);
     error.downcast_ref().or_else(wrapped)
@@ -139,7 +137,7 @@ fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn
     std::iter::successors(Some(error), |error| (*error).source())
 }
 
-/// The last cause of an error: what the system said, without the URL around it.
+/// Returns the last cause of an error: the system's message without the URL.
 fn innermost(error: &(dyn Error + 'static)) -> String {
     let last = causes(error).last().map(ToString::to_string);
     shortened(&last.unwrap_or_default())
