@@ -333,9 +333,7 @@ impl HttpClient {
         response: impl Future<Output = reqwest::Result<T>>,
     ) -> Result<T, Failure> {
         match timeout(time_limit, response).await {
-            Ok(with_timeout) => {
-                with_timeout.map_err(|error| transport::failure(&error, self.proxy.as_deref()))
-            }
+            Ok(result) => result.map_err(|error| transport::failure(&error, self.proxy.as_deref())),
             Err(_) => Err(Failure::Timeout),
         }
     }

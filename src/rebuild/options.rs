@@ -44,7 +44,7 @@ impl RebuildOptions {
             row_groups: settings
                 .row_groups
                 .with(self.row_group_rows, self.row_group_bytes),
-            privacy: self.privacy.beside(&settings.privacy),
+            privacy: self.privacy.adding_to(&settings.privacy),
         };
         settings_with.with_rules()
     }

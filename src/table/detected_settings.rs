@@ -151,7 +151,7 @@ fn table_options(metadata: Option<&str>, promoted: Option<&str>) -> Option<Table
         columns.split(", ").map(str::parse).collect()
     });
     let promote: Vec<Promoted> = promote.ok()?;
-    let is_understood = promoted.is_none_or(|columns| Promoted::told(&promote) == columns);
+    let is_understood = promoted.is_none_or(|columns| Promoted::display_list(&promote) == columns);
     Some(TableOptions {
         metadata: metadata.map_or(Ok(MetadataMode::Map), str::parse).ok()?,
         promote: is_understood.then_some(promote)?,

@@ -129,7 +129,7 @@ pub(super) fn labels(key: &PartitionKey, table_options: &TableOptions) -> Vec<(S
         labels.push(("metadata", table_options.metadata.to_string()));
     }
     if let promoted @ [_, ..] = table_options.promoted(dataset) {
-        labels.push(("promoted", Promoted::told(promoted)));
+        labels.push(("promoted", Promoted::display_list(promoted)));
     }
     let named = |(name, value)| (format!("converse_export.{name}"), value);
     labels.into_iter().map(named).collect()

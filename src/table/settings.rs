@@ -158,53 +158,53 @@ impl Settings {
     /// Returns a sentence for each setting that differs from `asked`.
     #[must_use]
     pub fn differences(&self, asked: &Self) -> Vec<String> {
-        let told = |name: &str, is: &str, asked: &str| {
+        let difference = |name: &str, is: &str, asked: &str| {
             (is != asked).then(|| format!("{name} is {is}, and {asked} was asked for"))
         };
         [
-            told(
+            difference(
                 "schema version",
                 &self.schema_version.to_string(),
                 &asked.schema_version.to_string(),
             ),
-            told("--base-url", &self.base_url, &asked.base_url),
-            told("--timezone", &self.timezone, &asked.timezone),
-            told(
+            difference("--base-url", &self.base_url, &asked.base_url),
+            difference("--timezone", &self.timezone, &asked.timezone),
+            difference(
                 "--metadata",
                 self.table_options.metadata.name(),
                 asked.table_options.metadata.name(),
             ),
-            told(
+            difference(
                 "--promote",
-                &Promoted::told(&self.table_options.promote),
-                &Promoted::told(&asked.table_options.promote),
+                &Promoted::display_list(&self.table_options.promote),
+                &Promoted::display_list(&asked.table_options.promote),
             ),
-            told(
+            difference(
                 "--row-group-rows",
                 &self.row_groups.rows.to_string(),
                 &asked.row_groups.rows.to_string(),
             ),
-            told(
+            difference(
                 "--row-group-bytes",
                 &self.row_groups.bytes.to_string(),
                 &asked.row_groups.bytes.to_string(),
             ),
-            told(
+            difference(
                 "--drop-key",
-                &PrivacyRules::told(&self.privacy.drop_keys),
-                &PrivacyRules::told(&asked.privacy.drop_keys),
+                &PrivacyRules::display_list(&self.privacy.drop_keys),
+                &PrivacyRules::display_list(&asked.privacy.drop_keys),
             ),
-            told(
+            difference(
                 "--hash-key",
-                &PrivacyRules::told(&self.privacy.hash_keys),
-                &PrivacyRules::told(&asked.privacy.hash_keys),
+                &PrivacyRules::display_list(&self.privacy.hash_keys),
+                &PrivacyRules::display_list(&asked.privacy.hash_keys),
             ),
-            told(
+            difference(
                 "--mask-ip",
                 &self.privacy.mask_ip.to_string(),
                 &asked.privacy.mask_ip.to_string(),
             ),
-            told(
+            difference(
                 "--partition-by",
                 self.partition_by.name(),
                 asked.partition_by.name(),
