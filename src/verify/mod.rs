@@ -164,8 +164,8 @@ impl Verified {
             let what = "the page is damaged, and counts as never answered";
             self.report.problem(&below(&path), Remedy::Export, what);
         }
-        let (kept, mut damaged) = spool.list_kept()?;
-        damaged.extend(torn(&kept, Spool::read_kept));
+        let (kept, mut damaged) = spool.list_retained()?;
+        damaged.extend(torn(&kept, Spool::read_retained));
         for path in damaged {
             // the table does not rest on it
             let what = "the kept page is damaged, and can mend nothing: remove it";

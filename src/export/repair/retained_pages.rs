@@ -34,7 +34,7 @@ pub(super) fn stage(
     let erased = Tombstones::load(&table.own_folder())?;
     let erased = erased.as_ref();
     let dates: BTreeSet<PartitionDate> = lost.iter().map(|key| key.date).collect();
-    let (headers, damaged) = spool.list_kept()?;
+    let (headers, damaged) = spool.list_retained()?;
     for path in damaged {
         tracing::warn!("{} is damaged, and of no use", path.display());
     }
@@ -70,7 +70,7 @@ pub(super) fn stage(
 /// The body of a kept page. Where it holds records that were erased, since a crash brought the page back, they are
 /// removed from it again.
 fn read(spool: &Spool, dataset: Dataset, page: &PageHeader, erased: Option<&Tombstones>) -> Result<Vec<u8>> {
-    let body = spool.read_kept(page.sequence)?;
+    let body = spool.read_retained(page.sequence)?;
     let stripped = erased.map(|erased| strip(dataset, &body, |id| erased.contains(id)));
     match stripped {
         Some(Ok(Some((rest, gone)))) => {
