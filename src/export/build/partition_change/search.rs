@@ -126,7 +126,7 @@ impl PartitionChangeSearch<'_> {
             dates.filter(is_searched).collect()
         };
         let is_elsewhere =
-            |date: PartitionDate, id: u64| last.date_of_folder(id).is_some_and(|locations| locations != date);
+            |date: PartitionDate, id: u64| last.date_of_folder(id).is_some_and(|location| location != date);
         let date_changes = dates.par_iter().map(|date| {
             let mut date_changes = HashSet::new();
             self.each_row(*date, false, |id, _| {
@@ -273,10 +273,10 @@ pub(super) fn each_row(
     for batch in DataFile::open(path)?.batches(Some(&columns))? {
         let batch = batch?;
         // the columns come in the order of the file
-        let row_location = |column: usize| columns.iter().filter(|other| **other < column).count();
-        let ids = batch.column(row_location(id)).as_string::<i32>();
+        let position = |column: usize| columns.iter().filter(|other| **other < column).count();
+        let ids = batch.column(position(id)).as_string::<i32>();
         let versions = version.map(|version| {
-            let versions = batch.column(row_location(version));
+            let versions = batch.column(position(version));
             versions.as_primitive::<TimestampMicrosecondType>()
         });
         for number in 0..batch.num_rows() {
