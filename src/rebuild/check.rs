@@ -1,4 +1,4 @@
-//! Whether a table can be made again with other settings.
+//! Checks whether a table can be rebuilt with other settings.
 
 use std::path::Path;
 
@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 use crate::store;
 use crate::table::{QUARANTINE_FOLDERS, Settings, Table};
 
-/// Whether the rows hold what the new form wants of them.
+/// Checks that the rows contain what the new table options need.
 pub(super) fn columns(old: &Table, new: &Settings) -> Result<()> {
     if new.table_options.can_be_made_from(old.table_options()) {
         return Ok(());
@@ -30,7 +30,8 @@ pub(super) fn columns(old: &Table, new: &Settings) -> Result<()> {
     Ok(())
 }
 
-/// Whether rules can be added: a hash is made of what came, so nothing may be taken out of it before.
+/// Checks that the privacy rules can be added: hashes are computed from original values, so no rule may have changed
+/// them before.
 pub(super) fn rules(old: &Settings, new: &Settings) -> Result<()> {
     let lacking = new.privacy.beyond(&old.privacy);
     if lacking.hash_keys.is_empty() || old.privacy.is_empty() {
@@ -42,7 +43,7 @@ pub(super) fn rules(old: &Settings, new: &Settings) -> Result<()> {
     })
 }
 
-/// Whether there is nothing beside the table that holds what new rules take out.
+/// Checks that no other folder contains values that the new rules remove.
 pub(super) fn other_copies(own: &Path) -> Result<()> {
     for folder in ["kept"]
         .into_iter()

@@ -1,4 +1,4 @@
-//! The ledger: against the manifest, against the rejected records, and against itself.
+//! Checks the ledger against the manifest, the rejected records, and itself.
 
 use std::path::Path;
 
@@ -13,7 +13,7 @@ use crate::rejected::{self, RejectedSummary};
 use crate::table::{Entry, OWN_FOLDER, PartitionKey};
 
 impl Verified {
-    /// Checks what the ledger tells. Where a commit was interrupted, a partition may be what either ledger tells.
+    /// Checks the ledger. If a commit was interrupted, partitions may match the ledger before or after it.
     pub(super) fn check_ledger(
         &mut self,
         commit: Option<&Commit>,
@@ -49,7 +49,7 @@ impl Verified {
         Ok(())
     }
 
-    /// Every entry must hold what a ledger tells of its partition.
+    /// Checks that each entry matches the ledger.
     fn check_entries(&mut self, ledgers: &[&Ledger]) -> Result<()> {
         let mut wrong = Vec::new();
         for (key, entry) in &self.entries {
@@ -91,7 +91,7 @@ impl Verified {
         Ok(())
     }
 
-    /// Every partition of the ledger must have an entry.
+    /// Checks that each partition of the ledger has an entry.
     fn check_missing_entries(&mut self, ledger: &Ledger, commit: Option<&Commit>) -> Result<()> {
         let applied_partitions = |key: &PartitionKey| {
             commit.is_some_and(|commit| {
@@ -114,7 +114,7 @@ impl Verified {
                     if !self.entries.contains_key(&key) && !applied_partitions(&key) {
                         if !self.is_unchanged() {
                             match self.current(&key)? {
-                                // it was published meanwhile, or taken out
+                                // it was published or removed meanwhile
                                 Some(now)
                                     if now.entry.is_some() || now.is_changing || now.metadata.is_empty() =>
                                 {
@@ -140,7 +140,7 @@ impl Verified {
         Ok(())
     }
 
-    /// The counts of one account.
+    /// Checks the counts of a dataset of a bot.
     fn check_counts(
         &mut self,
         dataset: Dataset,
@@ -206,7 +206,7 @@ impl Verified {
         if kept.unreadable > 0 {
             wrong.push(format!("{} lines cannot be read", kept.unreadable));
         }
-        // those of a page that waits are kept already and counted with the page
+        // rejected records of a spooled page are stored already, and counted later
         let is_erased_meanwhile = || kept.distinct < counted && !self.is_unchanged();
         if (kept.distinct < counted || (kept.distinct > counted && !may_contain_more))
             && !is_erased_meanwhile()
@@ -224,7 +224,7 @@ impl Verified {
     }
 }
 
-/// How an entry differs from what the ledger says of its partition.
+/// Describes how an entry differs from the ledger.
 fn differing(entry: &Entry, metadata: Option<&PartitionMetadata>) -> String {
     match metadata {
         None => "the ledger knows nothing of it".into(),
@@ -240,7 +240,7 @@ fn fits(entry: &Entry, metadata: &PartitionMetadata) -> bool {
     PartitionMetadata::of(entry) == *metadata
 }
 
-/// Counts from a file may be anything, so they are added where they cannot overflow.
+/// Adds counts of a damaged file without overflow.
 fn sum(counts: impl IntoIterator<Item = u64>) -> u128 {
     counts.into_iter().map(u128::from).sum()
 }

@@ -1,4 +1,4 @@
-//! What stands in the table's folders and does not belong there, and what was left unfinished.
+//! Finds files that do not belong to the table, and unfinished files.
 
 use std::path::{Path, PathBuf};
 
@@ -12,7 +12,7 @@ use crate::table::{PartitionKey, QUARANTINE_FOLDERS, bot_of, date_of_folder, unn
 use crate::tombstones::Tombstones;
 
 impl Verified {
-    /// Looks for strays below the datasets' folders and for leftovers in the exporter's own.
+    /// Finds foreign files in the folders of datasets, and unfinished files in `_export/`.
     pub(super) fn strays(&mut self, commit: Option<&Commit>, is_changing: bool) -> Result<()> {
         for dataset in Dataset::ALL {
             let folder = PathBuf::from(dataset.name());
@@ -42,7 +42,7 @@ impl Verified {
             let folder = folder.join(&name);
             let Some(date) = date_of_folder(&name, by).filter(|_| self.is_folder(&folder)) else {
                 if !self.table.out().join(&folder).exists() {
-                    // a run has removed it
+                    // a run removed it
                     self.report.changed(1);
                 } else if let Some(january) = unnamed_january(&name) {
                     let what = format!("its name lacks the month of {january}: the next run renames it");
@@ -77,8 +77,8 @@ impl Verified {
         Ok(())
     }
 
-    /// Whether a file in a partition's folder, which its entry did not name, does not belong there. It does where a run has
-    /// published it meanwhile. `None` where a run changes the table too often to say so.
+    /// Whether a file in a partition's folder that is not in its entry is foreign. It is not if a run has published
+    /// it meanwhile. `None` if a run changes the table too often.
     fn is_stray(&self, key: &PartitionKey, path: &Path) -> Result<Option<bool>> {
         if self.is_unchanged() {
             return Ok(Some(true));
@@ -97,7 +97,7 @@ impl Verified {
         self.table.out().join(path).is_dir()
     }
 
-    /// Readers pass over what begins with a dot or an underscore.
+    /// Readers ignore names that begin with a dot or an underscore.
     fn stray(&mut self, path: &Path, what: &str) {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         if name.starts_with(['.', '_']) {
@@ -140,7 +140,7 @@ impl Verified {
                 self.report.note(&own_path(folder), what);
             }
         }
-        // a run at work writes such files all the time
+        // an active run writes such files
         for folder in ["", "pages"].iter().filter(|_| !is_changing) {
             for name in self.names(folder)? {
                 if name.starts_with('.') {
@@ -153,7 +153,7 @@ impl Verified {
         Ok(())
     }
 
-    /// The names in a folder of the exporter's own; none where this user may not read it, which is noted.
+    /// Lists the names in a folder below `_export/`. If this user may not read it, adds a note and returns none.
     fn names(&mut self, folder: &str) -> Result<Vec<String>> {
         match store::names(&self.table.own_folder().join(folder)) {
             Err(error) if error.is_denied() => {
