@@ -269,7 +269,7 @@ impl Ledger {
         let Some(ledger) = copy.exists().then(|| Self::load(&copy)).and_then(Result::ok) else {
             return Err(damage);
         };
-        tracing::warn!("{}: restored it from its copy", damage.with_causes());
+        tracing::warn!("{}: restored from its copy", damage.with_causes());
         ledger.save(export_folder)?;
         Ok(ledger)
     }

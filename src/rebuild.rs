@@ -65,7 +65,7 @@ pub fn rebuild(
 ) -> Result<RebuildSummary> {
     let own = out.join(OWN_FOLDER);
     let no_table = || Error::Usage {
-        what: format!("--out {} holds no table", out.display()),
+        what: format!("cannot rebuild {}: there is no table", out.display()),
         hint: "give the folder that an export wrote to".into(),
     };
     Settings::load(&own)?.ok_or_else(no_table)?;
@@ -181,7 +181,7 @@ impl Rebuild {
         for (dataset, bots) in &mut ledger.datasets {
             let dataset: Dataset = dataset
                 .parse()
-                .map_err(|error| Error::Internal(format!("the ledger holds an {error}")))?;
+                .map_err(|error| Error::Internal(format!("the ledger contains an {error}")))?;
             for (bot, state) in bots {
                 let old = self.check_entries(dataset, bot, state)?;
                 let rebuilt = self.rebuild_partitions(dataset, bot, &old, cancellation)?;

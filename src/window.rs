@@ -72,7 +72,7 @@ impl fmt::Display for Window {
 
 /// Error: a text is not an interval of whole seconds.
 #[derive(Debug, thiserror::Error)]
-#[error("{0:?} is no interval such as 2023-10-01T00:00:00Z/2023-10-06T00:00:00Z")]
+#[error("{0:?} is not an interval such as 2023-10-01T00:00:00Z/2023-10-06T00:00:00Z")]
 pub struct NoWindow(String);
 
 impl FromStr for Window {

@@ -175,7 +175,7 @@ impl HttpClient {
             };
             match decide(&failure, attempt, self.connection.retry_policy, rand::random()) {
                 Decision::Wait(wait) => {
-                    tracing::info!(window = %api_request.window, attempt = number, ?wait, "{failure}; asking again");
+                    tracing::info!(window = %api_request.window, attempt = number, ?wait, "{failure}; retrying");
                     stats.on_retry.notify(&failure, wait);
                     tokio::select! {
                         () = tokio::time::sleep(wait) => {}
@@ -385,10 +385,10 @@ pub(crate) async fn read_body<T: Send + 'static>(
 fn no_page(status: u16) -> Option<String> {
     let what = match status {
         200 => return None,
-        202 => "the server has not finished the answer",
-        203 => "a proxy changed the answer",
+        202 => "the server has not completed the response",
+        203 => "a proxy changed the response",
         204 | 205 => "it has no body, which does not prove that there are no records",
-        206 => "it is only a part of the answer",
+        206 => "it is a part of a response",
         _ => "only status 200 is a page",
     };
     Some(format!("status {status}: {what}"))

@@ -155,46 +155,44 @@ impl Failure {
     pub fn hint(&self) -> &'static str {
         match self {
             Self::Status { status: 401, .. } => {
-                "check the API key: only a site admin can see it, in the dashboard's settings"
+                "check the API key: a site admin finds it in the settings of the dashboard"
             }
             // response of an AWS gateway to an unknown path
             Self::Status {
                 status: 403, excerpt, ..
             } if excerpt.contains("Missing Authentication Token") => {
-                "check the base URL, its path too: a gateway answers so for an address that it does not know; then check the API key"
+                "check the base URL and its path: a gateway sends this response for an unknown path; then check the API key"
             }
             Self::Status { status: 403, .. } => {
-                "check the API key; if it is right, ask a site admin whether it may export, and whether the plan includes the Export API"
+                "check the API key; if it is right, ask a site admin whether it has permission to export, and whether the plan includes the Export API"
             }
             Self::Status { status: 404, .. } => {
-                "check --bot (the bot's name or id, such as r3-218210) and --base-url"
+                "check the bot (its name or id, such as r3-218210) and the base URL"
             }
             Self::Status {
                 status: 400 | 422, ..
-            } => "check --bot, --start and --end against the server's message, and try a shorter range",
+            } => "check bot and range against the server's message, and try a shorter range",
             Self::Status { status: 402, .. } => {
                 "ask a site admin or the vendor whether the plan includes the Export API"
             }
             Self::Status { status: 407, .. } => {
-                "the proxy wants credentials: check user and password in HTTP_PROXY, HTTPS_PROXY or ALL_PROXY"
+                "the proxy requires credentials: check user and password in HTTP_PROXY, HTTPS_PROXY or ALL_PROXY"
             }
             Self::Status { status: 429, .. } => {
-                "another job may be using the same key: run again later, or lower --requests-per-second"
+                "another job may use the same key: run again later, or reduce the requests per second"
             }
             Self::Status {
                 status: 300..=399, ..
-            } => "check --base-url",
+            } => "check the base URL",
             Self::Status { .. } if self.is_transient() => {
                 "run the same command again later: fetched pages are kept"
             }
             Self::Status { .. } => {
-                "see what the server said, check --base-url against the API's documentation, and ask the vendor if it stays"
+                "read the server's message, check the base URL, and report it to the vendor if it remains"
             }
-            Self::Connect(_) => {
-                "check --base-url and the network; where only a proxy leads out, name it in HTTPS_PROXY"
-            }
+            Self::Connect(_) => "check the base URL and the network; if a proxy is required, set HTTPS_PROXY",
             Self::Dns(_) => {
-                "check the name in --base-url, and the network; where only a proxy leads out, name it in HTTPS_PROXY"
+                "check the name in the base URL, and the network; if a proxy is required, set HTTPS_PROXY"
             }
             Self::Proxy(_) => {
                 "check the proxy settings (HTTPS_PROXY, HTTP_PROXY, ALL_PROXY), or name the API's host in NO_PROXY"
@@ -202,14 +200,12 @@ impl Failure {
             Self::Tls(why) => why.hint(),
             Self::Timeout | Self::ConnectionLost(_) => "run the same command again: fetched pages are kept",
             Self::BadPage(_) => {
-                "check --base-url: is this the Export API, and not a login page or a proxy? If so, ask the vendor about the server's words"
+                "check the base URL: it may be the address of a login page or a proxy. If it is the Export API, report the message to the vendor"
             }
-            Self::TooLarge { .. } => "lower --per-page, or raise --max-page-bytes",
-            Self::Redirect { .. } => {
-                "give the address it points to as --base-url, if you trust it with the key"
-            }
+            Self::TooLarge { .. } => "reduce the records per page, or raise the maximum bytes per page",
+            Self::Redirect { .. } => "if you trust the other address with the key, use it as the base URL",
             Self::RedirectLoop { .. } => {
-                "check --base-url, its scheme and its path, and ask the vendor if they are right"
+                "check scheme and path of the base URL, and report it to the vendor if they are right"
             }
         }
     }
@@ -220,16 +216,16 @@ impl fmt::Display for Failure {
         match self {
             Self::Status { status, excerpt, .. } => {
                 let meaning = match status {
-                    400 | 422 => "the API did not accept the request",
+                    400 | 422 => "the API rejected the request",
                     401 => "the API refused the key",
-                    403 => "the API refused access: the key is wrong, or may not export this",
+                    403 => "the API refused access: the key is wrong, or has no permission for this export",
                     404 => "the API does not know this bot or address",
-                    407 => "the proxy wants to know who asks",
+                    407 => "the proxy requires credentials",
                     408 => "the API timed out",
-                    429 => "the API refused the request for coming too soon",
-                    300..=399 => "the API answered with a redirect that leads nowhere",
+                    429 => "the API refused the request because of its rate limit",
+                    300..=399 => "the API responded with an invalid redirect",
                     500..=599 => "the API failed",
-                    _ => "the API did not answer with success",
+                    _ => "the API responded with an error",
                 };
                 write!(f, "{meaning} (status {status}")?;
                 if excerpt.is_empty() {
@@ -239,14 +235,14 @@ impl fmt::Display for Failure {
                 }
             }
             Self::Connect(why) => write!(f, "no connection to the API ({why})"),
-            Self::Dns(why) => write!(f, "the API's name leads nowhere ({why})"),
-            Self::Proxy(why) => write!(f, "no way to the API through the proxy {why}"),
-            Self::Tls(why) => write!(f, "no safe connection to the API ({why})"),
-            Self::Timeout => f.write_str("the API did not answer in time"),
-            Self::ConnectionLost(why) => write!(f, "the answer broke off ({why})"),
-            Self::BadPage(why) => write!(f, "the answer is no page of the Export API ({why})"),
-            Self::TooLarge { limit } => write!(f, "the answer is larger than {limit} bytes"),
-            Self::Redirect { to } => write!(f, "the API redirects to {to}, and the key must not go there"),
+            Self::Dns(why) => write!(f, "the name of the API's host cannot be resolved ({why})"),
+            Self::Proxy(why) => write!(f, "no connection to the API through the proxy {why}"),
+            Self::Tls(why) => write!(f, "no secure connection to the API ({why})"),
+            Self::Timeout => f.write_str("the API did not respond in time"),
+            Self::ConnectionLost(why) => write!(f, "the response was cut off ({why})"),
+            Self::BadPage(why) => write!(f, "the response is not a page of the Export API ({why})"),
+            Self::TooLarge { limit } => write!(f, "the response is larger than {limit} bytes"),
+            Self::Redirect { to } => write!(f, "the API redirects to {to}, which must not receive the key"),
             Self::RedirectLoop { to } => write!(f, "the API redirects in circles, at last to {to}"),
         }
     }

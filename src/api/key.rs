@@ -24,10 +24,10 @@ pub enum KeyError {
     #[error("the API key contains a character that is not ASCII, such as a typographic quotation mark")]
     NotAscii,
     /// It has a quotation mark at one end only.
-    #[error("the API key begins or ends with a quotation mark that has no partner")]
+    #[error("the API key has a quotation mark at one end only")]
     Quote,
     /// It is a line such as `KEY=value` or `x-api-key: value`.
-    #[error("the API key is written with its name: only the value is the key")]
+    #[error("the API key contains its name: give only the value")]
     Named,
 }
 

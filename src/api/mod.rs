@@ -68,7 +68,7 @@ pub enum RequestError {
     },
     /// The server demands a wait that is longer than the retry limit. Until then, no request of the same rate limiter
     /// is sent.
-    #[error("the server asks to wait {} before the next request", shown(.failure.retry_after().unwrap_or_default()))]
+    #[error("the server demands a wait of {} before the next request", shown(.failure.retry_after().unwrap_or_default()))]
     MustWait {
         /// The failure with the wait.
         #[source]
@@ -84,7 +84,7 @@ pub enum RequestError {
     /// immediately after status 413 and [`Failure::TooLarge`], or after three failed attempts in a row as in
     /// [`Failure::may_be_page_too_large`]. A request with a cursor may also have an expired cursor, to which some
     /// servers respond with status 500.
-    #[error("the server cannot make a page of this size: {failure}")]
+    #[error("the server does not support pages of this size: {failure}")]
     PageTooLarge {
         /// The last failure.
         failure: Failure,

@@ -237,7 +237,7 @@ mod tests {
             let error = permit.unwrap_err();
             assert_eq!(
                 error.to_string(),
-                "the server asks to wait 1h before the next request"
+                "the server demands a wait of 1h before the next request"
             );
         }
         assert_eq!(begin.elapsed(), Duration::from_millis(10));

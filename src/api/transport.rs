@@ -30,11 +30,11 @@ pub enum TlsError {
 impl fmt::Display for TlsError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::UnknownIssuer => f.write_str("its certificate is of nobody that this machine trusts"),
+            Self::UnknownIssuer => f.write_str("this machine does not trust the issuer of its certificate"),
             Self::WrongName => f.write_str("its certificate is for other names"),
             Self::NotValidNow(times) => write!(f, "its certificate is {times}"),
-            Self::NotTls => f.write_str("what answers there does not speak TLS"),
-            Self::NoTrustedRoots => f.write_str("this machine has no certificates to trust"),
+            Self::NotTls => f.write_str("the server does not use TLS"),
+            Self::NoTrustedRoots => f.write_str("this machine has no trusted certificates"),
             Self::Other(why) => f.write_str(why),
         }
     }
@@ -45,15 +45,15 @@ impl TlsError {
     pub(super) fn hint(&self) -> &'static str {
         match self {
             Self::UnknownIssuer => {
-                "check --base-url; where a company's proxy looks into connections, name its certificate's file in SSL_CERT_FILE"
+                "check the base URL; if a proxy of your company inspects connections, name its certificate file in SSL_CERT_FILE"
             }
-            Self::WrongName => "check the name in --base-url",
-            Self::NotValidNow(_) => "check this machine's clock; if it is right, tell the vendor",
-            Self::NotTls => "check scheme and port in --base-url",
+            Self::WrongName => "check the name in the base URL",
+            Self::NotValidNow(_) => "check this machine's clock; if it is right, report it to the vendor",
+            Self::NotTls => "check scheme and port of the base URL",
             Self::NoTrustedRoots => {
-                "install the system's certificates (ca-certificates), or name a file of them in SSL_CERT_FILE"
+                "install the system's certificates (ca-certificates), or name a file with certificates in SSL_CERT_FILE"
             }
-            Self::Other(_) => "check --base-url, the system's clock and its certificates",
+            Self::Other(_) => "check the base URL, and the clock and certificates of this machine",
         }
     }
 
@@ -65,7 +65,7 @@ impl TlsError {
         };
         let clock = |valid: String, now: &UnixTime| {
             let now = second(now);
-            Self::NotValidNow(format!("valid {valid}, and this machine's clock says {now}"))
+            Self::NotValidNow(format!("valid {valid}, and this machine's clock shows {now}"))
         };
         match error {
             Tls::InvalidCertificate(CertificateError::UnknownIssuer) => Self::UnknownIssuer,
@@ -106,7 +106,7 @@ pub(super) fn failure(error: &reqwest::Error, proxy: Option<&str>) -> Failure {
     }
     if let Some(proxy) = proxy {
         let why = match why.as_str() {
-            "tunnel error: unsuccessful" => "it leads to no such address".to_owned(),
+            "tunnel error: unsuccessful" => "it cannot reach this address".to_owned(),
             _ => why,
         };
         return Failure::Proxy(format!("{proxy} ({why})"));

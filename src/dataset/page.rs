@@ -29,7 +29,7 @@ const EXCERPT: usize = 4096;
 #[non_exhaustive]
 pub enum PageError {
     /// The body is cut off, or not JSON.
-    #[error("the answer is not JSON: {excerpt}")]
+    #[error("the response is not JSON: {excerpt}")]
     NotJson {
         /// The beginning of the body, at most 4,096 characters without control characters. If it begins like a page,
         /// and may contain private data, the position of the error instead.
@@ -39,32 +39,32 @@ pub enum PageError {
     },
     /// The body is JSON without `data`, or `data` is null without the signs of a last page: `"cursor": null`, and no
     /// message. `{"data": null, "cursor": null}` is an empty last page.
-    #[error("the answer holds no `data`{}", message.as_ref().map(|text| format!(": {text}")).unwrap_or_default())]
+    #[error("the response has no `data`{}", message.as_ref().map(|text| format!(": {text}")).unwrap_or_default())]
     NoData {
         /// An excerpt of the server's message, if there is one.
         message: Option<String>,
     },
     /// Another field shows an error, a timeout or a partial result. As a page, the response could end a window too
     /// early.
-    #[error("the answer tells that something failed{}", message.as_ref().map(|text| format!(": {text}")).unwrap_or_default())]
+    #[error("the response reports an error{}", message.as_ref().map(|text| format!(": {text}")).unwrap_or_default())]
     TellsOfAnError {
         /// An excerpt of the message.
         message: Option<String>,
     },
     /// `data` is not a list.
-    #[error("`data` should be a list, but is {found}")]
+    #[error("`data` must be a list, but is {found}")]
     DataNotAList {
         /// Its type.
         found: &'static str,
     },
     /// `cursor` is neither a string nor a number nor null.
-    #[error("`cursor` should be a string, but is {found}")]
+    #[error("`cursor` must be a string, but is {found}")]
     UnusableCursor {
         /// Its type.
         found: &'static str,
     },
     /// The body has 2 GiB or more.
-    #[error("the answer is too large for a page: {bytes} bytes")]
+    #[error("the response is too large for a page: {bytes} bytes")]
     TooLarge {
         /// Its length.
         bytes: usize,
@@ -146,8 +146,8 @@ pub(super) fn read<'a, T>(
         let begins = body.trim_start().starts_with(['{', '[']);
         let excerpt = match (begins, cut_off) {
             (false, _) => excerpt(body),
-            (true, true) => format!("it breaks off after {at} bytes"),
-            (true, false) => format!("it goes wrong at byte {at} of {}", body.len()),
+            (true, true) => format!("it is cut off after {at} bytes"),
+            (true, false) => format!("it is invalid at byte {at} of {}", body.len()),
         };
         return Err(PageError::NotJson { excerpt, cut_off });
     }
@@ -343,7 +343,7 @@ mod tests {
         let body = r#"{"data":[1,2],"cursor":"c1","data":[{}],"cursor":null}"#;
         assert_eq!(count(body).unwrap(), (Next::End, 1));
         let said = refused(r#"{"data":[1,2],"data":7}"#);
-        assert_eq!(said, "`data` should be a list, but is a number");
+        assert_eq!(said, "`data` must be a list, but is a number");
     }
 
     #[test]
@@ -354,9 +354,9 @@ mod tests {
             assert!(count(&body[..end]).unwrap_err().is_cut_off(), "{}", &body[..end]);
         }
         let said = refused(&body[..20]);
-        assert_eq!(said, "the answer is not JSON: it breaks off after 20 bytes");
+        assert_eq!(said, "the response is not JSON: it is cut off after 20 bytes");
         let said = refused(r#"{"data":[{"email":"a@b.c"}}"#);
-        assert_eq!(said, "the answer is not JSON: it goes wrong at byte 26 of 27");
+        assert_eq!(said, "the response is not JSON: it is invalid at byte 26 of 27");
         for body in ["<html>", r#"{"data":[}"#, r#"{"data":[]} {"#, r#"{"data":[01]}"#] {
             assert!(!count(body).unwrap_err().is_cut_off(), "{body}");
         }

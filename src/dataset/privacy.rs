@@ -134,10 +134,10 @@ impl PrivacyOptions {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PrivacyError {
     /// There are keys to hash, but no secret.
-    #[error("keys are to be hashed, and there is no secret")]
+    #[error("cannot hash keys: there is no secret")]
     NoSecret,
     /// The secret is not that of the table's hashes.
-    #[error("the secret is not the one that this table's values were hashed with")]
+    #[error("cannot hash keys: the secret is not that of the table")]
     OtherSecret,
 }
 

@@ -84,8 +84,8 @@ impl Promoted {
             return match words().len() {
                 1 => Ok(Vec::new()),
                 _ => Err(TableOptionsError {
-                    what: "--promote none leaves no room for others".into(),
-                    hint: "leave one or the other out; a key of that name is --promote none:string".into(),
+                    what: "cannot promote columns: `none` excludes others".into(),
+                    hint: "remove `none` or the others; a key of this name is `none:string`".into(),
                 }),
             };
         }
@@ -140,9 +140,9 @@ impl FromStr for Promoted {
             Some((key, name)) => {
                 let r#type = PromotedType::ALL.into_iter().find(|r#type| r#type.name() == name);
                 let r#type = r#type.ok_or_else(|| TableOptionsError {
-                    what: format!("--promote {text}: {name} is no type"),
+                    what: format!("cannot promote {text}: {name} is not a type"),
                     hint: format!(
-                        "give one of: {}; where the colon is part of the key, write the type behind it: {rest}:string",
+                        "give one of: {}; if the colon is part of the key, add the type after it: {rest}:string",
                         PromotedType::ALL.map(PromotedType::name).join(", ")
                     ),
                 })?;
@@ -157,8 +157,8 @@ impl FromStr for Promoted {
         };
         if name.is_empty() || !name.chars().all(fits) {
             return Err(TableOptionsError {
-                what: format!("--promote {text}: {name:?} is no name of a column"),
-                hint: format!("give one of the letters A to Z, digits and _: --promote '{rest}=NAME'"),
+                what: format!("cannot promote {text}: {name:?} is not a valid column name"),
+                hint: format!("use the letters A to Z, digits and _: '{rest}=NAME'"),
             });
         }
         Ok(Self {
@@ -244,10 +244,10 @@ mod tests {
             assert_eq!(found, (key, r#type, name), "{text}");
         }
         for (text, what, hint) in [
-            ("plan:strng", "strng is no type", "plan:strng:string"),
-            ("", "is no name", "=NAME"),
-            ("a=", "is no name", "a=NAME"),
-            ("a=b c", "\"b c\" is no name", "a=NAME"),
+            ("plan:strng", "strng is not a type", "plan:strng:string"),
+            ("", "is not a valid column name", "=NAME"),
+            ("a=", "is not a valid column name", "a=NAME"),
+            ("a=b c", "\"b c\" is not a valid column name", "a=NAME"),
         ] {
             let error = text.parse::<Promoted>().unwrap_err();
             assert!(error.what.contains(what), "{text}: {error:?}");

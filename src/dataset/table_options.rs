@@ -96,11 +96,11 @@ impl TableOptions {
             None => Ok(()),
             Some(column) => Err(TableOptionsError {
                 what: format!(
-                    "--promote {column} would be a second column called {}",
+                    "cannot promote {column}: there is a column {} already",
                     column.name
                 ),
                 hint: format!(
-                    "give it another name: --promote '{}:{}=NAME'",
+                    "give it another name: '{}:{}=NAME'",
                     column.key,
                     column.r#type.name()
                 ),

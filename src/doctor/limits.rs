@@ -201,7 +201,7 @@ impl Examination<'_> {
                 }
             }
             if limit.is_some() {
-                let why = "not even an hour around a record lists it".into();
+                let why = "not even the hour around a record lists it".into();
                 return RangeLimit::Unclear { why };
             }
         }

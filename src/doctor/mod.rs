@@ -89,7 +89,7 @@ pub fn remember(out: &std::path::Path, options: &DoctorOptions, reports: &[Docto
         return Err(Error::OtherSettings {
             path: out.to_owned(),
             differences: vec![format!(
-                "--base-url is {}, and {base_url} was asked for",
+                "the base URL is {}, and {base_url} was requested",
                 settings.base_url
             )],
         });
@@ -298,7 +298,7 @@ impl Examination<'_> {
                 records: page.records.len(),
             },
             Ok(_) => PageLimit::Unclear {
-                why: "the range holds no more than a page".into(),
+                why: "the range has at most one page".into(),
             },
         }
     }

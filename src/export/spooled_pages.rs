@@ -69,7 +69,7 @@ pub(super) fn quarantine(table: &Table, pages: Vec<PathBuf>) -> Result<Vec<Damag
         }
         Ok(Damage {
             path,
-            what: "is no whole page".into(),
+            what: "it is not a complete page".into(),
         })
     };
     pages.into_iter().map(quarantine).collect()

@@ -162,7 +162,7 @@ pub enum PlanError {
         pages: u32,
     },
     /// Many pages in a row had no new record, each with another cursor.
-    #[error("{quiet} pages in a row of window {window} brought no new record, and there is still a cursor")]
+    #[error("{quiet} pages in a row of window {window} had no new record, and there is still a cursor")]
     NothingNew {
         /// The window that was requested.
         window: Window,
@@ -170,13 +170,13 @@ pub enum PlanError {
         quiet: u32,
     },
     /// A page without a cursor field ended a window too early, and no page had such a field.
-    #[error("window {window} answered a full page without a cursor field: the API's answer has changed")]
+    #[error("window {window} has a full page without a cursor field: the API has changed")]
     CursorMissing {
         /// The window that was requested.
         window: Window,
     },
     /// The window was restarted too often because of invalid cursors.
-    #[error("the cursor of window {window} expired {times} times before the window could be read")]
+    #[error("the cursor of window {window} expired {times} times before the window was read")]
     CursorExpires {
         /// The window that was requested.
         window: Window,
@@ -185,7 +185,7 @@ pub enum PlanError {
     },
     /// The end of a listing is suspect, and its window cannot be split.
     #[error(
-        "window {window} may have more than the {records} records that it lists: it ends like a listing that is cut off, or repeats records, and cannot be split further"
+        "window {window} may have more than the {records} records that it lists: it ends like a listing that is cut off, or repeats records, and it cannot be split"
     )]
     UncertainEnd {
         /// The window that was requested.

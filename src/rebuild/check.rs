@@ -20,10 +20,10 @@ pub(super) fn columns(old: &Table, new: &Settings) -> Result<()> {
             let mode = new.table_options.metadata;
             return Err(Error::Usage {
                 what: format!(
-                    "--metadata {mode} cannot be made from the rows of {}: their map does not tell 5 from \"5\"",
+                    "cannot change metadata to {mode}: the map in the rows of {} does not distinguish 5 and \"5\"",
                     old.out().display()
                 ),
-                hint: format!("export anew with --metadata {mode}, into another --out"),
+                hint: format!("export again with metadata as {mode}, into another folder"),
             });
         }
     }
@@ -38,8 +38,8 @@ pub(super) fn rules(old: &Settings, new: &Settings) -> Result<()> {
         return Ok(());
     }
     Err(Error::Usage {
-        what: "--hash-key cannot be added to a table that has rules: its hashes would be others than those of records to come".into(),
-        hint: "export anew with all rules, into another --out".into(),
+        what: "cannot add keys to hash: the table has privacy rules, so hashes of its rows would differ from those of new records".into(),
+        hint: "export again with all rules, into another folder".into(),
     })
 }
 
@@ -52,7 +52,7 @@ pub(super) fn other_copies(own: &Path) -> Result<()> {
     {
         if !store::names(&folder)?.is_empty() {
             return Err(Error::Usage {
-                what: format!("{} holds what the new rules would take out", folder.display()),
+                what: format!("{} contains values that the new rules remove", folder.display()),
                 hint: format!("remove it: rm -r '{}'", folder.display()),
             });
         }

@@ -59,7 +59,7 @@ impl Rebuild {
         let placed: u64 = rebuilt.iter().map(|(_, _, effect, _)| effect.records()).sum();
         if rows != placed {
             return Err(Error::Internal(format!(
-                "{rows} rows of {dataset} of {bot} were to be placed, and {placed} were"
+                "{rows} rows of {dataset} of {bot} must be written, and {placed} were"
             )));
         }
         Ok(rebuilt)

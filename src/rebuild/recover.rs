@@ -49,7 +49,7 @@ fn save_zone_rules(out: &Path, settings: Settings) -> Result<()> {
         return kept.save(&table.own_folder());
     };
     tracing::warn!(
-        "the rules of {} have changed since {} was written: the table is rebuilt by the present rules",
+        "the rules of {} have changed since {} was written: the table is rebuilt with the current rules",
         settings.timezone,
         key.folder().display()
     );

@@ -60,12 +60,12 @@ pub(super) fn read_header(mut page: impl Read) -> io::Result<PageHeader> {
     let (length, expected) = rest.split_at(4);
     let length = u32::from_le_bytes([length[0], length[1], length[2], length[3]]) as usize;
     if magic != SKIPPABLE.to_le_bytes() || !(CHECK..64 * 1024 * 1024).contains(&length) {
-        return Err(damage("it does not begin as a page does"));
+        return Err(damage("it does not begin like a page"));
     }
     let mut json = vec![0; length - CHECK];
     page.read_exact(&mut json)?;
     if check(&json) != expected {
-        return Err(damage("its header's checksum does not fit"));
+        return Err(damage("the checksum of its header is wrong"));
     }
     serde_json::from_slice(&json).map_err(|error| damage(error.to_string()))
 }

@@ -81,7 +81,7 @@ impl Table {
         if bytes != entry.bytes {
             findings.push(format!("it has {bytes} bytes instead of {}", entry.bytes));
         } else if depth >= Depth::Checksum && checksum(&path)? != entry.sha256 {
-            let what = "it does not contain what was written: its SHA-256 is not the manifest's";
+            let what = "it is not what was written: its SHA-256 is not that in the manifest";
             findings.push(what.into());
         }
         if depth < Depth::Contents {
@@ -164,7 +164,7 @@ mod tests {
             inspection.unwrap().found.map_err(|wrong| wrong.what)
         };
         assert_eq!(inspect(true), Ok(entry.clone()));
-        assert!(inspect(false).unwrap_err().contains("other rows"));
+        assert!(inspect(false).unwrap_err().contains("not those that were written"));
 
         let other = Entry {
             first: None,

@@ -112,7 +112,7 @@ impl DetectedSettings {
         self.files.par_iter().try_for_each(|(key, path)| {
             let file = DataFile::open(&out.join(path))?;
             if !file.has_columns(&settings.table_options.schema(key.dataset)) {
-                let hint = "ask for the columns that its files have, or use another folder";
+                let hint = "request the columns of its files, or use another folder";
                 return Err(refused(path, "has other columns than requested", hint));
             }
             match is_misplaced(file, key, &zone) {
@@ -124,7 +124,7 @@ impl DetectedSettings {
                         key.date.by().key(),
                         settings.timezone
                     );
-                    let hint = "ask for the time zone that the table was made with, or use another folder";
+                    let hint = "request the time zone of the table, or use another folder";
                     Err(refused(path, &what, hint))
                 }
                 checked => checked.map(|_| ()),

@@ -3,7 +3,7 @@
 use std::path::{Component, Path};
 
 /// Comment that replaces the query if DuckDB cannot read the path.
-const SEPARATOR: &str = "-- DuckDB takes the backslash in the path of this table for a separator: read the table by another path, such as a \
+const SEPARATOR: &str = "-- DuckDB reads the backslash in the path of this table as a separator: read the table by another path, such as a \
                          symbolic link to it";
 const NO_TEXT: &str = "-- the path of this table is not UTF-8, so no query can name it: read the table by another path, such as a symbolic link \
                        to it";

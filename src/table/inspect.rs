@@ -75,7 +75,7 @@ impl Table {
         };
         let unexpected = |entry: &Entry| Defect {
             path: entry.path.clone(),
-            what: "it contains other rows than were written".into(),
+            what: "its rows are not those that were written".into(),
         };
         let wrong = match known {
             None => None,
@@ -170,7 +170,7 @@ impl Table {
             (None, _) => match files.first() {
                 None => wrong(key.folder(), "it has no file"),
                 Some(file) => {
-                    let what = "it does not contain what was written: its SHA-256 is not that of its name";
+                    let what = "it is not what was written: its SHA-256 is not that in its name";
                     wrong(file.clone(), what)
                 }
             },

@@ -60,7 +60,7 @@ impl Table {
         }
         Err(Error::Usage {
             what: format!("there is no table in {}", out.display()),
-            hint: "give the --out of an export".into(),
+            hint: "give the folder of an export".into(),
         })
     }
 
@@ -85,7 +85,7 @@ impl Table {
                 Ok(Some(entry)) => Ok(Some((key, entry))),
                 // a run removed it after its folder was listed
                 Ok(None) if !self.out.join(&path).exists() => Ok(None),
-                Ok(None) => Err((path, "it stands where no entry belongs".to_owned())),
+                Ok(None) => Err((path, "it is not at the place of an entry".to_owned())),
                 Err(error) => Err((path, error.with_causes())),
             })
             .collect();
@@ -110,7 +110,7 @@ impl Table {
         for name in store::names(&self.out.join(folder))? {
             let path = folder.join(&name);
             let Some(bot) = partition::bot_of(&name) else {
-                unreadable.push((path, "it is named after no bot".into()));
+                unreadable.push((path, "its name is not that of a bot".into()));
                 continue;
             };
             // names with a leading dot are unfinished files: ignore them
@@ -129,7 +129,7 @@ impl Table {
                             Some(january) => {
                                 format!("its name lacks the month of {january}: the next run renames it")
                             }
-                            None => format!("it is named after no {}", by.key()),
+                            None => format!("its name is not that of a {}", by.key()),
                         };
                         unreadable.push((path.join(&name), what));
                     }

@@ -158,11 +158,11 @@ impl<'a> MergeColumns<'a> {
             batch
                 .column(column)
                 .as_primitive_opt::<TimestampMicrosecondType>()
-                .ok_or_else(|| Error::Internal(format!("column {column} of {dataset} holds no times")))
+                .ok_or_else(|| Error::Internal(format!("column {column} of {dataset} has no times")))
         };
         let ids = batch.column(0).as_string_opt::<i32>();
         Ok(Self {
-            ids: ids.ok_or_else(|| Error::Internal(format!("the first column of {dataset} holds no ids")))?,
+            ids: ids.ok_or_else(|| Error::Internal(format!("the first column of {dataset} has no ids")))?,
             times: times(dataset.time_column())?,
             versions: dataset.version_column().map(times).transpose()?,
         })

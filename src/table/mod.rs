@@ -100,14 +100,11 @@ impl Table {
         asked: impl FnOnce(Option<&Settings>) -> Result<Settings>,
     ) -> Result<Self> {
         let unusable = |what: &str, hint: &str| Error::Usage {
-            what: format!("--out {} {what}", out.display()),
+            what: format!("cannot use {}: it {what}", out.display()),
             hint: hint.into(),
         };
         if out.exists() && !out.is_dir() {
-            return Err(unusable(
-                "is not a folder",
-                "give the folder that shall hold the table",
-            ));
+            return Err(unusable("is not a folder", "give the folder of the table"));
         }
         let existing = out
             .ancestors()
@@ -116,7 +113,7 @@ impl Table {
         if !existing.is_dir() || !store::is_writable(existing) {
             return Err(unusable(
                 "cannot be written",
-                "give an --out that you may write to",
+                "give a folder with write permission",
             ));
         }
         let fixed = Settings::load(&out.join(OWN_FOLDER))?;
@@ -163,7 +160,7 @@ impl Table {
     pub(crate) fn decode(&self, dataset: Dataset, body: &[u8]) -> Result<Decoded> {
         if self.privacy_filter.is_none() && !self.settings.privacy.is_empty() {
             return Err(Error::Internal(
-                "rows would be made against the table's rules".into(),
+                "the table's privacy rules would not be applied".into(),
             ));
         }
         let decoded = decode_as(dataset, self.table_options(), self.privacy_filter.as_ref(), body);
@@ -263,7 +260,7 @@ impl Table {
         if !file.has_columns(&self.table_options().schema(dataset)) {
             return Err(Error::Damaged {
                 path: self.own_folder().join(settings::FILE),
-                what: format!("{} has other columns than it says", file.path().display()),
+                what: format!("{} has other columns than the settings", file.path().display()),
             });
         }
         file.batches(None)

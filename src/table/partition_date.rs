@@ -63,7 +63,7 @@ impl FromStr for PartitionBy {
 
     fn from_str(name: &str) -> Result<Self, String> {
         let found = Self::ALL.into_iter().find(|by| by.name() == name);
-        found.ok_or_else(|| format!("{name} is neither day nor month"))
+        found.ok_or_else(|| format!("{name} is neither `day` nor `month`"))
     }
 }
 

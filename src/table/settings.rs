@@ -103,7 +103,7 @@ impl Settings {
             None => Zone::named(&self.timezone),
         };
         let zone = zone.map_err(|error| Error::Usage {
-            what: format!("--timezone {} is not known: {error}", self.timezone),
+            what: format!("cannot use the time zone {}: {error}", self.timezone),
             hint: "give an IANA name such as Europe/Berlin or UTC".into(),
         })?;
         Ok(zone.by(self.partition_by))
@@ -159,7 +159,7 @@ impl Settings {
     #[must_use]
     pub fn differences(&self, asked: &Self) -> Vec<String> {
         let difference = |name: &str, is: &str, asked: &str| {
-            (is != asked).then(|| format!("{name} is {is}, and {asked} was asked for"))
+            (is != asked).then(|| format!("{name} {is}, not {asked}"))
         };
         [
             difference(
@@ -167,48 +167,44 @@ impl Settings {
                 &self.schema_version.to_string(),
                 &asked.schema_version.to_string(),
             ),
-            difference("--base-url", &self.base_url, &asked.base_url),
-            difference("--timezone", &self.timezone, &asked.timezone),
+            difference("base URL", &self.base_url, &asked.base_url),
+            difference("time zone", &self.timezone, &asked.timezone),
             difference(
-                "--metadata",
+                "metadata",
                 self.table_options.metadata.name(),
                 asked.table_options.metadata.name(),
             ),
             difference(
-                "--promote",
+                "promoted columns",
                 &Promoted::display_list(&self.table_options.promote),
                 &Promoted::display_list(&asked.table_options.promote),
             ),
             difference(
-                "--row-group-rows",
+                "rows per row group",
                 &self.row_groups.rows.to_string(),
                 &asked.row_groups.rows.to_string(),
             ),
             difference(
-                "--row-group-bytes",
+                "bytes per row group",
                 &self.row_groups.bytes.to_string(),
                 &asked.row_groups.bytes.to_string(),
             ),
             difference(
-                "--drop-key",
+                "dropped keys",
                 &PrivacyRules::display_list(&self.privacy.drop_keys),
                 &PrivacyRules::display_list(&asked.privacy.drop_keys),
             ),
             difference(
-                "--hash-key",
+                "hashed keys",
                 &PrivacyRules::display_list(&self.privacy.hash_keys),
                 &PrivacyRules::display_list(&asked.privacy.hash_keys),
             ),
             difference(
-                "--mask-ip",
+                "masked addresses",
                 &self.privacy.mask_ip.to_string(),
                 &asked.privacy.mask_ip.to_string(),
             ),
-            difference(
-                "--partition-by",
-                self.partition_by.name(),
-                asked.partition_by.name(),
-            ),
+            difference("partitions", self.partition_by.name(), asked.partition_by.name()),
         ]
         .into_iter()
         .flatten()

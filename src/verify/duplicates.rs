@@ -34,11 +34,11 @@ impl Verified {
         }
         for ((one, other), (count, example)) in shared {
             let what = if one == other {
-                format!("{count} ids stand in it twice, such as {example}")
+                format!("{count} ids have two rows in it, such as {example}")
             } else {
                 let other = other.folder();
                 format!(
-                    "{count} ids stand in it and in {} too, such as {example}",
+                    "{count} ids have rows in it and in {}, such as {example}",
                     other.display()
                 )
             };

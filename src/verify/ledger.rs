@@ -21,7 +21,8 @@ impl Verified {
         run_is_active: bool,
     ) -> Result<()> {
         for ((dataset, bot), pages) in pending_pages {
-            let what = format!("{pages} pages of {dataset} of {bot} wait: run the export again");
+            let what =
+                format!("{pages} pages of {dataset} of {bot} are not in the table yet: run the export again");
             self.report.note(&own_path("pages"), what);
         }
         let ledger = self.ledger.take();
@@ -33,7 +34,7 @@ impl Verified {
             self.check_missing_entries(ledger, commit)?;
             for (name, bots) in &ledger.datasets {
                 let Ok(dataset) = name.parse::<Dataset>() else {
-                    let what = format!("it tells of a dataset {name}, which this program does not know");
+                    let what = format!("it has a dataset {name}, which this program does not support");
                     self.report
                         .problem(&own_path("ledger.json"), Remedy::Export, what);
                     continue;
@@ -128,7 +129,7 @@ impl Verified {
                             }
                         }
                         let what = format!(
-                            "the ledger tells {} rows of it, the manifest nothing",
+                            "it has {} rows in the ledger, and no entry in the manifest",
                             metadata.rows
                         );
                         let of = (dataset, key.bot.as_str());
@@ -157,7 +158,7 @@ impl Verified {
         let metadata: u128 = sum(state.partitions.values().map(|metadata| metadata.rows));
         if metadata != u128::from(state.rows) {
             wrong.push(format!(
-                "{dataset} of {bot}: {} rows by its count, {metadata} by its partitions",
+                "{dataset} of {bot}: {} rows in total, but {metadata} in its partitions",
                 state.rows
             ));
         }
@@ -200,7 +201,7 @@ impl Verified {
         };
         if kept.torn {
             self.report
-                .note(&path, "its last line is torn: the next run mends it");
+                .note(&path, "its last line is truncated: the next run repairs it");
         }
         let mut wrong = Vec::new();
         if kept.unreadable > 0 {
@@ -212,7 +213,7 @@ impl Verified {
             && !is_erased_meanwhile()
         {
             wrong.push(format!(
-                "it holds {} records, the ledger tells {counted}",
+                "it has {} records, and {counted} in the ledger",
                 kept.distinct
             ));
         }
@@ -227,12 +228,12 @@ impl Verified {
 /// Describes how an entry differs from the ledger.
 fn differing(entry: &Entry, metadata: Option<&PartitionMetadata>) -> String {
     match metadata {
-        None => "the ledger knows nothing of it".into(),
+        None => "it is not in the ledger".into(),
         Some(metadata) if metadata.rows != entry.rows => format!(
-            "the manifest tells {} rows of it, the ledger {}",
+            "it has {} rows in the manifest, and {} in the ledger",
             entry.rows, metadata.rows
         ),
-        Some(_) => "its ids are not those that the ledger tells".into(),
+        Some(_) => "its ids are not those in the ledger".into(),
     }
 }
 

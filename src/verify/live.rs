@@ -221,7 +221,7 @@ impl LiveVerification {
             live.windows.push(compare(report, sampled, &answered));
         }
         if live.windows.is_empty() {
-            let what = "nothing is called complete, so there is nothing to ask for again";
+            let what = "no time is complete, so no window can be compared";
             report.note(Path::new("."), what);
         }
         report.live = Some(live);
@@ -237,12 +237,12 @@ fn compare(report: &mut VerifyReport, sampled: &SampledWindow, answered: &Window
     if missing > 0 {
         let example = answered.example.as_deref().unwrap_or("?");
         let what =
-            format!("the API answers {missing} records of {window} that are missing, such as {example}");
+            format!("the table lacks {missing} records of {window} that the API returns, such as {example}");
         report.problem_of((dataset, bot), &folder, Remedy::Refetch, what);
     }
     if gone > 0 {
         let what = format!(
-            "the API no longer answers {gone} rows of {window}: they were deleted or changed at the source, and stay \
+            "the API does not return {gone} rows of {window}: they were deleted or changed at the source, and stay \
              in the table"
         );
         report.note(&folder, what);

@@ -32,7 +32,7 @@ use report::Remedy;
 use snapshot::Snapshot;
 
 /// Note for a folder of another user.
-const NOT_READABLE: &str = "permission denied: what is in it was not checked";
+const NOT_READABLE: &str = "permission denied: its contents were not checked";
 
 /// Partitions that are checked at a time. Progress is reported after each group.
 const SIDE_BY_SIDE: usize = 64;
@@ -121,10 +121,10 @@ pub fn verify(
     verified.duplicates(cancellation, is_changing)?;
     let report = &mut verified.report;
     if let Some(holder) = holder {
-        let what = format!("a run is at work ({holder}): what is found may be of the moment");
+        let what = format!("a run is active ({holder}): findings may be temporary");
         report.note(&own_path("lock"), what);
     } else if commit.is_some() && is_same {
-        let what = "a commit was interrupted: run the export again, it carries it through";
+        let what = "a commit was interrupted: the next run completes it";
         report.note(&own_path("commit.json"), what);
     }
     report.elapsed_seconds = begin.elapsed().as_secs_f64();
@@ -160,14 +160,14 @@ impl Verified {
         let (headers, mut damaged) = spool.list()?;
         damaged.extend(torn(&headers, Spool::read));
         for path in damaged {
-            let what = "the page is damaged, and counts as never answered";
+            let what = "the page is damaged: the next run requests it again";
             self.report.problem(&below(&path), Remedy::Export, what);
         }
         let (kept, mut damaged) = spool.list_retained()?;
         damaged.extend(torn(&kept, Spool::read_retained));
         for path in damaged {
             // the table does not depend on it
-            let what = "the kept page is damaged, and can mend nothing: remove it";
+            let what = "the retained page is damaged, and cannot be used for a repair: remove it";
             self.report.note(&below(&path), what);
         }
         Ok(())

@@ -157,18 +157,18 @@ impl VerifyReport {
     #[must_use]
     pub fn hint(&self) -> Option<&'static str> {
         let Some(remedy) = self.problems.iter().map(|problem| problem.remedy).max() else {
-            return (self.changed_meanwhile > 0).then_some("verify again, best when no export is running");
+            return (self.changed_meanwhile > 0).then_some("verify again when no export is active");
         };
         match remedy {
             Remedy::Export => Some(
-                "run the same export again: it mends what kept pages or the API still give; then verify again",
+                "run the same export again: it repairs what retained pages or the API have; then verify again",
             ),
-            Remedy::Refetch => Some("export the range once more with --refetch; then verify again"),
+            Remedy::Refetch => Some("export the range again with --refetch; then verify again"),
             Remedy::Vendor => Some(
-                "the record's time was corrected, or the API gave it two times: a `sync --lookback` or `export --refetch` over both dates leaves the newer version",
+                "the time of the record was corrected, or the API returned it twice: `sync --lookback` or `export --refetch` over both dates keeps the newer version",
             ),
             Remedy::Remove | Remedy::None => {
-                Some("remove what does not belong to the table; then verify again")
+                Some("remove the files that do not belong to the table; then verify again")
             }
         }
     }

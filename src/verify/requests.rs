@@ -102,9 +102,9 @@ impl WindowRequests<'_> {
             match page.cursor {
                 Next::End => return Ok(answered),
                 Next::Absent if page.records.len() < self.per_page as usize => return Ok(answered),
-                Next::Absent => return failed("answered a full page without a cursor"),
+                Next::Absent => return failed("has a full page without a cursor"),
                 Next::Cursor(_) if quiet > QUIET_PAGES => {
-                    return failed("goes on and on without a new record");
+                    return failed("does not end, and has no new record");
                 }
                 Next::Cursor(next) => {
                     repeatable = api_request.cursor.as_deref() != Some(next.as_str());

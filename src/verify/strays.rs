@@ -18,14 +18,14 @@ impl Verified {
             let folder = PathBuf::from(dataset.name());
             let path = self.table.out().join(&folder);
             if path.exists() && !path.is_dir() {
-                self.stray(&folder, "it is no folder");
+                self.stray(&folder, "it is not a folder");
                 continue;
             }
             for name in store::names(&path)? {
                 let folder = folder.join(&name);
                 match bot_of(&name).filter(|_| self.is_folder(&folder)) {
                     Some(bot) => self.bot(dataset, &bot, &folder)?,
-                    None => self.stray(&folder, "it is no folder of a bot"),
+                    None => self.stray(&folder, "it is not a folder of a bot"),
                 }
             }
         }
@@ -48,7 +48,7 @@ impl Verified {
                     let what = format!("its name lacks the month of {january}: the next run renames it");
                     self.report.problem(&folder, Remedy::Export, what);
                 } else {
-                    self.stray(&folder, &format!("it is no folder of a {}", by.key()));
+                    self.stray(&folder, &format!("it is not a folder of a {}", by.key()));
                 }
                 continue;
             };
@@ -68,7 +68,7 @@ impl Verified {
             {
                 let path = folder.join(name);
                 match self.is_stray(&key, &path)? {
-                    Some(true) => self.stray(&path, "the manifest does not know it"),
+                    Some(true) => self.stray(&path, "it is not in the manifest"),
                     Some(false) => {}
                     None => self.report.changed(1),
                 }
@@ -101,7 +101,7 @@ impl Verified {
     fn stray(&mut self, path: &Path, what: &str) {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         if name.starts_with(['.', '_']) {
-            let what = format!("it does not belong to the table, {what}; readers pass over it");
+            let what = format!("it does not belong to the table, {what}; readers ignore it");
             self.report.note(path, what);
         } else {
             let what = format!("it does not belong to the table: {what}");
@@ -113,17 +113,16 @@ impl Verified {
         let own = self.table.own_folder();
         let staged = self.names("staging")?.len();
         if staged > 0 && commit.is_none() && !is_changing {
-            let what = format!("{staged} partitions were left unfinished: the next run sweeps them");
+            let what = format!("{staged} partitions are unfinished: the next run removes them");
             self.report.note(&own_path("staging"), what);
         }
         if !is_changing && !self.names("rebuild")?.is_empty() {
-            self.report
-                .note(&own_path("rebuild"), "a rebuild was left unfinished");
+            self.report.note(&own_path("rebuild"), "a rebuild is unfinished");
         }
         let erased = own_path("erased.json");
         match Tombstones::load(&own) {
             Ok(Some(tombstones)) if tombstones.is_unfinished() && !is_changing => {
-                let what = "an erasure was interrupted: the next export, sync or erase ends it";
+                let what = "an erasure was interrupted: the next export, sync or erase completes it";
                 self.report.note(&erased, what);
             }
             Ok(_) => {}
@@ -146,7 +145,7 @@ impl Verified {
                 if name.starts_with('.') {
                     let path = own_path(folder).join(name);
                     self.report
-                        .note(&path, "it was left unfinished by a crash, and is not used");
+                        .note(&path, "it is unfinished because of a crash, and is not used");
                 }
             }
         }

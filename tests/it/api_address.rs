@@ -53,7 +53,7 @@ fn what_a_command_leaves_out_is_as_the_table_has_it() {
         );
         assert_eq!(settings(&world.lake())["timezone"], zone);
         let named = unchanged().args(&["--timezone", "UTC"]).run().ended(2);
-        let words = format!("--timezone is {zone}, and UTC was asked for");
+        let words = format!("time zone {zone}, not UTC");
         assert!(named.stderr.contains(&words), "{}", named.stderr);
         let named = unchanged().env("CONVERSE_EXPORT_TIMEZONE", "UTC").run().ended(2);
         assert!(named.stderr.contains(&words), "{}", named.stderr);

@@ -33,7 +33,7 @@ fn keys_and_bots_that_are_refused() {
         &world,
         key("viewer-key"),
         1,
-        "the API refused access: the key is wrong, or may not export this (status 403",
+        "the API refused access: the key is wrong, or has no permission for this export (status 403",
     );
     told(
         &world,
@@ -122,7 +122,7 @@ fn an_api_that_answers_html() {
     };
     let world = World::new(Options { faults, ..small() });
     let run = world.export().only("messages").run();
-    told(&world, run, 1, "the answer is no page of the Export API");
+    told(&world, run, 1, "the response is not a page of the Export API");
 }
 
 #[test]
@@ -177,7 +177,7 @@ fn a_table_keeps_its_settings() {
         .ended(2);
     assert!(
         run.stderr
-            .contains("--timezone is UTC, and Europe/Berlin was asked for"),
+            .contains("time zone UTC, not Europe/Berlin"),
         "{}",
         run.stderr
     );

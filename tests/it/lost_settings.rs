@@ -60,7 +60,7 @@ fn another_layout_is_never_written_beside_the_files_of_a_lost_table() {
             let other = if keeps == "day" { "month" } else { "day" };
             refused(
                 &["--partition-by", other],
-                &format!("--partition-by is {keeps}, and {other} was asked for"),
+                &format!("partitions {keeps}, not {other}"),
             );
             refused(&YORK, "contains rows of another");
             if keeps == "day" {

@@ -169,8 +169,8 @@ fn an_answer_without_a_body_or_a_list_says_what_is_missing() {
             4,
             "status 204: it has no body, which does not prove that there are no records",
         ),
-        (17, "the answer holds no `data`"),
-        (0, "status 202: the server has not finished the answer"),
+        (17, "the response has no `data`"),
+        (0, "status 202: the server has not completed the response"),
     ] {
         let world = World::new(small());
         let server = Scripted::start(move |_| no_success(reply));
@@ -204,7 +204,7 @@ fn invariant_9_a_wait_beyond_the_retry_limit_stops_all_that_share_the_rate_limit
         ]);
         let run = export.run().ended(3);
         assert!(begin.elapsed() < Duration::from_secs(8), "{:?}", begin.elapsed());
-        let words = "the server asks to wait 1h before the next request";
+        let words = "the server demands a wait of 1h before the next request";
         assert!(run.stderr.contains(words), "{}", run.stderr);
         assert!(
             run.stderr.contains("run the same command again after that time"),

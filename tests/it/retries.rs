@@ -157,7 +157,7 @@ fn a_wait_beyond_all_patience_ends_the_run_at_once() {
     let run = export.args(&["--bot", "one", "--bot", "two"]).run().ended(3);
     assert!(begin.elapsed() < Duration::from_secs(20), "{:?}", begin.elapsed());
     assert!(
-        run.stderr.contains("the server asks to wait 1h 6m 40s"),
+        run.stderr.contains("the server demands a wait of 1h 6m 40s"),
         "{}",
         run.stderr
     );
@@ -200,7 +200,7 @@ fn a_bot_that_is_refused_for_long_stops_all_that_share_the_rate_limit() {
     let run = export.args(&["--retry-for", "3s"]).run().ended(3);
     assert!(begin.elapsed() < Duration::from_secs(20), "{:?}", begin.elapsed());
     assert!(
-        run.stderr.contains("the server asks to wait 1m"),
+        run.stderr.contains("the server demands a wait of 1m"),
         "{}",
         run.stderr
     );

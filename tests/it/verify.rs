@@ -133,11 +133,11 @@ fn what_was_done_to_the_manifest_is_named() {
     bend("path", json!("/etc/hosts"));
     let problems = told();
     problems("/etc/hosts", "the manifest names it for messages");
-    problems(&file, "the manifest does not know it");
+    problems(&file, "it is not in the manifest");
     fs::remove_file(partition.entry_path()).unwrap();
     let problems = told();
     problems(&partition.folder(), "the manifest nothing");
-    problems(&file, "the manifest does not know it");
+    problems(&file, "it is not in the manifest");
     fs::write(partition.entry_path(), "{").unwrap();
     let problems = findings(&verify(&lake, &[]).ended(1), "problems");
     let entry = format!("_export/partitions/{}.json", partition.folder());
@@ -156,11 +156,7 @@ fn invariant_5_a_row_taken_out_of_file_and_manifest_alike_is_noticed() {
         assert_sound(&lake);
         // another row in its place, so that no count tells
         partition.rewrite(7, Change::Id("0-somebody-else"));
-        assert_told(
-            &lake,
-            &partition.file(),
-            "its ids are not those that the ledger tells",
-        );
+        assert_told(&lake, &partition.file(), "its ids are not those in the ledger");
         snapshot.restore(&lake);
     }
 }
@@ -212,7 +208,7 @@ fn strays_are_problems_and_what_readers_pass_over_is_not() {
     let (_world, lake) = exported();
     let partition = &Partition::all(&lake, "messages")[0];
     let beside = format!("{}/part-0.parquet", partition.folder());
-    notices(&lake, &beside, "the manifest does not know it", || {
+    notices(&lake, &beside, "it is not in the manifest", || {
         fs::copy(partition.path(), lake.0.join(&beside)).unwrap();
     });
     for (stray, what) in [
@@ -224,7 +220,7 @@ fn strays_are_problems_and_what_readers_pass_over_is_not() {
         });
     }
     let elsewhere = format!("conversations/bot={BOT}/date=2019-01-01/part-0.parquet");
-    notices(&lake, &elsewhere, "the manifest does not know it", || {
+    notices(&lake, &elsewhere, "it is not in the manifest", || {
         fs::create_dir_all(lake.0.join(&elsewhere).parent().unwrap()).unwrap();
         fs::write(lake.0.join(&elsewhere), "x").unwrap();
     });

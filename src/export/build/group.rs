@@ -82,7 +82,7 @@ impl Build<'_> {
         if placed + outside != expected {
             // invariant 5: fail before the publication instead of losing a record
             return Err(Error::Internal(format!(
-                "{expected} records were to be placed, {placed} were, and {outside} lay outside the range"
+                "{expected} records must become rows: {placed} did, and {outside} are outside the range"
             )));
         }
         self.record_new_rows(&staged, ledger)?;

@@ -36,7 +36,7 @@ pub(super) fn stage(
     let dates: BTreeSet<PartitionDate> = lost.iter().map(|key| key.date).collect();
     let (headers, damaged) = spool.list_retained()?;
     for path in damaged {
-        tracing::warn!("{} is damaged, and of no use", path.display());
+        tracing::warn!("{} is damaged, and cannot be used", path.display());
     }
     let may_hold_rows = |page: &PageHeader| {
         page.dataset == dataset.name() && page.bot == *bot && !times.intersect(page.requested).is_empty()
@@ -95,7 +95,7 @@ fn dates_of(
 ) -> Result<BTreeSet<PartitionDate>> {
     let body = match read(spool, dataset, page, erased) {
         Err(Error::Damaged { path, what }) => {
-            tracing::warn!("{} is damaged, and of no use: {what}", path.display());
+            tracing::warn!("{} is damaged, and cannot be used: {what}", path.display());
             return Ok(BTreeSet::new());
         }
         body => body?,

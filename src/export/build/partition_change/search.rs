@@ -70,7 +70,7 @@ pub(in crate::export) fn recover(
             // the run that exports the damaged partition repairs it
             Err(error) if !(options.datasets.contains(&dataset) && options.bots.contains(&bot)) => {
                 tracing::warn!(
-                    "cannot search {dataset} of {bot} for records under two dates: {}",
+                    "cannot search {dataset} of {bot} for records with two dates: {}",
                     error.with_causes()
                 );
             }
@@ -175,7 +175,7 @@ impl PartitionChangeSearch<'_> {
             }
         } else {
             tracing::info!(
-                "too many new {} of {} to search for records under two dates: `verify` reports them",
+                "too many new {} of {} to search for records with two dates: `verify` reports them",
                 self.dataset,
                 self.bot
             );
@@ -234,7 +234,7 @@ impl PartitionChangeSearch<'_> {
         state.superseded += out.rows;
         state.date_changes += out.rows;
         tracing::info!(
-            "{} {} of {} have another date now: the rows under the old one are removed",
+            "{} {} of {} have another date: the rows with the old date are removed",
             out.rows,
             self.dataset,
             self.bot
