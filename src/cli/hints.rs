@@ -29,7 +29,7 @@ fn with_flags(failure: &Failure) -> Option<&'static str> {
             }
             429 => "another job may use the same key: run again later, or reduce --requests-per-second",
             300..=399 => "check --base-url",
-            401..=499 if ![401, 402, 403, 407].contains(status) && !failure.is_transient() => {
+            status if ![401, 402, 403, 407].contains(status) && !failure.is_transient() => {
                 "read the server's message, check --base-url, and report it to the vendor if it remains"
             }
             _ => return None,
@@ -75,6 +75,7 @@ mod tests {
             status(429),
             status(302),
             status(418),
+            status(501),
             Failure::Connect("refused".into()),
             Failure::Dns("unknown".into()),
             Failure::BadPage("html".into()),

@@ -46,7 +46,7 @@ pub enum PageError {
     },
     /// Another field shows an error, a timeout or a partial result. As a page, the response could end a window too
     /// early.
-    #[error("the response reports an error{}", message.as_ref().map(|text| format!(": {text}")).unwrap_or_default())]
+    #[error("the response reports a failure{}", message.as_ref().map(|text| format!(": {text}")).unwrap_or_default())]
     TellsOfAnError {
         /// An excerpt of the message.
         message: Option<String>,

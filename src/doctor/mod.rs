@@ -88,10 +88,7 @@ pub fn remember(out: &std::path::Path, options: &DoctorOptions, reports: &[Docto
     {
         return Err(Error::OtherSettings {
             path: out.to_owned(),
-            differences: vec![format!(
-                "the base URL is {}, and {base_url} was requested",
-                settings.base_url
-            )],
+            differences: vec![format!("base URL {}, not {base_url}", settings.base_url)],
         });
     }
     let _lock = Lock::acquire(out, &own)?;

@@ -164,7 +164,11 @@ mod tests {
             inspection.unwrap().found.map_err(|wrong| wrong.what)
         };
         assert_eq!(inspect(true), Ok(entry.clone()));
-        assert!(inspect(false).unwrap_err().contains("not those that were written"));
+        assert!(
+            inspect(false)
+                .unwrap_err()
+                .contains("not those that were written")
+        );
 
         let other = Entry {
             first: None,

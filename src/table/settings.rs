@@ -158,9 +158,8 @@ impl Settings {
     /// Returns a sentence for each setting that differs from `asked`.
     #[must_use]
     pub fn differences(&self, asked: &Self) -> Vec<String> {
-        let difference = |name: &str, is: &str, asked: &str| {
-            (is != asked).then(|| format!("{name} {is}, not {asked}"))
-        };
+        let difference =
+            |name: &str, is: &str, asked: &str| (is != asked).then(|| format!("{name} {is}, not {asked}"));
         [
             difference(
                 "schema version",

@@ -266,7 +266,7 @@ fn a_table_by_month_is_kept_up_proven_mended_and_erased_from() {
     assert_told(
         &lake,
         &format!("messages/bot={BOT}/date=2023-10-01"),
-        "no folder of a month",
+        "not a folder of a month",
     );
     fs::remove_dir(&stray).unwrap();
 

@@ -103,7 +103,7 @@ fn a_run_with_another_zone_is_told_of_rebuild() {
     world.export().args(&BERLIN).run().ok();
     for (lake, args, words) in [
         ("lake", ["--timezone", "Mars/Phobos"], "unknown time zone"),
-        ("nowhere", BERLIN, "holds no table"),
+        ("nowhere", BERLIN, "there is no table"),
     ] {
         let told = rebuild(&world.lake_named(lake), &args).ended(2);
         assert!(told.stderr.contains(words), "{}", told.stderr);

@@ -66,7 +66,7 @@ const LOST: [Way; 9] = [
                 json!({"task": "without_first_row", "lake": lake.0, "file": file, "entry": entry(lake)});
             Reader::begin(&task).answer();
         },
-        "contains other rows than were written",
+        "its rows are not those that were written",
     ),
     (
         "a file cut off, its entry deleted",

@@ -230,7 +230,8 @@ fn a_403_can_be_a_wrong_key() {
         let server = Scripted::start(move |_| answer("403 Forbidden", header, body));
         let run = one_by_one(&world, &server).run().ended(1);
         assert!(
-            run.stderr.contains("the key is wrong, or may not export this"),
+            run.stderr
+                .contains("the key is wrong, or has no permission for this export"),
             "{}",
             run.stderr
         );
@@ -315,9 +316,9 @@ fn what_surrounds_the_key_in_its_file_is_removed_and_what_is_no_key_is_refused()
     for (content, words) in [
         (
             "CONVERSE_EXPORT_API_KEY=demo-key\n".as_bytes(),
-            "is written with its name",
+            "contains its name",
         ),
-        (b"x-api-key: demo-key\n", "is written with its name"),
+        (b"x-api-key: demo-key\n", "contains its name"),
         ("\u{201c}demo-key\u{201d}".as_bytes(), "not ASCII"),
         ("demo\u{a0}key".as_bytes(), "not ASCII"),
         (&utf16, "not ASCII"),

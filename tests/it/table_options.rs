@@ -118,10 +118,7 @@ fn a_table_keeps_its_form_and_says_what_differs() {
     assert_eq!(lake.files(), world.lake_named("fresh").files());
     let whole = lake.files();
     for (args, what) in [
-        (
-            &["--metadata", "map"][..],
-            "metadata json, not map",
-        ),
+        (&["--metadata", "map"][..], "metadata json, not map"),
         (
             &["--promote", "plan"],
             "promoted columns plan:string=plan, tier:int64=tier, not plan:string=plan",
@@ -137,14 +134,17 @@ fn a_table_keeps_its_form_and_says_what_differs() {
         }
     }
     for (args, what) in [
-        (&["--promote", "plan:strng"][..], "strng is no type"),
-        (&["--promote", "Start-Time"], "a second column called Start_Time"),
-        (&["--promote", "a=bot"], "a second column called bot"),
+        (&["--promote", "plan:strng"][..], "strng is not a type"),
+        (
+            &["--promote", "Start-Time"],
+            "there is a column Start_Time already",
+        ),
+        (&["--promote", "a=bot"], "there is a column bot already"),
         (
             &["--promote", "a", "--promote", "b=A"],
-            "a second column called A",
+            "there is a column A already",
         ),
-        (&["--promote", "none", "--promote", "b"], "leaves no room"),
+        (&["--promote", "none", "--promote", "b"], "`none` excludes others"),
         (&["--metadata", "text"], "--metadata"),
     ] {
         let told = world.export().to("none").args(args).run().ended(2).stderr;
@@ -173,9 +173,9 @@ fn what_rows_do_not_hold_is_not_made_of_them() {
     let whole = lake.files();
     for mode in ["json", "both"] {
         let told = rebuild(&lake, &["--metadata", mode]).ended(2).stderr;
-        assert!(told.contains("does not tell 5 from \"5\""), "{told}");
+        assert!(told.contains("does not distinguish 5 and \"5\""), "{told}");
         assert!(
-            told.contains(&format!("export anew with --metadata {mode}")),
+            told.contains(&format!("export again with metadata as {mode}")),
             "{told}"
         );
     }
@@ -263,9 +263,7 @@ fn row_groups_are_as_large_as_they_are_told_to_be() {
         .run()
         .ended(2);
     assert!(
-        other
-            .stderr
-            .contains("rows per row group 1000, not 2000"),
+        other.stderr.contains("rows per row group 1000, not 2000"),
         "{}",
         other.stderr
     );
