@@ -1,12 +1,12 @@
-//! Work that reads or writes files, or that computes for long, on the blocking threads of the runtime: a runtime may have
-//! one thread alone for all its tasks, and those of an embedder run there, too.
+//! Runs file operations and long computations on blocking threads. The runtime may have only one thread, which also
+//! runs the tasks of an embedder.
 
 use crate::error::{Error, Result};
 
-/// Runs `work` on a blocking thread. Where the future is dropped, work that has begun goes on to its end.
+/// Runs `work` on a blocking thread. If the future is dropped, work that has begun continues.
 ///
 /// # Errors
-/// Those of the work, and [`Error::Internal`] where it panics.
+/// Those of the work, and [`Error::Internal`] if it panics.
 pub(crate) async fn run<T: Send + 'static>(
     name: &str,
     work: impl FnOnce() -> Result<T> + Send + 'static,

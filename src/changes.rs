@@ -133,7 +133,7 @@ impl DateKey {
             Self::Month(month) => (PartitionBy::Month, month),
         };
         let bot = bot.to_owned();
-        let unknown = || Error::Internal(format!("a list of changes names {date:?}"));
+        let unknown = || Error::Internal(format!("a list of changes contains the date {date:?}"));
         let date = date_of_folder(&format!("{}={date}", by.key()), by).ok_or_else(unknown)?;
         Ok(PartitionKey { dataset, bot, date })
     }

@@ -131,7 +131,7 @@ impl Commit {
         store::step("ledger-saved");
         let pages = self.pages.iter().copied();
         if self.keeps_pages {
-            spool.keep(pages)?;
+            spool.retain(pages)?;
         } else {
             spool.remove(pages)?;
         }

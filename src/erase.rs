@@ -183,7 +183,7 @@ pub(crate) fn recover(table: &Table, spool: &Spool, ledger: &mut Ledger) -> Resu
     other_files::erase_rejected(table, ledger, &targets, &mut summary)?;
     let restored = summary.records_in_pages + summary.rejected;
     if restored > 0 {
-        tracing::warn!("removed {restored} records of erased conversations that a crash had restored");
+        tracing::warn!("removed {restored} records of erased conversations that reappeared after a crash");
     }
     Ok(Some(tombstones))
 }

@@ -135,7 +135,7 @@ impl From<PrivacyError> for Error {
         let hint = match error {
             PrivacyError::NoSecret => "set CONVERSE_EXPORT_HASH_SECRET, or name a file with the secret",
             PrivacyError::OtherSecret => {
-                "use the secret of the table's first run: with another secret one value would have two hashes"
+                "use the secret of the table's first run: with another one, a value would have two hashes"
             }
         };
         Self::Usage {

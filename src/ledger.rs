@@ -44,8 +44,8 @@ struct Versioned {
     version: u32,
 }
 
-/// The account of a dataset of a bot, over all runs. Invariant:
-/// `received = rows + duplicates + superseded + rejected + erased`.
+/// The state of a dataset of a bot, over all runs. Invariant: `received = rows + duplicates + superseded + rejected +
+/// erased`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct DatasetState {
@@ -144,7 +144,7 @@ pub struct LastRun {
 }
 
 impl DatasetState {
-    /// Whether the API has never returned a page, as for a mistyped bot. Such accounts are not saved.
+    /// Whether the API has never returned a page, for example for a mistyped bot. Such states are not saved.
     #[must_use]
     pub fn has_no_response(&self) -> bool {
         let counts = [
@@ -269,7 +269,7 @@ impl Ledger {
         let Some(ledger) = copy.exists().then(|| Self::load(&copy)).and_then(Result::ok) else {
             return Err(damage);
         };
-        tracing::warn!("{}: restored it from its copy", damage.with_causes());
+        tracing::warn!("{}: restored from its copy", damage.with_causes());
         ledger.save(export_folder)?;
         Ok(ledger)
     }
@@ -295,8 +295,8 @@ impl Ledger {
         self.datasets.retain(|_, bots| !bots.is_empty());
     }
 
-    /// Replaces the ledger atomically, and then its copy, which protects against a damaged file. Accounts without a page
-    /// are not saved.
+    /// Replaces the ledger atomically, and then its copy, which protects against a damaged file. States without a
+    /// page are not saved.
     ///
     /// # Errors
     /// If a file cannot be written; the old ledger is intact then.
@@ -326,13 +326,13 @@ impl Ledger {
         export_folder.join(COPY)
     }
 
-    /// Returns the account of a dataset of a bot, if there is one.
+    /// Returns the state of a dataset of a bot, if there is one.
     #[must_use]
     pub fn state(&self, dataset: &str, bot: &str) -> Option<&DatasetState> {
         self.datasets.get(dataset)?.get(bot)
     }
 
-    /// Returns the account of a dataset of a bot, created if there is none.
+    /// Returns the state of a dataset of a bot, created if there is none.
     pub fn state_mut(&mut self, dataset: &str, bot: &str) -> &mut DatasetState {
         self.datasets
             .entry(dataset.to_owned())

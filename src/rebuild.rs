@@ -1,8 +1,7 @@
-//! The table made again from its own rows, without a request: in another zone or form, whole or not at all.
+//! Rebuilds a table from its own rows with other settings, without requests.
 //!
-//! Every partition is written again into `_export/rebuild/`, a table of its own beside the one that readers see.
-//! Only when all rows are there, the two change places. A crash before that leaves the table as it
-//! was; one after it is mended by the next run.
+//! All partitions are written to `_export/rebuild/`, a second table. When it is complete, both tables are exchanged.
+//! A crash before that leaves the table unchanged. After a crash during the exchange, the next run completes it.
 
 mod check;
 mod exchange;
@@ -33,32 +32,32 @@ pub use options::RebuildOptions;
 use partitions::RebuiltPartition;
 pub use recover::{finish, settings};
 
-/// What a table is after it was made again.
+/// The table after a rebuild.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct RebuildSummary {
-    /// Its partitions.
+    /// Number of partitions.
     pub partitions: u64,
-    /// Their rows.
+    /// Number of rows.
     pub rows: u64,
-    /// The API's address, which new records come from.
+    /// Base URL of the API.
     pub base_url: String,
-    /// The zone of their dates.
+    /// Time zone of the dates.
     pub timezone: String,
-    /// Whether they are days or months.
+    /// Whether partitions are days or months.
     pub partition_by: PartitionBy,
-    /// How metadata stands in them.
+    /// How metadata is stored.
     pub metadata: MetadataMode,
-    /// The metadata keys that have columns of their own.
+    /// Metadata keys with columns of their own.
     pub promote: Vec<Promoted>,
-    /// Values that did not fit new promoted columns, by column; the rows have null there.
+    /// Values that do not fit new promoted columns, by column. The rows have null there.
     pub promoted_misfits: TypeMismatches,
 }
 
-/// Makes the table in `out` again, with what shall be otherwise.
+/// Rebuilds the table in `out` with the given changes.
 ///
 /// # Errors
-/// Where there is no table, where something of it is damaged, where its rows do not hold what is asked for, or where
-/// the new one cannot be written; the old one is as it was then.
+/// If there is no table, if it is damaged, if its rows do not contain what the changes need, or if the new table
+/// cannot be written. The old table is unchanged then.
 pub fn rebuild(
     out: &Path,
     changes: &RebuildOptions,
@@ -66,7 +65,7 @@ pub fn rebuild(
 ) -> Result<RebuildSummary> {
     let own = out.join(OWN_FOLDER);
     let no_table = || Error::Usage {
-        what: format!("--out {} holds no table", out.display()),
+        what: format!("cannot rebuild {}: there is no table", out.display()),
         hint: "give the folder that an export wrote to".into(),
     };
     Settings::load(&own)?.ok_or_else(no_table)?;
@@ -79,7 +78,7 @@ pub fn rebuild(
     rebuild_locked(out, settings, changes, cancellation, was_interrupted)
 }
 
-/// Changes the API's address in one step.
+/// Changes only the base URL.
 fn change_address(own: &Path, settings: Settings, changes: &RebuildOptions) -> Result<RebuildSummary> {
     let base_url = changes.base_url.clone().unwrap_or(settings.base_url);
     let settings = Settings { base_url, ..settings };
@@ -87,7 +86,7 @@ fn change_address(own: &Path, settings: Settings, changes: &RebuildOptions) -> R
     Ok(RebuildSummary::of(&Ledger::load_or_restore(own)?, settings))
 }
 
-/// Makes a table again whose lock the caller has.
+/// Rebuilds a table whose lock the caller has.
 fn rebuild_locked(
     out: &Path,
     settings: Settings,
@@ -123,7 +122,7 @@ fn rebuild_locked(
     let rebuilt =
         Rebuild::new(old, new_settings, privacy_filter).and_then(|rebuild| rebuild.run(ledger, cancellation));
     if rebuilt.is_err() {
-        // a switch that was written down is the next run's to finish
+        // the next run completes an exchange that has begun
         exchange::remove_unfinished(out)?;
     }
     rebuilt
@@ -158,7 +157,7 @@ struct Rebuild {
     new: Table,
     zone: (Zone, Zone),
     settings: Settings,
-    /// Takes out of the rows what the new rules say and the old did not.
+    /// Applies the privacy rules that are new.
     privacy_filter: PrivacyFilter,
 }
 
@@ -182,7 +181,7 @@ impl Rebuild {
         for (dataset, bots) in &mut ledger.datasets {
             let dataset: Dataset = dataset
                 .parse()
-                .map_err(|error| Error::Internal(format!("the ledger holds an {error}")))?;
+                .map_err(|error| Error::Internal(format!("the ledger contains an {error}")))?;
             for (bot, state) in bots {
                 let old = self.check_entries(dataset, bot, state)?;
                 let rebuilt = self.rebuild_partitions(dataset, bot, &old, cancellation)?;
@@ -207,7 +206,7 @@ impl Rebuild {
                     let dataset = dataset
                         .parse()
                         .map_err(|error| Error::Internal(format!("{error}")))?;
-                    // lets go of what records held
+                    // removes the records from the file
                     RejectedRecords::open(&out.join(OWN_FOLDER), dataset, bot, true)?;
                 }
             }
@@ -215,8 +214,8 @@ impl Rebuild {
         Ok(rebuilt)
     }
 
-    /// The entries of an account's partitions, each of which holds, byte for byte, what was written: a damaged one
-    /// would make a new file that looks sound.
+    /// Returns the entries of a bot's partitions after a check of their bytes: a damaged file would become a new file
+    /// that looks intact.
     fn check_entries(
         &self,
         dataset: Dataset,
@@ -244,10 +243,10 @@ impl Rebuild {
             .collect())
     }
 
-    /// What is known of the account once the new table stands. Where two old partitions held one id, a new one may hold
-    /// it once.
+    /// Updates the state in the ledger for the new partitions. Rows with the same id in two old partitions may be one
+    /// row now.
     fn update_state(&self, state: &mut DatasetState, rebuilt: &[RebuiltPartition]) -> Result<()> {
-        // every file is another one now, and dates may be gone
+        // all files change, and some dates may disappear
         state.changed.extend(state.partitions.keys());
         state.partitions.clear();
         state.rows = 0;
@@ -257,7 +256,7 @@ impl Rebuild {
             state.superseded += effect.superseded;
         }
         if self.zone.0 != self.zone.1 {
-            // what were partitions say nothing now: such pages are merged once more, and change nothing
+            // the old dates are not valid any more: the pages are merged again without effect
             state.applied_partitions.clear();
             if let Some(unchecked_rows) = &mut state.unchecked_rows {
                 let all = rebuilt.iter().map(|(date, ..)| (*date, NewRows::All));

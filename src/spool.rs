@@ -1,9 +1,8 @@
-//! Pages on disk, as they came: durable before rows are made of them, and read again when they are.
+//! Spooled pages: response bodies on disk, as received. They are durable before they are processed.
 //!
-//! A page is one file: a zstd skippable frame with its header as JSON, then a zstd frame with the body. So
-//! `zstd -dc` of a page prints exactly what the API answered. Both parts carry a checksum; a page that fails
-//! it counts as never answered. Pages that are part of the table are removed, or kept beside the spool for as
-//! long as the user likes.
+//! A page is one file: a zstd skippable frame with its header as JSON, then a zstd frame with the body. So `zstd -dc`
+//! of a page prints exactly what the API returned. Both parts have a checksum. A damaged page is requested again.
+//! Pages that are in the table are removed, or moved to another folder with `--keep-pages`.
 
 mod folder;
 mod format;
@@ -24,39 +23,39 @@ use crate::window::Window;
 use folder::{create_private, list, look_into, path, read, sequences};
 use format::encode;
 
-/// Where a page belongs.
+/// Header of a page.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PageHeader {
-    /// Order in which pages were answered, across all runs on one folder: a later page has a larger number.
+    /// Sequence number over all runs of a table: later pages have larger numbers.
     pub sequence: u64,
     /// Name of the dataset.
     pub dataset: String,
     /// The bot.
     pub bot: String,
-    /// The run that fetched it; chains are numbered within a run.
+    /// The chain of the page.
     pub run: String,
     /// The chain it belongs to.
     pub chain: u32,
-    /// Its place in the chain, from 0.
+    /// Index in the chain, from 0.
     pub index: u32,
-    /// The window that its chain covers once it is read to its end.
+    /// The window that is complete when its chain ends.
     pub covers: Window,
-    /// The window that was asked for, as it was sent: it may begin a second earlier.
+    /// The requested window, as sent: it may begin a second earlier.
     #[serde(rename = "asked")]
     pub requested: Window,
-    /// The range that its run was asked to export.
+    /// The range that its run exports.
     pub range: Window,
-    /// Records wanted a page, as it was sent.
+    /// Requested records per page.
     pub per_page: u32,
-    /// The cursor it was asked with.
+    /// Cursor of the request.
     pub cursor: Option<String>,
-    /// The one conversation whose messages were asked for; such a page says nothing of what else its window holds.
+    /// The requested conversation, if any. Such a page does not make time complete.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub conversation: Option<String>,
-    /// Records that came with it and were not kept, since their conversations were erased.
+    /// Records that were removed because their conversations were erased.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub erased: u64,
-    /// When it was asked for, by the server's clock where it tells it.
+    /// Time of the request, by the server's clock if it is known.
     #[serde(rename = "asked_at")]
     pub requested_at: Timestamp,
 }
@@ -66,23 +65,22 @@ fn is_zero(count: &u64) -> bool {
     *count == 0
 }
 
-/// The folder of pages that are answered and not yet part of the table, and beside it, in `kept`, the folder of
-/// those that are part of it and that the user wants to keep.
+/// The folder of spooled pages, and next to it the folder `kept` of retained pages that are already in the table.
 #[derive(Debug)]
 pub struct Spool {
     folder: PathBuf,
     kept: PathBuf,
     next: AtomicU64,
-    /// Folders that this user may not read; filled only where the spool was opened for reading.
+    /// Folders that this user may not read, if the spool was opened for reading.
     unreadable: Vec<PathBuf>,
 }
 
 impl Spool {
-    /// Opens the spool in `folder`, which need not be there. Pages get sequence numbers beyond those that are
-    /// there and those that are kept beside it.
+    /// Opens the spool in `folder`, which need not exist. New pages get larger sequence numbers than spooled and
+    /// retained ones.
     ///
     /// # Errors
-    /// Where the folder cannot be read.
+    /// If the folder cannot be read.
     pub fn open(folder: &Path) -> Result<Self> {
         let kept = folder.with_file_name("kept");
         let last = sequences(folder)?.last().copied();
@@ -95,11 +93,10 @@ impl Spool {
         })
     }
 
-    /// Opens the spool for commands that only read. A folder that this user may not read counts as empty, see
-    /// [`Spool::unreadable`].
+    /// Opens the spool for reading. A folder that this user may not read counts as empty, see [`Spool::unreadable`].
     ///
     /// # Errors
-    /// Where a folder cannot be read for another reason.
+    /// If a folder cannot be read for another reason.
     pub fn open_to_read(folder: &Path) -> Result<Self> {
         let kept = folder.with_file_name("kept");
         let (mut last, mut unreadable) = (None, Vec::new());
@@ -117,27 +114,27 @@ impl Spool {
         })
     }
 
-    /// Folders whose pages this user may not read.
+    /// Returns the folders that this user may not read.
     #[must_use]
     pub fn unreadable(&self) -> &[PathBuf] {
         &self.unreadable
     }
 
-    /// The number that the next page will get.
+    /// Returns the sequence number of the next page.
     #[must_use]
     pub fn next_sequence(&self) -> u64 {
         self.next.load(Ordering::Relaxed)
     }
 
-    /// Makes sure that pages get numbers from `first` on.
+    /// Ensures that new pages get sequence numbers from `first` on.
     pub fn begin_at(&self, first: u64) {
         self.next.fetch_max(first, Ordering::Relaxed);
     }
 
-    /// Stores a page; it is durable when this returns. The header's sequence number is given here.
+    /// Stores a page durably. Sets the sequence number of the header.
     ///
     /// # Errors
-    /// Where it cannot be written; nothing of it is left then.
+    /// If it cannot be written; nothing of it is stored then.
     pub fn append(&self, mut header: PageHeader, body: &[u8]) -> Result<PageHeader> {
         header.sequence = self.next.fetch_add(1, Ordering::Relaxed);
         let path = self.path(header.sequence);
@@ -148,20 +145,19 @@ impl Spool {
         Ok(header)
     }
 
-    /// The headers of all pages, in the order in which they were answered, and the files of those that are
-    /// damaged.
+    /// Lists the headers of all spooled pages, by sequence number, and the files of damaged ones.
     ///
     /// # Errors
-    /// Where the folder or a file cannot be read at all.
+    /// If the folder or a file cannot be read.
     pub fn list(&self) -> Result<(Vec<PageHeader>, Vec<PathBuf>)> {
         self.list_in(&self.folder)
     }
 
-    /// The same of the pages that are kept beside the spool.
+    /// Lists the headers of retained pages, and the files of damaged ones.
     ///
     /// # Errors
-    /// Where the folder or a file cannot be read at all.
-    pub fn list_kept(&self) -> Result<(Vec<PageHeader>, Vec<PathBuf>)> {
+    /// If the folder or a file cannot be read.
+    pub fn list_retained(&self) -> Result<(Vec<PageHeader>, Vec<PathBuf>)> {
         self.list_in(&self.kept)
     }
 
@@ -172,41 +168,41 @@ impl Spool {
         }
     }
 
-    /// The body of a page, exactly as the API answered it.
+    /// Reads the body of a spooled page, exactly as the API returned it.
     ///
     /// # Errors
-    /// [`Error::Damaged`] where its checksum does not fit.
+    /// [`Error::Damaged`] if its checksum is wrong.
     pub fn read(&self, sequence: u64) -> Result<Vec<u8>> {
         read(self.path(sequence))
     }
 
-    /// The body of a page that is kept beside the spool.
+    /// Reads the body of a retained page.
     ///
     /// # Errors
-    /// [`Error::Damaged`] where its checksum does not fit.
-    pub fn read_kept(&self, sequence: u64) -> Result<Vec<u8>> {
+    /// [`Error::Damaged`] if its checksum is wrong.
+    pub fn read_retained(&self, sequence: u64) -> Result<Vec<u8>> {
         read(path(&self.kept, sequence))
     }
 
-    /// Puts another body in the place of a page's, of one that is kept beside the spool or of one that is not.
+    /// Replaces the body of a spooled or retained page.
     ///
     /// # Errors
-    /// Where it cannot be written; the old one is still there then.
-    pub(crate) fn rewrite(&self, header: &PageHeader, body: &[u8], is_kept: bool) -> Result<()> {
-        let path = self.place(header.sequence, is_kept);
+    /// If it cannot be written; the old page is intact then.
+    pub(crate) fn rewrite(&self, header: &PageHeader, body: &[u8], is_retained: bool) -> Result<()> {
+        let path = self.place(header.sequence, is_retained);
         let content = encode(header, body).map_err(Error::io("compress the page", &path))?;
         store::write_private(&path, &content)
     }
 
-    /// Where a page stands, kept beside the spool or not.
-    pub(crate) fn place(&self, sequence: u64, is_kept: bool) -> PathBuf {
-        path(if is_kept { &self.kept } else { &self.folder }, sequence)
+    /// Returns the path of a spooled or retained page.
+    pub(crate) fn place(&self, sequence: u64, is_retained: bool) -> PathBuf {
+        path(if is_retained { &self.kept } else { &self.folder }, sequence)
     }
 
-    /// Removes pages; those that are gone already are passed over.
+    /// Removes spooled pages. Missing ones are skipped.
     ///
     /// # Errors
-    /// Where a file cannot be removed.
+    /// If a file cannot be removed.
     pub fn remove(&self, sequences: impl IntoIterator<Item = u64>) -> Result<()> {
         for sequence in sequences {
             self.discard(sequence, false)?;
@@ -215,29 +211,29 @@ impl Spool {
         Ok(())
     }
 
-    /// Removes a page, kept beside the spool or not.
+    /// Removes a spooled or retained page.
     ///
     /// # Errors
-    /// Where its file cannot be removed.
-    pub(crate) fn discard(&self, sequence: u64, is_kept: bool) -> Result<()> {
-        store::remove_file(&self.place(sequence, is_kept))
+    /// If its file cannot be removed.
+    pub(crate) fn discard(&self, sequence: u64, is_retained: bool) -> Result<()> {
+        store::remove_file(&self.place(sequence, is_retained))
     }
 
     /// Makes removals durable.
     ///
     /// # Errors
-    /// Where the system refuses.
+    /// If a file operation fails.
     pub(crate) fn sync(&self) -> Result<()> {
         let folders = [&self.folder, &self.kept];
         let mut folders = folders.into_iter().filter(|folder| folder.exists());
         folders.try_for_each(|folder| store::sync_folder(folder))
     }
 
-    /// Takes pages out of the spool and keeps them beside it; those that are gone already are passed over.
+    /// Moves spooled pages to the retained ones. Missing ones are skipped.
     ///
     /// # Errors
-    /// Where a file cannot be moved.
-    pub fn keep(&self, sequences: impl IntoIterator<Item = u64>) -> Result<()> {
+    /// If a file cannot be moved.
+    pub fn retain(&self, sequences: impl IntoIterator<Item = u64>) -> Result<()> {
         create_private(&self.kept)?;
         for sequence in sequences {
             let from = self.path(sequence);
@@ -251,7 +247,7 @@ impl Spool {
         store::sync_folder(&self.kept)
     }
 
-    /// Where a page stands.
+    /// Returns the path of a spooled page.
     #[must_use]
     pub fn path(&self, sequence: u64) -> PathBuf {
         path(&self.folder, sequence)

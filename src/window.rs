@@ -1,4 +1,4 @@
-//! Half-open ranges of time in whole Unix seconds, and sets of them. Pure: no clock, no zone.
+//! Half-open ranges of time in Unix seconds, and sets of them. Pure: no clock, no time zone.
 
 use std::fmt;
 use std::str::FromStr;
@@ -16,7 +16,7 @@ pub struct Window {
 }
 
 impl Window {
-    /// The window from `start` to `end`; empty at `start` where `end` lies before it.
+    /// Creates the window from `start` to `end`; empty if `end` is before `start`.
     #[must_use]
     pub fn new(start: i64, end: i64) -> Self {
         Self {
@@ -25,31 +25,31 @@ impl Window {
         }
     }
 
-    /// How many seconds it holds.
+    /// Number of seconds.
     #[must_use]
     pub fn seconds(&self) -> i64 {
         self.end - self.start
     }
 
-    /// Whether it holds no second at all.
+    /// Whether it contains no second.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.end <= self.start
     }
 
-    /// Whether `second` lies within.
+    /// Whether it contains `second`.
     #[must_use]
     pub fn contains(&self, second: i64) -> bool {
         self.start <= second && second < self.end
     }
 
-    /// The seconds common to both; empty where there are none.
+    /// Returns the common seconds; empty if there are none.
     #[must_use]
     pub fn intersect(&self, other: Self) -> Self {
         Self::new(self.start.max(other.start), self.end.min(other.end))
     }
 
-    /// The part before `second` and the part from it on; either may be empty.
+    /// Splits it at `second`; either part may be empty.
     #[must_use]
     pub fn split_at(&self, second: i64) -> (Self, Self) {
         let cut = second.clamp(self.start, self.end);
@@ -70,9 +70,9 @@ impl fmt::Display for Window {
     }
 }
 
-/// Text that is no interval of whole seconds.
+/// Error: a text is not an interval of whole seconds.
 #[derive(Debug, thiserror::Error)]
-#[error("{0:?} is no interval such as 2023-10-01T00:00:00Z/2023-10-06T00:00:00Z")]
+#[error("{0:?} is not an interval such as 2023-10-01T00:00:00Z/2023-10-06T00:00:00Z")]
 pub struct NoWindow(String);
 
 impl FromStr for Window {
@@ -106,7 +106,7 @@ impl<'de> Deserialize<'de> for Window {
     }
 }
 
-/// A set of seconds, held as sorted windows that neither touch nor overlap nor are empty.
+/// A set of seconds as sorted, disjoint windows that are neither adjacent nor empty.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Windows(Vec<Window>);
 
@@ -117,7 +117,7 @@ impl Windows {
         Self::default()
     }
 
-    /// Adds every second of `window`.
+    /// Adds a window.
     pub fn insert(&mut self, window: Window) {
         if window.is_empty() {
             return;
@@ -130,7 +130,7 @@ impl Windows {
         self.0.splice(first..last, [joined]);
     }
 
-    /// Takes every second of `window` away.
+    /// Removes a window.
     pub fn subtract(&mut self, window: Window) {
         if window.is_empty() {
             return;
@@ -145,14 +145,14 @@ impl Windows {
         self.0.splice(first..last, rest);
     }
 
-    /// Takes every second of `other` away.
+    /// Removes all windows of `other`.
     pub fn subtract_all(&mut self, other: &Self) {
         for window in other {
             self.subtract(*window);
         }
     }
 
-    /// What of the set lies within `window`.
+    /// Returns the part of the set within `window`.
     #[must_use]
     pub fn intersect(&self, window: Window) -> Self {
         let first = self.0.partition_point(|w| w.end <= window.start);
@@ -169,32 +169,32 @@ impl Windows {
         self.covers(Window::new(second, second + 1))
     }
 
-    /// Whether every second of `window` is in the set; true of an empty window.
+    /// Whether the set contains the complete `window`. True for an empty window.
     #[must_use]
     pub fn covers(&self, window: Window) -> bool {
         let at = self.0.partition_point(|w| w.end < window.end);
         window.is_empty() || self.0.get(at).is_some_and(|w| w.start <= window.start)
     }
 
-    /// How many seconds it holds.
+    /// Number of seconds.
     #[must_use]
     pub fn seconds(&self) -> i64 {
         self.0.iter().map(Window::seconds).sum()
     }
 
-    /// Whether it holds no second at all.
+    /// Whether it is empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// The smallest window around the whole set.
+    /// Returns the smallest window that contains the set.
     #[must_use]
     pub fn hull(&self) -> Option<Window> {
         Some(Window::new(self.0.first()?.start, self.0.last()?.end))
     }
 
-    /// Its windows, earliest first.
+    /// Returns the windows, earliest first.
     pub fn iter(&self) -> std::slice::Iter<'_, Window> {
         self.0.iter()
     }

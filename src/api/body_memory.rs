@@ -1,15 +1,14 @@
-//! The bytes of bodies that are held at a time, bounded over all requests of a client.
+//! Limits the memory of response bodies over all requests of a client.
 //!
-//! A body counts from its first byte until whoever holds it lets it go. Above the bound only the oldest body
-//! grows, so that one can always be finished and let go, and the most held is the bound, one body, and of each
-//! other body the piece that was under way.
+//! A body counts from its first byte until it is dropped. Above the limit only the oldest body grows, so that one
+//! body can always be completed. The maximum is the limit, plus one body, plus one chunk of each other body.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
-/// What all bodies share.
+/// The state that all bodies share.
 #[derive(Debug)]
 pub(super) struct BodyMemory {
     bound: u64,
@@ -19,7 +18,7 @@ pub(super) struct BodyMemory {
 
 #[derive(Debug, Default)]
 struct Bodies {
-    /// Bytes of each body by its number; the oldest has the smallest.
+    /// Bytes of each body by its number. The oldest body has the smallest number.
     sizes: BTreeMap<u64, u64>,
     next: u64,
     total: u64,
@@ -48,7 +47,7 @@ impl BodyMemory {
         }
     }
 
-    /// The most bytes that were held at a time.
+    /// Returns the maximum number of bytes in memory so far.
     #[cfg(test)]
     pub(super) fn most(&self) -> u64 {
         self.bodies().most
@@ -59,7 +58,7 @@ impl BodyMemory {
     }
 }
 
-/// One body's place, given back when it is dropped.
+/// The memory of one body, released when it is dropped.
 #[derive(Debug)]
 pub(super) struct BodyReservation {
     memory: Arc<BodyMemory>,
@@ -72,7 +71,7 @@ impl BodyReservation {
         loop {
             let changed = self.memory.changed.notified();
             tokio::pin!(changed);
-            // from here on no change is missed
+            // registered before the check, so that no change is missed
             changed.as_mut().enable();
             if self.may_grow() {
                 return;
@@ -87,7 +86,7 @@ impl BodyReservation {
         bodies.total < self.memory.bound || oldest == Some(self.number)
     }
 
-    /// So many bytes came.
+    /// Adds received bytes.
     pub(super) fn grow(&self, bytes: usize) {
         let bytes = bytes as u64;
         let mut bodies = self.memory.bodies();
@@ -134,7 +133,7 @@ mod tests {
                     sleep(Duration::from_millis(number % 5)).await;
                     held.grow(30);
                 }
-                // the spool keeps it
+                // the spool still uses it
                 sleep(Duration::from_millis(10)).await;
             }
         };
@@ -162,7 +161,7 @@ mod tests {
                 .is_err()
         };
         assert!(!on_retry(&first).await && on_retry(&second).await && on_retry(&third).await);
-        // finished, and still held
+        // completed, but not dropped
         first.grow(5);
         assert!(on_retry(&second).await && on_retry(&third).await);
         drop(first);

@@ -1,4 +1,4 @@
-//! Asks the Export API for one page, as often as it takes and as the budget allows.
+//! Requests one page of the Export API, with retries and within the rate limit.
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -17,32 +17,32 @@ use super::{
     transport,
 };
 
-/// Bytes read of an answer that is an error.
+/// Maximum bytes that are read of an error response.
 const ERROR_BYTES: u64 = 64 * 1024;
-/// Bytes that room is made for at most, on a server's word that so many will come.
+/// Maximum bytes that are allocated because of `Content-Length`.
 const HINTED_BYTES: u64 = 8 * 1024 * 1024;
-/// So many bytes of a page must come within the silence that is borne, or its end: a server that drips is as
-/// good as silent, and a body without an end would be read for ever.
+/// Bytes that must arrive within the read timeout, unless the body ends. A server that sends less is as good as
+/// silent, and a body without an end would be read forever.
 const PROGRESS: usize = 16 * 1024;
-/// A page with more bytes is requested with fewer records, where it can be: it is in memory as a whole.
+/// A larger page is requested with fewer records, if possible, since a page is in memory completely.
 const LARGE_PAGE_BYTES: u64 = 32 * 1024 * 1024;
-/// Attempts in a row that a page too large may explain, before the caller makes it smaller.
+/// Failed attempts in a row after which a page may be too large.
 const LARGE_PAGE_ATTEMPTS: u32 = 3;
 
-/// One page as it came.
+/// One page as received.
 #[derive(Debug)]
 pub struct Response {
-    /// The body, decompressed. It counts among the bytes held at a time until the answer is dropped.
+    /// The body, decompressed. It counts towards the memory limit until the response is dropped.
     pub body: Vec<u8>,
-    /// When the page was requested: by the server's clock or by this machine's, whichever shows the earlier time. A clock
-    /// that runs ahead can't make young time seem old, whichever of the two it is.
+    /// Time of the request: by the server's clock or by this machine's, whichever is behind. A clock that is ahead
+    /// could make recent time look settled.
     pub requested_at: Timestamp,
-    /// When the page was requested by the server's clock alone; `None` where the answer has no date.
+    /// Time of the request by the server's clock; `None` if the response has no date.
     pub server_time: Option<Timestamp>,
     _reservation: BodyReservation,
 }
 
-/// What asking has cost so far.
+/// Counts of requests.
 #[derive(Debug, Default)]
 pub struct RequestStats {
     /// Requests sent, retries included.
@@ -51,27 +51,27 @@ pub struct RequestStats {
     pub retries: AtomicU64,
     /// Requests that the server refused with 429.
     pub rate_limited: AtomicU64,
-    /// Bytes of bodies, after decompression.
+    /// Bytes of bodies, decompressed.
     pub bytes_received: AtomicU64,
-    /// Hears of every request that is made again, why, and how long that takes.
+    /// Called before each retry with its reason and its delay.
     pub on_retry: RetryObserver,
 }
 
-/// Somebody who may want to hear of failures that are waited out.
+/// A callback for failures that are followed by a retry.
 #[derive(Default)]
 pub struct RetryObserver(OnceLock<RetryCallback>);
 
 type RetryCallback = Box<dyn Fn(&Failure, Duration) + Send + Sync>;
 
 impl RetryObserver {
-    /// Has `with_timeout` called from now on; the first one stays.
-    pub fn set(&self, with_timeout: impl Fn(&Failure, Duration) + Send + Sync + 'static) {
-        self.0.get_or_init(|| Box::new(with_timeout));
+    /// Sets the callback. Later calls have no effect.
+    pub fn set(&self, callback: impl Fn(&Failure, Duration) + Send + Sync + 'static) {
+        self.0.get_or_init(|| Box::new(callback));
     }
 
     fn notify(&self, failure: &Failure, wait: Duration) {
-        if let Some(with_timeout) = self.0.get() {
-            with_timeout(failure, wait);
+        if let Some(callback) = self.0.get() {
+            callback(failure, wait);
         }
     }
 }
@@ -82,7 +82,7 @@ impl fmt::Debug for RetryObserver {
     }
 }
 
-/// Talks to one API with one key; connections are kept and reused.
+/// An HTTP client for one API and one key. Connections are reused.
 #[derive(Debug)]
 pub struct HttpClient {
     http: reqwest::Client,
@@ -94,10 +94,10 @@ pub struct HttpClient {
 }
 
 impl HttpClient {
-    /// Prepares connections, for which it reads the system's certificates; nothing is sent yet.
+    /// Prepares connections, which reads the system's certificates. Sends nothing.
     ///
     /// # Errors
-    /// Where the system's TLS or proxy settings cannot be used.
+    /// If the TLS or proxy settings of the system cannot be used.
     pub fn new(connection: Connection) -> Result<Self, Failure> {
         let http = connection.open()?;
         Ok(Self {
@@ -110,12 +110,13 @@ impl HttpClient {
         })
     }
 
-    /// Asks until there is a page that `read` accepts. The first attempt's permit was spent for `sent`, later
-    /// ones take theirs from `rate_limiter`; a refusal pauses all that share it. Where `repeatable` is false nothing is asked twice.
-    /// `read` runs on a blocking thread.
+    /// Requests a page until there is one that `read` accepts. The permit of the first attempt is already spent for
+    /// `sent`; later attempts take theirs from `rate_limiter`. A refusal pauses all requests of the limiter. If
+    /// `repeatable` is false, a request that may have been answered is not repeated. `read` runs on a blocking
+    /// thread.
     ///
     /// # Errors
-    /// See [`RequestError`]: by what the caller can do.
+    /// See [`RequestError`].
     pub async fn page<T: Send + 'static>(
         &self,
         api_request: &ApiRequest,
@@ -174,14 +175,14 @@ impl HttpClient {
             };
             match decide(&failure, attempt, self.connection.retry_policy, rand::random()) {
                 Decision::Wait(wait) => {
-                    tracing::info!(window = %api_request.window, attempt = number, ?wait, "{failure}; asking again");
+                    tracing::info!(window = %api_request.window, attempt = number, ?wait, "{failure}; retrying");
                     stats.on_retry.notify(&failure, wait);
                     tokio::select! {
                         () = tokio::time::sleep(wait) => {}
                         error = rate_limiter.suspended() => return Err(error),
                     }
                 }
-                // some servers break over a cursor that they no longer know: the window, requested again, shows it
+                // some servers fail on a cursor that they do not know any more: restart the window
                 Decision::GiveUp if api_request.cursor.is_some() && failure.is_server_error() => {
                     return Err(RequestError::CursorExpired { failure });
                 }
@@ -191,13 +192,13 @@ impl HttpClient {
                         attempts: number,
                     });
                 }
-                // a server may say so with a success that is none
+                // some servers report it with a status of success
                 Decision::Fail if api_request.cursor.is_some() && matches!(failure, Failure::BadPage(_)) => {
                     return Err(RequestError::CursorExpired { failure });
                 }
                 Decision::Fail => return Err(RequestError::Failed { failure }),
             }
-            // others may be refused meanwhile, and each refusal pauses everybody
+            // other requests may be refused meanwhile, and each refusal pauses all requests
             let left = limit.saturating_sub(begin.elapsed());
             let Ok(permit) = timeout(left, rate_limiter.permit()).await else {
                 return Err(RequestError::GaveUp {
@@ -211,10 +212,10 @@ impl HttpClient {
         }
     }
 
-    /// Asks once, whatever comes of it; the body is not looked at.
+    /// Requests a page once. Does not check its contents.
     ///
     /// # Errors
-    /// What went wrong with the attempt.
+    /// The failure of the attempt.
     pub async fn attempt(&self, api_request: &ApiRequest, stats: &RequestStats) -> Result<Response, Failure> {
         let (requested, asked_here) = (Instant::now(), Timestamp::now());
         let request = self
@@ -226,7 +227,7 @@ impl HttpClient {
             .with_timeout(self.connection.read_timeout, request.send())
             .await?;
         let shown = self.clock.read(response.headers());
-        // the date is of the moment when the answer came
+        // the date is that of the response
         let since = SignedDuration::try_from(requested.elapsed()).unwrap_or_default();
         let server_time = shown.map(|shown| shown.checked_sub(since).unwrap_or(shown));
         let requested_at = server_time.map_or(asked_here, |server| server.min(asked_here));
@@ -271,7 +272,7 @@ impl HttpClient {
         })
     }
 
-    /// Where an answer points elsewhere and was not followed.
+    /// Returns the failure if a response is a redirect that was not followed.
     fn redirect(&self, response: &reqwest::Response) -> Option<Failure> {
         let code = response.status().as_u16();
         let to = response.headers().get(LOCATION)?.to_str().ok()?;
@@ -284,13 +285,13 @@ impl HttpClient {
         }
     }
 
-    /// An answer that cannot be read as a page, and why. The key is hidden before the text is cut short, since a
-    /// part of it would not be found.
+    /// Creates the failure of a response that cannot be read as a page. The key is hidden before the text is
+    /// shortened: a part of the key would not be found.
     pub fn bad_page(&self, why: &str) -> Failure {
         Failure::BadPage(shortened(&self.connection.key.hidden_in(why)))
     }
 
-    /// Reads the body of a page; of an error, as much as tells it.
+    /// Reads the body of a page, or the beginning of the body of an error.
     async fn body(
         &self,
         mut response: reqwest::Response,
@@ -299,10 +300,10 @@ impl HttpClient {
     ) -> Result<Vec<u8>, Failure> {
         let success = response.status().is_success();
         let cap = if success { limit } else { limit.min(ERROR_BYTES) };
-        // what the server says of the length is a hint, not more
+        // `Content-Length` is only a hint
         let length = response.content_length().unwrap_or_default().min(HINTED_BYTES);
         let mut body = Vec::with_capacity(usize::try_from(length).unwrap_or_default());
-        // since there was progress last: the bytes that came, and how long they were waited for
+        // bytes and waiting time since the last progress
         let (mut came, mut waited) = (0, Duration::ZERO);
         loop {
             reservation.wait_for_room().await;
@@ -318,23 +319,21 @@ impl HttpClient {
                     }
                 }
                 Ok(Some(_)) if success => return Err(Failure::TooLarge { limit }),
-                // of an error's body, what came is enough
+                // the beginning is enough for an error
                 Err(failure) if success => return Err(failure),
                 _ => return Ok(body),
             }
         }
     }
 
-    /// Waits for the server, but not for ever.
+    /// Waits for the server up to a time limit.
     async fn with_timeout<T>(
         &self,
         time_limit: Duration,
         response: impl Future<Output = reqwest::Result<T>>,
     ) -> Result<T, Failure> {
         match timeout(time_limit, response).await {
-            Ok(with_timeout) => {
-                with_timeout.map_err(|error| transport::failure(&error, self.proxy.as_deref()))
-            }
+            Ok(result) => result.map_err(|error| transport::failure(&error, self.proxy.as_deref())),
             Err(_) => Err(Failure::Timeout),
         }
     }
@@ -361,7 +360,7 @@ impl HttpClient {
     }
 }
 
-/// Reads the body of an answer on a blocking thread: a large page takes too long for a thread of the network.
+/// Reads the body of a response on a blocking thread, since a large page would block a network thread too long.
 pub(crate) async fn read_body<T: Send + 'static>(
     response: Response,
     read: impl Fn(&[u8]) -> Result<T, String> + Send + 'static,
@@ -374,29 +373,29 @@ pub(crate) async fn read_body<T: Send + 'static>(
         Ok(read) => read,
         Err(error) => match error.try_into_panic() {
             Ok(panic) => std::panic::resume_unwind(panic),
-            // the runtime has ended, and so does this task
+            // the runtime has ended, so this task ends, too
             Err(_) => std::future::pending().await,
         },
     }
 }
 
-/// Why an answer with a status of success is not a page. Only 200 is the whole answer of the API itself: 202 is an answer
-/// that is not made yet, 203 one that a proxy changed, 206 a part of one. 204 and 205 have no body: whether the window is
-/// empty, or something on the way dropped the answer, cannot be known, so they never end a listing.
+/// Returns why a response with a status of success is not a page. Only 200 is a complete response of the API itself.
+/// 202 means that the result is not ready, 203 that a proxy changed it, 206 that it is partial. 204 and 205 have no
+/// body, which does not prove that the window has no records. None of them ends a listing.
 fn no_page(status: u16) -> Option<String> {
     let what = match status {
         200 => return None,
-        202 => "the server has not finished the answer",
-        203 => "a proxy changed the answer",
+        202 => "the server has not completed the response",
+        203 => "a proxy changed the response",
         204 | 205 => "it has no body, which does not prove that there are no records",
-        206 => "it is only a part of the answer",
+        206 => "it is a part of a response",
         _ => "only status 200 is a page",
     };
     Some(format!("status {status}: {what}"))
 }
 
-/// Whether a body begins as a page does and has no end. The connection can end such a body in a regular way, where a
-/// proxy has a limit of bytes or of time.
+/// Whether a body begins like a page and has no end. A proxy with a size or time limit can end such a body without an
+/// error.
 fn is_cut_off(body: &[u8]) -> bool {
     let body = body.trim_ascii();
     body.starts_with(b"{") && !body.ends_with(b"}")

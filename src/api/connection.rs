@@ -1,4 +1,4 @@
-//! How to reach the API, and how far the key may go.
+//! How to reach the API, and which hosts receive the key.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,33 +11,33 @@ use url::{Host, Url};
 
 use super::{ApiKey, Failure, RetryPolicy, transport};
 
-/// The largest page accepted by default.
+/// Default maximum size of a page in bytes.
 pub const DEFAULT_PAGE_BYTES: u64 = 256 * 1024 * 1024;
-/// The most bytes of pages in memory at a time by default.
+/// Default maximum of bytes of bodies in memory.
 const DEFAULT_BUFFERED_BYTES: u64 = 64 * 1024 * 1024;
 
 /// How to reach the API.
 #[derive(Clone, Debug)]
 pub struct Connection {
-    /// The API's root; paths of endpoints are appended.
+    /// Base URL of the API; the paths of endpoints are appended.
     pub base_url: Url,
-    /// Whether `base_url` may be plain HTTP on another machine, where everybody on the way can read the key.
+    /// Whether `base_url` may be plain HTTP to another machine, which exposes the key to the network.
     pub allow_http: bool,
-    /// Sent with every request to `base_url`'s host, and to no other.
+    /// The API key. It is sent only to the host of `base_url`.
     pub key: ApiKey,
-    /// The largest body accepted, in bytes, after decompression.
+    /// Maximum size of a body in bytes, decompressed.
     pub max_page_bytes: u64,
-    /// The most bytes of bodies held at a time, over all requests; one body may exceed it.
+    /// Maximum bytes of bodies in memory, over all requests. One body may exceed it.
     pub max_buffered_bytes: u64,
-    /// The longest silence while an answer is awaited or read; less than 16 KiB within it, and not the end, is as
-    /// good as silence.
+    /// Maximum time without progress while a response is awaited or read. Less than 16 KiB within this time, without
+    /// the end of the body, counts as no progress.
     pub read_timeout: Duration,
-    /// How long to go on asking for a page.
+    /// How long to retry a page.
     pub retry_policy: RetryPolicy,
 }
 
 impl Connection {
-    /// A connection with the usual limits.
+    /// Creates a connection with the default limits.
     #[must_use]
     pub fn new(base_url: Url, key: ApiKey) -> Self {
         Self {
@@ -51,14 +51,14 @@ impl Connection {
         }
     }
 
-    /// Whether requests do not leave this machine.
+    /// Whether requests stay on this machine.
     #[must_use]
     pub fn is_local(&self) -> bool {
         is_local(&self.base_url)
     }
 
-    /// Connections that are kept and reused. Proxies come from the environment; one on another machine does not
-    /// get what stays on this one.
+    /// Creates the HTTP client. Proxies come from the environment. Requests to this machine do not go through a proxy
+    /// on another one.
     pub(super) fn open(&self) -> Result<reqwest::Client, Failure> {
         let tls = self.tls().map_err(|error| transport::unprepared(&error))?;
         let mut builder = reqwest::Client::builder()
@@ -73,13 +73,13 @@ impl Connection {
         builder.build().map_err(|error| transport::unprepared(&error))
     }
 
-    /// TLS with the system's certificates. The crypto provider is of these connections alone: a library must not choose
-    /// the default of the process.
+    /// TLS with the system's certificates. The crypto provider is that of these connections only: a library must not
+    /// set the default of the process.
     fn tls(&self) -> Result<ClientConfig, rustls::Error> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
         let builder = if self.base_url.scheme() == "http" && self.proxy().is_none() {
-            // these connections never use TLS, and reading the system's certificates takes longer than a page does
+            // these connections never use TLS, and reading the system's certificates takes longer than a page
             builder.with_root_certificates(RootCertStore::empty())
         } else {
             builder.with_platform_verifier()?
@@ -93,7 +93,7 @@ impl Connection {
         !self.is_local() || PROXIES.iter().all(|variable| is_unset_or_local(variable))
     }
 
-    /// The address of the proxy that stands on the way to the API, without its credentials.
+    /// Returns the address of the proxy for the API, without credentials.
     pub(super) fn proxy(&self) -> Option<String> {
         if !self.uses_proxies() {
             return None;
@@ -104,7 +104,7 @@ impl Connection {
     }
 }
 
-/// The variables that name proxies.
+/// Environment variables of proxies.
 const PROXIES: [&str; 6] = [
     "http_proxy",
     "HTTP_PROXY",
@@ -132,7 +132,7 @@ fn is_local(url: &Url) -> bool {
     }
 }
 
-/// Follows redirects within one origin only, since the key's header would be sent along.
+/// Follows redirects within one origin only, since they include the key.
 fn same_origin() -> Policy {
     Policy::custom(|attempt| {
         let from = attempt.previous().first().map(Url::origin);

@@ -1,57 +1,55 @@
-//! What went wrong with one attempt, by meaning.
+//! Kinds of failed attempts.
 
 use std::fmt;
 use std::time::Duration;
 
 use super::TlsError;
 
-/// Why an attempt brought no page. Texts come from the server or the system and never contain the key.
+/// Why an attempt returned no page. Texts of the server or the system never contain the key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Failure {
-    /// The server answered, but not with success.
+    /// The server responded with a status other than success.
     Status {
         /// The HTTP status.
         status: u16,
-        /// How long the server asks to wait.
+        /// The time after which the server accepts a retry.
         retry_after: Option<Duration>,
-        /// The server's own message, shortened.
+        /// The server's message, shortened.
         excerpt: String,
     },
-    /// No connection: refused, no way there.
+    /// The connection failed, for example because it was refused.
     Connect(String),
-    /// The API's name leads nowhere.
+    /// The name of the API's host cannot be resolved.
     Dns(String),
-    /// A proxy does not answer, or leads nowhere.
-    ///
-    /// Its address, without credentials, and what happened.
+    /// The proxy cannot be reached, or cannot reach the API: its address without credentials, and the reason.
     Proxy(String),
-    /// The connection could not be made safe.
+    /// The TLS handshake failed.
     Tls(TlsError),
-    /// No answer, or no more of it, in time.
+    /// No response, or no progress of its body, in time.
     Timeout,
-    /// The connection or the body broke off.
+    /// The connection was closed before the end of the response.
     ConnectionLost(String),
-    /// A whole answer with success, but no page of the Export API.
+    /// A complete response with a status of success that is not a page of the Export API.
     BadPage(String),
-    /// The body is larger than allowed.
+    /// The body is larger than the limit.
     TooLarge {
-        /// Bytes allowed.
+        /// The limit in bytes.
         limit: u64,
     },
-    /// The server points to another host, where the key must not go.
+    /// A redirect to another host, which must not receive the key.
     Redirect {
-        /// Where it points.
+        /// The address.
         to: String,
     },
-    /// The server points from one of its own addresses to the next, without an end.
+    /// Redirects within the API's host that do not end.
     RedirectLoop {
-        /// Where it points at last.
+        /// The last address.
         to: String,
     },
 }
 
 impl Failure {
-    /// Whether another attempt could bring the page.
+    /// Whether a retry may succeed.
     #[must_use]
     pub fn is_transient(&self) -> bool {
         match self {
@@ -70,21 +68,21 @@ impl Failure {
         }
     }
 
-    /// Whether nothing of the server's own was heard.
+    /// Whether the server was not reached.
     #[must_use]
     pub fn is_unreachable(&self) -> bool {
         matches!(self, Self::Connect(_) | Self::Dns(_) | Self::Proxy(_))
     }
 
-    /// Whether the server refused the request for coming too soon.
+    /// Whether the server refused the request because of its rate limit.
     #[must_use]
     pub fn is_rate_limited(&self) -> bool {
         matches!(self, Self::Status { status: 429, .. })
     }
 
-    /// Whether this answer to a cursor may mean that the server no longer knows it. There is no telling which status
-    /// a server gives then, so any refusal is doubted: the window's first page, requested again, shows the truth
-    /// about key, bot and range.
+    /// Whether this response to a cursor may mean that the cursor expired. Servers use different statuses for that,
+    /// so any refusal counts. The first page of the window, requested again, shows whether key, bot and range are
+    /// valid.
     #[must_use]
     pub fn may_be_expired_cursor(&self) -> bool {
         matches!(
@@ -96,8 +94,8 @@ impl Failure {
         ) && !self.is_transient()
     }
 
-    /// Whether this answer to the first page of a range may mean that the range is too long. Key, rights, bot and rate
-    /// limit have statuses of their own, which are not among these.
+    /// Whether this response to the first page of a range may mean that the range is too long. Refusals of key,
+    /// permissions, bot and rate have other statuses.
     #[must_use]
     pub fn may_be_refused_range(&self) -> bool {
         matches!(
@@ -109,15 +107,14 @@ impl Failure {
         )
     }
 
-    /// Whether the answer is larger than the client takes, or than the server can make. Another attempt of the same
-    /// size cannot help.
+    /// Whether the response is larger than the client accepts or the server supports. A retry with the same size
+    /// cannot succeed.
     #[must_use]
     pub fn is_page_too_large(&self) -> bool {
         matches!(self, Self::Status { status: 413, .. } | Self::TooLarge { .. })
     }
 
-    /// Whether a page with fewer records might succeed where this one failed. 520 and 524 are what Cloudflare answers
-    /// in place of 502 and 504.
+    /// Whether a page with fewer records may succeed. Cloudflare responds with 520 and 524 instead of 502 and 504.
     #[must_use]
     pub fn may_be_page_too_large(&self) -> bool {
         self.is_page_too_large()
@@ -132,7 +129,7 @@ impl Failure {
             )
     }
 
-    /// Whether the server says that the fault is its own.
+    /// Whether the server reports an error of its own.
     #[must_use]
     pub fn is_server_error(&self) -> bool {
         matches!(
@@ -144,7 +141,7 @@ impl Failure {
         )
     }
 
-    /// How long the server asks to wait.
+    /// Returns the time after which the server accepts a retry.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
@@ -153,51 +150,49 @@ impl Failure {
         }
     }
 
-    /// What a person can do about it.
+    /// Returns what the user can do.
     #[must_use]
     pub fn hint(&self) -> &'static str {
         match self {
             Self::Status { status: 401, .. } => {
-                "check the API key: only a site admin can see it, in the dashboard's settings"
+                "check the API key: a site admin finds it in the settings of the dashboard"
             }
-            // what an AWS gateway answers where it has no such path
+            // response of an AWS gateway to an unknown path
             Self::Status {
                 status: 403, excerpt, ..
             } if excerpt.contains("Missing Authentication Token") => {
-                "check the base URL, its path too: a gateway answers so for an address that it does not know; then check the API key"
+                "check the base URL and its path: a gateway sends this response for an unknown path; then check the API key"
             }
             Self::Status { status: 403, .. } => {
-                "check the API key; if it is right, ask a site admin whether it may export, and whether the plan includes the Export API"
+                "check the API key; if it is right, ask a site admin whether it has permission to export, and whether the plan includes the Export API"
             }
             Self::Status { status: 404, .. } => {
-                "check --bot (the bot's name or id, such as r3-218210) and --base-url"
+                "check the bot (its name or id, such as r3-218210) and the base URL"
             }
             Self::Status {
                 status: 400 | 422, ..
-            } => "check --bot, --start and --end against the server's message, and try a shorter range",
+            } => "check bot and range against the server's message, and try a shorter range",
             Self::Status { status: 402, .. } => {
                 "ask a site admin or the vendor whether the plan includes the Export API"
             }
             Self::Status { status: 407, .. } => {
-                "the proxy wants credentials: check user and password in HTTP_PROXY, HTTPS_PROXY or ALL_PROXY"
+                "the proxy requires credentials: check user and password in HTTP_PROXY, HTTPS_PROXY or ALL_PROXY"
             }
             Self::Status { status: 429, .. } => {
-                "another job may be using the same key: run again later, or lower --requests-per-second"
+                "another job may use the same key: run again later, or reduce the requests per second"
             }
             Self::Status {
                 status: 300..=399, ..
-            } => "check --base-url",
+            } => "check the base URL",
             Self::Status { .. } if self.is_transient() => {
                 "run the same command again later: fetched pages are kept"
             }
             Self::Status { .. } => {
-                "see what the server said, check --base-url against the API's documentation, and ask the vendor if it stays"
+                "read the server's message, check the base URL, and report it to the vendor if it remains"
             }
-            Self::Connect(_) => {
-                "check --base-url and the network; where only a proxy leads out, name it in HTTPS_PROXY"
-            }
+            Self::Connect(_) => "check the base URL and the network; if a proxy is required, set HTTPS_PROXY",
             Self::Dns(_) => {
-                "check the name in --base-url, and the network; where only a proxy leads out, name it in HTTPS_PROXY"
+                "check the name in the base URL, and the network; if a proxy is required, set HTTPS_PROXY"
             }
             Self::Proxy(_) => {
                 "check the proxy settings (HTTPS_PROXY, HTTP_PROXY, ALL_PROXY), or name the API's host in NO_PROXY"
@@ -205,14 +200,12 @@ impl Failure {
             Self::Tls(why) => why.hint(),
             Self::Timeout | Self::ConnectionLost(_) => "run the same command again: fetched pages are kept",
             Self::BadPage(_) => {
-                "check --base-url: is this the Export API, and not a login page or a proxy? If so, ask the vendor about the server's words"
+                "check the base URL: it may be the address of a login page or a proxy. If it is the Export API, report the message to the vendor"
             }
-            Self::TooLarge { .. } => "lower --per-page, or raise --max-page-bytes",
-            Self::Redirect { .. } => {
-                "give the address it points to as --base-url, if you trust it with the key"
-            }
+            Self::TooLarge { .. } => "reduce the records per page, or raise the maximum bytes per page",
+            Self::Redirect { .. } => "if you trust the other address with the key, use it as the base URL",
             Self::RedirectLoop { .. } => {
-                "check --base-url, its scheme and its path, and ask the vendor if they are right"
+                "check scheme and path of the base URL, and report it to the vendor if they are right"
             }
         }
     }
@@ -223,16 +216,16 @@ impl fmt::Display for Failure {
         match self {
             Self::Status { status, excerpt, .. } => {
                 let meaning = match status {
-                    400 | 422 => "the API did not accept the request",
+                    400 | 422 => "the API rejected the request",
                     401 => "the API refused the key",
-                    403 => "the API refused access: the key is wrong, or may not export this",
+                    403 => "the API refused access: the key is wrong, or has no permission for this export",
                     404 => "the API does not know this bot or address",
-                    407 => "the proxy wants to know who asks",
+                    407 => "the proxy requires credentials",
                     408 => "the API timed out",
-                    429 => "the API refused the request for coming too soon",
-                    300..=399 => "the API answered with a redirect that leads nowhere",
+                    429 => "the API refused the request because of its rate limit",
+                    300..=399 => "the API responded with an invalid redirect",
                     500..=599 => "the API failed",
-                    _ => "the API did not answer with success",
+                    _ => "the API responded with an error",
                 };
                 write!(f, "{meaning} (status {status}")?;
                 if excerpt.is_empty() {
@@ -242,14 +235,14 @@ impl fmt::Display for Failure {
                 }
             }
             Self::Connect(why) => write!(f, "no connection to the API ({why})"),
-            Self::Dns(why) => write!(f, "the API's name leads nowhere ({why})"),
-            Self::Proxy(why) => write!(f, "no way to the API through the proxy {why}"),
-            Self::Tls(why) => write!(f, "no safe connection to the API ({why})"),
-            Self::Timeout => f.write_str("the API did not answer in time"),
-            Self::ConnectionLost(why) => write!(f, "the answer broke off ({why})"),
-            Self::BadPage(why) => write!(f, "the answer is no page of the Export API ({why})"),
-            Self::TooLarge { limit } => write!(f, "the answer is larger than {limit} bytes"),
-            Self::Redirect { to } => write!(f, "the API redirects to {to}, and the key must not go there"),
+            Self::Dns(why) => write!(f, "the name of the API's host cannot be resolved ({why})"),
+            Self::Proxy(why) => write!(f, "no connection to the API through the proxy {why}"),
+            Self::Tls(why) => write!(f, "no secure connection to the API ({why})"),
+            Self::Timeout => f.write_str("the API did not respond in time"),
+            Self::ConnectionLost(why) => write!(f, "the response was cut off ({why})"),
+            Self::BadPage(why) => write!(f, "the response is not a page of the Export API ({why})"),
+            Self::TooLarge { limit } => write!(f, "the response is larger than {limit} bytes"),
+            Self::Redirect { to } => write!(f, "the API redirects to {to}, which must not receive the key"),
             Self::RedirectLoop { to } => write!(f, "the API redirects in circles, at last to {to}"),
         }
     }

@@ -1,4 +1,4 @@
-//! The API key: kept out of every log, error, file and URL.
+//! The API key. It never appears in a log, error, file or URL.
 
 mod echo;
 
@@ -6,36 +6,37 @@ use std::fmt;
 
 use reqwest::header::HeaderValue;
 
-/// A key that prints as `***` wherever it is formatted.
+/// An API key. It is formatted as `***`.
 #[derive(Clone)]
 pub struct ApiKey(HeaderValue);
 
-/// The key cannot be sent. No text of these shows a part of it.
+/// Why a key is invalid. The messages contain no part of it.
 #[derive(Debug, thiserror::Error)]
 pub enum KeyError {
-    /// Nothing, or only white space.
+    /// It is empty, or only whitespace.
     #[error("the API key is empty")]
     Empty,
-    /// A line break or another character that no header can carry.
+    /// It contains a line break or another character that no header can contain.
     #[error("the API key contains characters that cannot be sent in a header")]
     Unsendable,
-    /// A character that is not ASCII: a typographic quotation mark, an invisible space, text in UTF-16.
+    /// It contains a character that is not ASCII: a typographic quotation mark, an invisible space, or text in
+    /// UTF-16.
     #[error("the API key contains a character that is not ASCII, such as a typographic quotation mark")]
     NotAscii,
-    /// A quotation mark on one side only.
-    #[error("the API key begins or ends with a quotation mark that has no partner")]
+    /// It has a quotation mark at one end only.
+    #[error("the API key has a quotation mark at one end only")]
     Quote,
-    /// A line such as `KEY=value` or `x-api-key: value`.
-    #[error("the API key is written with its name: only the value is the key")]
+    /// It is a line such as `KEY=value` or `x-api-key: value`.
+    #[error("the API key contains its name: give only the value")]
     Named,
 }
 
 impl ApiKey {
-    /// Takes a key as it was given. White space and line ends around it, a byte order mark before it, and one pair of
-    /// quotation marks around it are not part of it.
+    /// Parses a key. Surrounding whitespace and line breaks, a byte order mark, and one pair of quotation marks are
+    /// removed.
     ///
     /// # Errors
-    /// Where nothing is left, where it is more than a key, or where a character cannot be sent.
+    /// If it is empty, contains more than a key, or contains a character that cannot be sent.
     pub fn new(text: &str) -> Result<Self, KeyError> {
         let text = unquoted(text.trim_start_matches('\u{feff}').trim())?.trim();
         if text.is_empty() {
@@ -52,7 +53,7 @@ impl ApiKey {
         Ok(Self(value))
     }
 
-    /// The same for the bytes of a file or a variable, which may not be text.
+    /// Parses the bytes of a file or a variable, which may not be text.
     ///
     /// # Errors
     /// As [`ApiKey::new`].
@@ -60,7 +61,7 @@ impl ApiKey {
         Self::new(std::str::from_utf8(bytes).map_err(|_| KeyError::NotAscii)?)
     }
 
-    /// A text of the server's without the key, in whichever form it repeats it.
+    /// Hides the key in a text of the server, in any form in which the server may repeat it.
     pub(super) fn hidden_in(&self, text: &str) -> String {
         echo::hidden(text, self.0.as_bytes())
     }
@@ -70,7 +71,7 @@ impl ApiKey {
     }
 }
 
-/// The text within a pair of quotation marks, where there is one.
+/// Removes a pair of quotation marks.
 fn unquoted(text: &str) -> Result<&str, KeyError> {
     for quote in ['"', '\'', '`'] {
         match (text.strip_prefix(quote), text.strip_suffix(quote)) {
@@ -82,7 +83,7 @@ fn unquoted(text: &str) -> Result<&str, KeyError> {
     Ok(text)
 }
 
-/// Whether a line names what it sets, as files of variables and headers do. A key can end with `=`.
+/// Whether a line contains a name and a value, like variables and headers. A key can end with `=`.
 fn is_named(line: &str) -> bool {
     let line = line.trim().strip_prefix("export ").unwrap_or(line).trim();
     let is_name = |name: &str| {
@@ -130,7 +131,7 @@ mod tests {
         ] {
             assert_eq!(ApiKey::new(text).unwrap().header(), "secret-key", "{text:?}");
         }
-        // base64 ends so
+        // base64 ends like this
         assert_eq!(ApiKey::new("c2VjcmV0==").unwrap().header(), "c2VjcmV0==");
         assert_eq!(ApiKey::from_bytes(b"\xef\xbb\xbfabc\n").unwrap().header(), "abc");
     }

@@ -1,4 +1,4 @@
-//! One page of the Export API: the request, its answer, what may go wrong, and the requests that are allowed.
+//! Requests pages of the Export API: client, failures, retry decision, rate limiter, key.
 
 mod body_memory;
 mod client;
@@ -29,67 +29,67 @@ use jiff::SignedDuration;
 
 use crate::window::Window;
 
-/// What one request asks for. A cursor is only ever sent with exactly the parameters it was made with.
+/// One request. A cursor is only sent with the parameters of the request that returned it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ApiRequest {
-    /// Path of the endpoint, from the API's root.
+    /// Path of the endpoint, relative to the base URL.
     pub endpoint: &'static str,
     /// The bot, by name or id.
     pub bot: String,
-    /// `start_time` and `end_time`, Unix seconds, as they are sent.
+    /// `start_time` and `end_time` as sent, in Unix seconds.
     pub window: Window,
-    /// Records wanted at most, 1 to 1000.
+    /// Maximum number of records, 1 to 1,000.
     pub per_page: u32,
-    /// Where the chain goes on; `None` asks for its first page.
+    /// Cursor of the page; `None` for the first page of a chain.
     pub cursor: Option<String>,
-    /// Only the messages of this conversation.
+    /// Returns only the messages of this conversation.
     pub conversation: Option<String>,
-    /// Whether the caller can make the request with a smaller `per_page`: see [`RequestError::PageTooLarge`].
+    /// Whether the caller can repeat the request with a smaller `per_page`: see [`RequestError::PageTooLarge`].
     pub may_shrink: bool,
 }
 
-/// How a page could not be had.
+/// Why there is no page.
 #[derive(Debug, thiserror::Error)]
 pub enum RequestError {
-    /// Asking again cannot help.
+    /// A retry cannot succeed.
     #[error("{failure}")]
     Failed {
         /// The last failure.
         failure: Failure,
     },
-    /// It might have healed, but not within the retry limit.
+    /// Retries did not succeed within the retry limit.
     #[error("no answer after {attempts} {}", if *.attempts == 1 { "attempt" } else { "attempts" })]
     GaveUp {
         /// The last failure.
         #[source]
         failure: Failure,
-        /// Attempts made.
+        /// Number of attempts.
         attempts: u32,
     },
-    /// The server asks to wait longer than the retry limit. Until then nothing is sent by anything that shares the rate
-    /// limiter.
-    #[error("the server asks to wait {} before the next request", shown(.failure.retry_after().unwrap_or_default()))]
+    /// The server demands a wait that is longer than the retry limit. Until then, no request of the same rate limiter
+    /// is sent.
+    #[error("the server demands a wait of {} before the next request", shown(.failure.retry_after().unwrap_or_default()))]
     MustWait {
-        /// The failure that says how long, from then on.
+        /// The failure with the wait.
         #[source]
         failure: Failure,
     },
-    /// The cursor of a chain is no longer known to the server: its window has to start again.
+    /// The server does not know the cursor any more. The window must be restarted.
     #[error("the cursor is no longer valid: {failure}")]
     CursorExpired {
-        /// What the server answered.
+        /// The server's response.
         failure: Failure,
     },
-    /// The server cannot make, or the client cannot take, a page of this size. Only where [`ApiRequest::may_shrink`] is true:
-    /// at once after status 413 and [`Failure::TooLarge`]; after three attempts in a row that failed as
-    /// [`Failure::may_be_page_too_large`] describes. With a cursor it can also be a dead cursor, which some servers
-    /// answer with status 500.
-    #[error("the server cannot make a page of this size: {failure}")]
+    /// The page is larger than the server or the client supports. Only if [`ApiRequest::may_shrink`] is true:
+    /// immediately after status 413 and [`Failure::TooLarge`], or after three failed attempts in a row as in
+    /// [`Failure::may_be_page_too_large`]. A request with a cursor may also have an expired cursor, to which some
+    /// servers respond with status 500.
+    #[error("the server does not support pages of this size: {failure}")]
     PageTooLarge {
         /// The last failure.
         failure: Failure,
     },
-    /// An attempt failed that may not be repeated in place, since the server moves this cursor by itself.
+    /// An attempt failed that must not be repeated, since the server advances this cursor with each request.
     #[error("the page may have been skipped: {failure}")]
     ResponseLost {
         /// The last failure.
@@ -97,11 +97,11 @@ pub enum RequestError {
     },
 }
 
-/// A wait for people: `1h 30m`.
+/// Formats a wait: `1h 30m`.
 fn shown(wait: Duration) -> String {
     match SignedDuration::try_from(wait) {
         Ok(wait) if wait < SignedDuration::from_hours(24 * 365) => {
-            // fractions of a second are of no use here
+            // omit fractions of a second
             format!("{:#}", SignedDuration::from_secs(wait.as_secs().max(1)))
         }
         _ => "longer than a year".to_owned(),

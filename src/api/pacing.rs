@@ -1,61 +1,61 @@
-//! When the next request of one endpoint may go: a pure account, into which time comes as an argument.
+//! Computes when the next request of an endpoint may be sent. It is pure: time is an argument.
 //!
-//! Requests go evenly, a hair under the limit that was asked for. A refusal eases the pace to what the server
-//! has just shown to bear. From there it climbs again: after a while of peace, step by step, and each time
-//! that a step is refused the next try is twice as far away.
+//! Requests are evenly spaced, slightly below the requested rate. A refusal reduces the rate to what the server has
+//! just accepted. After some time without a refusal, the rate increases in small steps. Each step that is refused
+//! doubles the time until the next one.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// How far the pace stays under the limit: a server that counts by the last second must not see one request
-/// too many because two of them travelled unevenly.
+/// Factor between the rate limit and the actual rate. A server that counts the last second must not see an extra
+/// request because of varying latency.
 pub(super) const HEADROOM: f64 = 1.025;
-/// What servers count requests by.
+/// Time in which servers count requests.
 const SECOND: Duration = Duration::from_secs(1);
-/// The wait after a refusal that names none.
+/// Pause after a refusal without `Retry-After`.
 pub(super) const DEFAULT_PAUSE: Duration = SECOND;
-/// No pause is longer, whatever a server says: there are numbers that no clock can reach.
+/// Maximum pause. Larger values of a server would overflow the clock.
 const MAX_PAUSE: Duration = Duration::from_secs(365 * 24 * 3600);
-/// A server that counts by the second, whichever second, refuses within this long or bears the pace.
+/// A server that counts requests per second refuses within this time, or accepts the rate.
 const FAST_REFUSAL: Duration = Duration::from_millis(1500);
-/// A timer that woke up so late, or a quarter of an interval, is made up for.
+/// Delay of a timer that is compensated for; at least a quarter of an interval.
 const TIMER_DELAY: Duration = Duration::from_millis(50);
-/// A step up.
+/// Factor of a step of the rate.
 const STEP: f64 = 1.05;
-/// How long a step must hold before the next one; at least ten requests.
+/// Minimum time of a step before the next one; at least ten requests.
 const STEP_TIME: Duration = Duration::from_secs(2);
-/// How long after a refusal the first step is tried, and the longest that this grows to.
+/// Time from a refusal to the first step up, and its maximum.
 const QUIET_TIME: Duration = Duration::from_secs(15);
 const MAX_QUIET_TIME: Duration = Duration::from_secs(240);
-/// So often the pace eases without a while of peace between. A server that goes on refusing has other reasons
-/// than the pace: it gets its pauses only, and the pace is what it was before.
+/// Maximum number of slowdowns without a quiet time between them. A server that continues to refuse has other reasons
+/// than the rate: only its pauses are respected then, and the rate is restored.
 const MAX_SLOWDOWNS: u32 = 8;
-/// Requests a second that a server without a limit is thought to bear at least when it refuses the first time.
+/// Requests per second that a server without a limit is assumed to accept, at the first refusal.
 const ASSUMED_RATE: f64 = 10.0;
-/// However much is refused, a request goes this often.
+/// Maximum interval between requests, regardless of refusals.
 const MAX_INTERVAL: Duration = Duration::from_secs(10);
 
-/// A request that went, with what the pace knew at that moment.
+/// A sent request, with the state of the pacing at that time.
 #[derive(Clone, Copy, Debug)]
 pub struct SendTicket {
-    /// The moments of refusal before it.
+    /// Number of refusal rounds before it.
     round: u32,
     interval: Duration,
-    /// How long the server had been asked without a rest, and how often.
+    /// How long requests were sent without a break, and how many.
     busy: (Duration, u32),
-    /// How often it had been asked within the last second of that.
+    /// How many of them were sent within the last second.
     last_second: u32,
 }
 
 impl SendTicket {
-    /// The interval that the server may be thought to bear, if it refused this one and none before it.
+    /// Returns the interval that the server accepts, if it refused this request and none before it.
     ///
-    /// Whoever counts by the second says so at once, having taken as many as it bears. Yet where calendar seconds
-    /// count, the last second may have had a share of two of them: a third comes off at least, or less where the
-    /// pace was eased just now. And others may have had a share of what it bears: more than half does not come
-    /// off. Whoever says so later had a second's worth to spare at first (a token bucket), and that is spent.
+    /// A server that counts per second refuses as soon as its limit is reached. If it counts calendar seconds, the
+    /// last second may overlap two of them, so at least a third is subtracted (less if the rate was reduced
+    /// recently). Other clients may have used a part of the limit, so at most half is subtracted. A later refusal
+    /// comes from a token bucket that is empty now.
     fn sustainable_interval(&self, again: bool) -> Duration {
         let last_second = f64::from(self.last_second);
         let pacing = if self.interval.is_zero() {
@@ -68,45 +68,45 @@ impl SendTicket {
             (last_second / HEADROOM).clamp(pacing / 2.0, most)
         } else {
             let steady = f64::from(self.busy.1) / (self.busy.0 + SECOND).as_secs_f64();
-            // no way of counting takes more than twice in one second what it bears
+            // no way of counting accepts more than twice its limit within one second
             steady.min(pacing / STEP).max(last_second / 2.0)
         };
         Duration::from_secs_f64(1.0 / sustainable_interval)
     }
 }
 
-/// How the pace changed.
+/// The last change of the rate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Change {
-    /// To what the server was thought to bear.
+    /// Reduced to the estimated limit of the server.
     Slowed,
     Raised,
-    /// Back from a step that was refused.
+    /// Restored after a refused step.
     Reverted,
 }
 
-/// The pace of one endpoint.
+/// The pacing of one endpoint.
 #[derive(Debug)]
 pub(super) struct RequestPacing {
-    /// Between two requests; zero means no limit.
+    /// Time between two requests; zero means no limit.
     interval: Duration,
-    /// What `interval` may not go below: the limit that was asked for.
+    /// Minimum of `interval`, from the requested rate.
     floor: Duration,
-    /// When the next request is due.
+    /// Time of the next request.
     due: Option<Instant>,
     paused_until: Option<Instant>,
-    /// When the requests that still matter went, oldest first.
+    /// Times of recent requests, oldest first.
     sent: VecDeque<Instant>,
-    /// Since when, and how often, the server is asked without a rest.
+    /// Start and number of requests that were sent without a break.
     busy: Option<(Instant, u32)>,
-    /// Counts the moments of refusal.
+    /// Number of refusal rounds.
     round: u32,
-    /// When the interval changed last, and how.
+    /// Time and kind of the last change of the interval.
     change: Option<(Instant, Change)>,
-    /// How often the pace eased since the last step up or while of peace, and the interval before that.
+    /// Number of slowdowns since the last step up or quiet time, and the interval before them.
     slowdowns: u32,
     interval_before: Duration,
-    /// How long after a refusal the next step is tried.
+    /// Time from a refusal to the next step up.
     quiet_time: Duration,
 }
 
@@ -136,7 +136,7 @@ impl RequestPacing {
         self.interval
     }
 
-    /// How many requests may go within how long: about a second's worth.
+    /// Returns how many requests may be sent in which time: about one second.
     fn window(&self) -> Option<(usize, Duration)> {
         if self.interval.is_zero() {
             return None;
@@ -146,7 +146,7 @@ impl RequestPacing {
         Some((many as usize, self.interval.mul_f64(many)))
     }
 
-    /// When the next request may go, not before `now`.
+    /// Returns when the next request may be sent, not before `now`.
     pub(super) fn slot(&self, now: Instant) -> Instant {
         let spaced = self.sent.back().map(|last| *last + self.interval / 2);
         let within = self.window().and_then(|(many, span)| {
@@ -159,8 +159,8 @@ impl RequestPacing {
             .fold(now, Instant::max)
     }
 
-    /// A request goes now. A timer that woke a little late does not slow the pace: the next request is due
-    /// when it was, while the window over the last second keeps the limit itself.
+    /// Records a request that is sent now. A slightly late timer does not reduce the rate: the next request is due at
+    /// its original time, while the window of the last second enforces the limit.
     pub(super) fn sent(&mut self, now: Instant) -> SendTicket {
         self.speed_up(now);
         let earliest = now.checked_sub(TIMER_DELAY.max(self.interval / 4)).unwrap_or(now);
@@ -188,11 +188,11 @@ impl RequestPacing {
         }
     }
 
-    /// The server refused a request: everybody waits, and the pace eases.
+    /// Records a refusal: all requests pause, and the rate is reduced.
     pub(super) fn refused(&mut self, sent: &SendTicket, now: Instant, pause: Duration) {
         let until = now + pause.min(MAX_PAUSE);
         self.paused_until = Some(self.paused_until.map_or(until, |paused| paused.max(until)));
-        // requests that were under way when the pace was eased say nothing of the new pace
+        // requests in flight at the last reduction do not show whether the new rate is accepted
         if sent.round != self.round {
             return;
         }
@@ -226,7 +226,7 @@ impl RequestPacing {
         self.change = Some((now, change));
     }
 
-    /// Takes a step up where there was peace for long enough.
+    /// Increases the rate by a step after enough time without a refusal.
     fn speed_up(&mut self, now: Instant) {
         let Some((at, change)) = self.change else { return };
         let hold = if change == Change::Raised {

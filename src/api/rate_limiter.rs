@@ -1,4 +1,4 @@
-//! The requests that one endpoint allows, shared by everything that asks it.
+//! The rate limiter of an endpoint, shared by all its requests.
 
 use std::sync::Mutex;
 use std::time::Duration;
@@ -9,18 +9,18 @@ use tokio::time::{Instant, sleep_until};
 use super::pacing::{DEFAULT_PAUSE, RequestPacing, SendTicket};
 use super::{Failure, RequestError};
 
-/// Requests allowed on one endpoint with one key. Whoever asks the endpoint takes a [`Permit`] first.
+/// Limits the requests of one key to one endpoint. Each request needs a [`Permit`].
 #[derive(Debug)]
 pub struct RateLimiter {
     pacing: Mutex<RequestPacing>,
-    /// Who waits stands in line here, so that permits are given in the order in which they were asked for.
+    /// A queue, so that permits are given in the order of their requests.
     line: tokio::sync::Mutex<()>,
     suspension: Mutex<Option<Suspension>>,
-    /// Wakes what waits for a request when the budget is closed.
+    /// Notified when the limiter is suspended.
     suspended_now: Notify,
 }
 
-/// A pause that nothing waits for.
+/// A pause that requests do not wait for.
 #[derive(Debug)]
 struct Suspension {
     until: Option<Instant>,
@@ -28,7 +28,7 @@ struct Suspension {
 }
 
 impl RateLimiter {
-    /// `per_second` requests, evenly spaced and a hair under the limit; 0 means no limit.
+    /// Creates a limiter of `per_second` requests, evenly spaced and slightly below the limit; 0 means no limit.
     #[must_use]
     pub fn new(per_second: f64) -> Self {
         Self {
@@ -39,10 +39,10 @@ impl RateLimiter {
         }
     }
 
-    /// Waits until a request may go. The permit counts only once it is spent.
+    /// Waits until a request may be sent. Only a spent permit counts.
     ///
     /// # Errors
-    /// [`RequestError::MustWait`] after [`RateLimiter::suspend`], at once.
+    /// [`RequestError::MustWait`] after [`RateLimiter::suspend`], immediately.
     pub async fn permit(&self) -> Result<Permit<'_>, RequestError> {
         tokio::select! {
             biased;
@@ -66,20 +66,19 @@ impl RateLimiter {
         }
     }
 
-    /// Stops all requests for as long as the server asks to wait: nothing that shares the budget waits for the end of
-    /// that time.
+    /// Suspends all requests for the wait that the server demands. Requests fail instead of waiting.
     pub fn suspend(&self, wait: Duration, failure: Failure) {
         let until = Instant::now().checked_add(wait);
         *self.suspension() = Some(Suspension { until, failure });
         self.suspended_now.notify_waiters();
     }
 
-    /// Waits until the budget is closed.
+    /// Waits until the limiter is suspended.
     pub(super) async fn suspended(&self) -> RequestError {
         loop {
             let suspended_now = self.suspended_now.notified();
             tokio::pin!(suspended_now);
-            // from here on no change is missed
+            // registered before the check, so that no change is missed
             suspended_now.as_mut().enable();
             let now = Instant::now();
             if let Some(suspension) = &*self.suspension()
@@ -99,14 +98,14 @@ impl RateLimiter {
             .unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
-    /// Tells that a request was refused for coming too soon: all that share the budget wait as long as the
-    /// server says, or a second where it says nothing, and the pace eases.
+    /// Reports that a request was refused because of the rate. All requests pause for `retry_after`, or for a second
+    /// by default, and the rate is reduced.
     pub fn refused(&self, sent: &SendTicket, retry_after: Option<Duration>) {
         let pause = retry_after.unwrap_or(DEFAULT_PAUSE);
         self.pacing().refused(sent, Instant::now(), pause);
     }
 
-    /// Requests a second that the budget now allows; infinite where there is no limit.
+    /// Returns the current rate in requests per second; infinite if there is no limit.
     #[must_use]
     pub fn per_second(&self) -> f64 {
         let interval = self.pacing().interval().as_secs_f64();
@@ -124,7 +123,7 @@ impl RateLimiter {
     }
 }
 
-/// The right to send one request now. Dropped without [`Permit::spend`], it costs nothing.
+/// The right to send one request now. It does not count if it is dropped without [`Permit::spend`].
 #[derive(Debug)]
 pub struct Permit<'a> {
     rate_limiter: &'a RateLimiter,
@@ -132,7 +131,7 @@ pub struct Permit<'a> {
 }
 
 impl Permit<'_> {
-    /// Takes the request from the budget.
+    /// Uses the permit for a request.
     #[must_use]
     pub fn spend(self) -> SendTicket {
         self.rate_limiter.pacing().sent(Instant::now())
@@ -152,7 +151,7 @@ mod tests {
             for round in 0..200_u64 {
                 let permit = rate_limiter.permit().await.unwrap();
                 if round % 7 == 3 {
-                    // the task got its turn late, as on a busy machine
+                    // the task runs late, as on a busy machine
                     tokio::time::sleep(Duration::from_millis(round % 90)).await;
                 }
                 let _ = permit.spend();
@@ -175,7 +174,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn the_pace_is_the_limit_when_timers_are_late() {
-        // requests a second, by how many milliseconds timers are late, by how many one in fifty, the loss borne
+        // requests per second, delay of timers in ms, delay of one timer in fifty, tolerated loss
         for (rate, late, stall, loss) in [
             (30.0, 4, 0, 1.005),
             (30.0, 4, 40, 1.015),
@@ -238,7 +237,7 @@ mod tests {
             let error = permit.unwrap_err();
             assert_eq!(
                 error.to_string(),
-                "the server asks to wait 1h before the next request"
+                "the server demands a wait of 1h before the next request"
             );
         }
         assert_eq!(begin.elapsed(), Duration::from_millis(10));

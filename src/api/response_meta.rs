@@ -1,4 +1,4 @@
-//! What an answer tells beside its page: when to come again, what time it is, what went wrong.
+//! Information of a response apart from its page: time to wait, server time, error message.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -10,12 +10,12 @@ use tokio::time::Instant;
 
 use crate::display;
 
-/// The server's clock, as the dates of its answers show it. A date names a whole second only; many of them
-/// together tell the time more finely.
+/// Estimates the server's clock from the dates of its responses. A date has whole seconds only; many of them give a
+/// finer estimate.
 #[derive(Debug)]
 pub(super) struct ServerClock {
     begin: Instant,
-    /// The server's time at `begin`, or a little earlier.
+    /// The server's time at `begin`, or slightly earlier.
     at_begin: Mutex<Option<Timestamp>>,
 }
 
@@ -27,8 +27,7 @@ impl ServerClock {
         }
     }
 
-    /// The server's time at this moment, by the answer that came just now and those before it; nothing where
-    /// the answer has no date.
+    /// Returns the server's time now, from this response and the previous ones; `None` if the response has no date.
     pub(super) fn read(&self, headers: &HeaderMap) -> Option<Timestamp> {
         let date = http_date(headers.get(DATE)?.to_str().ok()?)?;
         let elapsed = SignedDuration::try_from(self.begin.elapsed()).ok()?;
@@ -41,8 +40,7 @@ impl ServerClock {
     }
 }
 
-/// `Retry-After` in seconds or as an HTTP date, read at `now` by the server's clock; nothing where it is
-/// neither.
+/// Parses `Retry-After` as seconds or as an HTTP date, relative to the server's time `now`; `None` if it is invalid.
 pub(super) fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
     let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
     if let Ok(seconds) = text.parse::<f64>() {
@@ -56,7 +54,7 @@ fn http_date(text: &str) -> Option<Timestamp> {
     rfc2822::DateTimeParser::new().parse_timestamp(text).ok()
 }
 
-/// The server's own message where the body is JSON that has one, else the start of the body.
+/// Returns the server's message in a JSON body, or else the beginning of the body.
 pub(super) fn message(body: &[u8]) -> String {
     #[derive(serde::Deserialize)]
     #[serde(untagged)]
@@ -79,7 +77,7 @@ pub(super) fn message(body: &[u8]) -> String {
     told.unwrap_or_else(|| String::from_utf8_lossy(body).into_owned())
 }
 
-/// One line of at most 200 characters, safe to print.
+/// Shortens a text to one line of at most 200 characters that is safe to print.
 pub(super) fn shortened(text: &str) -> String {
     let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
     let mut line = display::safe(&line).into_owned();
@@ -115,7 +113,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn many_dates_tell_the_time_more_finely_than_one() {
-        // the server's time when ours begins, 0.7 s into its second
+        // the server's time at the begin, 0.7 s into a second
         let begin: Timestamp = "2026-01-01T00:00:00.7Z".parse().unwrap();
         let clock = ServerClock::new();
         let mut off = SignedDuration::MAX;

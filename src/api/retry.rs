@@ -1,15 +1,15 @@
-//! Whether a failed attempt is worth another one, and when: a pure decision.
+//! Decides whether and when to retry a failed attempt. It is pure.
 
 use std::time::Duration;
 
 use super::Failure;
 
-/// How long the exporter goes on asking for one page.
+/// How long to retry one page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RetryPolicy {
-    /// From the first attempt on, for what may heal by itself: refusals, timeouts, server errors.
+    /// Maximum time from the first attempt, for failures that may be transient: refusals, timeouts, server errors.
     pub limit: Duration,
-    /// The longest wait between two attempts that the server did not ask for.
+    /// Maximum delay between two attempts, unless the server demands more.
     pub longest_wait: Duration,
 }
 
@@ -25,34 +25,33 @@ impl Default for RetryPolicy {
 /// What to do about a failed attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Decision {
-    /// Ask again after this long.
+    /// Retry after this delay.
     Wait(Duration),
-    /// It may heal, but not within the retry limit: safe to run again later.
+    /// The failure may be transient, but the retry limit is reached: run again later.
     GiveUp,
-    /// Asking again cannot help: a person must act.
+    /// A retry cannot succeed: the user must act.
     Fail,
 }
 
-/// Where an attempt stands.
+/// The state of the attempts for a page.
 #[derive(Clone, Copy, Debug)]
 pub struct Attempt {
-    /// Attempts made for this page, at least 1.
+    /// Number of attempts, at least 1.
     pub number: u32,
-    /// Since the first attempt for this page began.
+    /// Time since the first attempt began.
     pub elapsed: Duration,
-    /// Whether this server has answered anything well in this run. A server that never did is more likely
-    /// a wrong address than an ill server, and a person is waiting.
+    /// Whether this server has returned a page in this run. If not, the address is probably wrong, and the user is
+    /// waiting.
     pub server_known: bool,
 }
 
-/// A server that has never answered well gets this long before the run stops.
+/// Retry limit for a server that has never returned a page.
 const STRANGER_LIMIT: Duration = Duration::from_secs(20);
-/// A page that cannot be read is rarely an accident when it comes this often from a server that never
-/// answered well.
+/// Maximum number of unreadable pages from a server that has never returned a page.
 const STRANGER_BAD_PAGES: u32 = 3;
 const FIRST_WAIT: Duration = Duration::from_millis(500);
 
-/// Decides from the failure, the attempt and a random number in `0.0..1.0`.
+/// Decides by the failure, the attempt and a random number in `0.0..1.0`.
 #[must_use]
 pub fn decide(failure: &Failure, attempt: Attempt, retry_policy: RetryPolicy, random: f64) -> Decision {
     if !failure.is_transient() {
@@ -69,7 +68,7 @@ pub fn decide(failure: &Failure, attempt: Attempt, retry_policy: RetryPolicy, ra
         retry_policy.limit
     };
     let wait = match failure.retry_after() {
-        // the server's word counts, but "at once" again and again would be a hot loop
+        // respect the server's wait, but repeated waits of 0 would be a busy loop
         Some(requested) => {
             requested.max(backoff(attempt.number, retry_policy.longest_wait, random).min(FIRST_WAIT))
         }
@@ -86,7 +85,8 @@ pub fn decide(failure: &Failure, attempt: Attempt, retry_policy: RetryPolicy, ra
     }
 }
 
-/// Doubling from half a second, capped, and jittered over its upper half so that chains do not come back together.
+/// Returns the delay: it doubles from half a second up to a maximum, with jitter in its upper half so that chains do
+/// not retry at the same time.
 fn backoff(attempt: u32, longest: Duration, random: f64) -> Duration {
     let doubled = FIRST_WAIT.saturating_mul(1 << attempt.saturating_sub(1).min(16));
     doubled.min(longest).mul_f64(0.5 + random.clamp(0.0, 1.0) / 2.0)

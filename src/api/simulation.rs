@@ -1,5 +1,4 @@
-//! The budget against servers that bear less than was asked for, in closed loop and without waiting: the clock
-//! is paused, and moves on where everybody sleeps.
+//! Tests the rate limiter against servers with a lower limit than requested, in virtual time.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -30,13 +29,13 @@ enum RetryAfter {
 struct Rule {
     counting: Counting,
     retry_after: RetryAfter,
-    /// Requests a second, before and after a moment.
+    /// Requests per second before and after a point in time.
     bears: (f64, f64, Duration),
     latency: Duration,
     refuses_at_once: bool,
-    /// Where in a calendar second the server begins.
+    /// Offset of the server's start within a calendar second.
     phase: Duration,
-    /// Every so manieth request is refused for no reason; 0 = none.
+    /// Every n-th request is refused for no reason; 0 means none.
     moody: u32,
 }
 
@@ -59,7 +58,7 @@ impl Server {
         }
     }
 
-    /// Takes a request, or says how long to wait.
+    /// Accepts a request, or returns the time to wait.
     fn take(&self) -> Result<(), Option<Duration>> {
         self.requested.set(self.requested.get() + 1);
         if self.rule.moody > 0 && self.requested.get().is_multiple_of(self.rule.moody) {
@@ -103,7 +102,7 @@ impl Server {
         let whole = Duration::from_secs(wait.as_secs() + u64::from(wait.subsec_nanos() > 0));
         Err(match self.rule.retry_after {
             RetryAfter::Seconds => Some(whole),
-            // a date names whole seconds: the next one
+            // a date has whole seconds: use the next one
             RetryAfter::Date => {
                 let at = (now + whole).as_secs() + 1;
                 Some(Duration::from_secs(at) - now)
@@ -120,7 +119,7 @@ struct Measured {
     pacing: f64,
 }
 
-/// `pages` pages asked for at `requested` a second, by as many as the latency needs.
+/// Fetches `pages` pages at the rate `requested`, with as many requests in flight as the latency needs.
 async fn export(rule: Rule, requested: f64, pages: u32) -> Measured {
     let rate_limiter = RateLimiter::new(requested);
     let server = Server::new(rule);
@@ -155,7 +154,7 @@ async fn export(rule: Rule, requested: f64, pages: u32) -> Measured {
                     other => panic!("{other:?}"),
                 }
                 let permit = rate_limiter.permit().await.unwrap();
-                // the task got its turn late, as on a busy machine
+                // the task runs late, as on a busy machine
                 sleep(Duration::from_millis(number % 3)).await;
                 sent = permit.spend();
             }
@@ -174,7 +173,7 @@ async fn export(rule: Rule, requested: f64, pages: u32) -> Measured {
     }
 }
 
-/// Every way of counting, of saying when to come again, of answering a refusal, and where in a second it begins.
+/// All ways to count, to send `Retry-After`, to respond to a refusal, and all offsets within a second.
 fn rules(bears: f64, latency: Duration) -> Vec<Rule> {
     let mut rules = Vec::new();
     for counting in [Counting::Bucket, Counting::Calendar, Counting::Sliding] {
@@ -224,7 +223,7 @@ async fn a_server_that_bears_2_of_3() {
 
 #[tokio::test(start_paused = true)]
 async fn other_limits_are_found_too() {
-    // nearest to the limit the first guess, a third off, is farthest from the truth
+    // close to the limit the first estimate, one third less, is farthest from the truth
     for (requested, bears, most) in [
         (30.0, 28.0, 1.35),
         (30.0, 25.0, 1.25),

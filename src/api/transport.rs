@@ -1,4 +1,4 @@
-//! Why no answer came at all: who on the way to the API is at fault, as far as the connection's error tells.
+//! Classifies errors of the connection.
 
 use std::error::Error;
 use std::fmt;
@@ -10,52 +10,50 @@ use rustls::{CertificateError, Error as Tls, InvalidMessage};
 use super::Failure;
 use super::response_meta::shortened;
 
-/// What kept a connection from being safe.
+/// Why a TLS connection failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TlsError {
-    /// The certificate is of no authority that this machine trusts.
+    /// This machine does not trust the issuer of the certificate.
     UnknownIssuer,
     /// The certificate is for other names.
     WrongName,
-    /// By this machine's clock the certificate is not valid any more, or not yet.
-    ///
-    /// When it is valid, and what time this machine believes it is.
+    /// The certificate is not valid at the time of this machine's clock. The text has both times.
     NotValidNow(String),
-    /// What answers does not speak TLS.
+    /// The server does not use TLS.
     NotTls,
-    /// This machine knows no authority to trust.
+    /// This machine has no trusted certificates.
     NoTrustedRoots,
-    /// Something else, in the words of TLS.
+    /// Another error of the TLS library.
     Other(String),
 }
 
 impl fmt::Display for TlsError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::UnknownIssuer => f.write_str("its certificate is of nobody that this machine trusts"),
+            Self::UnknownIssuer => f.write_str("this machine does not trust the issuer of its certificate"),
             Self::WrongName => f.write_str("its certificate is for other names"),
             Self::NotValidNow(times) => write!(f, "its certificate is {times}"),
-            Self::NotTls => f.write_str("what answers there does not speak TLS"),
-            Self::NoTrustedRoots => f.write_str("this machine has no certificates to trust"),
+            Self::NotTls => f.write_str("the server does not use TLS"),
+            Self::NoTrustedRoots => f.write_str("this machine has no trusted certificates"),
             Self::Other(why) => f.write_str(why),
         }
     }
 }
 
 impl TlsError {
-    /// What a person can do about it.
+    /// Returns what the user can do.
     pub(super) fn hint(&self) -> &'static str {
         match self {
             Self::UnknownIssuer => {
-                "check --base-url; where a company's proxy looks into connections, name its certificate's file in SSL_CERT_FILE"
+                "check the base URL; if a proxy of your company inspects connections, name its certificate file in SSL_CERT_FILE"
             }
-            Self::WrongName => "check the name in --base-url",
-            Self::NotValidNow(_) => "check this machine's clock; if it is right, tell the vendor",
-            Self::NotTls => "check scheme and port in --base-url",
+            Self::WrongName => "check the name in the base URL",
+            Self::NotValidNow(_) => "check this machine's clock; if it is right, report it to the vendor",
+            Self::NotTls => "check scheme and port of the base URL",
             Self::NoTrustedRoots => {
-                "install the system's certificates (ca-certificates), or name a file of them in SSL_CERT_FILE"
+                "install the system's certificates (ca-certificates), or name a file with certificates in SSL_CERT_FILE"
             }
-            Self::Other(_) => "check --base-url, the system's clock and its certificates",
+            Self::Other(_) => "check the base URL, and the clock and certificates of this machine",
         }
     }
 
@@ -67,7 +65,7 @@ impl TlsError {
         };
         let clock = |valid: String, now: &UnixTime| {
             let now = second(now);
-            Self::NotValidNow(format!("valid {valid}, and this machine's clock says {now}"))
+            Self::NotValidNow(format!("valid {valid}, and this machine's clock shows {now}"))
         };
         match error {
             Tls::InvalidCertificate(CertificateError::UnknownIssuer) => Self::UnknownIssuer,
@@ -86,7 +84,7 @@ impl TlsError {
     }
 }
 
-/// What an error of the connection means. `proxy` is the one that stands on the way, if any.
+/// Classifies an error of the connection. `proxy` is the proxy in use, if any.
 pub(super) fn failure(error: &reqwest::Error, proxy: Option<&str>) -> Failure {
     if error.is_timeout() {
         return Failure::Timeout;
@@ -108,7 +106,7 @@ pub(super) fn failure(error: &reqwest::Error, proxy: Option<&str>) -> Failure {
     }
     if let Some(proxy) = proxy {
         let why = match why.as_str() {
-            "tunnel error: unsuccessful" => "it leads to no such address".to_owned(),
+            "tunnel error: unsuccessful" => "it cannot reach this address".to_owned(),
             _ => why,
         };
         return Failure::Proxy(format!("{proxy} ({why})"));
@@ -119,7 +117,7 @@ pub(super) fn failure(error: &reqwest::Error, proxy: Option<&str>) -> Failure {
     Failure::Connect(why)
 }
 
-/// What an error at the preparation of connections means.
+/// Classifies an error of the client's preparation.
 pub(super) fn unprepared(error: &(dyn Error + 'static)) -> Failure {
     let why = innermost(error);
     if why.contains("No CA certificates") {
@@ -129,7 +127,7 @@ pub(super) fn unprepared(error: &(dyn Error + 'static)) -> Failure {
     }
 }
 
-/// An error of TLS, which the system's own error type may be wrapped around, more than once.
+/// Finds a TLS error, which may be wrapped in system errors.
 fn tls<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a Tls> {
     let wrapped = || tls(error.downcast_ref::<std::io::Error>()?.get_ref()?);
     error.downcast_ref().or_else(wrapped)
@@ -139,7 +137,7 @@ fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn
     std::iter::successors(Some(error), |error| (*error).source())
 }
 
-/// The last cause of an error: what the system said, without the URL around it.
+/// Returns the last cause of an error: the system's message without the URL.
 fn innermost(error: &(dyn Error + 'static)) -> String {
     let last = causes(error).last().map(ToString::to_string);
     shortened(&last.unwrap_or_default())

@@ -8,6 +8,7 @@ mod demo;
 mod doctor;
 mod erase;
 mod export;
+mod hints;
 mod ids;
 mod keys;
 mod log;

@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::terminal::{Colour, Stream, bold, hanging_indent, write_stderr};
-use super::{log, progress_bars};
+use super::{hints, log, progress_bars};
 use crate::display;
 use crate::error::{Error, Result};
 use crate::export::Failure;
@@ -20,14 +20,14 @@ pub(super) fn error(error: &Error) {
         if !causes.is_empty() {
             fields.insert("causes".into(), causes.into());
         }
-        fields.insert("hint".into(), error.hint().into());
+        fields.insert("hint".into(), hints::of(error).into());
         return progress_bars::suspended(|| write_stderr(&log::object("error", &error.to_string(), fields)));
     }
     labelled("error:", Colour::Red, &error.to_string());
     for cause in causes {
         labelled("cause:", Colour::Red, &cause);
     }
-    hint(&error.hint());
+    hint(&hints::of(error));
 }
 
 /// Prints a hint.

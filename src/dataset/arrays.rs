@@ -1,7 +1,6 @@
-//! Arrow arrays of texts while they grow. What they had room for is given back when they are finished: they may wait long.
+//! Builders of Arrow arrays of text. Finished arrays have no spare capacity, since they may be in memory for long.
 //!
-//! Offsets are 32 bits wide: a page is known to be shorter than 2 GiB before it comes here, and no value is
-//! longer than the JSON that it was made of.
+//! Offsets have 32 bits: a page has less than 2 GiB, and no value is longer than its JSON.
 
 use arrow::array::{
     Array, ListArray, ListBuilder, MapArray, MapBuilder, MapFieldNames, StringArray, StringBuilder,
@@ -12,7 +11,7 @@ use super::compact::Writer;
 use super::json::{self, Raw, Type};
 use super::key_table::{KeyTable, KeyValue};
 
-/// Appends a value's text, or null for null; where the text has to be written first, that is done in `written`.
+/// Appends the text of a value, or null. `written` is the buffer for text that must be formatted first.
 #[inline]
 fn push(texts: &mut StringBuilder, value: Raw<'_>, writer: &mut Writer, written: &mut String) {
     if value.r#type == Type::Null {
@@ -26,7 +25,7 @@ fn push(texts: &mut StringBuilder, value: Raw<'_>, writer: &mut Writer, written:
     }
 }
 
-/// A growing [`StringArray`].
+/// Builds a [`StringArray`].
 #[derive(Debug, Default)]
 pub(super) struct Strings {
     builder: StringBuilder,
@@ -34,7 +33,7 @@ pub(super) struct Strings {
 }
 
 impl Strings {
-    /// The value's text, or null for null.
+    /// Appends the text of a value, or null.
     #[inline]
     pub(super) fn push(&mut self, value: Raw<'_>, writer: &mut Writer) {
         push(&mut self.builder, value, writer, &mut self.written);
@@ -47,7 +46,7 @@ impl Strings {
     }
 }
 
-/// A growing list of strings.
+/// Builds an array of lists of strings.
 #[derive(Debug)]
 pub(super) struct Lists {
     builder: ListBuilder<StringBuilder>,
@@ -64,7 +63,7 @@ impl Default for Lists {
 }
 
 impl Lists {
-    /// The elements of a list, null for null, anything else as the one element.
+    /// Appends the elements of a list, null for null, and any other value as the only element.
     pub(super) fn push(&mut self, value: Raw<'_>, writer: &mut Writer) {
         let (elements, written) = (self.builder.values(), &mut self.written);
         match value.r#type {
@@ -84,7 +83,7 @@ impl Lists {
     }
 }
 
-/// A growing map of strings to strings.
+/// Builds an array of maps of strings to strings.
 #[derive(Debug)]
 pub(super) struct Maps {
     builder: MapBuilder<StringBuilder, StringBuilder>,
@@ -106,14 +105,14 @@ impl Default for Maps {
 }
 
 impl Maps {
-    /// Appends an entry to the map that the next [`Maps::end`] ends.
+    /// Appends an entry to the current map.
     #[inline]
     pub(super) fn entry(&mut self, key: &str, value: Option<&str>) {
         self.builder.keys().append_value(key);
         self.builder.values().append_option(value);
     }
 
-    /// Ends a map, or appends null, before which there must be no entry.
+    /// Ends the current map, or appends null if `is_valid` is false and the map has no entries.
     #[expect(clippy::expect_used, reason = "each entry has a key and a value")]
     pub(super) fn end(&mut self, is_valid: bool) {
         self.builder.append(is_valid).expect("as many keys as values");
@@ -123,7 +122,7 @@ impl Maps {
         self.end(false);
     }
 
-    /// One map of these entries, whose keys are among `names`.
+    /// Appends a map of these entries, whose keys are in `names`.
     pub(super) fn push(&mut self, entries: &[KeyValue<'_>], names: &KeyTable<'_>, writer: &mut Writer) {
         for (name, value) in entries {
             let Some(name) = name else {

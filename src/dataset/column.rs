@@ -1,4 +1,4 @@
-//! What a column is made of.
+//! Declared columns of datasets, and their Arrow types.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -7,40 +7,40 @@ use std::sync::Arc;
 use arrow::array::{AsArray, MapArray, StringArray};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 
-/// The name of every dataset's last column, a map of the fields that have no column of their own.
+/// Name of the last column of each dataset: a map of the fields without a column.
 pub(super) const EXTRA: &str = "extra";
 
 /// One declared column of a dataset.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Column {
-    /// The column's name in the table.
+    /// Name of the column in the table.
     pub name: &'static str,
-    /// The record's field that it is made of.
+    /// The record's field that it is made from.
     pub field: &'static str,
-    /// How a value of the field becomes one of the column.
+    /// How values of the field are converted.
     pub kind: Kind,
 }
 
-/// How a JSON value becomes a column's value. What fits no rule gives null, and is kept in `extra`.
+/// How a JSON value is converted. A value that does not fit becomes null, and is stored in `extra`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Kind {
-    /// The record's own id: a string that is not empty, or a number as it was written. Without one, or with one that has
-    /// lone surrogates, the record is rejected.
+    /// The record's id: a non-empty string, or a number as it is written. Records without an id, or with lone
+    /// surrogates in it, are rejected.
     Id,
-    /// The id of something else, not required, and possibly empty. One with lone surrogates does not fit, and `extra` has it
-    /// with its escapes.
+    /// The id of another record; optional, and possibly empty. An id with lone surrogates does not fit, and is stored
+    /// with its escapes in `extra`.
     Reference,
-    /// An instant, in microseconds since 1970.
+    /// A time, in microseconds since 1970.
     Time,
-    /// A string's text, or the compact JSON text of anything else.
+    /// The text of a string, or the compact JSON of any other value.
     Text,
-    /// As [`Kind::Text`], but one of few.
+    /// As [`Kind::Text`], with few distinct values.
     Label,
-    /// A string's text, one of few; no other type fits.
+    /// The text of a string, with few distinct values. Other types do not fit.
     StrictLabel,
-    /// A list, its elements by the rule of [`Kind::Text`]; anything else is the one element.
+    /// A list with elements as in [`Kind::Text`]. Any other value becomes the only element.
     TextList,
-    /// An object, its values by the rule of [`Kind::Text`]; no other type fits.
+    /// An object with values as in [`Kind::Text`]. Other types do not fit.
     TextMap,
 }
 
@@ -55,7 +55,7 @@ impl Kind {
     }
 }
 
-/// The schema of the columns and `extra`.
+/// Returns the schema of the columns and `extra`.
 pub(super) fn schema(columns: &[Column]) -> SchemaRef {
     let declared = columns.iter().map(|column| {
         let nullable = column.kind != Kind::Id;
@@ -65,39 +65,39 @@ pub(super) fn schema(columns: &[Column]) -> SchemaRef {
     Arc::new(Schema::new(declared.chain([extra]).collect::<Vec<_>>()))
 }
 
-/// How Arrow marks text that is JSON.
+/// Arrow's extension type for JSON text.
 const JSON_MARK: (&str, &str) = ("ARROW:extension:name", "arrow.json");
 
-/// A column of JSON text.
+/// Returns the field of a column with JSON text.
 pub(super) fn json_field(name: &str) -> Field {
     let mark = HashMap::from([(JSON_MARK.0.to_owned(), JSON_MARK.1.to_owned())]);
     Field::new(name, DataType::Utf8, true).with_metadata(mark)
 }
 
-/// Whether a column holds text that is JSON, and says so.
+/// Whether a column is marked as JSON text.
 pub(crate) fn is_json(field: &Field) -> bool {
     let mark = field.metadata().get(JSON_MARK.0);
     *field.data_type() == DataType::Utf8 && mark.is_some_and(|mark| mark == JSON_MARK.1)
 }
 
-/// The keys and the values of maps, and the places of a row's entries among them.
+/// Returns the keys and the values of maps, and the indices of a row's entries.
 pub(crate) fn entries_of(maps: &MapArray) -> (&StringArray, &StringArray, impl Fn(usize) -> Range<usize>) {
     let place = |row: usize| maps.value_offsets()[row].unsigned_abs() as usize;
     let entries = move |row| place(row)..place(row + 1);
     (maps.keys().as_string(), maps.values().as_string(), entries)
 }
 
-/// An element of a list, by the name that Parquet gives it.
+/// Returns the field of a list element, with Parquet's name.
 pub(super) fn list_element() -> Field {
     Field::new("element", DataType::Utf8, true)
 }
 
-/// An entry of a map and its parts, by the names that Parquet gives them.
+/// Name of a map entry in Parquet.
 pub(super) const KEY_VALUE: &str = "key_value";
 pub(super) const KEY: &str = "key";
 pub(super) const VALUE: &str = "value";
 
-/// An entry of a map.
+/// Returns the field of a map entry.
 fn map_entry() -> Field {
     let fields = vec![
         Field::new(KEY, DataType::Utf8, false),

@@ -1,4 +1,4 @@
-//! JSON values as text: a string's own, or the one compact form of anything else.
+//! Converts JSON values to text: the text of a string, or compact JSON.
 
 use std::fmt::Write;
 use std::ops::Range;
@@ -6,28 +6,28 @@ use std::ops::Range;
 use super::distinct::Repeats;
 use super::json::{Quoted, Value, Walk};
 
-/// Writes values as text; kept from value to value for its memory.
+/// Writes values as text. It is reused for its buffers.
 #[derive(Debug, Default)]
 pub(super) struct Writer {
     open: Vec<Level>,
-    /// Where the keys of the open objects stand in the output, quotes included.
+    /// Ranges of the keys of the open objects in the output, including quotes.
     keys: Vec<Range<usize>>,
-    /// The parts of the output that a later key made void.
+    /// Ranges of the output that a repeated key replaced.
     void: Vec<Range<usize>>,
     repeats: Repeats,
 }
 
-/// A list or an object that is not closed yet.
+/// An open list or object.
 #[derive(Debug)]
 enum Level {
     List,
-    /// Its first key is this one of the open objects' keys.
+    /// Index of its first key among the keys of the open objects.
     Object(usize),
 }
 
 impl Writer {
-    /// Appends the text of a string, or the compact JSON of anything else. False, and nothing appended, for
-    /// null.
+    /// Appends the text of a string, or the compact JSON of any other value. For null, appends nothing and returns
+    /// false.
     pub(super) fn push(&mut self, value: Value<'_>, out: &mut String) -> bool {
         match value {
             Value::Null => return false,
@@ -38,8 +38,8 @@ impl Writer {
         true
     }
 
-    /// Appends a list or an object: no whitespace, numbers as they were written, strings with the fewest
-    /// escapes, of a repeated key the last. Does not recurse, and takes time in proportion to the text.
+    /// Appends a list or an object without whitespace, with numbers as they are written and minimal escapes in
+    /// strings. Of a repeated key, the last value is kept. It does not recurse, and takes linear time.
     fn push_nested(&mut self, text: &str, out: &mut String) {
         let begin = out.len();
         let mut walk = Walk::new(text);
@@ -53,7 +53,7 @@ impl Writer {
                 out.push(char::from(byte));
                 continue;
             }
-            // A bracket at the end was opened just now: a string would end with its quote.
+            // An opening bracket at the end is that of the list or object: a string would end with a quote.
             if out.len() > begin && !out.ends_with(['{', '[']) {
                 out.push(',');
             }
@@ -80,8 +80,8 @@ impl Writer {
         self.drop_void(begin, out);
     }
 
-    /// Finds the repeated keys of the object that ends here. They are removed at the very end, all at once:
-    /// removing them here would move the same text again at every level.
+    /// Finds the repeated keys of the object that ends here. They are removed together at the end, since removing
+    /// them here would move the same text at each level.
     fn close(&mut self, out: &str) {
         if let Some(Level::Object(first)) = self.open.pop() {
             let keys = &self.keys[first..];
@@ -100,7 +100,7 @@ impl Writer {
         let written = out.split_off(begin);
         let mut at = 0;
         for part in &self.void {
-            // A part within one that was left out already begins before `at`.
+            // A range within a removed one begins before `at`.
             out.push_str(written.get(at..part.start - begin).unwrap_or_default());
             at = at.max(part.end - begin);
         }
@@ -108,14 +108,14 @@ impl Writer {
     }
 }
 
-/// Appends a string in quotes, escaping only what JSON requires.
+/// Appends a string in quotes with minimal escapes.
 pub(super) fn push_string(text: Quoted<'_>, out: &mut String) {
     out.push('"');
     text.unescape(out, push_character);
     out.push('"');
 }
 
-/// The same of a text that is none of JSON's.
+/// Appends any text as a JSON string.
 pub(super) fn push_text(text: &str, out: &mut String) {
     out.push('"');
     text.chars().for_each(|character| push_character(out, character));

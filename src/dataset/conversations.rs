@@ -1,4 +1,4 @@
-//! Conversations: one record for each, changed as long as it goes on.
+//! The dataset of conversations: one record each, which changes while the conversation continues.
 
 use super::Definition;
 use super::column::{Column, Kind};

@@ -1,4 +1,4 @@
-//! Decimal numbers as they were written, so that no digit is lost.
+//! Parses decimal numbers without loss of digits.
 
 use std::iter;
 
@@ -32,8 +32,8 @@ impl<'a> Decimal<'a> {
         self.whole.bytes().chain(self.fraction.bytes())
     }
 
-    /// The digits from the first that is not 0 on, and how many of them stand before the point once the power has
-    /// moved it: below 10^n is n digits. `None` where all are 0.
+    /// Returns the significant digits, and how many of them precede the decimal point after the power is applied.
+    /// `None` for zero.
     fn significant(&self) -> Option<(impl Iterator<Item = u8> + Clone, i64)> {
         let digits = self.whole.bytes().chain(self.fraction.bytes());
         let zeros = digits.clone().take_while(|digit| *digit == b'0').count();
@@ -44,7 +44,7 @@ impl<'a> Decimal<'a> {
         Some((digits, places.saturating_add(self.power)))
     }
 
-    /// The number, where it is a whole one of 64 bits.
+    /// Returns the number if it is an integer of 64 bits.
     pub(super) fn as_i64(&self) -> Option<i64> {
         let Some((digits, places)) = self.significant() else {
             return Some(0);
@@ -53,13 +53,13 @@ impl<'a> Decimal<'a> {
         if digits.clone().skip(places).any(|digit| digit != b'0') {
             return None;
         }
-        // 19 digits at most, which an i128 holds
+        // at most 19 digits, which fit into an i128
         let number = digits.chain(iter::repeat(b'0')).take(places);
         let number = number.fold(0, |sum, digit| sum * 10 + i128::from(digit - b'0'));
         i64::try_from(if self.negative { -number } else { number }).ok()
     }
 
-    /// The number as a time, in microseconds rounded down; `None` where it is too large to be one.
+    /// Converts the number to a time in microseconds, rounded down; `None` if it is too large.
     pub(super) fn unix_micros(&self) -> Option<i64> {
         let Some((digits, places)) = self.significant() else {
             return Some(0);
@@ -70,7 +70,7 @@ impl<'a> Decimal<'a> {
             15..=17 => places,
             _ => return None,
         };
-        // 17 at most, which an i64 holds.
+        // at most 17, which fit into an i64
         let kept = usize::try_from(kept).unwrap_or(0);
         let micros = digits.clone().chain(iter::repeat(b'0')).take(kept);
         let micros = micros.fold(0, |sum, digit| sum * 10 + i64::from(digit - b'0'));
@@ -83,7 +83,7 @@ impl<'a> Decimal<'a> {
     }
 }
 
-/// The power of ten behind an `e`, cut to what an `i64` holds: it is out of all bounds long before.
+/// Parses the exponent, clamped to `i64`.
 fn parse_power(text: &str) -> Option<i64> {
     let digits = text.strip_prefix(['-', '+']).unwrap_or(text);
     if digits.is_empty() || !digits.bytes().all(|digit| digit.is_ascii_digit()) {

@@ -1,4 +1,4 @@
-//! From the records of a page to the rows of a record batch.
+//! Decodes the records of a page into a record batch.
 
 #[cfg(test)]
 mod tests;
@@ -22,44 +22,45 @@ use super::table_options::{MetadataMode, TableOptions};
 use super::time::parse_time;
 use super::{Dataset, PrivacyFilter, page};
 
-/// The records of one page: `batch` and `rejected` together hold every one of them.
+/// The records of one page. Each of them is in either `batch` or `rejected`.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Decoded {
-    /// One row for each record that can be a row, in the page's order, by the schema that was asked for.
+    /// The rows, in the page's order, with the requested schema.
     pub batch: RecordBatch,
-    /// The records that cannot.
+    /// The records that cannot become rows.
     pub rejected: Vec<Rejected>,
-    /// What of the rows did not fit promoted columns, row by row.
+    /// The values that do not fit their promoted columns, row by row.
     pub mismatches: Vec<TypeMismatch>,
-    /// The keys of the rows, before any rule took some out.
+    /// The keys of the rows, before privacy rules are applied.
     pub observed: ObservedKeys,
-    /// Where the chain goes on.
+    /// The cursor of the next page.
     pub cursor: Next,
 }
 
 /// A record that cannot become a row.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Rejected {
-    /// Its place among all records of the page, from 0.
+    /// Index among all records of the page, from 0.
     pub index: usize,
-    /// Why it cannot.
+    /// The reason.
     pub reason: Reason,
-    /// Its JSON text as it came.
+    /// The JSON text as received.
     pub raw: String,
 }
 
 /// Why a record cannot become a row.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Reason {
-    /// It is no JSON object.
+    /// It is not a JSON object.
     NotAnObject,
-    /// Its `_id` is missing, neither a string nor a number, empty, or has characters that no text can store.
+    /// Its `_id` is missing, neither a string nor a number, empty, or contains lone surrogates or bytes that are not
+    /// UTF-8.
     NoId,
 }
 
 impl Reason {
-    /// The reason as a short text, fixed across versions.
+    /// Returns the reason as a short text. It is the same in all versions.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::NotAnObject => "not an object",
@@ -74,13 +75,13 @@ impl fmt::Display for Reason {
     }
 }
 
-/// Decodes the body of one answer. Bytes that are not UTF-8 are read as U+FFFD, as lone surrogates are. Keys of an object
-/// that would be the same by this get the codes of their surrogates behind each; an `_id` with one is none.
+/// Decodes the body of a response. Bytes that are not UTF-8, and lone surrogates, are read as U+FFFD. Keys of an
+/// object that become equal by this get the codes of their surrogates appended. An `_id` with one is invalid.
 pub fn decode(dataset: Dataset, body: &[u8]) -> Result<Decoded, PageError> {
     decode_as(dataset, &TableOptions::default(), None, body)
 }
 
-/// Decodes the body of one answer, into the columns of a table of this form and without what its rules take out.
+/// Decodes the body of a response into the columns of a table, and applies its privacy rules.
 pub fn decode_as(
     dataset: Dataset,
     table_options: &TableOptions,
@@ -110,7 +111,7 @@ pub fn decode_as(
     })
 }
 
-/// The rows of a page, the records that cannot be any, and the places of those that follow.
+/// The rows of a page, the rejected records, and the indices of the following records.
 type Records<'a> = (Rows<'a>, Vec<Rejected>, RangeFrom<usize>);
 
 fn records<'a>(
@@ -128,30 +129,30 @@ fn records<'a>(
     })
 }
 
-/// The rows so far, and the record that is being read.
+/// The rows so far, and the current record.
 struct Rows<'a> {
     columns: Vec<RowsBuilder<'a>>,
-    /// The records' keys, and which column each is of.
+    /// The keys of the records, and their columns.
     fields: KeyTable<'a>,
     column_of: PerKey<usize>,
-    /// What the record has beside its columns, or what does not fit them.
+    /// Fields of the record without a column, or with a value that does not fit.
     others: Vec<KeyValue<'a>>,
     extra: Maps,
     records: u64,
-    /// The text of the metadata's column, where it is wanted beside the map.
+    /// The index of the metadata column and its JSON text, if it is stored in addition to the map.
     texts: Option<(usize, Strings)>,
     writer: Writer,
 }
 
-/// A column, and what the record at hand has for it.
+/// Builds a column, and contains the current record's value.
 struct RowsBuilder<'a> {
     column: &'static Column,
     array: Array,
     value: Raw<'a>,
-    /// The key that the value stands at.
+    /// The key of the value.
     field: KeyId,
-    /// The entries, where the value is an object and the column's values are objects: they are read where they stand,
-    /// since passing over them first would take as long again.
+    /// The entries of the value, if it is an object and the column contains objects. They are read in the same pass:
+    /// skipping them first would take as long again.
     entries: Vec<KeyValue<'a>>,
     /// The keys of the objects.
     names: KeyTable<'a>,
@@ -184,13 +185,13 @@ impl<'a> Rows<'a> {
         }
     }
 
-    /// Appends a row, or nothing where the record cannot be one.
+    /// Appends the row of a record, unless it is rejected.
     fn push(&mut self, walk: &mut Walk<'a>) -> Result<(), Reason> {
         self.read(walk)?;
         for column in &mut self.columns {
             if !column.push(&mut self.writer) {
                 let value = match column.column.kind {
-                    // as text, different ones would be the same
+                    // different ids with lone surrogates would become equal
                     Kind::Reference if column.value.r#type == Type::Text => column.value.as_written(),
                     _ => column.value,
                 };
@@ -212,7 +213,7 @@ impl<'a> Rows<'a> {
         Ok(())
     }
 
-    /// Takes note of the record's keys.
+    /// Counts the record's keys.
     fn observe(&mut self) {
         self.records += 1;
         self.fields.observe(&self.others);
@@ -223,7 +224,7 @@ impl<'a> Rows<'a> {
         }
     }
 
-    /// Takes the record apart.
+    /// Reads the fields of the record.
     fn read(&mut self, walk: &mut Walk<'a>) -> Result<(), Reason> {
         if walk.next() != Some(b'{') {
             walk.value();
@@ -301,7 +302,7 @@ impl<'a> RowsBuilder<'a> {
         }
     }
 
-    /// Reads the column's value, which stands at this key; a second one takes the place of the first.
+    /// Reads the value at this key. A later value replaces an earlier one.
     fn read(&mut self, field: KeyId, walk: &mut Walk<'a>) {
         self.field = field;
         let of_objects = matches!(self.array, Array::Maps(_) | Array::Objects(_));
@@ -311,7 +312,7 @@ impl<'a> RowsBuilder<'a> {
         };
     }
 
-    /// Appends the value, or null where it does not fit the column; false then.
+    /// Appends the value, or null if it does not fit. Returns whether it fits.
     fn push(&mut self, writer: &mut Writer) -> bool {
         let value = self.value;
         let fits = match &mut self.array {

@@ -1,15 +1,15 @@
-//! A key that occurs twice in one object keeps its last value.
+//! Finds repeated keys of an object, of which the last value is kept.
 
 use std::collections::HashSet;
 
-/// Finds the keys of an object that occur again later in it; kept from object to object for its memory.
+/// Finds the keys that occur again later in an object. It is reused for its buffers.
 #[derive(Debug, Default)]
 pub(super) struct Repeats {
     prints: Vec<u64>,
 }
 
 impl Repeats {
-    /// The positions of the keys that come again, last first; almost always none.
+    /// Returns the indices of the keys that occur again, last first; almost always none.
     pub(super) fn find<'k>(&mut self, keys: impl DoubleEndedIterator<Item = &'k str> + Clone) -> Vec<usize> {
         self.prints.clear();
         self.prints.extend(keys.clone().map(fingerprint));
@@ -27,7 +27,7 @@ impl Repeats {
     }
 }
 
-/// Equal for equal keys, and cheap: the length and both ends of the key.
+/// Returns a cheap hash of a key: its length and both ends.
 #[inline]
 pub(super) fn fingerprint(key: &str) -> u64 {
     let bytes = key.as_bytes();

@@ -1,7 +1,6 @@
-//! JSON text read in one pass, value by value, as slices of the text itself.
+//! Reads JSON in one pass, as slices of the text.
 //!
-//! What serde_json refuses to make a value of (lone surrogates, `1e400`) is kept as it was written, and reading
-//! does not recurse.
+//! Values that serde_json rejects (lone surrogates, `1e400`) are kept as they are written. Reading does not recurse.
 
 #[cfg(test)]
 pub(super) mod tests;
@@ -12,7 +11,7 @@ use std::borrow::Cow;
 use super::surrogates::has_lone;
 pub(super) use walk::{Walk, Written};
 
-/// A type of JSON values.
+/// The type of a JSON value.
 #[derive(Clone, Copy, Default, Debug, PartialEq, Eq)]
 pub(super) enum Type {
     #[default]
@@ -24,19 +23,19 @@ pub(super) enum Type {
     Object,
 }
 
-/// A JSON value as it stands in a text. Its parts are handed over in registers, which those of [`Value`] are not.
+/// A JSON value as it is written. It is returned in registers, unlike [`Value`].
 #[derive(Clone, Copy, Default, Debug, PartialEq, Eq)]
 pub(super) struct Raw<'a> {
     pub(super) r#type: Type,
-    /// Whether the text is known to be what [`Writer`](super::compact::Writer) makes of the value: nothing is escaped in a
-    /// string, and what is nested is compact.
+    /// Whether the text is known to be the output of [`Writer`](super::compact::Writer) for the value: strings have
+    /// no escapes, and nested values are compact.
     pub(super) plain: bool,
-    /// Between the quotes of a string, else from beginning to end; nothing for null.
+    /// The text between the quotes of a string, the complete text of other values, or nothing for null.
     pub(super) text: &'a str,
 }
 
 impl<'a> Raw<'a> {
-    /// The value.
+    /// Returns the value.
     pub(super) fn value(self) -> Value<'a> {
         let Self { text, plain, .. } = self;
         match self.r#type {
@@ -52,7 +51,7 @@ impl<'a> Raw<'a> {
         }
     }
 
-    /// How long it is as it is written.
+    /// Returns the length of the value as it is written.
     #[inline]
     pub(super) fn length(self) -> usize {
         match self.r#type {
@@ -62,12 +61,12 @@ impl<'a> Raw<'a> {
         }
     }
 
-    /// Whether it can be an id, as [`Value::id`].
+    /// Whether it can be an id, see [`Value::id`].
     pub(super) fn is_id(self) -> bool {
         !(self.r#type == Type::Text && self.text.is_empty()) && self.is_reference()
     }
 
-    /// Whether it can be the id of something else: a number, or a string that loses nothing where it is read.
+    /// Whether it can be a reference: a number, or a string without lone surrogates.
     pub(super) fn is_reference(self) -> bool {
         match self.r#type {
             Type::Text => self.plain || !has_lone(self.text),
@@ -75,7 +74,7 @@ impl<'a> Raw<'a> {
         }
     }
 
-    /// A string as the text that stands between its quotes, with its escapes.
+    /// Returns the text between the quotes of a string, with its escapes.
     pub(super) fn as_written(self) -> Self {
         Self { plain: true, ..self }
     }
@@ -85,14 +84,14 @@ impl<'a> Raw<'a> {
     }
 }
 
-/// A JSON value, told apart by its type; nested values are kept as their text.
+/// A JSON value by its type. Nested values are text.
 #[derive(Clone, Copy, Default, Debug, PartialEq, Eq)]
 pub(crate) enum Value<'a> {
     #[default]
     Null,
     /// `true` or `false`.
     Bool(&'a str),
-    /// The number as it was written.
+    /// The number as it is written.
     Number(&'a str),
     Text(Quoted<'a>),
     /// The text from `[` to `]`.
@@ -102,8 +101,8 @@ pub(crate) enum Value<'a> {
 }
 
 impl<'a> Value<'a> {
-    /// The id that it is: a number as it is written, or the text of a string. None for an empty one, and for one with lone
-    /// surrogates: as text, different ids would be the same.
+    /// Returns the value as an id: a number as it is written, or the text of a string. `None` for an empty string,
+    /// and for one with lone surrogates, since different ids would become equal.
     pub(super) fn id(self) -> Option<Cow<'a, str>> {
         match self {
             Self::Number(number) => Some(Cow::Borrowed(number)),
@@ -115,7 +114,7 @@ impl<'a> Value<'a> {
         }
     }
 
-    /// What a person calls the type.
+    /// Returns the name of the type for messages.
     pub(super) fn type_name(self) -> &'static str {
         match self {
             Self::Null => "null",
@@ -128,7 +127,7 @@ impl<'a> Value<'a> {
     }
 }
 
-/// What stands between the quotes of a JSON string.
+/// The text between the quotes of a JSON string.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Quoted<'a> {
     inner: &'a str,
@@ -136,12 +135,12 @@ pub(crate) struct Quoted<'a> {
 }
 
 impl<'a> Quoted<'a> {
-    /// The text, where nothing in it is escaped.
+    /// Returns the text if it has no escapes.
     pub(super) fn as_written(self) -> Option<&'a str> {
         (!self.escaped).then_some(self.inner)
     }
 
-    /// The text that is meant. A lone surrogate becomes U+FFFD.
+    /// Returns the text without escapes. A lone surrogate becomes U+FFFD.
     pub(super) fn text(self) -> Cow<'a, str> {
         if !self.escaped {
             return Cow::Borrowed(self.inner);
@@ -151,12 +150,12 @@ impl<'a> Quoted<'a> {
         Cow::Owned(out)
     }
 
-    /// Appends what [`Quoted::text`] gives.
+    /// Appends the result of [`Quoted::text`].
     pub(super) fn push_text(self, out: &mut String) {
         self.unescape(out, String::push);
     }
 
-    /// Appends the text, each character that was escaped by way of `push`.
+    /// Appends the text, and passes each escaped character to `push`.
     pub(super) fn unescape(self, out: &mut String, push: impl Fn(&mut String, char)) {
         if !self.escaped {
             out.push_str(self.inner);
@@ -173,7 +172,7 @@ impl<'a> Quoted<'a> {
     }
 }
 
-/// The character that the escape at the start of `bytes` means, and the escape's length.
+/// Returns the character of the escape at the start of `bytes`, and the escape's length.
 fn escape(bytes: &[u8]) -> (char, usize) {
     match bytes.get(1) {
         Some(b'b') => ('\u{8}', 2),
@@ -190,8 +189,8 @@ fn escape(bytes: &[u8]) -> (char, usize) {
     }
 }
 
-/// The character that the escape of a code unit at the start of `bytes` means, or both escapes of a surrogate pair, and their
-/// length. No character for half of a pair; nothing where there is no such escape.
+/// Returns the character of the escape of a code unit, or of a surrogate pair, at the start of `bytes`, and its
+/// length. There is no character for a lone surrogate. `None` if there is no such escape.
 pub(super) fn code_point(bytes: &[u8]) -> Option<(Option<char>, usize)> {
     let first = code_unit(bytes)?;
     if let Some(character) = char::from_u32(first.into()) {
@@ -202,10 +201,10 @@ pub(super) fn code_point(bytes: &[u8]) -> Option<(Option<char>, usize)> {
     Some((pair, if pair.is_some() { 2 * CODE_UNIT } else { CODE_UNIT }))
 }
 
-/// Bytes of the escape of a code unit: `\u` and four hexadecimal digits.
+/// Length of the escape of a code unit: `\u` and four hexadecimal digits.
 const CODE_UNIT: usize = 6;
 
-/// The code unit whose escape is at the start of `bytes`.
+/// Returns the code unit of the escape at the start of `bytes`.
 fn code_unit(bytes: &[u8]) -> Option<u16> {
     let digits: &[u8; 4] = bytes.strip_prefix(b"\\u")?.first_chunk()?;
     let digit = |digit: &u8| char::from(*digit).to_digit(16);
@@ -215,7 +214,7 @@ fn code_unit(bytes: &[u8]) -> Option<u16> {
     u16::try_from(unit).ok()
 }
 
-/// The value that a text is to the letter, without space around it; none where it is no JSON.
+/// Parses a text that is exactly one JSON value, without surrounding whitespace.
 pub(crate) fn whole(text: &str) -> Option<Value<'_>> {
     let mut walk = Walk::new(text);
     let value = walk.value();
@@ -224,14 +223,14 @@ pub(crate) fn whole(text: &str) -> Option<Value<'_>> {
     (is_whole && !spaced).then_some(value)
 }
 
-/// The values of a list, given its text.
+/// Returns the values of a list.
 pub(super) fn elements(list: &str) -> impl Iterator<Item = Raw<'_>> {
     let mut walk = Walk::new(list);
     walk.open();
     std::iter::from_fn(move || walk.more().then(|| walk.raw()))
 }
 
-/// The keys and values of an object, given its text, as often as they occur.
+/// Returns the keys and values of an object, including repeated keys.
 pub(crate) fn entries(object: &str) -> impl Iterator<Item = (Quoted<'_>, Value<'_>)> {
     let mut walk = Walk::new(object);
     walk.open();

@@ -1,4 +1,4 @@
-//! The keys of the objects of a page, which mostly come in one order from record to record.
+//! Interns the keys of the objects of a page. Most records have the same keys in the same order.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -8,51 +8,51 @@ use hashbrown::HashMap;
 use super::json::{Raw, Type, Walk, Written};
 use super::observed::{JsonTypes, KEYS, KeyObservation, NAME_CHARS};
 
-/// The place of a key among those that were seen.
+/// Index of a key in the table.
 pub(super) type KeyId = usize;
 
-/// A key and its value; none where the key came again later in the object.
+/// A key and its value; the key is `None` if it is repeated later in the object.
 pub(super) type KeyValue<'a> = (Option<KeyId>, Raw<'a>);
 
-/// The keys that were seen, and the object that is being read.
+/// The known keys, and the current object.
 #[derive(Debug)]
 pub(super) struct KeyTable<'a> {
     known: Vec<KnownKey<'a>>,
-    /// What was seen of each key.
+    /// Counts of each key.
     observations: Vec<KeyObservation>,
-    /// Lists and objects that were read at each key.
+    /// Recent lists and objects of each key.
     nested: Vec<Nested<'a>>,
     places: HashMap<Cow<'a, str>, KeyId>,
-    /// Objects begun so far.
+    /// Number of objects so far.
     objects: usize,
-    /// Tells what came first in an object, or behind its last key.
+    /// The previous key of the current object, or [`BEGIN`].
     before: KeyId,
 }
 
 #[derive(Debug)]
 struct KnownKey<'a> {
     text: Cow<'a, str>,
-    /// How it was written, with quotes and colon.
+    /// The key as it is written, with quotes and colon.
     written: Written<'a>,
     /// Whether that is its compact form.
     compact: bool,
-    /// Whether nothing in it is half of a surrogate pair: each half is counted where it is read, so such a key is never
-    /// passed over as what was expected.
+    /// Whether it has no lone surrogates. Lone surrogates are counted where they are read, so such a key is never
+    /// skipped as the expected one.
     is_whole: bool,
-    /// What came behind it when it was seen last.
+    /// The key that followed it last time.
     then: KeyId,
-    /// The last object that it was seen in, and its place among the entries there.
+    /// The last object that contained it, and its index among the entries there.
     seen: (usize, usize),
 }
 
-/// The last lists and objects that were read at a key, and the place of the next.
+/// The last lists and objects that were read for a key, and the index of the next one.
 #[derive(Clone, Copy, Debug, Default)]
 struct Nested<'a> {
     recent: [Raw<'a>; 4],
     next: usize,
 }
 
-/// Comes before every object's first key.
+/// Precedes the first key of each object.
 const BEGIN: KeyId = 0;
 
 impl Default for KeyTable<'_> {
@@ -76,7 +76,7 @@ impl Default for KeyTable<'_> {
     }
 }
 
-/// What each key of [`KeyTable`] stands for, found out once for each.
+/// A property of each key in a [`KeyTable`], computed once per key.
 #[derive(Debug)]
 pub(super) struct PerKey<T>(Vec<Option<T>>);
 
@@ -87,7 +87,7 @@ impl<T> Default for PerKey<T> {
 }
 
 impl<T: Copy> PerKey<T> {
-    /// What a key stands for, by its text.
+    /// Returns the property of a key.
     #[inline]
     pub(super) fn of(
         &mut self,
@@ -103,14 +103,14 @@ impl<T: Copy> PerKey<T> {
 }
 
 impl<'a> KeyTable<'a> {
-    /// Reads the object that is next: what it has at each key, of a repeated key the last.
+    /// Reads the next object into entries. Of a repeated key, the last value is kept.
     pub(super) fn object(&mut self, walk: &mut Walk<'a>, entries: &mut Vec<KeyValue<'a>>) -> Raw<'a> {
         let start = walk.position();
         entries.clear();
         self.begin();
         walk.open();
-        // whether there are but compact keys and values, and how long all is if there is nothing else: brackets, and a
-        // comma behind each entry but the last
+        // whether all keys and values are compact, and the length of the text in this case: brackets, and a comma
+        // between entries
         let (mut compact, mut length) = (true, 1);
         while let Some(name) = self.read(walk) {
             let value = match walk.next() {
@@ -130,7 +130,8 @@ impl<'a> KeyTable<'a> {
         }
     }
 
-    /// Reads a list or an object. Many are what others at the same key are, and a look tells what reading would.
+    /// Reads a list or an object. Many are equal to a recent one of the same key, which a comparison finds faster
+    /// than reading.
     fn nested(&mut self, name: KeyId, walk: &mut Walk<'a>) -> Raw<'a> {
         let nested = &mut self.nested[name];
         if let Some(known) = nested.recent.iter().find(|known| walk.passes(known.text)) {
@@ -145,13 +146,13 @@ impl<'a> KeyTable<'a> {
         value
     }
 
-    /// Before the keys of an object are read.
+    /// Begins an object.
     pub(super) fn begin(&mut self) {
         self.objects += 1;
         self.before = BEGIN;
     }
 
-    /// The next key of the object that the walk is in.
+    /// Reads the next key of the current object.
     #[inline]
     pub(super) fn read(&mut self, walk: &mut Walk<'a>) -> Option<KeyId> {
         let expected = self.known[self.before].then;
@@ -191,7 +192,7 @@ impl<'a> KeyTable<'a> {
         Some(name)
     }
 
-    /// Adds what the object has at a key; an earlier value of the same key gives way.
+    /// Adds an entry. A later value of the same key replaces an earlier one.
     #[inline]
     pub(super) fn add(&mut self, entries: &mut Vec<KeyValue<'a>>, name: KeyId, value: Raw<'a>) {
         let known = &mut self.known[name];
@@ -204,13 +205,13 @@ impl<'a> KeyTable<'a> {
         entries.push((Some(name), value));
     }
 
-    /// A key's text.
+    /// Returns the text of a key.
     #[inline]
     pub(super) fn text(&self, name: KeyId) -> &str {
         &self.known[name].text
     }
 
-    /// Takes note of an object's entries.
+    /// Counts the keys of an object.
     pub(super) fn observe(&mut self, entries: &[KeyValue<'a>]) {
         for (name, value) in entries {
             if let Some(name) = name {
@@ -222,7 +223,7 @@ impl<'a> KeyTable<'a> {
         }
     }
 
-    /// What was noted of the keys, each behind `prefix`, as far as there is room.
+    /// Adds the counts of the keys, each with `prefix`, up to a maximum number of keys.
     pub(super) fn observations(&self, prefix: &str, keys: &mut BTreeMap<String, KeyObservation>) {
         let known = self.known.iter().zip(&self.observations);
         let noted = known.filter(|(_, observation)| observation.records > 0);

@@ -1,4 +1,4 @@
-//! Messages: what the chatbot and its user sent each other.
+//! The dataset of messages between the chatbot and its users.
 
 use super::Definition;
 use super::column::{Column, Kind};

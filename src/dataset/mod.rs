@@ -1,16 +1,7 @@
-//! What a record is: where it comes from, which columns it has, how its JSON becomes a row.
+//! Datasets: endpoint and columns of each, and how its JSON becomes rows.
 //!
-//! Each dataset is a table of columns in a file of its own. A page of any dataset is read by [`peek`], which
-//! tells what fetching has to know, and by [`decode`], which makes a record batch of it.
-//!
-//! ```
-//! use converse_export::dataset::{Dataset, Next, decode, peek};
-//!
-//! let page = br#"{"data": [{"_id": "m1", "time": 1744750665, "userInput": "hello"}], "cursor": null}"#;
-//! assert_eq!(peek(Dataset::Messages, page)?.cursor, Next::End);
-//! assert_eq!(decode(Dataset::Messages, page)?.batch.num_rows(), 1);
-//! # Ok::<(), converse_export::dataset::PageError>(())
-//! ```
+//! Each dataset is declared in a file of its own. [`peek`] reads from a page what fetching needs. [`decode`] makes a
+//! record batch of it.
 
 mod arrays;
 mod column;
@@ -65,20 +56,20 @@ pub enum Dataset {
     Messages,
 }
 
-/// What a dataset's own file declares.
+/// The declaration of a dataset.
 struct Definition {
     name: &'static str,
     endpoint: &'static str,
-    /// All columns but `extra`.
+    /// All columns except `extra`.
     columns: &'static [Column],
-    /// Which of the columns is the id, the partition's time, the time of the last change.
+    /// Indices of the columns with the id, the time of the partition, and the time of the last change.
     id: usize,
     time: usize,
     version: Option<usize>,
 }
 
 impl Dataset {
-    /// Every dataset.
+    /// All datasets.
     pub const ALL: [Self; 2] = [Self::Conversations, Self::Messages];
 
     const fn definition(self) -> &'static Definition {
@@ -88,23 +79,22 @@ impl Dataset {
         }
     }
 
-    /// The name, in paths and on the command line.
+    /// Returns the name, as in paths and on the command line.
     pub const fn name(self) -> &'static str {
         self.definition().name
     }
 
-    /// The endpoint's path on the API's host.
+    /// Returns the path of the endpoint.
     pub const fn endpoint(self) -> &'static str {
         self.definition().endpoint
     }
 
-    /// The declared columns in their order. `extra`, which holds what they do not, is not among them and is
-    /// the last of the schema.
+    /// Returns the declared columns. The last column of the schema, `extra`, is not among them.
     pub const fn columns(self) -> &'static [Column] {
         self.definition().columns
     }
 
-    /// The schema of every file of the dataset, in the form that a table has by default; see [`TableOptions`].
+    /// Returns the schema of the dataset's files with the default options; see [`TableOptions`].
     pub fn schema(self) -> SchemaRef {
         static SCHEMAS: [OnceLock<SchemaRef>; Dataset::ALL.len()] =
             [const { OnceLock::new() }; Dataset::ALL.len()];
@@ -113,17 +103,17 @@ impl Dataset {
             .clone()
     }
 
-    /// The index of the id's column.
+    /// Returns the index of the id column.
     pub const fn id_column(self) -> usize {
         self.definition().id
     }
 
-    /// The index of the column whose date is the record's partition.
+    /// Returns the index of the column whose date is the record's partition.
     pub const fn time_column(self) -> usize {
         self.definition().time
     }
 
-    /// The index of the column that tells which of two versions of a record is the later one.
+    /// Returns the index of the column that shows which of two versions of a record is later.
     pub const fn version_column(self) -> Option<usize> {
         self.definition().version
     }
@@ -146,10 +136,10 @@ impl FromStr for Dataset {
     }
 }
 
-/// There is no dataset of this name.
+/// Error: no dataset has this name.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("unknown dataset `{name}`, expected one of: {}", Dataset::ALL.map(Dataset::name).join(", "))]
 pub struct UnknownDataset {
-    /// What was asked for.
+    /// The requested name.
     pub name: String,
 }

@@ -1,4 +1,4 @@
-//! Which keys the records of a page have, and values of which types: what tells that an archive has changed its ways.
+//! Counts the keys of records and the types of their values, to detect changes of the API.
 
 use std::collections::BTreeMap;
 use std::ops::{AddAssign, BitOr};
@@ -7,14 +7,15 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::json::{Raw, Type};
 
-/// Keys that are told apart, of each page and in all; a customer's flow may make a new key for each conversation.
+/// Maximum number of distinct keys, per page and in total. A customer's flow may create a new key for each
+/// conversation.
 pub(super) const KEYS: usize = 1_000;
-/// Stands before the names of metadata's keys.
+/// Prefix of metadata keys.
 pub(super) const METADATA: &str = "metadata.";
-/// Names that are longer are told by their beginning.
+/// Maximum length of a key. Longer ones are shortened.
 pub(super) const NAME_CHARS: usize = 100;
 
-/// Types of JSON values, null apart.
+/// A set of types of JSON values, without null.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
 pub struct JsonTypes(u8);
 
@@ -32,19 +33,19 @@ impl JsonTypes {
         })
     }
 
-    /// Their names.
+    /// Returns their names.
     pub fn names(self) -> impl Iterator<Item = &'static str> {
         let has = move |(place, _): &(usize, &&str)| self.0 & (1 << place) != 0;
         NAMES.iter().enumerate().filter(has).map(|(_, name)| *name)
     }
 
-    /// Those that are not among others.
+    /// Returns the types that are not in `others`.
     #[must_use]
     pub fn beyond(self, others: Self) -> Self {
         Self(self.0 & !others.0)
     }
 
-    /// Whether there is none: only null was seen.
+    /// Whether the set is empty: there were only nulls.
     #[must_use]
     pub fn is_empty(self) -> bool {
         self.0 == 0
@@ -78,10 +79,10 @@ impl<'de> Deserialize<'de> for JsonTypes {
     }
 }
 
-/// What was seen of a key.
+/// Counts of a key.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct KeyObservation {
-    /// Records that have it.
+    /// Number of records that have it.
     pub records: u64,
     /// The types of its values.
     pub types: JsonTypes,
@@ -94,22 +95,22 @@ impl AddAssign for KeyObservation {
     }
 }
 
-/// What was seen of the keys of records.
+/// Counts of the keys of records.
 #[derive(Clone, Default, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(default)]
 pub struct ObservedKeys {
-    /// Records.
+    /// Number of records.
     pub records: u64,
-    /// Keys beside the columns by their names, keys of metadata as `metadata.` and their names.
+    /// Keys without a column by name. Metadata keys have the prefix `metadata.`.
     pub keys: BTreeMap<String, KeyObservation>,
-    /// Records that have a value for a column, by the column's field; none where no record has.
+    /// Number of records with a value for a column, by the column's field; no entry if there are none.
     pub values: BTreeMap<String, u64>,
-    /// Characters of the answers that no text can hold, each of which is read as U+FFFD.
+    /// Characters that UTF-8 cannot store, each of which is read as U+FFFD.
     pub replaced_characters: u64,
 }
 
 impl ObservedKeys {
-    /// Takes in what was seen elsewhere, as far as there is room.
+    /// Adds other counts, up to the maximum number of keys.
     pub fn add(&mut self, other: &Self) {
         self.records += other.records;
         self.replaced_characters += other.replaced_characters;
@@ -123,7 +124,7 @@ impl ObservedKeys {
         }
     }
 
-    /// Whether there is room for more keys: beyond it a key that is not there may be an old one.
+    /// Whether there are fewer than the maximum number of keys. Otherwise a missing key may be an old one.
     #[must_use]
     pub fn has_room(&self) -> bool {
         self.keys.len() < KEYS
@@ -162,7 +163,7 @@ mod tests {
             assert_eq!(told("more"), (1, vec!["list"]));
             assert_eq!(told("startTime"), (1, vec!["string"]));
             assert_eq!(seen.keys.len(), 6);
-            // those that were sent so are none
+            // characters that were sent as U+FFFD do not count
             assert_eq!(seen.replaced_characters, 1);
         }
     }

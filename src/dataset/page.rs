@@ -1,4 +1,4 @@
-//! A page: the envelope around the records of one answer.
+//! Parses a page: the envelope around the records of a response.
 
 mod envelope;
 
@@ -9,62 +9,62 @@ use super::surrogates::escaped_bytes;
 use crate::display;
 use envelope::Envelope;
 
-/// Where the chain goes on behind a page.
+/// What a page says about the next one.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum Next {
-    /// With the page that this cursor gives.
+    /// The cursor of the next page.
     Cursor(String),
-    /// Nowhere: the cursor is null or empty.
+    /// There is none: the cursor is null or empty.
     End,
-    /// The page does not say: it has no cursor at all.
+    /// The page has no cursor field.
     Absent,
 }
 
-/// Characters of an excerpt at most. It is this long so that whoever shows it can take out what must not be seen
-/// before cutting it short: half a key would no longer be found.
+/// Maximum characters of an excerpt. The caller must hide the key before it shortens the excerpt: a part of the key
+/// would not be found.
 const EXCERPT: usize = 4096;
 
-/// Why the body of an answer is not a page.
+/// Why a body is not a page.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum PageError {
-    /// The body is broken off, or was never JSON.
-    #[error("the answer is not JSON: {excerpt}")]
+    /// The body is cut off, or not JSON.
+    #[error("the response is not JSON: {excerpt}")]
     NotJson {
-        /// How the body begins, at most 4096 characters, none of them a control character; or, where it begins as a page
-        /// does and may hold what is not to be shown, where it goes wrong.
+        /// The beginning of the body, at most 4,096 characters without control characters. If it begins like a page,
+        /// and may contain private data, the position of the error instead.
         excerpt: String,
-        /// Whether it ended too early.
+        /// Whether the body is cut off.
         cut_off: bool,
     },
-    /// The body is JSON, but has no `data`; or `data` is null, and the answer does not also say with `"cursor": null`,
-    /// and without a message, that it is the last page. `{"data": null, "cursor": null}` is an empty last page.
-    #[error("the answer holds no `data`{}", message.as_ref().map(|text| format!(": {text}")).unwrap_or_default())]
+    /// The body is JSON without `data`, or `data` is null without the signs of a last page: `"cursor": null`, and no
+    /// message. `{"data": null, "cursor": null}` is an empty last page.
+    #[error("the response has no `data`{}", message.as_ref().map(|text| format!(": {text}")).unwrap_or_default())]
     NoData {
-        /// What the body says instead, where it says something: as an excerpt.
+        /// An excerpt of the server's message, if there is one.
         message: Option<String>,
     },
-    /// A field beside `data` shows an error, a timeout or a partial result: taken as a page, the answer could end a window
-    /// too early.
-    #[error("the answer tells that something failed{}", message.as_ref().map(|text| format!(": {text}")).unwrap_or_default())]
+    /// Another field shows an error, a timeout or a partial result. As a page, the response could end a window too
+    /// early.
+    #[error("the response reports a failure{}", message.as_ref().map(|text| format!(": {text}")).unwrap_or_default())]
     TellsOfAnError {
-        /// What it says of it: as an excerpt.
+        /// An excerpt of the message.
         message: Option<String>,
     },
     /// `data` is not a list.
-    #[error("`data` should be a list, but is {found}")]
+    #[error("`data` must be a list, but is {found}")]
     DataNotAList {
-        /// What it is.
+        /// Its type.
         found: &'static str,
     },
-    /// `cursor` is neither text nor a number nor null.
-    #[error("`cursor` should be a string, but is {found}")]
+    /// `cursor` is neither a string nor a number nor null.
+    #[error("`cursor` must be a string, but is {found}")]
     UnusableCursor {
-        /// What it is.
+        /// Its type.
         found: &'static str,
     },
-    /// The body is 2 GiB long or longer.
-    #[error("the answer is too large for a page: {bytes} bytes")]
+    /// The body has 2 GiB or more.
+    #[error("the response is too large for a page: {bytes} bytes")]
     TooLarge {
         /// Its length.
         bytes: usize,
@@ -72,20 +72,20 @@ pub enum PageError {
 }
 
 impl PageError {
-    /// Whether the body ended too early: it broke off on its way, another attempt may well succeed.
+    /// Whether the body is cut off, so that a retry may succeed.
     pub fn is_cut_off(&self) -> bool {
         matches!(self, Self::NotJson { cut_off: true, .. })
     }
 }
 
-/// What some servers begin their UTF-8 with.
+/// The byte order mark with which some servers begin UTF-8.
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
-/// The body as text. Bytes that are not UTF-8 become escapes of lone surrogates where it may be a page, else U+FFFD: the
-/// strings of a page are read as U+FFFD either way, but are known to lack something.
+/// Converts the body to text. Bytes that are not UTF-8 become escapes of lone surrogates if it may be a page, or else
+/// U+FFFD. The strings of a page are read as U+FFFD in both cases, but lone surrogates are counted.
 pub(super) fn text(body: &[u8]) -> Result<Cow<'_, str>, PageError> {
     let body = body.strip_prefix(BYTE_ORDER_MARK).unwrap_or(body);
-    // Lossy reading is far slower, even where nothing is lost.
+    // Lossy conversion is much slower, even if nothing is lost.
     let text = match simdutf8::basic::from_utf8(body) {
         Ok(text) => Cow::Borrowed(text),
         Err(_) if body.trim_ascii_start().starts_with(b"{") => Cow::Owned(escaped_bytes(body)),
@@ -97,18 +97,18 @@ pub(super) fn text(body: &[u8]) -> Result<Cow<'_, str>, PageError> {
     Ok(text)
 }
 
-/// What was read of an answer.
+/// A parsed page.
 pub(super) struct Page<T> {
-    /// Where its chain goes on.
+    /// The cursor of the next page.
     pub(super) cursor: Next,
-    /// What was made of its records.
+    /// The result of its records.
     pub(super) records: T,
-    /// Escapes that are half of a surrogate pair without its other half, each of which is U+FFFD where it is read.
+    /// Number of lone surrogates, each of which is read as U+FFFD.
     pub(super) lone_surrogates: u64,
 }
 
-/// Reads an answer in one pass: `read` makes something of its records, one after another, beginning with `new`. The
-/// answer is known to be JSON to its end.
+/// Parses a response in one pass. `read` processes its records one by one, beginning with `new`. The result is only
+/// returned if the complete response is valid JSON.
 pub(super) fn read<'a, T>(
     body: &'a str,
     new: impl Fn() -> T,
@@ -133,7 +133,7 @@ pub(super) fn read<'a, T>(
                 data = Data::List(records, count);
             } else {
                 has_data = true;
-                // of two fields with one name the last counts
+                // of repeated fields, the last one counts
                 data = Data::Other(walk.value());
             }
         }
@@ -146,15 +146,15 @@ pub(super) fn read<'a, T>(
         let begins = body.trim_start().starts_with(['{', '[']);
         let excerpt = match (begins, cut_off) {
             (false, _) => excerpt(body),
-            (true, true) => format!("it breaks off after {at} bytes"),
-            (true, false) => format!("it goes wrong at byte {at} of {}", body.len()),
+            (true, true) => format!("it is cut off after {at} bytes"),
+            (true, false) => format!("it is invalid at byte {at} of {}", body.len()),
         };
         return Err(PageError::NotJson { excerpt, cut_off });
     }
     let cursor = fields.last("cursor");
     let (records, count) = match data {
         Data::List(records, count) => (records, count),
-        // how a list without elements is written where the server's language has no empty one
+        // an empty list in server languages without empty lists
         Data::Other(Value::Null)
             if has_data
                 && cursor == Some(Value::Null)
@@ -191,9 +191,9 @@ pub(super) fn read<'a, T>(
     })
 }
 
-/// What `data` holds.
+/// The value of `data`.
 enum Data<'a, T> {
-    /// A list, with what was made of its records and their number.
+    /// A list: the result of its records, and their number.
     List(T, usize),
     Other(Value<'a>),
 }
@@ -217,7 +217,7 @@ fn next(cursor: Option<Value<'_>>) -> Result<Next, PageError> {
     })
 }
 
-/// The beginning of `text`, safe to print: at most [`EXCERPT`] characters, control characters escaped.
+/// Returns the beginning of `text`, safe to print: at most [`EXCERPT`] characters, with control characters escaped.
 fn excerpt(text: &str) -> String {
     let safe = |character: char| match character {
         control if control.is_control() => control.escape_default().to_string(),
@@ -245,7 +245,7 @@ fn excerpt(text: &str) -> String {
 mod tests {
     use super::*;
 
-    /// Where the chain goes on, and how many records there are.
+    /// Returns the cursor and the number of records.
     fn count(body: &str) -> Result<(Next, usize), PageError> {
         let page = read(
             body,
@@ -258,7 +258,7 @@ mod tests {
         Ok((page.cursor, page.records))
     }
 
-    /// Why `body` is no page.
+    /// Returns the error of a body.
     #[track_caller]
     fn refused(body: &str) -> String {
         match count(body) {
@@ -343,7 +343,7 @@ mod tests {
         let body = r#"{"data":[1,2],"cursor":"c1","data":[{}],"cursor":null}"#;
         assert_eq!(count(body).unwrap(), (Next::End, 1));
         let said = refused(r#"{"data":[1,2],"data":7}"#);
-        assert_eq!(said, "`data` should be a list, but is a number");
+        assert_eq!(said, "`data` must be a list, but is a number");
     }
 
     #[test]
@@ -354,9 +354,9 @@ mod tests {
             assert!(count(&body[..end]).unwrap_err().is_cut_off(), "{}", &body[..end]);
         }
         let said = refused(&body[..20]);
-        assert_eq!(said, "the answer is not JSON: it breaks off after 20 bytes");
+        assert_eq!(said, "the response is not JSON: it is cut off after 20 bytes");
         let said = refused(r#"{"data":[{"email":"a@b.c"}}"#);
-        assert_eq!(said, "the answer is not JSON: it goes wrong at byte 26 of 27");
+        assert_eq!(said, "the response is not JSON: it is invalid at byte 26 of 27");
         for body in ["<html>", r#"{"data":[}"#, r#"{"data":[]} {"#, r#"{"data":[01]}"#] {
             assert!(!count(body).unwrap_err().is_cut_off(), "{body}");
         }

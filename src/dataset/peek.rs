@@ -1,4 +1,4 @@
-//! A first look at a page: how many records, their ids and times, and where the chain goes on.
+//! Reads the ids and times of a page's records, and its cursor, without decoding the records.
 
 #[cfg(test)]
 use arrow::array::{Array, AsArray, TimestampMicrosecondArray};
@@ -13,30 +13,29 @@ use super::key_table::{KeyTable, PerKey};
 use super::page::{self, Next, PageError};
 use super::time::parse_time;
 
-/// What one look at a page tells.
+/// The result of [`peek`].
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Peek {
-    /// Where the chain goes on.
+    /// The cursor of the next page.
     pub cursor: Next,
-    /// The page's records in its order, those that will be rejected among them.
+    /// The page's records in order, including those that will be rejected.
     pub records: Vec<PeekedRecord>,
 }
 
-/// What one look at a record tells.
+/// Id and times of a record.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct PeekedRecord {
-    /// A hash of the id's text, or of a rejected record's whole JSON text; the same in every run and on every
-    /// machine.
+    /// A hash of the id, or of a rejected record's JSON text. It is the same in all runs and on all machines.
     pub id: u64,
-    /// The time that decides on the partition, in microseconds since 1970; none where it cannot be read.
+    /// The time that determines the partition, in microseconds since 1970; `None` if it cannot be read.
     pub time: Option<i64>,
-    /// The time of the last change, where the dataset has one; as [`PeekedRecord::time`].
+    /// The time of the last change, if the dataset has one; otherwise as [`PeekedRecord::time`].
     pub last_action: Option<i64>,
     /// Whether the record cannot become a row.
     pub rejected: bool,
 }
 
-/// Looks at the body of one answer, in a fraction of the time that decoding takes.
+/// Reads ids, times and cursor of a response's body, in a fraction of the time of decoding.
 pub fn peek(dataset: Dataset, body: &[u8]) -> Result<Peek, PageError> {
     let body = page::text(body)?;
     let mut fields = Fields::new(dataset);
@@ -53,7 +52,7 @@ pub fn peek(dataset: Dataset, body: &[u8]) -> Result<Peek, PageError> {
 
 #[cfg(test)]
 impl Decoded {
-    /// What [`peek`] tells of the same page. `dataset` is the one that it was decoded as.
+    /// Returns the result of [`peek`] for the same page. `dataset` is the dataset of the page.
     pub(super) fn peek(&self, dataset: Dataset) -> Peek {
         let ids = self.batch.column(dataset.id_column()).as_string::<i32>();
         let times = |column: usize| {
@@ -81,14 +80,14 @@ impl Decoded {
     }
 }
 
-/// The records' keys, and what is looked for at each.
+/// The keys of the records, and what each contains.
 struct Fields<'a> {
     names: KeyTable<'a>,
     part_of: PerKey<Part>,
     dataset: Dataset,
 }
 
-/// What is looked for.
+/// What a field contains.
 #[derive(Clone, Copy)]
 enum Part {
     Id,
@@ -96,7 +95,7 @@ enum Part {
     LastAction,
 }
 
-/// Their values.
+/// The values of a record.
 #[derive(Default)]
 struct Found<'a> {
     id: Value<'a>,
@@ -135,7 +134,7 @@ impl<'a> Fields<'a> {
 }
 
 impl Part {
-    /// What is looked for at a field of this name.
+    /// Returns what the field of this name contains.
     fn of(dataset: Dataset, field: &str) -> Option<Self> {
         let is = |column: usize| dataset.columns()[column].field == field;
         if is(dataset.id_column()) {
@@ -163,7 +162,8 @@ impl Found<'_> {
     }
 }
 
-/// The hash of an id's text that [`PeekedRecord::id`] holds: FNV-1a with the mixing steps of MurmurHash3 behind it, so that every bit depends on every byte.
+/// Hashes the text of an id, for [`PeekedRecord::id`]: FNV-1a, then the mixing steps of MurmurHash3, so that every
+/// bit depends on every byte.
 #[must_use]
 pub fn id_hash(text: &str) -> u64 {
     let fnv = text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| {

@@ -1,8 +1,7 @@
-//! What is taken out of rows before they are written anywhere but the spool: keys dropped, values hashed, addresses
-//! masked.
+//! Privacy rules: they drop keys, hash values and mask addresses in rows. Only the spool has the original records.
 //!
-//! A rule is applied to text as it stands in a row, so that rows fresh from a page and rows of a table are treated by the
-//! same code. Text that is a JSON object or list is looked into, at any depth.
+//! Rules are applied to the text in rows, so that the same code applies to rows of pages and to rows of a table. They
+//! apply at any depth within text that is a JSON object or list.
 
 mod mask;
 mod nested;
@@ -26,31 +25,31 @@ use crate::display::hex;
 use pattern::Path;
 pub use pattern::Pattern;
 
-/// The rules of a table.
+/// The privacy rules of a table.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct PrivacyRules {
     /// Keys that are dropped with their values.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub drop_keys: Vec<Pattern>,
-    /// Keys whose values become their HMAC-SHA-256, in hex.
+    /// Keys whose values are replaced by their HMAC-SHA-256, in hex.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub hash_keys: Vec<Pattern>,
-    /// Whether the last part of IP addresses becomes zero.
+    /// Whether the last part of IP addresses is set to zero.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub mask_ip: bool,
-    /// What the secret of the hashes is known by, without telling it.
+    /// Identifies the secret of the hashes without containing it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub secret_check: Option<String>,
 }
 
 impl PrivacyRules {
-    /// Whether nothing is taken out.
+    /// Whether there are no rules.
     pub fn is_empty(&self) -> bool {
         self.drop_keys.is_empty() && self.hash_keys.is_empty() && !self.mask_ip
     }
 
-    /// Each rule once, in an order of its own.
+    /// Sorts the rules and removes repeated ones.
     fn sorted(mut self) -> Self {
         for patterns in [&mut self.drop_keys, &mut self.hash_keys] {
             patterns.sort_unstable();
@@ -59,8 +58,8 @@ impl PrivacyRules {
         self
     }
 
-    /// The patterns as they are told.
-    pub fn told(patterns: &[Pattern]) -> String {
+    /// Formats patterns for messages.
+    pub fn display_list(patterns: &[Pattern]) -> String {
         match patterns {
             [] => "nothing".into(),
             patterns => patterns
@@ -71,7 +70,7 @@ impl PrivacyRules {
         }
     }
 
-    /// The rules that rows which `earlier` rules were applied to still lack: a value is not hashed twice.
+    /// Returns the rules that must still be applied to rows with the `earlier` rules. A value is not hashed twice.
     #[must_use]
     pub fn beyond(&self, earlier: &Self) -> Self {
         let lacking = |all: &[Pattern], some: &[Pattern]| {
@@ -87,29 +86,29 @@ impl PrivacyRules {
     }
 }
 
-/// The rules that are asked for; what is not given is as the table has it.
+/// Requested privacy rules. For what is not given, those of the table apply.
 #[derive(Clone, Debug, Default)]
 pub struct PrivacyOptions {
-    /// All keys to be dropped.
+    /// All keys to drop.
     pub drop_keys: Option<Vec<Pattern>>,
-    /// All keys to be hashed.
+    /// All keys to hash.
     pub hash_keys: Option<Vec<Pattern>>,
-    /// Whether addresses shall be masked; they are in any case where the table does it already.
+    /// Whether to mask addresses. They are always masked in a table that already masks them.
     pub mask_ip: bool,
-    /// What hashes are made with.
+    /// The secret of the hashes.
     pub secret: Option<Secret>,
 }
 
 impl PrivacyOptions {
-    /// The rules of a table that has `rules`, or none yet.
+    /// Returns the rules of a table with `rules`, or of a new table.
     #[must_use]
-    pub fn over(&self, rules: &PrivacyRules) -> PrivacyRules {
+    pub fn replacing(&self, rules: &PrivacyRules) -> PrivacyRules {
         self.with(rules, |asked, has| asked.unwrap_or(has).to_vec())
     }
 
-    /// `rules` and those that are asked for: what is taken out already cannot come back.
+    /// Adds the requested rules to `rules`: removed values cannot be restored.
     #[must_use]
-    pub fn beside(&self, rules: &PrivacyRules) -> PrivacyRules {
+    pub fn adding_to(&self, rules: &PrivacyRules) -> PrivacyRules {
         self.with(rules, |asked, has| [has, asked.unwrap_or_default()].concat())
     }
 
@@ -134,11 +133,11 @@ impl PrivacyOptions {
 /// Why rules cannot be applied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PrivacyError {
-    /// There are keys to hash, and no secret.
-    #[error("keys are to be hashed, and there is no secret")]
+    /// There are keys to hash, but no secret.
+    #[error("cannot hash keys: there is no secret")]
     NoSecret,
-    /// The secret is not the one that the table's hashes were made with.
-    #[error("the secret is not the one that this table's values were hashed with")]
+    /// The secret is not that of the table's hashes.
+    #[error("cannot hash keys: the secret is not that of the table")]
     OtherSecret,
 }
 
@@ -146,7 +145,7 @@ pub enum PrivacyError {
 #[derive(Clone)]
 pub struct Secret(Hmac<Sha256>);
 
-/// Never the secret.
+/// Does not show the secret.
 impl std::fmt::Debug for Secret {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Secret(…)")
@@ -154,20 +153,20 @@ impl std::fmt::Debug for Secret {
 }
 
 impl Secret {
-    /// A secret of these bytes; none where there are none.
+    /// Creates a secret; `None` if it is empty.
     pub fn new(bytes: &[u8]) -> Option<Self> {
         let keyed = Hmac::new_from_slice(bytes).ok()?;
         (!bytes.is_empty()).then_some(Self(keyed))
     }
 
-    /// HMAC-SHA-256 of a text, in lower-case hex.
+    /// Returns the HMAC-SHA-256 of a text, in lower-case hex.
     pub fn hash(&self, text: &str) -> String {
         let mut keyed = self.0.clone();
         keyed.update(text.as_bytes());
         hex(&keyed.finalize().into_bytes())
     }
 
-    /// What it is known by.
+    /// Returns a text that identifies the secret.
     pub fn check(&self) -> String {
         let mut check = self.hash("converse-export: is this the table's secret?");
         check.truncate(16);
@@ -175,16 +174,16 @@ impl Secret {
     }
 }
 
-/// Applies rules to rows.
+/// Applies privacy rules to rows.
 #[derive(Clone, Debug)]
 pub struct PrivacyFilter {
     rules: PrivacyRules,
-    /// Values of these keys are hashed already.
+    /// Keys whose values are already hashed.
     hashed: Vec<Pattern>,
     secret: Option<Secret>,
 }
 
-/// What becomes of a key's value.
+/// What a rule does with the value of a key.
 enum KeyAction {
     Stays,
     Goes,
@@ -192,12 +191,12 @@ enum KeyAction {
 }
 
 impl PrivacyFilter {
-    /// One for rows as they come.
+    /// Creates a filter for rows of pages.
     pub fn new(rules: &PrivacyRules, secret: Option<Secret>) -> Result<Self, PrivacyError> {
         Self::after(rules, &PrivacyRules::default(), secret)
     }
 
-    /// One for rows that `earlier` rules were applied to.
+    /// Creates a filter for rows with the `earlier` rules.
     pub fn after(
         rules: &PrivacyRules,
         earlier: &PrivacyRules,
@@ -228,7 +227,7 @@ impl PrivacyFilter {
         self.rules.is_empty()
     }
 
-    /// The columns of rows without what the rules take out. Ids, references and times stay.
+    /// Applies the rules to the columns of rows. Ids, references and times do not change.
     pub(super) fn apply(&self, dataset: super::Dataset, columns: Vec<ArrayRef>) -> Vec<ArrayRef> {
         if self.is_empty() {
             return columns;
@@ -248,7 +247,7 @@ impl PrivacyFilter {
         columns.collect()
     }
 
-    /// What was seen of keys, but for those that are dropped.
+    /// Removes dropped keys from the counts of keys.
     pub(super) fn seen(&self, observed: &mut ObservedKeys) {
         observed.keys.retain(|name, _| {
             let mut path = Path::default();
@@ -298,7 +297,7 @@ impl PrivacyFilter {
         cleaned.finish()
     }
 
-    /// A text of the value at this path.
+    /// Applies the rules to a text at this path.
     fn text<'a>(&self, path: &mut Path, text: &'a str) -> Cow<'a, str> {
         let bare = text.trim();
         if bare.starts_with(['{', '[', '"']) {
@@ -306,7 +305,7 @@ impl PrivacyFilter {
                 Some(Value::Object(_) | Value::List(_)) => {
                     return self.nested(path, bare).map_or(Cow::Borrowed(text), Cow::Owned);
                 }
-                // packed twice; each time makes the text longer by half, so this does not go deep
+                // a JSON string within a JSON string: each level makes the text 1.5 times as long, so there are few
                 Some(Value::Text(packed)) => {
                     return match self.text(path, &packed.text()) {
                         Cow::Borrowed(_) => Cow::Borrowed(text),
@@ -337,7 +336,7 @@ impl PrivacyFilter {
         }
     }
 
-    /// The hash of a text; nothing where there is no secret, which [`PrivacyFilter::new`] sees to.
+    /// Returns the hash of a text; empty without a secret, which [`PrivacyFilter::new`] rules out.
     fn hash(&self, text: &str) -> String {
         self.secret
             .as_ref()

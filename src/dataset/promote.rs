@@ -1,7 +1,7 @@
-//! Promoted columns, made from the metadata of rows.
+//! Makes promoted columns from the metadata of rows.
 //!
-//! A value depends on nothing but the key's text, by the rule of the map, so that it is the same whether it comes from
-//! a page or from rows, and whether these have metadata as a map or as JSON.
+//! A value depends only on the key's text in a map, so it is the same for pages and for rows, and for metadata as a
+//! map and as JSON.
 
 #[cfg(test)]
 mod tests;
@@ -26,22 +26,22 @@ use super::json::{self, Value};
 use super::promoted::{Promoted, PromotedType};
 use super::time;
 
-/// A value that does not fit its promoted column, which has null in its place; the metadata still has it.
+/// A value that does not fit its promoted column. The column has null, and the metadata has the value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TypeMismatch {
-    /// The row in its batch.
+    /// Index of the row in its batch.
     pub row: usize,
-    /// Which of the promoted columns.
+    /// Index of the promoted column.
     pub column: usize,
 }
 
-/// How many values did not fit, by promoted column.
+/// Number of values that do not fit, by promoted column.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
 pub struct TypeMismatches(BTreeMap<String, u64>);
 
 impl TypeMismatches {
-    /// Those of a table of this form.
+    /// Counts mismatches by column.
     pub fn of<'m>(
         table_options: &TableOptions,
         mismatches: impl IntoIterator<Item = &'m TypeMismatch>,
@@ -56,7 +56,7 @@ impl TypeMismatches {
         counts
     }
 
-    /// Each column with its count.
+    /// Returns the columns with their counts.
     pub fn iter(&self) -> impl Iterator<Item = (&str, u64)> {
         self.0.iter().map(|(column, count)| (column.as_str(), *count))
     }
@@ -70,7 +70,8 @@ impl AddAssign<&Self> for TypeMismatches {
     }
 }
 
-/// The columns for these rows, whose metadata is a map or JSON text, and what did not fit them, row by row.
+/// Builds the promoted columns of rows from metadata that is a map or JSON text. Returns the mismatches, too, row by
+/// row.
 pub(super) fn columns(metadata: &ArrayRef, promoted: &[Promoted]) -> (Vec<ArrayRef>, Vec<TypeMismatch>) {
     let mut columns: Vec<PromotedBuilder<'_>> = promoted.iter().map(PromotedBuilder::new).collect();
     let mut mismatches = Vec::new();
@@ -90,7 +91,7 @@ pub(super) fn columns(metadata: &ArrayRef, promoted: &[Promoted]) -> (Vec<ArrayR
     (columns.collect(), mismatches)
 }
 
-/// A key of a row's metadata, and what it has.
+/// A key of a row's metadata, and its value.
 type KeyPiece<'a> = (Cow<'a, str>, Piece<'a>);
 
 #[derive(Clone, Copy)]
@@ -99,7 +100,7 @@ enum Piece<'a> {
     Json(Value<'a>),
 }
 
-/// The entries of a row; none where it has no metadata.
+/// Reads the metadata entries of a row; none if it has no metadata.
 fn read<'a>(metadata: &'a ArrayRef, row: usize, entries: &mut Vec<KeyPiece<'a>>) {
     if metadata.is_null(row) {
         return;
@@ -123,7 +124,7 @@ impl<'a> Piece<'a> {
         }
     }
 
-    /// What a path within it leads to, see [`within`].
+    /// Follows a path within the value, see [`within`].
     fn within(self, path: &str, writer: &mut Writer) -> Option<Option<String>> {
         match self {
             Self::Text(text) => within(text?, path, writer),
@@ -132,7 +133,7 @@ impl<'a> Piece<'a> {
     }
 }
 
-/// A value's text by the rule of the map.
+/// Returns the text of a value, as in a map.
 fn text_of<'a>(value: Value<'a>, writer: &mut Writer) -> Option<Cow<'a, str>> {
     match value {
         Value::Null => None,
@@ -146,8 +147,8 @@ fn text_of<'a>(value: Value<'a>, writer: &mut Writer) -> Option<Cow<'a, str>> {
     }
 }
 
-/// What a path leads to within text that is a JSON object: the text of what is there, or null. `None` where it leads to
-/// nothing.
+/// Follows a path within the text of a JSON object. Returns the text of the value, or null; `None` if the path leads
+/// to nothing.
 fn within(text: &str, path: &str, writer: &mut Writer) -> Option<Option<String>> {
     if !text.starts_with('{') {
         return None;
@@ -175,14 +176,14 @@ fn within_value(value: Value<'_>, path: &str, writer: &mut Writer) -> Option<Opt
     }
 }
 
-/// The ways to read the beginning of a path as a key, the longest first, each with the rest of the path.
+/// Returns the ways to split a path into a key and the rest, the longest key first.
 fn steps(path: &str) -> impl Iterator<Item = (&str, Option<&str>)> {
     let dots = path.rmatch_indices('.');
     let shorter = dots.map(|(dot, _)| (&path[..dot], Some(&path[dot + 1..])));
     std::iter::once((path, None)).chain(shorter)
 }
 
-/// A column, and where its key stood last: a row mostly has the keys of the row before it, in the same order.
+/// Builds a column. It remembers the index of its key, since most rows have the same keys in the same order.
 struct PromotedBuilder<'p> {
     steps: Vec<(&'p str, Option<&'p str>, usize)>,
     values: Values,
@@ -196,7 +197,7 @@ impl<'p> PromotedBuilder<'p> {
         }
     }
 
-    /// The text of the column's key in a row; none where it is null or not there.
+    /// Returns the text of the column's key in a row; `None` if it is null or missing.
     fn find<'a>(&mut self, entries: &[KeyPiece<'a>], writer: &mut Writer) -> Option<Cow<'a, str>> {
         for (key, rest, place) in &mut self.steps {
             let is_key = |entry: &KeyPiece<'_>| entry.0 == *key;
@@ -220,7 +221,7 @@ impl<'p> PromotedBuilder<'p> {
     }
 }
 
-/// A growing column.
+/// The values of a column.
 enum Values {
     Strings(StringBuilder),
     Int64s(Int64Builder),
@@ -242,7 +243,7 @@ impl Values {
         }
     }
 
-    /// Appends what a text is by the column's type, else null; whether it fits.
+    /// Appends a text as a value of the column's type, or else null. Returns whether it fits.
     fn push(&mut self, text: Option<&str>) -> bool {
         let is_null = text.is_none();
         let fits = match self {
@@ -294,7 +295,7 @@ impl Values {
     }
 }
 
-/// The nearest number, where the text is one and is not beyond all of them.
+/// Parses the nearest number; `None` if the text is no number or out of range.
 fn float64(text: &str) -> Option<f64> {
     Decimal::parse(text)?;
     text.parse().ok().filter(|number: &f64| number.is_finite())

@@ -1,4 +1,4 @@
-//! A metadata key that has a column of its own: what it is called, where it comes from, what its values are.
+//! Declarations of promoted columns: key, type and name.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,47 +8,47 @@ use serde::{Deserialize, Serialize};
 
 use super::column::json_field;
 
-/// What the values of a promoted column are.
+/// Type of a promoted column.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum PromotedType {
-    /// The text itself.
+    /// The text.
     #[default]
     String,
-    /// Whole numbers of 64 bits.
+    /// Integers of 64 bits.
     Int64,
     /// Floating point numbers of 64 bits.
     Float64,
     /// `true` or `false`.
     Bool,
-    /// Instants, by the rule of all times.
+    /// Times, as in all columns.
     Timestamp,
-    /// JSON text: text that is JSON stands as it is, any other as a JSON string.
+    /// JSON text: text that is JSON is unchanged, other text becomes a JSON string.
     Json,
 }
 
-/// A metadata key that has a column of its own. It is written as `KEY[:TYPE][=NAME]`.
+/// A metadata key with a column of its own, written as `KEY[:TYPE][=NAME]`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Promoted {
-    /// The key as a whole; where there is none of that name, a path with its steps at the dots.
+    /// The key. If no key has this name, it is a path with dots between its keys.
     pub key: String,
-    /// What its values become.
+    /// The type of its values.
     pub r#type: PromotedType,
-    /// The column's name.
+    /// The name of the column.
     pub name: String,
 }
 
-/// Promoted columns that cannot be.
+/// Error: the promoted columns are invalid.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{what}")]
 pub struct TableOptionsError {
-    /// What does not fit.
+    /// What is invalid.
     pub what: String,
-    /// What would.
+    /// What is valid.
     pub hint: String,
 }
 
-/// The keys that the system documents, by the word that stands for all of them.
+/// The keys that the vendor documents, and the word for all of them.
 const SYSTEM: (&str, [&str; 15]) = (
     "system",
     [
@@ -69,23 +69,23 @@ const SYSTEM: (&str, [&str; 15]) = (
         "browser_isMobile:bool=browser_is_mobile",
     ],
 );
-/// Stands for no promoted columns.
+/// The word for no promoted columns.
 const NONE: &str = "none";
 
 impl Promoted {
-    /// The columns that words ask for, each one `KEY[:TYPE][=NAME]`, `system` for all that the system documents, or
-    /// alone `none`.
+    /// Parses promoted columns, each one as `KEY[:TYPE][=NAME]`, or `system` for all keys that the vendor documents,
+    /// or only `none`.
     ///
     /// # Errors
-    /// The first word that makes no sense.
+    /// The first invalid word.
     pub fn list(words: &[impl AsRef<str>]) -> Result<Vec<Self>, TableOptionsError> {
         let words = || words.iter().map(AsRef::as_ref);
         if words().any(|word| word == NONE) {
             return match words().len() {
                 1 => Ok(Vec::new()),
                 _ => Err(TableOptionsError {
-                    what: "--promote none leaves no room for others".into(),
-                    hint: "leave one or the other out; a key of that name is --promote none:string".into(),
+                    what: "cannot promote columns: `none` excludes others".into(),
+                    hint: "remove `none` or the others; a key of this name is `none:string`".into(),
                 }),
             };
         }
@@ -106,9 +106,9 @@ impl Promoted {
         Ok(columns)
     }
 
-    /// As they are told to people; `none` where there are none.
+    /// Formats them for messages; `none` if there are none.
     #[must_use]
-    pub fn told(columns: &[Self]) -> String {
+    pub fn display_list(columns: &[Self]) -> String {
         match columns {
             [] => NONE.into(),
             columns => columns.iter().map(Self::to_string).collect::<Vec<_>>().join(", "),
@@ -140,9 +140,9 @@ impl FromStr for Promoted {
             Some((key, name)) => {
                 let r#type = PromotedType::ALL.into_iter().find(|r#type| r#type.name() == name);
                 let r#type = r#type.ok_or_else(|| TableOptionsError {
-                    what: format!("--promote {text}: {name} is no type"),
+                    what: format!("cannot promote {text}: {name} is not a type"),
                     hint: format!(
-                        "give one of: {}; where the colon is part of the key, write the type behind it: {rest}:string",
+                        "give one of: {}; if the colon is part of the key, add the type after it: {rest}:string",
                         PromotedType::ALL.map(PromotedType::name).join(", ")
                     ),
                 })?;
@@ -157,8 +157,8 @@ impl FromStr for Promoted {
         };
         if name.is_empty() || !name.chars().all(fits) {
             return Err(TableOptionsError {
-                what: format!("--promote {text}: {name:?} is no name of a column"),
-                hint: format!("give one of the letters A to Z, digits and _: --promote '{rest}=NAME'"),
+                what: format!("cannot promote {text}: {name:?} is not a valid column name"),
+                hint: format!("use the letters A to Z, digits and _: '{rest}=NAME'"),
             });
         }
         Ok(Self {
@@ -190,7 +190,7 @@ impl From<Promoted> for String {
 }
 
 impl PromotedType {
-    /// Every type.
+    /// All types.
     pub const ALL: [Self; 6] = [
         Self::String,
         Self::Int64,
@@ -200,7 +200,7 @@ impl PromotedType {
         Self::Json,
     ];
 
-    /// Its name on the command line.
+    /// Returns its name on the command line.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -244,10 +244,10 @@ mod tests {
             assert_eq!(found, (key, r#type, name), "{text}");
         }
         for (text, what, hint) in [
-            ("plan:strng", "strng is no type", "plan:strng:string"),
-            ("", "is no name", "=NAME"),
-            ("a=", "is no name", "a=NAME"),
-            ("a=b c", "\"b c\" is no name", "a=NAME"),
+            ("plan:strng", "strng is not a type", "plan:strng:string"),
+            ("", "is not a valid column name", "=NAME"),
+            ("a=", "is not a valid column name", "a=NAME"),
+            ("a=b c", "\"b c\" is not a valid column name", "a=NAME"),
         ] {
             let error = text.parse::<Promoted>().unwrap_err();
             assert!(error.what.contains(what), "{text}: {error:?}");
@@ -265,9 +265,9 @@ mod tests {
         assert_eq!(both[15], parsed("plan"));
         assert_eq!(Promoted::list(&["none"]).unwrap(), []);
         assert!(Promoted::list(&["none", "plan"]).is_err());
-        assert_eq!(Promoted::told(&[]), "none");
+        assert_eq!(Promoted::display_list(&[]), "none");
         assert_eq!(
-            Promoted::told(&both[14..]),
+            Promoted::display_list(&both[14..]),
             "browser_isMobile:bool=browser_is_mobile, plan:string=plan"
         );
     }

@@ -1,4 +1,4 @@
-//! A page without the records of certain conversations, as if the API had never had them.
+//! Removes the records of conversations from a page.
 
 use super::column::Kind;
 use super::json::Value;
@@ -6,7 +6,7 @@ use super::page::{self, Next};
 use super::{Dataset, PageError as Error};
 
 impl Dataset {
-    /// The column that tells which conversation a record belongs to.
+    /// Returns the column with the conversation of a record.
     pub fn conversation_column(self) -> Option<usize> {
         let mut columns = self.columns().iter();
         let reference = columns.position(|column| column.kind == Kind::Reference);
@@ -14,11 +14,12 @@ impl Dataset {
     }
 }
 
-/// The body of a page without the records whose conversation `goes`, and how many these are; `None` where there are
-/// none. A record that cannot become a row is removed where it names such a conversation in any value.
+/// Removes the records whose conversation `goes` from the body of a page. Returns the body and the number of removed
+/// records, or `None` if there are none. A record that cannot become a row is removed if any of its values is such a
+/// conversation.
 ///
 /// # Errors
-/// Where the body is no page.
+/// If the body is not a page.
 pub fn strip(
     dataset: Dataset,
     body: &[u8],
@@ -27,10 +28,10 @@ pub fn strip(
     strip_with(dataset, body, &goes, |rejected| names_any(rejected, &goes))
 }
 
-/// The same, where `rejected_goes` decides about the JSON text of a record that cannot become a row.
+/// Removes records as [`strip`]. `rejected_goes` decides by the JSON text of a record that cannot become a row.
 ///
 /// # Errors
-/// Where the body is no page.
+/// If the body is not a page.
 pub fn strip_with(
     dataset: Dataset,
     body: &[u8],
@@ -84,7 +85,7 @@ pub fn strip_with(
     Ok(Some((body.into_bytes(), gone)))
 }
 
-/// Whether a record in JSON has, as a key or a value at any depth, a text that `has` accepts.
+/// Whether a JSON record contains a text that `has` accepts, as a key or a value at any depth.
 pub(crate) fn names_any(record: &str, has: impl Fn(&str) -> bool) -> bool {
     fn is_in(value: &serde_json::Value, has: &impl Fn(&str) -> bool) -> bool {
         use serde_json::Value;

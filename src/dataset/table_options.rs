@@ -1,8 +1,7 @@
-//! The form of a table's columns, beyond what is declared: how metadata stands in them, and which keys have columns
-//! of their own.
+//! Options of a table's columns: how metadata is stored, and which metadata keys have columns of their own.
 //!
-//! Declared columns keep their places. Behind `extra` comes `metadata_json`, where there is one, and last come promoted
-//! columns. Of a dataset without metadata there is only one form.
+//! Declared columns come first, then `extra`, then `metadata_json` if there is one, then promoted columns. Datasets
+//! without metadata have no options.
 
 #[cfg(test)]
 mod tests;
@@ -25,37 +24,37 @@ use super::promote::{self, TypeMismatch};
 use super::promoted::{Promoted, TableOptionsError};
 use super::{Dataset, PrivacyFilter};
 
-/// The column that holds metadata as JSON text beside the map.
+/// Column with the metadata as JSON text, in addition to the map.
 pub(super) const METADATA_JSON: &str = "metadata_json";
-/// Columns that stand in the names of folders.
+/// Columns in the names of folders.
 const FOLDERS: [&str; 3] = ["bot", "date", "month"];
 
-/// How metadata stands in a table.
+/// How metadata is stored.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum MetadataMode {
-    /// As a map of text to text.
+    /// As a map of strings.
     #[default]
     Map,
     /// As the JSON text of the object.
     Json,
-    /// As a map, and as JSON text in a column of its own.
+    /// As a map, and as JSON text in another column.
     Both,
 }
 
-/// The form of a table's columns.
+/// Options of a table's columns.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TableOptions {
-    /// How metadata stands in it.
+    /// How metadata is stored.
     #[serde(default)]
     pub metadata: MetadataMode,
-    /// The metadata keys that have columns of their own, in the columns' order.
+    /// Metadata keys with columns of their own, in the order of the columns.
     #[serde(default)]
     pub promote: Vec<Promoted>,
 }
 
 impl Dataset {
-    /// The index of the column that holds an object with keys of all kinds.
+    /// Returns the index of the metadata column.
     pub fn metadata_column(self) -> Option<usize> {
         let mut columns = self.columns().iter();
         columns.position(|column| column.kind == Kind::TextMap)
@@ -63,7 +62,7 @@ impl Dataset {
 }
 
 impl TableOptions {
-    /// This form but for what is asked for otherwise. The same columns in another order are no others.
+    /// Returns these options with the requested changes. The same columns in another order are no change.
     #[must_use]
     pub fn with(&self, metadata: Option<MetadataMode>, promote: Option<&[Promoted]>) -> Self {
         let is_other = |asked: &&[Promoted]| {
@@ -77,10 +76,10 @@ impl TableOptions {
         }
     }
 
-    /// Whether each column has a name of its own.
+    /// Checks that the names of all columns are distinct.
     ///
     /// # Errors
-    /// The first promoted column that has none.
+    /// The first promoted column with a name that exists already.
     pub fn check(&self) -> Result<(), TableOptionsError> {
         let declared = Dataset::ALL
             .into_iter()
@@ -91,17 +90,17 @@ impl TableOptions {
             .chain(FOLDERS)
             .map(str::to_owned)
             .collect();
-        // engines take `Plan` and `plan` for one
+        // engines do not distinguish `Plan` and `plan`
         let twice = |column: &&Promoted| !names.insert(column.name.to_ascii_lowercase());
         match self.promote.iter().find(twice) {
             None => Ok(()),
             Some(column) => Err(TableOptionsError {
                 what: format!(
-                    "--promote {column} would be a second column called {}",
+                    "cannot promote {column}: there is a column {} already",
                     column.name
                 ),
                 hint: format!(
-                    "give it another name: --promote '{}:{}=NAME'",
+                    "give it another name: '{}:{}=NAME'",
                     column.key,
                     column.r#type.name()
                 ),
@@ -109,7 +108,7 @@ impl TableOptions {
         }
     }
 
-    /// The schema of every file and every record batch of a dataset.
+    /// Returns the schema of the files and record batches of a dataset.
     pub fn schema(&self, dataset: Dataset) -> SchemaRef {
         let Some(metadata) = dataset.metadata_column().filter(|_| *self != Self::default()) else {
             return dataset.schema();
@@ -129,7 +128,7 @@ impl TableOptions {
         Arc::new(Schema::new(fields))
     }
 
-    /// The promoted columns of a dataset.
+    /// Returns the promoted columns of a dataset.
     pub fn promoted(&self, dataset: Dataset) -> &[Promoted] {
         match dataset.metadata_column() {
             Some(_) => &self.promote,
@@ -137,7 +136,7 @@ impl TableOptions {
         }
     }
 
-    /// The column that holds metadata as JSON text.
+    /// Returns the column with the metadata as JSON text.
     pub fn metadata_text(&self, dataset: Dataset) -> Option<&'static str> {
         let metadata = dataset.columns()[dataset.metadata_column()?].name;
         match self.metadata {
@@ -147,7 +146,7 @@ impl TableOptions {
         }
     }
 
-    /// What a column that is not declared is made of; `None` for `extra`.
+    /// Returns the source of a column that is not declared; `None` for `extra`.
     pub fn source(&self, dataset: Dataset, name: &str) -> Option<String> {
         let metadata = dataset.columns()[dataset.metadata_column()?].field;
         if name == METADATA_JSON {
@@ -157,12 +156,12 @@ impl TableOptions {
         Some(format!("{metadata}.{}", column.key))
     }
 
-    /// Where promoted columns begin.
+    /// Returns the index of the first promoted column.
     fn promoted_from(&self, dataset: Dataset) -> usize {
         dataset.columns().len() + 1 + usize::from(self.metadata == MetadataMode::Both)
     }
 
-    /// A batch of these columns, promoted ones to be added; and what did not fit them.
+    /// Adds promoted columns to a batch. Returns the mismatches, too.
     pub(super) fn complete(
         &self,
         dataset: Dataset,
@@ -183,13 +182,13 @@ impl TableOptions {
         (batch, mismatches)
     }
 
-    /// Whether rows of another form hold all that this one has.
+    /// Whether rows with other options contain everything that these options need.
     pub fn can_be_made_from(&self, other: &Self) -> bool {
         self.metadata == other.metadata || other.metadata != MetadataMode::Map
     }
 
-    /// Rows of another form in this one, without what `privacy_filter` takes out, and what of them did not fit promoted columns. `None` where these rows do not
-    /// hold all that this form has: a map does not tell `5` from `"5"`.
+    /// Converts rows with other options, and applies `privacy_filter`. Returns the mismatches, too. `None` if the
+    /// rows do not contain everything that these options need: a map does not distinguish `5` and `"5"`.
     pub fn of(
         &self,
         other: &Self,
@@ -225,7 +224,7 @@ impl TableOptions {
     }
 }
 
-/// Metadata as maps, whether it stands as maps or as JSON text; `None` where it is neither.
+/// Returns metadata as maps, from maps or from JSON text; `None` for other types.
 pub(crate) fn metadata_map(metadata: &ArrayRef) -> Option<MapArray> {
     match metadata.data_type() {
         DataType::Map(..) => metadata.as_map_opt().cloned(),
@@ -249,10 +248,10 @@ fn map_of_json(texts: &StringArray) -> MapArray {
 }
 
 impl MetadataMode {
-    /// Every mode.
+    /// All modes.
     pub const ALL: [Self; 3] = [Self::Map, Self::Json, Self::Both];
 
-    /// Its name on the command line.
+    /// Returns its name on the command line.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {

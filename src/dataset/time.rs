@@ -1,4 +1,4 @@
-//! Instants, in all the ways that they are written in.
+//! Parses times in all supported formats.
 
 use std::ops::RangeInclusive;
 
@@ -9,14 +9,14 @@ use jiff::tz::{AmbiguousOffset, Offset, TimeZone};
 use super::decimal::Decimal;
 use super::json::Value;
 
-/// The years from 1 to 9999, in microseconds since 1970: readers such as pandas fail on any other.
+/// Years 1 to 9999 in microseconds since 1970: readers such as pandas fail on others.
 const YEARS: RangeInclusive<i64> = -62_135_596_800_000_000..=253_402_300_799_999_999;
 const EPOCH: DateTime = DateTime::constant(1970, 1, 1, 0, 0, 0, 0);
 
-/// The instant that a JSON value tells, in microseconds since 1970, rounded down; none outside of the years from 1 to 9999.
+/// Parses a JSON value as a time, in microseconds since 1970, rounded down; `None` outside the years 1 to 9999.
 ///
-/// A number, or text that is one, counts seconds below 10^11, milliseconds below 10^14, microseconds below
-/// 10^17. Other text is ISO 8601, in UTC where it names neither an offset nor a zone.
+/// A number, also as a string, is in seconds below 10^11, in milliseconds below 10^14, and in microseconds below
+/// 10^17. Other strings are ISO 8601, in UTC if they have neither an offset nor a time zone.
 pub(super) fn parse_time(value: Value<'_>) -> Option<i64> {
     let micros = match value {
         Value::Number(number) => match whole(number) {
@@ -29,7 +29,7 @@ pub(super) fn parse_time(value: Value<'_>) -> Option<i64> {
     micros.filter(|micros| YEARS.contains(micros))
 }
 
-/// A number without sign, point and power, as most times are, where it has no more than 18 digits.
+/// Parses a number of at most 18 digits without sign, point and exponent, like most times.
 #[inline]
 fn whole(number: &str) -> Option<i64> {
     let digit = |number: i64, byte: u8| {
@@ -41,7 +41,7 @@ fn whole(number: &str) -> Option<i64> {
         .flatten()
 }
 
-/// A whole number as a time; `None` where it is too large to be one.
+/// Converts an integer to a time; `None` if it is too large.
 fn unix_micros(number: i64) -> Option<i64> {
     match number {
         ..100_000_000_000 => Some(number * 1_000_000),
@@ -51,7 +51,7 @@ fn unix_micros(number: i64) -> Option<i64> {
     }
 }
 
-/// The instant that a text tells, as [`parse_time`].
+/// Parses a string as [`parse_time`].
 pub(super) fn parse_text(text: &str) -> Option<i64> {
     let text = text.trim();
     let micros = match Decimal::parse(text) {
@@ -66,7 +66,7 @@ fn iso_micros(text: &str) -> Option<i64> {
     let local = pieces
         .date()
         .to_datetime(pieces.time().unwrap_or(Time::midnight()));
-    // An offset is what was in force when the text was written; a zone's rules may have changed since.
+    // The offset was valid when the text was written; the rules of the time zone may have changed since.
     let offset = match pieces.to_numeric_offset() {
         Some(offset) => offset,
         None => match pieces.to_time_zone().ok()? {
@@ -74,13 +74,12 @@ fn iso_micros(text: &str) -> Option<i64> {
             None => Offset::UTC,
         },
     };
-    // reckoned by itself: a timestamp of jiff's ends a day before the year 9999 does
+    // computed here, since jiff's timestamps end a day before the year 9999 does
     let since = local.duration_since(EPOCH).as_nanos().div_euclid(1000);
     i64::try_from(since - i128::from(offset.seconds()) * 1_000_000).ok()
 }
 
-/// The offset of a zone's clocks where they show this: where they are put forward the one before, where they are put back
-/// the first.
+/// Returns the offset of a local time. In a gap it is the offset before it; in an overlap it is the first one.
 fn offset_in(zone: &TimeZone, local: DateTime) -> Offset {
     match zone.to_ambiguous_timestamp(local).offset() {
         AmbiguousOffset::Unambiguous { offset } => offset,

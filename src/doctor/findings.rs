@@ -1,4 +1,4 @@
-//! What was found out about an API.
+//! Properties of an API as found by the doctor.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,60 +8,60 @@ use crate::dataset::Dataset;
 use crate::plan::{Field, Knowledge, Limits, Order};
 use crate::window::Window;
 
-/// What was found out about one dataset's endpoint.
+/// Properties of the endpoint of a dataset.
 #[derive(Clone, Debug, Serialize)]
 pub struct DoctorReport {
     /// The dataset.
     pub dataset: Dataset,
-    /// Where records were looked for.
+    /// The range of the records.
     pub range: Window,
-    /// Requests that it took.
+    /// Number of requests.
     pub requests: u64,
     /// Records on the first page.
     pub records: usize,
-    /// The median of the answers.
+    /// The median latency.
     pub latency_seconds: f64,
-    /// Requests in flight that hide this latency at the rate asked for.
+    /// Requests in flight that hide this latency at the requested rate.
     pub in_flight: f64,
-    /// How far the server's clock is ahead of this machine's; 0 where the server does not tell its time.
+    /// How far the server's clock is ahead of this machine's clock; 0 if the server sends no date.
     pub clock_ahead_seconds: f64,
-    /// The forms in which each field of time was seen.
+    /// The formats of each time field.
     pub times: BTreeMap<&'static str, BTreeSet<&'static str>>,
-    /// Fields that are documented nowhere.
+    /// Undocumented fields.
     pub new_fields: BTreeSet<String>,
-    /// Documented fields that no record had.
+    /// Documented fields that no record has.
     pub absent_fields: BTreeSet<&'static str>,
-    /// The order of the records, where there is one.
+    /// The order of the records, if there is one.
     pub order: Option<Order>,
-    /// What a window means.
+    /// Filter and bounds of windows.
     pub bounds: Bounds,
     /// How cursors behave.
     pub cursors: Cursors,
-    /// What becomes of a request for more records than a page may hold.
+    /// The response to a request for more records than a page can have.
     pub page_limit: PageLimit,
-    /// Where listings end.
+    /// The length at which listings end.
     pub listing_limit: ListingLimit,
-    /// How long a range may be.
+    /// The longest range of a request, in seconds.
     pub range_limit: RangeLimit,
-    /// What the server cannot do, as far as it was found: an export adapts to it.
+    /// Known limits of the server, to which exports adapt.
     #[serde(skip_serializing_if = "Limits::is_empty")]
     pub limits: Limits,
-    /// Records in a window that lies in the future; there should be none.
+    /// Records in a window in the future; there should be none.
     pub future_records: usize,
-    /// What a cursor answers that the API does not know.
+    /// The response to an unknown cursor.
     pub dead_cursor: InvalidCursor,
-    /// What becomes of too many requests at once; none where there is no limit to try.
+    /// The response to too many requests at once; `None` if there is no rate limit.
     pub refusal: Option<Refusal>,
 }
 
-/// What a window means.
+/// Filter and bounds of windows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Bounds {
-    /// The time that it filters.
+    /// The time that windows filter.
     pub filter: Option<Field>,
-    /// Whether a record at exactly `start_time` is in it.
+    /// Whether windows include a record at exactly `start_time`.
     pub includes_start: Option<bool>,
-    /// Whether a record at exactly `end_time` is in it.
+    /// Whether windows include a record at exactly `end_time`.
     pub includes_end: Option<bool>,
 }
 
@@ -69,20 +69,20 @@ pub struct Bounds {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Cursors {
-    /// The range holds no more than a page.
+    /// The range fits into one page.
     NotNeeded,
-    /// Each page names the next one by another cursor.
+    /// Each page has another cursor.
     Changes {
-        /// Whether asking twice gave the same page.
+        /// Whether the same cursor returned the same page again.
         repeatable: bool,
     },
-    /// A cursor is good for one request: asked twice it is unknown.
+    /// A cursor is valid for one request.
     Once,
-    /// The cursor is the same on every page: the server moves it.
+    /// All pages have the same cursor: the server advances it.
     Stays,
 }
 
-/// What becomes of a request for more records than a page may hold.
+/// The response to a request for more records than a page can have.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PageLimit {
@@ -93,19 +93,19 @@ pub enum PageLimit {
         /// The server's message.
         shown: String,
     },
-    /// It is answered with so many.
+    /// It has this many records.
     Gives {
         /// Records.
         records: usize,
     },
-    /// Nothing was learnt.
+    /// It could not be found out.
     Unclear {
-        /// Why.
+        /// The reason.
         why: String,
     },
 }
 
-/// What a cursor answers that the API does not know.
+/// The response to an unknown cursor.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum InvalidCursor {
@@ -116,26 +116,26 @@ pub enum InvalidCursor {
         /// The server's message.
         shown: String,
     },
-    /// It is answered with a page.
+    /// It is a page.
     Answered {
-        /// Records in it.
+        /// Number of its records.
         records: usize,
     },
-    /// Nothing was learnt.
+    /// It could not be found out.
     Unclear {
-        /// Why.
+        /// The reason.
         why: String,
     },
 }
 
-/// What became of too many requests at once.
+/// The response to too many requests at once.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Refusal {
     /// Requests sent at once.
     pub asked: usize,
-    /// How many were refused.
+    /// Requests that were refused.
     pub refused: usize,
-    /// How long a refused one is told to wait.
+    /// The `Retry-After` of a refusal.
     pub retry_after_seconds: Option<f64>,
 }
 
@@ -145,7 +145,7 @@ pub struct Refusal {
 pub enum ListingLimit {
     /// No limit was met.
     NotMet {
-        /// Records that one listing had, as far as it was read.
+        /// Records of the listing, as far as it was read.
         listed: usize,
     },
     /// A listing ended, and the range has more records.
@@ -153,35 +153,35 @@ pub enum ListingLimit {
         /// Records of the listing.
         records: usize,
     },
-    /// Nothing was learned.
+    /// It could not be found out.
     Unclear {
-        /// Why.
+        /// The reason.
         why: String,
     },
 }
 
-/// How long the range of a request may be.
+/// The longest range of a request.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RangeLimit {
     /// No limit was met.
     NotMet {
-        /// Seconds of a range that was served as requested.
+        /// Seconds of a range that was served completely.
         served_seconds: i64,
     },
-    /// A longer range is answered with an error.
+    /// Longer ranges are refused.
     Refused {
         /// Seconds of a range that is served.
         longest_seconds: Option<i64>,
     },
-    /// A longer range is answered without all of its records.
+    /// Longer ranges are served incompletely.
     Shortened {
-        /// Seconds of a range that is served as requested; `None` where that was not found.
+        /// Seconds of a range that is served completely; `None` if it is unknown.
         longest_seconds: Option<i64>,
     },
-    /// Nothing was learned.
+    /// It could not be found out.
     Unclear {
-        /// Why.
+        /// The reason.
         why: String,
     },
 }
@@ -213,7 +213,7 @@ impl DoctorReport {
         }
     }
 
-    /// What an export can begin with.
+    /// Returns the knowledge for exports.
     #[must_use]
     pub fn knowledge(&self) -> Knowledge {
         #[expect(

@@ -1,7 +1,7 @@
-//! Looks for what the server cannot do: large pages, long ranges, long listings.
+//! Finds limits of the server: page size, length of listings, length of ranges.
 //!
-//! Where the first page is refused, requests adapt to it as those of an export do, by the planner's own rules. The
-//! limits that are found are those that an export would find, in the same form.
+//! If the first page is refused, requests adapt to it by the planner's rules. So the limits are those that an export
+//! would find.
 
 use std::collections::HashSet;
 
@@ -15,33 +15,33 @@ use crate::error::{Error, Result};
 use crate::plan::{self, Direction, Field, Planner, RANGES};
 use crate::window::Window;
 
-/// Pages of a listing that are read at most: together they have more than 10,000 records, where many servers end one.
+/// Maximum pages of a listing that are read: more than 10,000 records, after which many servers end a listing.
 const LISTING_PAGES: usize = 11;
-/// A listing of fewer records is too short to be cut off.
+/// Listings with fewer records are too short to be cut off.
 const SHORTEST_LISTING: usize = 100;
-/// So many records, and this share of a page, may be inserted into a window between two requests.
+/// Records, and share of a page, that may be inserted into a window between two requests.
 const NEW: usize = 3;
 const SHARE: usize = 50;
-/// Records of younger time may be inserted at any moment.
+/// Younger time may still get records.
 const SETTLE: SignedDuration = SignedDuration::from_mins(15);
-/// The longest range that is tried. An API of this kind has no records from 10 years ago, and none from the future: a
-/// range that reaches so far and lists nothing was shortened.
+/// Maximum range. APIs of this kind have no records from 10 years ago or from the future, so a range that reaches as
+/// far without records was shortened.
 const LONGEST_RANGE: i64 = 3_650 * 86_400;
 
-/// How a range was served that is known to contain a record.
+/// How a range with a known record was served.
 enum Served {
-    /// As requested, over so many seconds at least.
+    /// Completely, for at least this many seconds.
     For(i64),
-    /// With an error.
+    /// It was refused.
     Refused,
     /// Without the record.
     Shortened,
-    /// It shows nothing, for this reason.
+    /// Unknown, for this reason.
     Unclear(String),
 }
 
 impl Examination<'_> {
-    /// The first page of the range, with smaller pages or of a shorter range where the server refuses it.
+    /// Requests the first page of the range, with smaller pages or a shorter range if the server refuses it.
     pub(super) async fn first_page(&mut self) -> Result<(Response, Peek)> {
         let options = plan::PlanOptions {
             per_page: MOST_PER_PAGE,
@@ -65,7 +65,7 @@ impl Examination<'_> {
                     planner.page_too_large(&request, failure.is_page_too_large());
                 }
                 Err(RequestError::Failed { failure }) if failure.may_be_refused_range() => {
-                    // where no range is served the first refusal says why
+                    // if no range is served, the first refusal shows the reason
                     let (api_request, failure) = refused.get_or_insert((api_request, failure)).clone();
                     if !planner.range_refused(&request) {
                         return Err(self.not_fetched(api_request, RequestError::Failed { failure }));
@@ -77,7 +77,8 @@ impl Examination<'_> {
         Err(Error::Internal("the planner has no first request".into()))
     }
 
-    /// Where listings end: reads the one whose first `pages` are given, and then what is behind its last record.
+    /// Finds where listings end: reads the listing that begins with `pages`, and then the window after its last
+    /// record.
     pub(super) async fn listing_limit(
         &mut self,
         pages: &mut Vec<Peek>,
@@ -128,8 +129,8 @@ impl Examination<'_> {
         }
     }
 
-    /// The part of the range that a listing lacks if it was cut off: what is behind its last record or, where records
-    /// come in no order, its end with about half a page of known records. `None` where nothing is there that has settled.
+    /// Returns the part that a listing lacks if it was cut off: after its last record or, if records are unordered,
+    /// its end with about half a page of known records. `None` if no such time has settled.
     fn unread(&self, pages: &[Peek], records: &[&PeekedRecord], field: Field) -> Option<Window> {
         let mut seconds: Vec<i64> = records
             .iter()
@@ -142,7 +143,8 @@ impl Examination<'_> {
             Some(order) if order.direction == Direction::Descending => Window::new(self.range.start, first),
             Some(_) => Window::new(last + 1, self.range.end),
             None => {
-                // the missing records may be the last ones of every window: one page has to list all of this one
+                // the missing records may be the last ones of each window, so the complete window must fit into one
+                // page
                 let page = self.limits.largest_page.unwrap_or(MOST_PER_PAGE) as usize;
                 let at = seconds.len().saturating_sub(page * 6 / 10);
                 Window::new(seconds[at.min(seconds.len() - 1)], self.range.end)
@@ -152,7 +154,7 @@ impl Examination<'_> {
         (!part.is_empty()).then_some(part)
     }
 
-    /// How long a range may be: ranges that end with a record, and others that begin with it, have to list it.
+    /// Finds the longest range: ranges that end or begin with a record must list it.
     pub(super) async fn range_limit(&mut self, pages: &[Peek]) -> RangeLimit {
         if let Some(longest) = self.limits.longest_range {
             // the range itself was refused
@@ -170,7 +172,7 @@ impl Examination<'_> {
             return RangeLimit::Unclear { why };
         };
         let mut served_seconds = LONGEST_RANGE;
-        // few others are before the first one, and after the last one
+        // few other records are before the first one, and after the last one
         for (record, is_back) in [(first, true), (last, false)] {
             let mut limit = None;
             for seconds in [LONGEST_RANGE].into_iter().chain(RANGES) {
@@ -178,7 +180,7 @@ impl Examination<'_> {
                     Served::Unclear(why) => return RangeLimit::Unclear { why },
                     Served::Refused if is_back => limit = Some(true),
                     Served::Refused => {
-                        // the server may refuse the future, however short it is
+                        // the server may refuse any range in the future
                         let why = "a range that reaches into the future is refused".into();
                         return RangeLimit::Unclear { why };
                     }
@@ -199,16 +201,16 @@ impl Examination<'_> {
                 }
             }
             if limit.is_some() {
-                let why = "not even an hour around a record lists it".into();
+                let why = "not even the hour around a record lists it".into();
                 return RangeLimit::Unclear { why };
             }
         }
         RangeLimit::NotMet { served_seconds }
     }
 
-    /// How a range of so many seconds is served that ends with a record (`is_back`) or begins with it.
+    /// Tests a range of so many seconds that ends with a record (`is_back`) or begins with it.
     async fn serves(&self, record: &PeekedRecord, seconds: i64, is_back: bool) -> Served {
-        // whichever of its times is filtered, and bounds are not known to be exact
+        // any of its times may be filtered, and bounds may not be exact
         let times = [Field::Time, Field::LastAction].map(|field| second(record, field));
         let times = times.into_iter().flatten();
         let (Some(first), Some(last)) = (times.clone().min(), times.max()) else {
@@ -229,7 +231,7 @@ impl Examination<'_> {
         if !matches!(page.cursor, Next::Cursor(_)) {
             return Served::Shortened;
         }
-        // the record may be on a later page: how far from the bound are those of this one?
+        // the record may be on a later page: check the distance of this page's records from the bound
         let listed = page
             .records
             .iter()

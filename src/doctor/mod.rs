@@ -1,8 +1,7 @@
-//! Asks the live API what its documentation leaves open: about 25 requests to each endpoint, and a few more where the
+//! Finds out what the API's documentation leaves open, with about 25 requests per endpoint, and a few more if the
 //! server refuses pages or ranges.
 //!
-//! No export needs what is found here to be correct. It spares an export the requests to find it, and shows a person
-//! what this API is like.
+//! Exports are correct without this knowledge. It saves them requests, and shows the user the properties of the API.
 
 mod findings;
 mod limits;
@@ -31,33 +30,33 @@ use crate::plan::{Field, Limits};
 use crate::table::{Lock, OWN_FOLDER, Settings};
 use crate::window::Window;
 
-/// Records of a page at most, by the vendor's word.
+/// Documented maximum of records per page.
 const MOST_PER_PAGE: u32 = 1000;
-/// A window so far ahead of now holds nothing.
+/// Distance in seconds of a window in the future.
 const AHEAD: i64 = 86_400;
-/// Requests at once that are more than the limit allows, where it is small.
+/// Requests at once beyond a small rate limit.
 const BURST_BEYOND: usize = 3;
 const LARGEST_BURST: usize = 40;
-/// A record whose two times are this far apart tells which of them a window filters. Seconds.
+/// Minimum seconds between the two times of a record that shows which of them windows filter.
 const APART: i64 = 3;
 
-/// Whom to ask, and about what.
+/// Options of the doctor.
 #[derive(Clone, Debug)]
 pub struct DoctorOptions {
     /// How to reach the API.
     pub connection: Connection,
-    /// Requests a second on each endpoint; 0 means no limit.
+    /// Requests per second on each endpoint; 0 means no limit.
     pub requests_per_second: f64,
     /// The bot.
     pub bot: String,
-    /// Where records are looked for.
+    /// The range of the records.
     pub range: Window,
 }
 
-/// Asks about a dataset.
+/// Examines a dataset.
 ///
 /// # Errors
-/// Where the API refuses the key or the bot, or gives no page at all.
+/// If the API refuses the key or the bot, or returns no page.
 pub async fn examine(options: &DoctorOptions, dataset: Dataset) -> Result<DoctorReport> {
     let connection = options.connection.clone();
     let client = blocking::run("the preparation", || {
@@ -77,10 +76,10 @@ pub async fn examine(options: &DoctorOptions, dataset: Dataset) -> Result<Doctor
     examination.run().await
 }
 
-/// Keeps what was learnt in the ledger of a table, so that exports begin with it.
+/// Stores the knowledge in the ledger of a table, so that exports begin with it.
 ///
 /// # Errors
-/// Where the folder holds a table of another API, a run is at work on it, or it cannot be written.
+/// If the folder contains a table of another API, a run is active, or a file cannot be written.
 pub fn remember(out: &std::path::Path, options: &DoctorOptions, reports: &[DoctorReport]) -> Result<()> {
     let own = out.join(OWN_FOLDER);
     let base_url = options.connection.base_url.as_str().trim_end_matches('/');
@@ -89,10 +88,7 @@ pub fn remember(out: &std::path::Path, options: &DoctorOptions, reports: &[Docto
     {
         return Err(Error::OtherSettings {
             path: out.to_owned(),
-            differences: vec![format!(
-                "--base-url is {}, and {base_url} was asked for",
-                settings.base_url
-            )],
+            differences: vec![format!("base URL {}, not {base_url}", settings.base_url)],
         });
     }
     let _lock = Lock::acquire(out, &own)?;
@@ -104,15 +100,15 @@ pub fn remember(out: &std::path::Path, options: &DoctorOptions, reports: &[Docto
     ledger.save(&own)
 }
 
-/// Questions under way.
+/// The state of an examination.
 struct Examination<'a> {
     client: &'a HttpClient,
     rate_limiter: RateLimiter,
     options: &'a DoctorOptions,
     dataset: Dataset,
-    /// The range that is asked about: the part of the given one that the server serves at once.
+    /// The part of the given range that the server serves in one request.
     range: Window,
-    /// What the server cannot do, as far as it was found.
+    /// Known limits of the server.
     limits: Limits,
     stats: Arc<RequestStats>,
     latencies: Vec<Duration>,
@@ -163,13 +159,13 @@ impl Examination<'_> {
         }
     }
 
-    /// A page that is needed to go on.
+    /// Requests a page that is required.
     async fn page(&mut self, api_request: ApiRequest) -> Result<(Response, Peek)> {
         let page = self.try_page(&api_request).await;
         page.map_err(|source| self.not_fetched(api_request, source))
     }
 
-    /// A page, with the usual retries.
+    /// Requests a page with retries.
     async fn try_page(
         &mut self,
         api_request: &ApiRequest,
@@ -195,7 +191,7 @@ impl Examination<'_> {
         }
     }
 
-    /// One attempt, whatever comes of it.
+    /// Requests a page once.
     async fn attempt(&self, api_request: &ApiRequest) -> std::result::Result<Peek, Failure> {
         match self.rate_limiter.permit().await {
             Ok(permit) => _ = permit.spend(),
@@ -212,7 +208,7 @@ impl Examination<'_> {
         page.map_err(|why| self.client.bad_page(&why))
     }
 
-    /// The second page, twice.
+    /// Requests the second page twice.
     async fn cursors(&mut self, pages: &mut Vec<Peek>) -> Result<Cursors> {
         let Next::Cursor(cursor) = pages[0].cursor.clone() else {
             return Ok(Cursors::NotNeeded);
@@ -237,7 +233,7 @@ impl Examination<'_> {
         )
     }
 
-    /// Which time a window filters, and whether it includes its ends: a record is looked for in windows around it.
+    /// Finds which time a window filters, and whether it includes its bounds, with windows around a record.
     async fn bounds(&mut self, pages: &[Peek], report: &mut DoctorReport) -> Result<()> {
         let Some(record) = telling(pages) else {
             return Ok(());
@@ -254,7 +250,7 @@ impl Examination<'_> {
             [(_, time), (_, last)] => time.abs_diff(last) >= APART.unsigned_abs(),
             _ => true,
         };
-        // a window of one second that begins with the record's, then one that begins before it
+        // a window of one second that begins with the record's second, then one that begins before it
         'found: for before in [0, 1] {
             for (field, second) in &fields {
                 let window = Window::new(second - before, second + 1);
@@ -274,7 +270,7 @@ impl Examination<'_> {
         Ok(())
     }
 
-    /// Whether a record is among those of a window; nothing where its first page does not tell.
+    /// Whether a window contains a record; `None` if its first page does not show it.
     async fn holds(&mut self, window: Window, id: u64) -> Result<Option<bool>> {
         let (_, page) = self.page(self.api_request(window, None)).await?;
         let found = page.records.iter().any(|record| record.id == id);
@@ -299,12 +295,12 @@ impl Examination<'_> {
                 records: page.records.len(),
             },
             Ok(_) => PageLimit::Unclear {
-                why: "the range holds no more than a page".into(),
+                why: "the range has at most one page".into(),
             },
         }
     }
 
-    /// A window in which nothing can have happened yet, by the server's own clock.
+    /// Returns a window in the future of the server's clock.
     fn future(&self, ahead: f64) -> Window {
         #[expect(clippy::cast_possible_truncation, reason = "whole seconds are enough")]
         let now = Timestamp::now().as_second() + ahead as i64;
@@ -327,7 +323,7 @@ impl Examination<'_> {
         }
     }
 
-    /// More requests at once than the limit allows, each for next to nothing.
+    /// Sends more requests at once than the limit allows, for an almost empty window.
     async fn burst(&self, window: Window) -> Option<Refusal> {
         let rate = self.options.requests_per_second;
         #[expect(
@@ -339,7 +335,7 @@ impl Examination<'_> {
         if rate <= 0.0 || many > LARGEST_BURST {
             return None;
         }
-        // what was asked before must not count
+        // earlier requests must not count
         sleep(Duration::from_secs(1)).await;
         let api_request = ApiRequest {
             per_page: 1,

@@ -1,4 +1,4 @@
-//! What the records of pages look like: their fields, how times are written, and their order.
+//! Scans the records of pages for fields, formats of times, and order.
 
 use serde_json::{Map, Value};
 
@@ -6,11 +6,11 @@ use super::{APART, DoctorReport};
 use crate::dataset::{Column, Dataset, Kind, Peek, PeekedRecord};
 use crate::plan::{Direction, Field, Order};
 
-/// Seconds, milliseconds and microseconds are told apart by their size.
+/// Upper bound of times in seconds; larger numbers are milliseconds or microseconds.
 const SECONDS_BELOW: f64 = 1e11;
 const MILLISECONDS_BELOW: f64 = 1e14;
 
-/// Notes the fields of a page's records, and the forms of their times.
+/// Adds the fields of a page's records, and the formats of their times.
 pub(super) fn fields(dataset: Dataset, body: &[u8], report: &mut DoctorReport) {
     let page: Value = serde_json::from_slice(body).unwrap_or_default();
     let records: Vec<&Map<String, Value>> = page["data"]
@@ -47,7 +47,7 @@ fn is_time(column: &Column) -> bool {
     column.kind == Kind::Time
 }
 
-/// How a time is written.
+/// Returns the format of a time.
 fn form(value: &Value) -> &'static str {
     match value {
         Value::Null => "null",
@@ -64,7 +64,7 @@ fn form(value: &Value) -> &'static str {
     }
 }
 
-/// The record that shows most about bounds: its times are whole seconds and differ.
+/// Returns the best record to find bounds with: its times are whole seconds and differ.
 pub(super) fn telling(pages: &[Peek]) -> Option<PeekedRecord> {
     let exact = |time: Option<i64>| time.is_none_or(|micros| micros % 1_000_000 == 0);
     let apart = |record: &PeekedRecord| match (record.time, record.last_action) {
@@ -78,7 +78,7 @@ pub(super) fn telling(pages: &[Peek]) -> Option<PeekedRecord> {
         .copied()
 }
 
-/// The order of pages that follow each other, on the field that windows filter where that is known.
+/// Returns the order of consecutive pages, by the field that windows filter if it is known.
 pub(super) fn order(pages: &[Peek], filter: Option<Field>) -> Option<Order> {
     let fields = [Field::Time, Field::LastAction];
     let directed = |field: Field| {

@@ -8,15 +8,15 @@ use crate::store;
 
 /// Removes records from all pages. Damaged pages are removed, since their contents are unknown.
 pub(super) fn erase(spool: &Spool, targets: &Targets<'_>, summary: &mut EraseSummary) -> Result<()> {
-    for is_kept in [false, true] {
-        let (headers, damaged) = match is_kept {
-            true => spool.list_kept()?,
+    for is_retained in [false, true] {
+        let (headers, damaged) = match is_retained {
+            true => spool.list_retained()?,
             false => spool.list()?,
         };
         damaged.iter().try_for_each(|path| store::remove_file(path))?;
         for header in headers {
-            if !erase_in_page(spool, &header, is_kept, targets, summary)? {
-                spool.discard(header.sequence, is_kept)?;
+            if !erase_in_page(spool, &header, is_retained, targets, summary)? {
+                spool.discard(header.sequence, is_retained)?;
             }
         }
     }
@@ -36,14 +36,14 @@ pub(super) fn erase_spooled(spool: &Spool, targets: &Targets<'_>, summary: &mut 
 fn erase_in_page(
     spool: &Spool,
     header: &PageHeader,
-    is_kept: bool,
+    is_retained: bool,
     targets: &Targets<'_>,
     summary: &mut EraseSummary,
 ) -> Result<bool> {
     let Ok(dataset) = header.dataset.parse::<Dataset>() else {
         return Ok(true);
     };
-    let body = match read(spool, header, is_kept) {
+    let body = match read(spool, header, is_retained) {
         Err(Error::Damaged { .. }) => return Ok(false),
         body => body?,
     };
@@ -64,22 +64,22 @@ fn erase_in_page(
     };
     summary.records_in_pages += stripped.as_ref().map_or(0, |(_, removed)| *removed);
     if is_of_target || is_in_cursor {
-        spool.discard(header.sequence, is_kept)?;
+        spool.discard(header.sequence, is_retained)?;
     } else if let Some((rest, removed)) = stripped {
         // the header counts removed records, so that the ledger's counts stay consistent
         let header = PageHeader {
             erased: header.erased + removed,
             ..header.clone()
         };
-        spool.rewrite(&header, &rest, is_kept)?;
+        spool.rewrite(&header, &rest, is_retained)?;
     }
     Ok(true)
 }
 
 /// Reads the body of a spooled or kept page.
-pub(super) fn read(spool: &Spool, header: &PageHeader, is_kept: bool) -> Result<Vec<u8>> {
-    match is_kept {
-        true => spool.read_kept(header.sequence),
+pub(super) fn read(spool: &Spool, header: &PageHeader, is_retained: bool) -> Result<Vec<u8>> {
+    match is_retained {
+        true => spool.read_retained(header.sequence),
         false => spool.read(header.sequence),
     }
 }

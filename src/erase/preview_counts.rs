@@ -46,7 +46,7 @@ pub(super) fn count(
             false => summary.partitions_removed += 1,
         }
     }
-    for (is_kept, headers) in [(false, spool.list()?.0), (true, spool.list_kept()?.0)] {
+    for (is_retained, headers) in [(false, spool.list()?.0), (true, spool.list_retained()?.0)] {
         for header in headers {
             let Ok(dataset) = header.dataset.parse::<Dataset>() else {
                 continue;
@@ -55,7 +55,7 @@ pub(super) fn count(
                 // a page of one conversation; this marks the id as found
                 targets.contains(id);
             }
-            let body = match pages::read(spool, &header, is_kept) {
+            let body = match pages::read(spool, &header, is_retained) {
                 Err(error) if error.is_not_found() || matches!(error, Error::Damaged { .. }) => continue,
                 body => body?,
             };

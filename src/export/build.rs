@@ -1,4 +1,4 @@
-//! From spooled pages to committed partitions of one dataset of one bot.
+//! Builds and commits the partitions of one dataset of one bot from spooled pages.
 
 mod group;
 mod ledger_update;
@@ -26,17 +26,17 @@ use crate::window::{Window, Windows};
 pub(super) use page_rows::{PageFindings, is_outside};
 pub(super) use partition_change::recover as recover_partition_changes;
 
-/// A spooled page that the table does not contain completely.
+/// A spooled page that is not completely in the table.
 #[derive(Debug)]
 struct PendingPage {
     requested: Window,
-    /// What its run exported: rows beyond it are left out where they are proven to lie beyond it.
+    /// The range that its run exports. Rows that are proven to be outside are dropped.
     range: Window,
     rejected: u64,
     erased: u64,
-    /// Bytes that its rows take in memory, about.
+    /// Approximate bytes of its rows in memory.
     bytes: u64,
-    /// Partitions whose rows are not built yet.
+    /// Partitions that are not built from it yet.
     dates: BTreeSet<PartitionDate>,
 }
 
@@ -50,19 +50,19 @@ pub(super) struct Build<'a> {
     zone: &'a Zone,
     settle: SignedDuration,
     keep_pages: bool,
-    /// What this run requests and the ledger did not have.
+    /// The ranges that this run requests.
     ranges: Windows,
-    /// What requests have cost, and those of them that the ledger counts already.
-    requested: Arc<api::RequestStats>,
+    /// Counts of requests, and the number of those that the ledger already includes.
+    request_stats: Arc<api::RequestStats>,
     recorded_requests: u64,
     progress: FetchProgress,
-    /// The field that rows outside the requested range are left out by, once all pages of the job have settled it.
+    /// The field by which rows outside the requested range are dropped, if all pages of the job prove it.
     outside_filter: Option<Field>,
-    /// Time that had not settled yet when a page of it was requested.
+    /// Time that had not settled when it was requested.
     unsettled_time: Windows,
     pending: BTreeMap<u64, PendingPage>,
     waiting: BTreeMap<PartitionDate, PartitionPages>,
-    /// Pages with rows that may lie outside the requested range: only the complete job shows whether they do.
+    /// Pages with rows that may be outside the requested range, which only the complete job shows.
     deferred: BTreeMap<PartitionDate, PartitionPages>,
     rejected: RejectedRecords,
     /// Pages whose keys are counted.
@@ -71,12 +71,12 @@ pub(super) struct Build<'a> {
     pub(super) stats: BuildStats,
 }
 
-/// The pages that a partition is built from.
+/// The pages of a partition.
 #[derive(Debug, Default)]
 struct PartitionPages {
     pages: BTreeSet<u64>,
     records: u64,
-    /// Bytes that their rows take in memory, about.
+    /// Approximate bytes of their rows in memory.
     bytes: u64,
 }
 
@@ -88,13 +88,13 @@ impl PartitionPages {
     }
 }
 
-/// What building has done so far.
+/// Counts of what was built.
 #[derive(Debug, Default)]
 pub(super) struct BuildStats {
     pub(super) effect: Effect,
     pub(super) findings: PageFindings,
     pub(super) drift: Drift,
-    /// Rows that were removed since their records have another date now.
+    /// Rows that were removed because the dates of their records changed.
     pub(super) date_changes: u64,
     pub(super) received: u64,
     pub(super) erased: u64,
@@ -120,7 +120,7 @@ impl<'a> Build<'a> {
             settle,
             keep_pages,
             ranges: job.missing.clone(),
-            requested: Arc::clone(&job.stats),
+            request_stats: Arc::clone(&job.stats),
             recorded_requests: 0,
             progress: FetchProgress::default(),
             outside_filter: None,
@@ -140,7 +140,7 @@ impl<'a> Build<'a> {
         })
     }
 
-    /// Adds a spooled page to those that the partitions of its records are built from.
+    /// Adds a spooled page.
     pub(super) fn add(&mut self, page: PageContents, ledger: &Ledger) {
         let PageContents {
             header,
@@ -165,7 +165,7 @@ impl<'a> Build<'a> {
         self.stats.erased += header.erased;
         self.stats.rejected_received += rejected;
         if dates.is_empty() && rejected > 0 {
-            // no row of it is needed, but its rejected records are
+            // its rows are in the table, but not its rejected records
             let timeless = PartitionDate::timeless(self.table.settings().partition_by);
             dates.entry(timeless).or_default();
         }
@@ -191,20 +191,20 @@ impl<'a> Build<'a> {
         self.pending.insert(header.sequence, pending);
     }
 
-    /// Takes over how far fetching is.
+    /// Updates the progress of fetching.
     ///
     /// # Errors
-    /// Where the ledger cannot be corrected that called complete what is not.
+    /// If time is no longer complete, and the ledger cannot be saved.
     pub(super) fn advance(&mut self, progress: FetchProgress, ledger: &mut Ledger) -> Result<()> {
         let before = std::mem::replace(&mut self.progress, progress).covered;
         if before.iter().all(|window| self.progress.covered.covers(*window)) {
             return Ok(());
         }
-        // a window that was complete turned out to have a false end
+        // a complete window turned out to end too early
         self.commit(&[], ledger, false)
     }
 
-    /// All pages of the job are there: rows outside the requested range are left out where the filter is settled.
+    /// Decides, after all pages of the job, whether rows outside the requested range are dropped.
     fn settle_filter(&mut self) {
         self.outside_filter = self.progress.settled_filter;
         for (date, pages) in std::mem::take(&mut self.deferred) {
@@ -222,17 +222,17 @@ impl<'a> Build<'a> {
         missing.is_empty()
     }
 
-    /// Distinct records that could not become rows.
+    /// Number of distinct rejected records.
     pub(super) fn rejected(&self) -> u64 {
         self.rejected.distinct()
     }
 
-    /// The field that the API is proven to filter by.
+    /// Returns the field that the API is proven to filter by.
     pub(super) fn filter(&self) -> Option<Field> {
         self.progress.learned.filter
     }
 
-    /// What the server cannot do, as far as this run or an earlier one has met it.
+    /// Returns the known limits of the server.
     pub(super) fn limits(&self) -> Limits {
         self.progress.learned.limits
     }

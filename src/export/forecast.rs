@@ -1,5 +1,4 @@
-//! What an export would do, without fetching its data: from what the table holds or, where that says too
-//! little, from a few sample requests.
+//! Estimates an export without fetching its data: from the existing table, or from a few sample requests.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -21,74 +20,73 @@ use crate::spool::Spool;
 use crate::table::{Table, Zone};
 use crate::window::{Window, Windows};
 
-/// What the table holds says enough of the rest where it spans so many seconds, or this part of what is missing.
+/// The table is sufficient for an estimate if it has this many seconds, or this part of what is missing.
 const ENOUGH_SECONDS: i64 = 28 * 86_400;
 const ENOUGH_PART: i64 = 4;
-/// Chains that it takes to hide the latency cost about so many requests each beyond the fewest possible.
+/// Extra requests per chain that is needed to hide the latency.
 const BEYOND: f64 = 1.5;
-/// Thought of the latency where nothing was asked.
+/// Assumed latency without sample requests.
 const USUAL_LATENCY: Duration = Duration::from_millis(500);
-/// Manifest entries that are looked at for the size of a row.
+/// Number of manifest entries for the mean size of a row.
 const ENTRIES: usize = 50;
 
-/// What an export would do.
+/// The estimate of an export.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Forecast {
-    /// For each dataset of each bot.
+    /// One per dataset and bot.
     pub jobs: Vec<JobForecast>,
-    /// How long all of it would take, datasets side by side; none where there is no limit to reckon with.
+    /// Total time, with datasets in parallel; `None` without a rate limit.
     pub seconds: Option<f64>,
 }
 
-/// What an export would do for a dataset of a bot. Records and all that follows from them are estimates.
+/// The estimate for a dataset of a bot. Records, and everything that depends on them, are estimates.
 #[derive(Clone, Debug, Serialize)]
 pub struct JobForecast {
     /// The dataset.
     pub dataset: Dataset,
     /// The bot.
     pub bot: String,
-    /// What was asked for.
+    /// The requested range.
     pub range: Window,
-    /// What of it is complete already.
+    /// Its complete part.
     pub complete: Windows,
-    /// What of it would be asked for.
+    /// The part to request.
     pub missing: Windows,
-    /// Pages that an interrupted run kept, which are not asked for again.
+    /// Spooled pages of an interrupted run, which are not requested again.
     #[serde(rename = "kept_pages")]
     pub retained_pages: u64,
-    /// What the estimates rest on.
+    /// The basis of the estimate.
     pub basis: Basis,
-    /// Requests that were made to tell this.
+    /// Sample requests of the estimate.
     pub probes: u64,
-    /// Records still to come.
+    /// Records to receive.
     pub records: u64,
-    /// Requests that they take.
+    /// Requests to send.
     pub requests: u64,
-    /// Windows that would be open at a time.
+    /// Windows at a time.
     pub windows: u64,
-    /// Partitions, each a file, that would be written.
+    /// Partitions to write, one file each.
     pub files: u64,
-    /// Their size together.
+    /// Total size of the files.
     pub bytes: u64,
 }
 
-/// What an estimate rests on.
+/// The basis of an estimate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Basis {
     /// Nothing is missing.
     Nothing,
-    /// Days that the table holds already.
+    /// Partitions of the table.
     Table,
-    /// Probing requests.
+    /// Sample requests.
     Probes,
 }
 
-/// Tells what [`export`](super::export) would do with the same options. Nothing is written.
+/// Estimates [`export`](super::export) with the same options. Writes nothing.
 ///
 /// # Errors
-/// Where the options make no sense or the folder cannot be read. A dataset that could not be probed is among the
-/// failures.
+/// If the options are invalid or the folder cannot be read. Datasets without a sample are among the failures.
 pub async fn forecast(options: &Options) -> Result<(Forecast, Vec<Failure>)> {
     options.check()?;
     let reading = options.clone();
@@ -130,7 +128,7 @@ pub async fn forecast(options: &Options) -> Result<(Forecast, Vec<Failure>)> {
     Ok((forecast, failures))
 }
 
-/// What the table holds, as it is.
+/// Reads the current state of the table.
 fn read(options: &Options) -> Result<(Table, Zone, Spool, Ledger, SpooledPages)> {
     let table = options.table_to_read()?;
     let (zone, own) = (table.zone()?, table.own_folder());
@@ -175,7 +173,7 @@ async fn forecast_job(
     } else {
         0.0
     };
-    // even an empty range is asked for once
+    // an empty range needs a request, too
     let least = u64::from(basis != Basis::Nothing);
     let forecast_of_job = JobForecast {
         dataset: job.dataset,
@@ -195,7 +193,7 @@ async fn forecast_job(
     Ok((forecast_of_job, latency))
 }
 
-/// Seconds and rows of the partitions that the table holds.
+/// Returns the seconds and rows of existing partitions.
 fn known(job: &Job) -> (i64, u64) {
     let dates = job.density.iter();
     dates.fold((0, 0), |(seconds, rows), (date, known)| {
@@ -203,7 +201,7 @@ fn known(job: &Job) -> (i64, u64) {
     })
 }
 
-/// How many partitions windows touch.
+/// Returns the number of partitions that windows overlap.
 fn dates(windows: &Windows, zone: &Zone) -> u64 {
     let mut dates = zone.dates();
     let mut date = |second: i64| dates.of(Some(second.saturating_mul(1_000_000)));

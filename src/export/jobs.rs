@@ -1,4 +1,4 @@
-//! What is to be fetched: what is asked for, and the table does not have yet.
+//! Plans the jobs of a run: what is requested and not in the table yet.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use crate::ledger::{DatasetState, Ledger, Refetch};
 use crate::table::Zone;
 use crate::window::{Window, Windows};
 
-/// What is to be fetched, for each dataset of each bot.
+/// Returns a job for each dataset of each bot.
 pub(super) fn plan_jobs(
     options: &Options,
     ledger: &Ledger,
@@ -53,14 +53,14 @@ pub(super) fn plan_jobs(
     jobs
 }
 
-/// What is to be fetched of an account, and what of that is complete and re-fetched.
+/// Returns the missing ranges, and the complete ones among them that are refetched.
 fn missing(options: &Options, state: Option<&DatasetState>) -> (Windows, Windows) {
     let mut missing: Windows = [options.range].into_iter().collect();
     let mut refetched = Windows::new();
-    // one conversation is asked for whatever is complete
+    // a single conversation is always requested
     if let Some(state) = state.filter(|_| options.conversation.is_none()) {
         missing.subtract_all(&state.complete);
-        // what `sync` reads again is its own affair
+        // only `sync` continues its own refetches
         let behind = state.sync.as_ref().filter(|_| options.lookback.is_some());
         let behind = behind.and_then(|sync| sync.current_run.as_ref());
         let refetches = state.refetching.iter().chain(behind.map(|run| &run.behind));
@@ -72,8 +72,8 @@ fn missing(options: &Options, state: Option<&DatasetState>) -> (Windows, Windows
     (missing, refetched)
 }
 
-/// Rows of each partition that the table has, and the time that they come from: of a month that is not over, or was not
-/// requested as a whole, only that part. Complete time without a partition has no rows.
+/// Returns the rows of each partition, and its complete time range, which may be a part of a month. Complete time
+/// without a partition has no rows.
 fn density(state: &DatasetState, zone: &Zone) -> Vec<(Window, u64)> {
     let dates = state.partitions.iter();
     let mut empty = state.complete.clone();

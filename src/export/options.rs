@@ -106,7 +106,7 @@ impl Options {
     fn settings(&self, fixed: Option<&Settings>) -> Result<Settings> {
         let groups = fixed.map(|settings| settings.row_groups).unwrap_or_default();
         let rules = fixed.map(|settings| settings.privacy.clone()).unwrap_or_default();
-        let privacy = self.privacy.over(&rules);
+        let privacy = self.privacy.replacing(&rules);
         if self.keep_pages && !privacy.is_empty() {
             return Err(Error::Usage {
                 what: "--keep-pages would keep what --drop-key, --hash-key and --mask-ip take out".into(),

@@ -1,4 +1,4 @@
-//! What building needs to know of a spooled page before it decodes it: far less than its records.
+//! The contents of a spooled page as needed before it is decoded, which take less memory than its records.
 
 use std::collections::BTreeMap;
 
@@ -7,22 +7,22 @@ use crate::plan::Field;
 use crate::spool::PageHeader;
 use crate::table::{PartitionDate, Zone};
 
-/// Microseconds of a second.
+/// Microseconds per second.
 const SECOND: i64 = 1_000_000;
-/// Bytes that a row takes in memory beside its values, about.
+/// Approximate bytes of a row in memory, in addition to its values.
 const ROW_BYTES: u64 = 200;
 
 /// A spooled page.
 #[derive(Debug)]
 pub(super) struct PageContents {
     pub(super) header: PageHeader,
-    /// Bytes that its rows take in memory, about.
+    /// Approximate bytes of its rows in memory.
     pub(super) bytes: u64,
     /// Its records by partition.
     pub(super) dates: BTreeMap<PartitionDate, PartitionShare>,
-    /// Records of it that cannot become rows.
+    /// Number of rejected records.
     pub(super) rejected: u64,
-    /// The hash of each id with its partition, where a run looks back and so may see that a record's date changed.
+    /// The hash of each id with its partition, for runs that may receive records whose date changed.
     pub(super) locations: Vec<(u64, PartitionDate)>,
 }
 
@@ -30,12 +30,13 @@ pub(super) struct PageContents {
 #[derive(Debug, Default)]
 pub(super) struct PartitionShare {
     pub(super) records: u64,
-    /// Whether some record lies outside the requested range by a time that windows may filter.
+    /// Whether a record is outside the requested range by a time that windows may filter.
     pub(super) may_be_outside: bool,
 }
 
 impl PageContents {
-    /// `body_bytes` is the length of the page's body; `filters` are the times that windows may filter.
+    /// Creates the contents from peeked records. `body_bytes` is the length of the body, and `filters` are the times
+    /// that windows may filter.
     pub(super) fn new(
         header: PageHeader,
         body_bytes: u64,
@@ -74,7 +75,7 @@ impl PageContents {
         }
     }
 
-    /// Records of the page.
+    /// Number of records.
     pub(super) fn records(&self) -> u64 {
         self.rejected + self.dates.values().map(|share| share.records).sum::<u64>()
     }

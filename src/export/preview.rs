@@ -1,4 +1,4 @@
-//! A look at the first records of a range, which leaves nothing behind.
+//! Previews the first records of a range without writing anything.
 
 use arrow::array::RecordBatch;
 
@@ -8,10 +8,10 @@ use crate::dataset::{Dataset, decode};
 use crate::error::{Error, Result};
 use crate::window::Window;
 
-/// The first records of a range, in the API's own order.
+/// The first records of a range, in the order of the API.
 #[derive(Debug)]
 pub struct Preview {
-    /// The page as it came.
+    /// The page as received.
     pub page: Vec<u8>,
     /// Its records as rows.
     pub rows: RecordBatch,
@@ -19,10 +19,10 @@ pub struct Preview {
     pub rejected: usize,
 }
 
-/// Asks for one page of so many records and writes nothing.
+/// Requests one page with so many records. Writes nothing.
 ///
 /// # Errors
-/// Where the API does not give it.
+/// If the API does not return the page.
 pub async fn preview(
     connection: &Connection,
     dataset: Dataset,

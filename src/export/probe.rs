@@ -1,4 +1,4 @@
-//! How many records a range may hold, reckoned from a few small windows of it.
+//! Estimates the records of a range from a few small windows.
 
 use std::time::Duration;
 
@@ -12,30 +12,30 @@ use crate::fetch::{Endpoint, Job};
 use crate::table::{PartitionDate, PartitionKey, Settings, file_size};
 use crate::window::{Window, Windows};
 
-/// The range is looked at in so many equal parts.
+/// Number of equal parts of the range, with one window each.
 const PARTS: i64 = 6;
-/// The first window that is asked for is this long at most.
+/// Maximum seconds of the first window.
 const FIRST: i64 = 6 * 3600;
-/// Later ones are as long as holds about this part of a page.
+/// Later windows are planned for this part of a page.
 const PORTION: f64 = 0.6;
-/// A window that held too much is asked for again, this much shorter, so many times in all.
+/// A window with too many records is requested again, shorter by this factor, at most so many times in total.
 const SHORTER: i64 = 16;
 const AGAIN: u64 = 3;
-/// The golden ratio: places within the parts that do not all fall on the same hour of the day.
+/// The golden ratio, for windows at different hours of the day.
 const GOLDEN: f64 = 0.618_034;
 
-/// What probing told.
+/// The result of sample requests.
 #[derive(Debug, Default)]
 pub(super) struct ProbeResult {
     pub(super) records: f64,
-    /// Size of a row in a file; 0 where no record was seen.
+    /// Mean size of a row in a file; 0 without records.
     pub(super) row_bytes: f64,
-    /// The median of the answers.
+    /// The median latency.
     pub(super) latency: Option<Duration>,
     pub(super) requests: u64,
 }
 
-/// Asks for a small window in each part of what a job is missing.
+/// Requests a small window in each part of the missing range.
 pub(super) async fn probe(job: &Job, endpoint: &Endpoint, settings: &Settings) -> Result<ProbeResult> {
     let mut latencies = Vec::new();
     let (mut probed, mut again) = (ProbeResult::default(), 0);
@@ -60,7 +60,7 @@ pub(super) async fn probe(job: &Job, endpoint: &Endpoint, settings: &Settings) -
                     again += 1;
                     length = window.seconds() / SHORTER;
                 }
-                // at least so many
+                // a lower bound
                 None => break SampleCount::new(window.seconds(), &page),
             }
         };
@@ -74,7 +74,7 @@ pub(super) async fn probe(job: &Job, endpoint: &Endpoint, settings: &Settings) -
     Ok(probed)
 }
 
-/// What pages told: of so many seconds all records.
+/// The number of records in a number of seconds.
 #[derive(Clone, Copy, Default)]
 struct SampleCount {
     seconds: f64,
@@ -89,13 +89,13 @@ impl SampleCount {
         }
     }
 
-    /// How many seconds may hold so many records.
+    /// Returns the seconds with so many records.
     fn seconds_of(&self, records: f64) -> Option<i64> {
         (self.records > 0.0).then(|| rounded(records * self.seconds / self.records))
     }
 }
 
-/// What a page tells; nothing where it tells of no part of its window all.
+/// Returns the count of a page; `None` if the page lists no part of its window completely.
 fn counted(page: &Peek, window: Window) -> Option<SampleCount> {
     if !matches!(page.cursor, Next::Cursor(_)) {
         return Some(SampleCount::new(window.seconds(), page));
@@ -114,7 +114,7 @@ fn counted(page: &Peek, window: Window) -> Option<SampleCount> {
     (first != last).then(|| SampleCount::new(seconds, page))
 }
 
-/// The window of so many seconds that begins so many seconds into a set, as far as it lies in one piece.
+/// Returns the window at `offset` seconds into a set, cut at the end of a gap-free part.
 fn within(windows: &Windows, mut offset: i64, length: i64) -> Window {
     for window in windows {
         if offset < window.seconds() {

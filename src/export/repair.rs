@@ -1,8 +1,8 @@
-//! Repairs at the beginning of a run: damaged files are reported and moved to `_export/quarantine/`, and their partitions
-//! are built again from kept pages. Where those do not give exactly what the ledger says, the time of the partition is no
-//! longer complete, so that this or another run fetches it.
+//! Repairs a table at the beginning of a run. Damaged files are reported and moved to `_export/quarantine/`. Their
+//! partitions are built again from retained pages. If the result differs from the ledger, the time of the partition
+//! is no longer complete, so that a run fetches it.
 //!
-//! Files are moved first. Where a run is killed after that, the next one finds them missing and repairs the same.
+//! Files are moved first. After a kill, the next run finds them missing and repairs the same.
 
 mod retained_pages;
 
@@ -29,20 +29,19 @@ const EVER: Window = Window {
     start: i64::MIN,
     end: i64::MAX,
 };
-/// Damages that are logged one by one.
+/// Maximum number of damages that are logged individually.
 const LOGGED: usize = 20;
 
-/// Something that was damaged. What is left of it is in `_export/quarantine/`.
+/// A damaged file or folder, which was moved to `_export/quarantine/`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Damage {
-    /// The file or folder, from the table's folder on.
+    /// The file or folder, relative to the table's folder.
     pub path: PathBuf,
-    /// What was wrong: a sentence.
+    /// A sentence that describes the damage.
     pub what: String,
 }
 
-/// Opens what the folder holds beside the table, after whatever a crash left, or a bad disk, has been put right as
-/// far as it can be without the API.
+/// Opens the spool and the ledger, after recovery from a crash and repair of damage.
 pub(super) fn open_folder(
     table: &Table,
     zone: &Zone,
@@ -90,7 +89,7 @@ pub(super) fn open_folder(
     repair.log();
     let states = ledger.datasets.values().flat_map(|bots| bots.values());
     if states.into_iter().any(|state| !state.partitions.is_empty()) {
-        // lost settings are those that the files have
+        // lost settings are restored from the files
         table.save_settings()?;
     }
     reopen(options, &mut ledger, &spool);
@@ -107,12 +106,12 @@ struct Repair<'a> {
     zone: &'a Zone,
     spool: &'a Spool,
     damages: Vec<Damage>,
-    /// Partitions that were built again from kept pages.
+    /// Partitions that were built from retained pages.
     staged: Vec<Staged>,
 }
 
 impl Repair<'_> {
-    /// Moves a damaged file of the exporter's own aside; returns any other error.
+    /// Quarantines a damaged file below `_export/`. Returns any other error.
     fn quarantine_file(&mut self, error: Error) -> Result<()> {
         let Error::Damaged { path, what } = error else {
             return Err(error);
@@ -123,7 +122,7 @@ impl Repair<'_> {
         Ok(())
     }
 
-    /// The ledger, or its copy where it is damaged or gone; `None` where both are.
+    /// Loads the ledger, or its copy if it is damaged or missing; `None` if both are.
     fn load_ledger(&mut self, own: &Path) -> Result<Option<Ledger>> {
         let (path, copy) = (Ledger::path(own), Ledger::copy_path(own));
         if path.exists() {
@@ -154,7 +153,8 @@ impl Repair<'_> {
         }
     }
 
-    /// Inspects the partitions of an account and moves aside what is wrong. Gives the time that is no longer complete.
+    /// Inspects the partitions of a bot, and quarantines defective files. Returns the time that is no longer
+    /// complete.
     fn repair(&mut self, dataset: Dataset, bot: &str, state: &mut DatasetState) -> Result<Windows> {
         let mut dates = self.table.dates(dataset, bot)?;
         dates.extend(state.partitions.keys());
@@ -184,7 +184,7 @@ impl Repair<'_> {
                         what: "it does not belong there".into(),
                     }));
                     if !state.partitions.contains_key(&key.date) {
-                        // it is sound, and only the ledger does not have it
+                        // it is intact, and only missing in the ledger
                         state.adopt_partition(key.date, &entry);
                     }
                 }
@@ -197,11 +197,11 @@ impl Repair<'_> {
         self.rebuild_from_pages(&lost, state)
     }
 
-    /// Builds lost partitions again from kept pages. One that is, to the byte, what it was, is repaired. Any other has the
-    /// rows that were found, and its time is no longer complete.
+    /// Builds lost partitions from retained pages. A partition that is byte for byte the same is repaired. Any other
+    /// one has the rows that were found, and its time is no longer complete.
     fn rebuild_from_pages(&mut self, lost: &[PartitionKey], state: &mut DatasetState) -> Result<Windows> {
         let time_of = |date: PartitionDate, state: &DatasetState| {
-            // partitions say nothing of windows that filter by another time
+            // windows that filter by another time do not match partitions
             let by_time = state.learned.filter == Some(Field::Time);
             self.zone.window(date).filter(|_| by_time).unwrap_or(EVER)
         };

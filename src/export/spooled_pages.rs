@@ -1,4 +1,4 @@
-//! Pages that earlier runs spooled and did not build.
+//! Reads the spooled pages of earlier runs.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -14,18 +14,18 @@ use crate::spool::{PageHeader, Spool};
 use crate::store;
 use crate::table::{OWN_FOLDER, QUARANTINE, Table, Zone};
 
-/// By dataset and bot, in the order in which they were answered.
+/// Pages by dataset and bot, in the order in which they were received.
 pub(super) type SpooledPages = BTreeMap<(Dataset, String), Vec<PageContents>>;
 
-/// The pages that earlier runs left in the spool, by dataset and bot, and the files of those that are damaged, which
-/// count as never answered.
+/// Reads the spooled pages of earlier runs by dataset and bot. Returns the files of damaged pages, too, which are
+/// requested again.
 pub(super) fn read(spool: &Spool, zone: &Zone, looks_back: bool) -> Result<(SpooledPages, Vec<PathBuf>)> {
     let (headers, mut damaged) = spool.list()?;
     let read = |header: PageHeader| {
         let dataset = header.dataset.parse::<Dataset>().ok()?;
         let path = spool.path(header.sequence);
         let body = match spool.read(header.sequence) {
-            // another run has removed it, where this one only reads
+            // a concurrent run removed it, and this one only reads
             Err(error) if error.is_not_found() => return None,
             Err(Error::Damaged { .. }) => return Some(Ok(Err(path))),
             Err(error) => return Some(Err(error)),
@@ -52,7 +52,7 @@ pub(super) fn read(spool: &Spool, zone: &Zone, looks_back: bool) -> Result<(Spoo
     Ok((spooled_pages, damaged))
 }
 
-/// Moves damaged pages away, and names them.
+/// Quarantines damaged pages, and returns them.
 pub(super) fn quarantine(table: &Table, pages: Vec<PathBuf>) -> Result<Vec<Damage>> {
     let quarantine = |path: PathBuf| {
         let path = path.strip_prefix(table.out()).unwrap_or(&path).to_owned();
@@ -63,13 +63,13 @@ pub(super) fn quarantine(table: &Table, pages: Vec<PathBuf>) -> Result<Vec<Damag
             );
             table.quarantine(&path)?;
         } else {
-            // it contains what the table's rules take out
+            // it contains values that the privacy rules remove
             tracing::warn!("{} is damaged: it is removed and requested again", path.display());
             store::remove_file(&table.out().join(&path))?;
         }
         Ok(Damage {
             path,
-            what: "is no whole page".into(),
+            what: "it is not a complete page".into(),
         })
     };
     pages.into_iter().map(quarantine).collect()

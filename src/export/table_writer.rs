@@ -1,4 +1,4 @@
-//! The thread that builds the table while pages are fetched.
+//! The thread that writes the table while pages are fetched.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -19,27 +19,27 @@ use crate::spool::Spool;
 use crate::table::{Table, Zone};
 use crate::window::Windows;
 
-/// How far a job is, and the page that brought it there.
+/// Progress of a job, and the page that caused it.
 pub(super) struct JobEvent {
-    /// The job's place among all jobs.
+    /// Index of the job.
     pub(super) job: usize,
     pub(super) page: Option<PageContents>,
     pub(super) progress: FetchProgress,
 }
 
-/// Builds partitions of spooled pages, and commits them.
+/// Builds and commits partitions from spooled pages.
 pub(super) struct TableWriter {
     pub(super) table: Arc<Table>,
     pub(super) spool: Arc<Spool>,
     pub(super) zone: Zone,
     pub(super) settle: SignedDuration,
     pub(super) keep_pages: bool,
-    /// The command that the list of changes names.
+    /// The command in the list of changes.
     pub(super) command: &'static str,
     pub(super) progress: Arc<dyn Progress>,
 }
 
-/// What was built of one job.
+/// The result of one job.
 pub(super) struct BuildResult {
     pub(super) stats: build::BuildStats,
     pub(super) rejected: u64,
@@ -49,7 +49,7 @@ pub(super) struct BuildResult {
 }
 
 impl TableWriter {
-    /// Builds partitions once their time is complete; what is left, once all pages of a job are there.
+    /// Builds partitions when their time is complete, and the others after all pages of a job.
     pub(super) fn run(
         &self,
         jobs: &[Job],
@@ -93,7 +93,7 @@ impl TableWriter {
         Ok((built.collect(), changes))
     }
 
-    /// Builds something of a job, and reports the partitions that it changed.
+    /// Builds some partitions of a job, and reports those that changed.
     fn commit<'a>(
         &self,
         job: &Job,

@@ -1,4 +1,4 @@
-//! What is done after a request that failed.
+//! Adapts to failed requests.
 
 use super::Fetch;
 use crate::api::RequestError;
@@ -6,10 +6,10 @@ use crate::plan::{PageRequest, PlanError};
 use crate::window::Window;
 
 impl Fetch {
-    /// Lets the planner adapt to a request that failed.
+    /// Reports a failed request to the planner, so that it adapts.
     ///
     /// # Errors
-    /// The failure itself, where no other request can take its place.
+    /// The failure, if no other request can replace the failed one.
     pub(super) fn adapt(
         &mut self,
         request: &PageRequest,
@@ -38,7 +38,7 @@ impl Fetch {
             }
             RequestError::Failed { failure } if failure.may_be_refused_range() => {
                 let shorter = self.planner.range_refused(request);
-                // where no range is served the first refusal says why
+                // if no range is served, the first refusal shows the reason
                 let first = self
                     .refused
                     .get_or_insert_with(|| (request.requested, failure.clone()));

@@ -1,4 +1,4 @@
-//! Spooled pages as the planner takes them: chains of an earlier run, to continue from.
+//! Continues the chains of spooled pages of earlier runs.
 
 use std::collections::BTreeMap;
 
@@ -13,19 +13,19 @@ use crate::plan::{NextPage, PageFacts, PlanOptions, Planner, RecordFacts, Spoole
 use crate::spool::PageHeader;
 use crate::window::Windows;
 
-/// Pages read side by side: what bounds the memory.
+/// Pages that are read at a time, to bound the memory.
 const AT_A_TIME: usize = 32;
 
 impl Endpoint {
-    /// A planner that continues where the spooled pages of a job end, and its first chains as these pages show them.
+    /// Creates a planner that continues after the spooled pages of a job, and its first chains.
     ///
     /// # Errors
-    /// Where a page cannot be read, or what it would have met in [`Planner::answered`].
+    /// If a page cannot be read, and as [`Planner::answered`].
     pub(super) fn resume(&self, job: &Job) -> Result<(Planner, ResumedChains)> {
         let options = PlanOptions {
             per_page: job.per_page,
             max_in_flight: self.most_in_flight,
-            // one conversation is mostly a page
+            // most conversations fit into one page
             splits: job.conversation.is_none(),
             knowledge: job.knowledge,
             density: job.density.clone(),
@@ -75,27 +75,27 @@ impl Endpoint {
 /// Chains of earlier runs, by their numbers in the planner.
 #[derive(Debug)]
 pub(super) struct ResumedChains {
-    /// What the headers of their pages carry: the run, and the number of the chain in it.
+    /// Run and chain number in the headers of their pages.
     pub(super) names: Vec<(String, u32)>,
     /// When their last page was requested, by the server's clock.
     pub(super) requested_at: Vec<Option<Timestamp>>,
 }
 
-/// The chains that spooled pages belong to.
+/// The chains of spooled pages.
 struct Chains {
-    /// The names that the chains' pages carry.
+    /// Run and chain number of each chain.
     names: Vec<(String, u32)>,
     /// The chains in the order in which they began.
     chains: Vec<SpooledChain>,
     /// When the last page of each chain was requested.
     requested_at: Vec<Option<Timestamp>>,
-    /// The chain of each page, by its index; none where no chain can go on with the page.
+    /// Index of each page's chain; `None` if no chain continues with the page.
     chain_of: Vec<Option<usize>>,
 }
 
 impl Chains {
-    /// Sorts pages, which come in the order in which they were answered. Chains that cover nothing of what is
-    /// missing are of no use.
+    /// Assigns pages, in the order in which they were received, to chains. Chains that cover nothing of `missing` are
+    /// skipped.
     fn of<'a>(pages: impl Iterator<Item = &'a PageHeader> + Clone, missing: &Windows) -> Self {
         let name = |page: &PageHeader| (page.run.clone(), page.chain);
         let of_use = |page: &&PageHeader| !missing.intersect(page.covers).is_empty();
@@ -118,7 +118,7 @@ impl Chains {
         let chain_of = pages
             .map(|page| {
                 let chain = names.binary_search(&name(page)).ok()?;
-                // a page behind one that is damaged or missing leads nowhere
+                // a page after a damaged or missing one cannot be used
                 let is_too_late =
                     requested_at[chain].is_some_and(|before| is_stale(before, page.requested_at));
                 let follows = of_use(&page) && page.index == lengths[chain] && !is_too_late;
@@ -138,7 +138,7 @@ impl Chains {
     }
 }
 
-/// A page, as far as the planner needs it.
+/// Converts a page for the planner.
 pub(super) fn facts(peek: &Peek) -> PageFacts {
     let record = |record: &dataset::PeekedRecord| RecordFacts {
         id: record.id,

@@ -1,12 +1,12 @@
-//! Whether a partition is what the ledger says.
+//! Compares partitions with the ledger.
 
 use super::{DatasetState, PartitionMetadata};
 use crate::error::{Error, Result};
 use crate::table::{Defect, Depth, Entry, Inspection, PartitionKey, Table};
 
 impl DatasetState {
-    /// Inspects a partition by its entry and by the ledger; `is_right` judges one that the ledger does not have.
-    /// `None` where there is no partition. Only for the process that has the lock.
+    /// Inspects a partition by its entry and the ledger. `is_right` decides if the ledger does not have the
+    /// partition. `None` if there is no partition. Only for the process that has the lock.
     ///
     /// # Errors
     /// As [`Table::inspect`].
@@ -32,12 +32,12 @@ impl DatasetState {
         Ok(inspection.or_else(|| held.map(|_| missing())))
     }
 
-    /// The entry of a partition whose file was read whole and is what was written; `None` where there is no partition.
-    /// Only for the process that has the lock.
+    /// Returns the entry of a partition after reading its file completely. `None` if there is no partition. Only for
+    /// the process that has the lock.
     ///
     /// # Errors
-    /// [`Error::Damaged`] where file, entry and ledger do not agree. A partition that the ledger does not have need not
-    /// agree with it.
+    /// [`Error::Damaged`] if file, entry and ledger differ. A partition that the ledger does not have is not compared
+    /// with it.
     pub(crate) fn verify_partition(&self, table: &Table, key: &PartitionKey) -> Result<Option<Entry>> {
         let Some(inspection) = self.inspect(table, key, Depth::Checksum, |_| true)? else {
             return Ok(None);

@@ -301,7 +301,7 @@ mod tests {
         fetch_all(&mut state, Window::new(0, 2000));
         state.end_sync();
         assert_eq!(watermark(&state), 2000);
-        // a later update can withdraw a fetched range, but not one that was complete before
+        // a later update can remove a fetched range, but not one that was complete before
         state.begin_sync(Window::new(0, 2100), 100, 0);
         state.update_complete(
             &set(&[(1900, 2100)]),

@@ -8,7 +8,7 @@ use super::DatasetState;
 use crate::table::PartitionDate;
 use crate::window::Windows;
 
-/// Maximum number of new rows of an account that are stored by id.
+/// Maximum number of new rows, per dataset and bot, that are stored by id.
 const MAX_NAMED: usize = 20_000;
 
 /// New rows that are not compared with other partitions yet. A record whose date changed has an old row in another

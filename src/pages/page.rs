@@ -49,12 +49,12 @@ impl Page {
         if self.kept.iter().all(|kept| *kept) {
             return Ok(decoded);
         }
-        let is_kept = |record: usize| self.kept.get(record).copied().unwrap_or(false);
+        let is_retained = |record: usize| self.kept.get(record).copied().unwrap_or(false);
         let mut rejected = decoded.rejected.iter().map(|rejected| rejected.index).peekable();
         // rows are the records that were not rejected, in order
         let rows: Vec<bool> = (0..self.kept.len())
             .filter(|record| rejected.next_if_eq(record).is_none())
-            .map(is_kept)
+            .map(is_retained)
             .collect();
         decoded
             .mismatches
@@ -70,7 +70,7 @@ impl Page {
         }
         decoded
             .rejected
-            .retain(|rejected: &Rejected| is_kept(rejected.index));
+            .retain(|rejected: &Rejected| is_retained(rejected.index));
         decoded.batch = filter_record_batch(&decoded.batch, &BooleanArray::from(rows))?;
         Ok(decoded)
     }

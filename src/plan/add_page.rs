@@ -1,4 +1,4 @@
-//! What a page changes: densities, what a listing lacks, listings that end.
+//! Adds a page to the state: densities, limits of the API, comparisons of listings, and new listings.
 
 use super::chain::{ChainState, CursorChange};
 use super::density::as_f64;
@@ -7,17 +7,17 @@ use super::sample::Sample;
 use super::{CursorStyle, Direction, Field, NextPage, PageFacts, PlanError, Planner};
 use crate::window::Window;
 
-/// So many points of a sample make an estimate.
+/// Minimum points of a sample for an estimate.
 const ENOUGH_POINTS: f64 = 10.0;
-/// Listings without a record until it counts as deleted.
+/// Number of listings without a record until it counts as deleted.
 const MISSES: u32 = 2;
-/// Records of a listing that the density takes together.
+/// Records of a listing that the density adds at a time.
 const CHUNK: usize = 256;
-/// Records of a page that make a sample.
+/// Minimum records of a page for a sample.
 const SAMPLE: usize = 20;
 
 impl Planner {
-    /// Takes in the next page of a chain.
+    /// Adds the next page of a chain.
     pub(super) fn add_page(&mut self, index: usize, page: &PageFacts) -> Result<(), PlanError> {
         self.cursor_field_seen |= page.next != NextPage::Absent;
         let chain = &mut self.chains[index];
@@ -36,7 +36,7 @@ impl Planner {
         self.pages += 1;
         self.largest_page = self.largest_page.max(page.records.len());
         let ended = chain.state == ChainState::Ended;
-        // the first page that goes on shows how large pages are
+        // the first page with a successor shows the page size
         if !page.records.is_empty() && (!ended || page.records.len() > self.page_size) {
             let largest = if self.is_page_size_known {
                 self.page_size
@@ -59,7 +59,7 @@ impl Planner {
         Ok(())
     }
 
-    /// Compares a page with the listings that are in doubt.
+    /// Compares a page with the listings whose ends are suspect.
     fn compare(&mut self, field: Field, page: &PageFacts) {
         let records = page.records.iter();
         let mut records: Vec<(i64, u64)> = records
@@ -71,7 +71,7 @@ impl Planner {
         }
     }
 
-    /// Notes how far from the bounds of its window a page has records.
+    /// Updates the longest distances between the bounds of a window and its records.
     fn reach(&mut self, index: usize, likely: Field, page: &PageFacts) {
         let requested = self.chains[index].requested;
         let mut fields = self.observations.possible_filters();
@@ -80,7 +80,7 @@ impl Planner {
         }
         let [to, from] = &mut self.evidence.reach;
         for record in &page.records {
-            // whichever field is filtered
+            // any of the fields may be filtered
             let seconds = fields.iter().filter_map(|field| field.second(record));
             let (Some(first), Some(last)) = (seconds.clone().min(), seconds.max()) else {
                 continue;
@@ -94,7 +94,7 @@ impl Planner {
         }
     }
 
-    /// Adds to the density what a page of an ordered chain spans, and that nothing lies before its first page.
+    /// Adds to the density the records of a page of an ordered chain, and that there are none before its first page.
     fn observe_page(&mut self, index: usize, is_first: bool, field: Field, page: &PageFacts) {
         let chain = &self.chains[index];
         let Some(direction) = chain.direction(field) else {
@@ -116,7 +116,7 @@ impl Planner {
         }
     }
 
-    /// A chain has met the null cursor.
+    /// Adds the listing of a chain that reached the null cursor.
     fn list(&mut self, index: usize, lacks_cursor_field: bool) {
         let field = self.observations.likely_filter();
         let page_size = self.page_size;
@@ -129,7 +129,7 @@ impl Planner {
         let mut seconds = &seconds[..];
         let mut from = covers.start;
         while let Some(first) = seconds.first() {
-            // whole seconds, and the time without records before them
+            // complete seconds, and the time without records before them
             let last = seconds[CHUNK.min(seconds.len()) - 1];
             let (chunk, rest) = seconds.split_at(seconds.partition_point(|second| *second <= last));
             let (first, to) = (
@@ -150,9 +150,9 @@ impl Planner {
         self.listings.push(listing);
     }
 
-    /// Whether a listing lacks a record that an abandoned chain has read of its time.
+    /// Whether a listing lacks a record of an abandoned chain in its window.
     fn misses(&mut self, listing: &Listing) -> bool {
-        // bounds are not known to the second
+        // bounds are not exact to the second
         let (from, to) = (listing.covers.start + 2, listing.covers.end - 2);
         if from >= to {
             return false;
@@ -171,7 +171,7 @@ impl Planner {
         missing.iter().any(|(_, misses)| *misses < MISSES)
     }
 
-    /// The first page of the first chain is a sample of its whole range where it comes in no order.
+    /// Uses the first page of the first chain as a sample of its range, if its records are unordered.
     fn take_sample(&mut self, index: usize, is_first: bool, field: Field, page: &PageFacts) {
         let seconds = page.records.iter().filter_map(|record| field.second(record));
         if index > 0 {
@@ -203,7 +203,7 @@ impl Planner {
         {
             let points = sample.points(chain.covers);
             if points >= ENOUGH_POINTS {
-                // twice as much again may be left
+                // assumes that twice as many are left
                 least = least.max(3.0 * as_f64(chain.records.len()) / points);
             }
         }

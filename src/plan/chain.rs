@@ -7,15 +7,15 @@ use super::facts::{NextPage, PageFacts, PlanError, RecordFacts};
 use super::observed::{Direction, Field};
 use crate::window::Window;
 
-/// So many empty pages in a row may carry the same cursor.
+/// Maximum number of empty pages in a row with the same cursor.
 const EMPTY_PAGES: u32 = 5;
-/// So many pages in a row may bring nothing new before the chain counts as endless: pages of records that came
-/// before, and empty pages, each with another cursor, as a slow scan of a large archive gives them.
+/// Maximum number of pages in a row without a new record, for pages with known records and for empty pages. The scan
+/// of a large archive may return many empty pages, each with another cursor.
 const QUIET_PAGES: u32 = 50;
 const EMPTY_IN_A_ROW: u32 = 50_000;
-/// The direction of a page is read from the medians of so many parts of it.
+/// Number of parts of a page whose medians show its direction.
 const PARTS: usize = 8;
-/// Share of the steps between medians that must have one direction.
+/// Minimum share of steps between medians in one direction.
 const MOSTLY: f64 = 0.86;
 
 /// The state of a chain.
@@ -23,14 +23,14 @@ const MOSTLY: f64 = 0.86;
 pub(super) enum ChainState {
     /// More pages may come.
     Open,
-    /// It met the null cursor.
+    /// It reached the null cursor.
     Ended,
-    /// Given up; what it read proves nothing.
+    /// It was abandoned. Its pages prove nothing.
     Abandoned,
 }
 
-/// A request that is not answered yet: how many others were in flight with it, how many requests had been answered
-/// before, and how many of them with a page.
+/// A request in flight: how many others were in flight with it, and how many requests had ended before, with and
+/// without a page.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct InFlightRequest {
     pub(super) others: usize,
@@ -38,17 +38,17 @@ pub(super) struct InFlightRequest {
     pub(super) pages: u64,
 }
 
-/// What a page showed of the cursors of this API.
+/// How the cursor of a page differs from the previous one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum CursorChange {
     None,
-    /// The cursor changed from page to page.
+    /// It is another cursor.
     Changed,
-    /// The cursor stayed and the page was new: the server moves it.
+    /// It is the same cursor, but the page is new: the server advances it.
     Stayed,
 }
 
-/// The whole seconds of a record's two times.
+/// The two times of a record in seconds.
 pub(super) type Seconds = [Option<i64>; 2];
 
 /// The pages of one window.
@@ -58,23 +58,23 @@ pub(super) struct Chain {
     pub(super) requested: Window,
     pub(super) per_page: u32,
     pub(super) state: ChainState,
-    /// The latest request for its next page, and how many of them are not answered yet.
+    /// The latest request for its next page, and the number of requests in flight for it.
     pub(super) flight: Option<InFlightRequest>,
     pub(super) requests: u32,
     pub(super) cursor: Option<String>,
-    /// Pages answered.
+    /// Number of pages received.
     pub(super) pages: u32,
     /// Its distinct records, by id.
     pub(super) records: HashMap<u64, Seconds>,
-    /// Records that came more than once.
+    /// Number of repeated records.
     pub(super) repeats: usize,
-    /// Records of its last page that had any.
+    /// Number of records of its last non-empty page.
     pub(super) last_page: usize,
-    /// Records per second that its window was planned for.
+    /// The records per second that its window was planned with.
     pub(super) planned: f64,
-    /// How often its window was started before because a cursor was invalid.
+    /// How often its window was restarted because of an invalid cursor.
     pub(super) restarts: u32,
-    /// Whether smaller pages are no way out: its page is requested until the retry limit.
+    /// Whether smaller pages did not help, so that its page is retried up to the retry limit.
     pub(super) is_patient: bool,
     /// Medians of the parts of its pages, by field.
     marks: [Vec<i64>; 2],
@@ -116,7 +116,7 @@ impl Chain {
         self.is_open() && self.flight.is_none()
     }
 
-    /// Takes an answered page in.
+    /// Adds a page.
     pub(super) fn add_page(&mut self, page: &PageFacts) -> Result<CursorChange, PlanError> {
         let sent = self.cursor.take();
         let before = self.records.len();
@@ -136,7 +136,7 @@ impl Chain {
             return Ok(CursorChange::None);
         };
         let is_known = !self.cursors.insert(hash(next));
-        // a cursor that the server moves by itself may answer an empty page on its way, but not for ever
+        // a cursor that the server advances may return some empty pages
         let on_its_way = page.records.is_empty() && self.quiet < EMPTY_PAGES;
         if is_known && !is_new && !on_its_way {
             return Err(PlanError::CursorRepeats {
@@ -179,7 +179,7 @@ impl Chain {
         }
     }
 
-    /// Which way its records mostly run, single late records apart; `None` where they come in no order.
+    /// Returns the order of most of its records, apart from single late ones; `None` if they are unordered.
     pub(super) fn direction(&self, field: Field) -> Option<Direction> {
         let marks = &self.marks[field as usize];
         let rises = marks.windows(2).filter(|pair| pair[1] > pair[0]).count();
@@ -192,13 +192,13 @@ impl Chain {
         }
     }
 
-    /// The way of its last page through its window, in equal parts of its records: the median seconds of each.
+    /// Returns the median seconds of equal parts of its last page.
     pub(super) fn last_marks(&self, field: Field) -> &[i64] {
         let marks = &self.marks[field as usize];
         &marks[marks.len() - self.last_marks.min(marks.len())..]
     }
 
-    /// The end of what it has read, with the records there; `None` where its records come in no order.
+    /// Returns the last part that it has read, with its number of records; `None` if records are unordered.
     pub(super) fn latest(&self, field: Field) -> Option<(Window, f64)> {
         self.direction(field)?;
         let marks = self.last_marks(field);
@@ -212,7 +212,7 @@ impl Chain {
         ))
     }
 
-    /// What it has still to read of its window, where its records run one way.
+    /// Returns the unread part of its window, if records are ordered.
     pub(super) fn unread(&self, field: Field) -> Option<Window> {
         let reached = *self.last_marks(field).last()?;
         let reached = reached.clamp(self.covers.start, self.covers.end);
@@ -222,7 +222,7 @@ impl Chain {
         })
     }
 
-    /// The seconds of its records, sorted.
+    /// Returns the seconds of its records, sorted.
     pub(super) fn seconds(&self, field: Field) -> Vec<i64> {
         let seconds = self
             .records
@@ -233,13 +233,13 @@ impl Chain {
         seconds
     }
 
-    /// Gives it up.
+    /// Abandons it.
     pub(super) fn abandon(&mut self) {
         self.state = ChainState::Abandoned;
         self.release();
     }
 
-    /// Frees what only an open chain needs.
+    /// Frees the memory that only an open chain needs.
     pub(super) fn release(&mut self) {
         self.records = HashMap::new();
         self.cursors = HashSet::new();

@@ -1,51 +1,49 @@
-//! The choice of the next request.
+//! Chooses the next request.
 
 use super::density::as_f64;
 use super::listing::{SuspectEnd, SuspectKind};
 use super::{CursorStyle, Direction, Planner};
 use crate::window::{Window, Windows};
 
-/// Until the first answer the range is requested as a whole, and some of so many equal parts of it: those with
-/// these numbers.
+/// Before the first response, the complete range is requested, and the parts with these indices of this many equal
+/// parts.
 const PARTS: i64 = 24;
 const GUESSES: [i64; 4] = [12, 3, 18, 7];
-/// A part has at least so many seconds: a shorter one is hardly more than a page.
+/// Minimum seconds of such a part: a shorter one has hardly more than a page.
 const SHORTEST_PART: i64 = 900;
-/// Windows hold at most so many pages, and at least so many where there is a choice. Many servers end a listing
-/// after 10,000 records.
+/// Maximum and usual minimum pages of a window. Many servers end a listing after 10,000 records.
 const MOST: f64 = 9.5;
 const LEAST: f64 = 1.5;
-/// Alignment makes them no longer than so many.
+/// Maximum pages of a window after alignment.
 const MOST_ALIGNED: f64 = 9.9;
-/// And this share of the records after which this server is known to end a listing.
+/// Maximum records of a window, as a share of the known length at which this server ends listings.
 const SHARE_OF_CAP: f64 = 0.6;
-/// What is left beyond a window is added to it where it is no more than this share.
+/// A remainder of at most this share is added to the window.
 const REMAINDER: f64 = 0.2;
-/// Bounds are set to whole days, hours or minutes where that makes a window shorter or longer by no more than
-/// this share.
+/// Bounds are aligned to days, hours or minutes if this shortens or extends a window by at most these shares.
 const ALIGNMENT_DOWN: f64 = 0.35;
 const ALIGNMENT_UP: f64 = 0.2;
 const UNITS: [i64; 3] = [86_400, 3_600, 60];
-/// Where the number of records is known well, a window ends by this share before its last page is full, and by this
-/// part of a page: it rarely takes a page more.
+/// If the number of records is well known, a window ends by this share, and this part of a page, before its last page
+/// is full, so that it rarely needs another page.
 const ERROR_SHARE: f64 = 0.02;
 const ERROR_PAGES: f64 = 0.1;
 
-/// A request is overdue once so many more were answered than were in flight with it.
+/// A request is overdue if this many more requests ended than were in flight with it.
 const SLACK: usize = 2;
-/// Where so many were overdue, the last few in flight are requested a second time at the end, as nothing else
-/// would show that one of them is.
+/// After this many overdue requests, the last few requests in flight are repeated at the end, since no other request
+/// would show that one of them is overdue.
 const OFTEN: usize = 3;
 const LAST: usize = 4;
 
 /// What to do next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Step {
-    /// The chain's next page.
+    /// Request the next page of a chain.
     Continue(usize),
-    /// A new chain.
+    /// Start a chain.
     Start(Window),
-    /// The chain's next page once more: its request is overdue.
+    /// Repeat the overdue request of a chain.
     Repeat(usize),
 }
 
@@ -63,14 +61,14 @@ impl Planner {
             .or_else(|| self.overdue_chain().map(Step::Repeat))
     }
 
-    /// The chain with the most left to read: the run would wait for it.
+    /// Returns the chain with the most pages left, which determines the end of the run.
     fn most_urgent(&self) -> Option<usize> {
         (0..self.chains.len())
             .filter(|at| self.chains[*at].is_ready())
             .max_by(|a, b| self.chain_left(*a).total_cmp(&self.chain_left(*b)))
     }
 
-    /// A window that no chain has listed.
+    /// Returns a window that no chain has listed.
     fn unlisted_window(&self) -> Option<Window> {
         if self.is_guessing() {
             return self.guess();
@@ -79,9 +77,9 @@ impl Planner {
         Some(self.cut(window, i64::MAX))
     }
 
-    /// A window that reads a doubtful part again. Doubts that more answers may clear up wait for them.
+    /// Returns a window to read a suspect part again. Suspect ends that other responses may resolve come last.
     fn suspect_window(&self) -> Option<Window> {
-        // the latest doubts are those of the smallest windows
+        // the latest suspect ends have the smallest windows
         self.suspect_ends.iter().rev().find_map(|suspect| {
             if suspect.may_resolve() && (self.in_flight >= self.concurrency || self.may_clear_up(suspect)) {
                 return None;
@@ -106,7 +104,7 @@ impl Planner {
         })
     }
 
-    /// Whether an open chain may become the longest, so that another one need not be checked.
+    /// Whether an open chain may become the longest one, so that the longest listing needs no check.
     fn may_clear_up(&self, suspect: &SuspectEnd) -> bool {
         suspect.kind == SuspectKind::Longest
             && (0..self.chains.len()).any(|at| {
@@ -116,7 +114,7 @@ impl Planner {
             })
     }
 
-    /// The start of a window that is large enough and not too large.
+    /// Returns the start of a window, of a suitable size.
     fn cut(&self, window: Window, longest: i64) -> Window {
         if !self.options.splits && longest == i64::MAX {
             return window;
@@ -150,18 +148,19 @@ impl Planner {
                 units,
             )
         };
-        // a window that was too long is not requested again as it was
+        // a window that was too long must become shorter
         while end - window.start > 1 && self.was_too_long(Window::new(window.start, end)) {
             end = window.start + (end - window.start) / 2;
         }
-        // bounds on whole minutes lose nothing where a server rounds them
+        // with bounds on whole minutes, servers that round bounds lose nothing
         if end < window.end && end - window.start > 120 {
             end -= end.rem_euclid(60);
         }
         Window::new(window.start, end)
     }
 
-    /// How many pages a window holds that begins where `window` does: full ones, where the number of records is known.
+    /// Returns the number of pages for a window at the start of `window`: full pages if the number of records is
+    /// known.
     fn full_pages(&self, window: Window, share: f64) -> f64 {
         let pages = (share + 0.3).floor();
         match self.density.is_precise(window) && pages >= 2.0 {
@@ -175,7 +174,7 @@ impl Planner {
         abandoned.any(|(_, end)| *end <= window.end)
     }
 
-    /// The most pages of a window.
+    /// Returns the maximum pages of a window.
     pub(super) fn most_pages(&self) -> f64 {
         let cap = self
             .evidence
@@ -184,7 +183,7 @@ impl Planner {
         MOST.min(self.window_pages).min(cap / as_f64(self.page_size))
     }
 
-    /// A chain whose request is overdue and may be repeated.
+    /// Returns a chain whose overdue request may be repeated.
     fn overdue_chain(&self) -> Option<usize> {
         let often = self.overdue >= OFTEN && self.in_flight <= LAST;
         (0..self.chains.len()).find(|at| {
@@ -195,7 +194,7 @@ impl Planner {
         })
     }
 
-    /// Whether requests in flight with a chain's request have been answered, and more, but not that.
+    /// Whether more requests ended than were in flight with the request of a chain, but not that one.
     pub(super) fn is_overdue(&self, at: usize) -> bool {
         let chain = &self.chains[at];
         chain.is_open()
@@ -204,12 +203,12 @@ impl Planner {
                 .is_some_and(|flight| self.requests_ended - flight.requests_ended > flight.others + SLACK)
     }
 
-    /// Whether nothing is known yet but the range.
+    /// Whether only the range is known.
     fn is_guessing(&self) -> bool {
         self.pages == 0 && self.options.density.is_empty() && self.options.splits
     }
 
-    /// The whole range, then parts of it here and there.
+    /// Returns the complete range, then single parts of it.
     fn guess(&self) -> Option<Window> {
         let range = self.ranges.iter().copied().max_by_key(Window::seconds)?;
         let longest = self.longest_window();
@@ -230,7 +229,7 @@ impl Planner {
         parts.find(|part| !part.is_empty() && !open(*part))
     }
 
-    /// How many pages a chain has still to read.
+    /// Returns the estimated pages that a chain has left.
     pub(super) fn chain_left(&self, at: usize) -> f64 {
         let chain = &self.chains[at];
         if !chain.is_open() {
@@ -245,7 +244,7 @@ impl Planner {
         self.density.records_like(unread, latest, chain.planned) / as_f64(self.page_size)
     }
 
-    /// Which way the records of a chain run; `None` where they come in no order.
+    /// Returns the order of a chain's records; `None` if they are unordered.
     pub(super) fn direction(&self, at: usize) -> Option<Direction> {
         self.chains[at].direction(self.observations.likely_filter()?)
     }
@@ -254,7 +253,7 @@ impl Planner {
         self.density.records(window) / as_f64(self.page_size)
     }
 
-    /// How many pages are left in all.
+    /// Returns the estimated pages that are left in total.
     pub(super) fn pages_left(&self) -> f64 {
         let chains: f64 = (0..self.chains.len()).map(|at| self.chain_left(at)).sum();
         let mut unread = self.unlisted.clone();
@@ -264,7 +263,7 @@ impl Planner {
         chains + unclaimed.iter().map(|window| self.pages_in(*window)).sum::<f64>()
     }
 
-    /// What of a set no open chain reads.
+    /// Returns the part of a set that no open chain reads.
     fn unclaimed(&self, set: &Windows) -> Windows {
         let mut unclaimed = set.clone();
         for chain in self.chains.iter().filter(|chain| chain.is_open()) {
@@ -274,8 +273,8 @@ impl Planner {
     }
 }
 
-/// A bound near `end` on a whole unit, where that is near enough, after `start` and at most `most`.
-/// A server that rounds bounds then loses nothing between two windows, and a busy day has windows of its own.
+/// Aligns a bound near `end` to a unit if it is close enough, after `start` and at most `most`. Servers that round
+/// bounds then lose nothing between two windows, and a busy day has windows of its own.
 fn align(start: i64, end: i64, most: i64, units: &[i64]) -> i64 {
     let seconds = as_f64(end - start);
     units

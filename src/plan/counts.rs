@@ -3,17 +3,17 @@
 use super::density::as_f64;
 use crate::window::{Window, Windows};
 
-/// More windows than this are merged in pairs.
+/// Maximum number of windows. More are merged in pairs.
 const MAX_WINDOWS: usize = 8192;
 
-/// Windows with the number of their records: sorted and disjoint.
+/// Windows with their numbers of records, sorted and disjoint.
 #[derive(Debug, Clone, Default)]
 pub(super) struct RecordCounts {
     pub(super) windows: Vec<(Window, f64)>,
 }
 
 impl RecordCounts {
-    /// Adds a window; only what was not observed before counts.
+    /// Adds a window, apart from parts that were added before.
     pub(super) fn add(&mut self, window: Window, records: f64) {
         let from = self
             .windows
@@ -37,18 +37,18 @@ impl RecordCounts {
         }
     }
 
-    /// Whether all of `window` is counted.
+    /// Whether the complete `window` is counted.
     pub(super) fn covers(&self, window: Window) -> bool {
         self.within(window).iter().all(|(_, records)| records.is_some())
     }
 
-    /// The counted window that contains a part of one.
+    /// Returns the counted window that contains a part.
     pub(super) fn around(&self, part: Window) -> (Window, f64) {
         let at = self.windows.partition_point(|(known, _)| known.end <= part.start);
         self.windows[at]
     }
 
-    /// `window` in parts, with the records of those that were observed.
+    /// Splits `window` into parts, with the number of records of those that are counted.
     pub(super) fn within(&self, window: Window) -> Vec<(Window, Option<f64>)> {
         let from = self
             .windows

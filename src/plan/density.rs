@@ -1,39 +1,39 @@
-//! How many records a window may hold, estimated from what was read so far. Estimates decide how large windows
-//! are, never whether one is complete.
+//! Estimates how many records a window has, from the pages so far. Estimates determine the size of windows, never
+//! whether one is complete.
 
 use super::counts::RecordCounts;
 use super::profile::Profile;
 use super::sample::Sample;
 use crate::window::Window;
 
-/// What was planned counts where a page does not differ by more than this factor.
+/// The planned density is used unless a page differs from it by more than this factor.
 const FAR: f64 = 5.0;
-/// While nothing is known, a range is estimated to hold so many pages.
+/// Estimated pages of a range if nothing is known.
 const GUESSED_PAGES: f64 = 64.0;
-/// This share of a page beside a gap is enough to estimate the gap from.
+/// Minimum share of a page next to a gap for an estimate of the gap.
 const ENOUGH_PAGES: f64 = 0.3;
 
-/// Points of a sample in a window that shows how many records each stands for.
+/// Points of a sample in the window that calibrates it.
 const TRIAL_POINTS: usize = 12;
 
-/// Records over time, as far as is known.
+/// Number of records over time, as far as it is known.
 #[derive(Debug, Clone)]
 pub(super) struct Density {
     observed: RecordCounts,
-    /// What an earlier run observed.
+    /// Records of earlier runs.
     earlier: RecordCounts,
-    /// How traffic varies within a day.
+    /// Variation of traffic within a day.
     pub(super) profile: Profile,
-    /// Where records come in no order, the first page of the range.
+    /// The first page of the range, if its records are unordered.
     pub(super) sample: Option<Sample>,
-    /// Records per second, as long as nothing is known.
+    /// Records per second if nothing is known.
     guess: f64,
-    /// Records beside a gap that are enough to estimate it from.
+    /// Minimum records next to a gap for an estimate of it.
     enough: f64,
 }
 
 impl Density {
-    /// Nothing is known of `hull` yet but the records of a page, and what an earlier run saw.
+    /// Creates the estimate for `hull` from the page size and the records of earlier runs.
     pub(super) fn new(hull: Window, per_page: f64, earlier: &[(Window, u64)]) -> Self {
         let mut before = RecordCounts::default();
         for (window, records) in earlier {
@@ -49,33 +49,32 @@ impl Density {
         }
     }
 
-    /// `window` was read and held so many records.
+    /// Adds a window that was read, and its number of records.
     pub(super) fn observe(&mut self, window: Window, records: usize) {
         self.observed.add(window, as_f64(records));
     }
 
-    /// The sample, if it is fair and shows how many records there are.
+    /// Returns the sample if it is fair and calibrated.
     fn scaled(&self) -> Option<&Sample> {
         self.sample
             .as_ref()
             .filter(|sample| sample.is_fair() && sample.is_scaled())
     }
 
-    /// Whether the number of records is known, and not only how a sample shares them out.
+    /// Whether the number of records is known, not only their distribution by a sample.
     pub(super) fn is_known(&self) -> bool {
         self.sample
             .as_ref()
             .is_none_or(|sample| !sample.is_fair() || sample.is_known())
     }
 
-    /// Where a first small part of `window` ends that shows how many records a sample stands for; `None` where
-    /// that is known.
+    /// Returns the end of the first part of `window` that calibrates the sample; `None` if it is calibrated.
     pub(super) fn end_of_trial(&self, window: Window) -> Option<i64> {
         let sample = self.sample.as_ref().filter(|_| !self.is_known())?;
         Some(sample.second_of_point(window, TRIAL_POINTS))
     }
 
-    /// How many records `window` may hold.
+    /// Estimates the records of `window`.
     pub(super) fn records(&self, window: Window) -> f64 {
         match self.scaled() {
             Some(sample) if !window.is_empty() => sample.records(window),
@@ -83,9 +82,8 @@ impl Density {
         }
     }
 
-    /// How many records `window` may hold where what was not read is like `evidence`, a window and its records.
-    /// `planned` is how many records per second it was planned for: a better estimate than a few hours are, unless
-    /// it is far off.
+    /// Estimates the records of `window`, whose unread part is like `evidence`: a window and its records. `planned`
+    /// is the planned density. It is a better estimate than a few hours, unless it differs much.
     pub(super) fn records_like(&self, window: Window, evidence: Option<(Window, f64)>, planned: f64) -> f64 {
         let Some((seen, records)) = evidence.filter(|_| self.scaled().is_none()) else {
             return self.records(window);
@@ -107,17 +105,17 @@ impl Density {
             .sum()
     }
 
-    /// Whether an earlier run saw all of `window`, and the profile says where in a day its records lie.
+    /// Whether an earlier run read the complete `window`, and the profile shows the distribution within a day.
     pub(super) fn is_precise(&self, window: Window) -> bool {
         self.profile.is_known() && self.earlier.covers(window)
     }
 
-    /// Whether an earlier run saw all of `window`.
+    /// Whether an earlier run read the complete `window`.
     pub(super) fn is_known_from_earlier(&self, window: Window) -> bool {
         self.earlier.covers(window)
     }
 
-    /// Where in `window` so many records may have passed, from its start.
+    /// Estimates the second up to which `window` has so many records.
     pub(super) fn second_after(&self, window: Window, records: f64) -> i64 {
         if let Some(sample) = self.scaled() {
             return sample.second_after(window, records);
@@ -132,8 +130,8 @@ impl Density {
         window.end
     }
 
-    /// `window` in parts, each with the records that it may hold: observed by this run, by an earlier one, or
-    /// estimated from what is observed beside it.
+    /// Splits `window` into parts with their records: counted by this run, counted by an earlier run, or estimated
+    /// from adjacent parts.
     fn parts(&self, window: Window) -> Vec<(Window, f64)> {
         let mut parts = Vec::new();
         for (part, records) in self.observed.within(window) {
@@ -156,7 +154,7 @@ impl Density {
             let (before, after) = (self.level_before(part), self.level_after(part));
             let (before, after) = match (before, after) {
                 (Some(before), Some(after)) => (before, after),
-                // beyond the last that is known nothing speaks for more than the mean
+                // after the last known part, no more than the mean is expected
                 (Some(level), None) => (level, level.min(self.mean())),
                 (None, Some(level)) => (level.min(self.mean()), level),
                 (None, None) => (self.guess, self.guess),
@@ -167,7 +165,7 @@ impl Density {
         }
     }
 
-    /// Records of `window` as an earlier run saw them.
+    /// Returns the records of `window` in an earlier run.
     fn earlier_records(&self, window: Window) -> f64 {
         let parts = self.earlier.within(window).into_iter();
         let parts = parts.filter(|(_, records)| records.is_some());
@@ -179,32 +177,32 @@ impl Density {
             .sum()
     }
 
-    /// Whether an earlier run found `window` empty.
+    /// Whether `window` was empty in an earlier run.
     pub(super) fn is_known_empty(&self, window: Window) -> bool {
         self.earlier.covers(window) && self.earlier_records(window) < 1.0
     }
 
-    /// Records of a window of an earlier run that this run has not observed yet.
+    /// Returns the records of an earlier window without those that this run has counted.
     fn left(&self, (window, records): (Window, f64)) -> f64 {
         let seen = self.observed.within(window);
         let seen: f64 = seen.iter().filter_map(|(_, records)| *records).sum();
         (records - seen).max(0.02 * records)
     }
 
-    /// The weight of the part of a window that this run has not observed yet.
+    /// Returns the weight of the part of a window that this run has not counted.
     fn unread_weight(&self, (window, _): (Window, f64)) -> f64 {
         let parts = self.observed.within(window).into_iter();
         let unread = parts.filter(|(_, records)| records.is_none());
         unread.map(|(part, _)| self.profile.weight(part)).sum()
     }
 
-    /// A window in parts as even as the profile allows, `level` records per second of an even day.
+    /// Splits a window by the profile, with `level` records per second of a uniform day.
     fn spread(&self, window: Window, level: f64, parts: &mut Vec<(Window, f64)>) {
         let pieces = self.profile.hours(window);
         parts.extend(pieces.map(|piece| (piece, level * self.profile.weight(piece))));
     }
 
-    /// Records per second of all that is observed.
+    /// Returns the mean records per second of all counted windows.
     fn mean(&self) -> f64 {
         let all = self.observed.windows.iter().chain(&self.earlier.windows);
         let (seconds, records) = all.fold((0.0, 0.0), |(seconds, records), (window, count)| {
@@ -237,12 +235,12 @@ impl Density {
         nearest(&self.observed).or_else(|| nearest(&self.earlier))
     }
 
-    /// Records per second, the time of the day apart, of the first windows that hold enough of them, or are as long
-    /// as the gap that they stand for.
+    /// Returns the records per second, without daily variation, of the first windows that have enough records or are
+    /// as long as the gap.
     fn level<'a>(&self, windows: impl Iterator<Item = &'a (Window, f64)>, gap: Window) -> Option<f64> {
         let (mut seconds, mut weight, mut records) = (0, 0.0, 0.0);
         for (window, count) in windows {
-            // of a busy second no more than what is needed
+            // use only as much of a busy second as is needed
             let share = ((self.enough - records) / count.max(1e-9)).min(1.0);
             seconds += window.seconds();
             weight += self.profile.weight(*window) * share;
@@ -255,12 +253,12 @@ impl Density {
     }
 }
 
-/// The nearest number that an estimate is computed with; beyond 2^53 it is rounded, which no estimate minds.
+/// Converts to a float; numbers beyond 2^53 are rounded, which is exact enough for an estimate.
 pub(super) fn as_f64<N: TryInto<i64>>(number: N) -> f64 {
     number.try_into().unwrap_or(i64::MAX) as f64
 }
 
-/// The whole part of an estimate.
+/// Converts an estimate to an integer.
 #[expect(
     clippy::cast_possible_truncation,
     reason = "saturates, and estimates are far below that"
@@ -280,7 +278,7 @@ mod tests {
         near(density.records(Window::new(0, 100)), 50.0);
         density.observe(Window::new(0, 100), 0);
         density.observe(Window::new(100, 110), 1_000);
-        // half of the gap is like what is before it, half like what is behind
+        // one half of the gap is like the part before it, the other like the part after it
         density.observe(Window::new(510, 600), 90);
         near(density.records(Window::new(0, 110)), 1_000.0);
         near(density.records(Window::new(110, 510)), 200.0 * 100.0 + 200.0);

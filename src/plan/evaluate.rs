@@ -1,4 +1,4 @@
-//! What all chains show together: what is complete, what is in doubt, and which chains are abandoned.
+//! Evaluates all chains together: what is complete, which ends are suspect, and which chains to abandon.
 
 use std::collections::HashSet;
 
@@ -8,24 +8,24 @@ use super::listing::{Listing, ListingEvidence, SuspectEnd, SuspectKind};
 use super::{PlanError, Planner};
 use crate::window::{Window, Windows};
 
-/// A chain is abandoned where it is so many times longer than windows are planned to be.
+/// A chain is abandoned if it is this many times longer than the planned maximum,
 const LONG: f64 = 2.0;
-/// And it has read less than this share of them.
+/// and has read less than this share of the rest;
 const READ: f64 = 0.5;
-/// And where it would take this much longer than everything else.
+/// or if it would take this much longer than everything else,
 const TOO_LONG: f64 = 1.0;
-/// Beside a share of the whole job, and so many pages.
+/// in addition to this share of the complete job, and this many pages.
 const SPARE: f64 = 0.08;
 const FLAT: f64 = 2.0;
-/// Records of an abandoned chain that later listings are compared with.
+/// Maximum records of an abandoned chain that later listings are compared with.
 const MAX_ABANDONED_RECORDS: usize = 100;
 /// No server shortens ranges of an hour.
 const SHORTEST_RANGE: i64 = 3_600;
-/// So many records may be inserted into a window while it is read again.
+/// Number of records that may be inserted into a window between two listings.
 const NEW: usize = 3;
 
 impl Planner {
-    /// Gives a chain up. Listings of its time have to have its records.
+    /// Abandons a chain. Listings of its window are compared with its records.
     pub(super) fn abandon(&mut self, at: usize) {
         let chain = &mut self.chains[at];
         if let Some(field) = self.observations.likely_filter() {
@@ -38,15 +38,14 @@ impl Planner {
         chain.abandon();
     }
 
-    /// Brings everything that is derived up to date, and abandons chains that are too long.
+    /// Updates everything that is derived from listings, and abandons chains that are too long.
     pub(super) fn evaluate(&mut self) {
         while self.derive() {}
         self.update_scale();
         self.abandon_the_long();
     }
 
-    /// Derives from the listings what is complete and what is in doubt. Returns whether that has shown something
-    /// that changes it again.
+    /// Derives the complete windows and suspect ends from the listings. Returns whether they must be derived again.
     fn derive(&mut self) -> bool {
         let field = self.observations.likely_filter();
         self.listings
@@ -94,7 +93,7 @@ impl Planner {
                 self.suspect_ends.push(suspect);
             }
         }
-        // only what may still be compared is kept: the longest listing may be doubted for the next one
+        // keep only ids that may be compared; the longest listing may become suspect because of the next one
         let longest = self.evidence.longest;
         let is_suspect = |covers: Window| {
             let mut parts = self
@@ -111,19 +110,19 @@ impl Planner {
         changed
     }
 
-    /// What all chains show together.
+    /// Collects the evidence of all chains.
     fn collect_evidence(&self) -> ListingEvidence {
         let mut evidence = self.evidence;
         let longest = evidence.longest;
         let mut as_long = self.listings.iter().filter(|listing| listing.records == longest);
-        // windows that share a second, or have one of their bounds in common, can share their records
+        // windows that overlap or are adjacent can have the same records
         evidence.as_long = as_long.next().map_or(0, |first| {
             let around = Window::new(first.requested.start - 2, first.requested.end + 2);
             1 + as_long
                 .filter(|other| other.requested.intersect(around).is_empty())
                 .count()
         });
-        // a chain beyond the cap disproves it
+        // a longer chain disproves the limit
         evidence.cap = self.limits.listing_cap.filter(|cap| longest <= *cap);
         evidence.longest_range = self.limits.longest_range;
         let read: i64 = self.listings.iter().map(|listing| listing.covers.seconds()).sum();
@@ -134,7 +133,7 @@ impl Planner {
         evidence
     }
 
-    /// Records of a doubtful part came from elsewhere: its end was false. Returns whether a limit was learned.
+    /// Other windows have new records of a suspect part, so its end was wrong. Returns whether this reveals a limit.
     fn confirm_suspect(&mut self, at: usize, suspect: SuspectEnd) -> bool {
         let listing = &mut self.listings[at];
         let records = listing.records;
@@ -172,7 +171,7 @@ impl Planner {
         }
     }
 
-    /// What is left where everything else is done: a window whose end is doubtful and that cannot be split.
+    /// If nothing else is left, fails with a window whose end is suspect and that cannot be split.
     pub(super) fn check_end(&self) -> Result<(), PlanError> {
         if self.in_flight > 0 || self.is_done() || self.wants() {
             return Ok(());
@@ -198,7 +197,8 @@ impl Planner {
         })
     }
 
-    /// Abandons what an earlier run had abandoned: windows only ever overlap where a later one replaced an earlier.
+    /// Abandons the chains that an earlier run abandoned: windows overlap only if a later one replaced an earlier
+    /// one.
     pub(super) fn abandon_the_replaced(&mut self) {
         for at in 0..self.chains.len() {
             let covers = self.chains[at].covers;
@@ -210,7 +210,7 @@ impl Planner {
         }
     }
 
-    /// A chain far longer than planned is abandoned, and its window split.
+    /// Abandons chains that are far longer than planned, which splits their windows.
     fn abandon_the_long(&mut self) {
         if !self.options.splits {
             return;

@@ -1,79 +1,79 @@
-//! What the planner learns from a page, and what it requests.
+//! Input and output of the planner.
 
 use serde::{Deserialize, Serialize};
 
 use super::observed::{Field, Order};
 use crate::window::Window;
 
-/// One record, as far as the planner needs it.
+/// The planner's view of a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RecordFacts {
-    /// A hash of the record's id: equal ids give equal numbers.
+    /// A hash of the record's id.
     pub id: u64,
-    /// The record's own time (`startTime` or `time`), Unix microseconds; `None` where it cannot be read.
+    /// The record's time (`startTime` or `time`) in Unix microseconds; `None` if it cannot be read.
     pub time: Option<i64>,
-    /// The time of its last update, Unix microseconds; `None` where there is none.
+    /// The time of its last update in Unix microseconds; `None` if there is none.
     pub last_action: Option<i64>,
 }
 
-/// What a page says about the page after it.
+/// What a page says about the next one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum NextPage {
     /// The cursor of the next page.
     Cursor(String),
-    /// The cursor is `null`: this was the last page.
+    /// The cursor is null: this is the last page.
     End,
-    /// The page has no cursor field at all.
+    /// The page has no cursor field.
     Absent,
 }
 
-/// One page.
+/// The planner's view of a page.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PageFacts {
-    /// Its records, in the order of the page.
+    /// Its records, in order.
     pub records: Vec<RecordFacts>,
-    /// What comes after it.
+    /// The next page.
     pub next: NextPage,
 }
 
-/// What a run learns of an API, for later runs to begin with. Nothing of it makes a window complete.
+/// What a run learned about an API. Later runs begin with it. It never makes a window complete.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Knowledge {
-    /// The order of records within a window, where all pages agreed.
+    /// The order of records within a window, if it was the same in all pages.
     pub order: Option<Order>,
-    /// The field that windows filter, where every other one is disproven.
+    /// The field that windows filter, if all others are disproven.
     pub filter: Option<Field>,
-    /// Whether a window was seen to include its first second.
+    /// Whether windows include their first second.
     pub includes_first_second: bool,
-    /// The most requests that were in flight at a time: rate times latency.
+    /// Maximum requests in flight: rate times latency.
     pub in_flight: Option<usize>,
-    /// What the server cannot do.
+    /// Limits of the server.
     #[serde(flatten)]
     pub limits: Limits,
-    /// The most records that one window was seen to list.
+    /// Maximum records of a listing.
     #[serde(skip_serializing_if = "is_default")]
     pub longest_listing: usize,
-    /// The longest way from the start of a window to a record in it, and from a record to the end of its
-    /// window, in seconds: a range of this length is served as requested.
+    /// Longest distances in seconds from the start of a window to a record, and from a record to the end of its
+    /// window: ranges of this length are served completely.
     #[serde(skip_serializing_if = "is_default")]
     pub longest_reach: [i64; 2],
-    /// How traffic varies within a day: the share of each hour in UTC, in thousandths of the mean hour.
+    /// Daily variation of traffic: the share of each hour in UTC, in thousandths of the mean hour.
     #[serde(skip_serializing_if = "is_default")]
     pub hours: Option<[u16; 24]>,
 }
 
-/// What a server cannot do. All of it was observed; `None` means no limit was met.
+/// Limits of a server, as observed; `None` means that no limit was met.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Limits {
-    /// Listings end after this many records, whatever is left.
+    /// Listings end after this many records.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub listing_cap: Option<usize>,
-    /// Ranges longer than this many seconds are refused or shortened.
+    /// Longer ranges, in seconds, are refused or shortened.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub longest_range: Option<i64>,
-    /// Pages of more than this many records fail.
+    /// Larger pages fail.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub largest_page: Option<u32>,
 }
@@ -85,7 +85,7 @@ impl Limits {
         *self == Self::default()
     }
 
-    /// The stricter of both, limit by limit.
+    /// Returns the stricter limits of both.
     #[must_use]
     pub fn and(self, other: Self) -> Self {
         fn least<T: Ord>(one: Option<T>, other: Option<T>) -> Option<T> {
@@ -103,43 +103,43 @@ fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
 }
 
-/// Names a chain of pages within one planner.
+/// The id of a chain in a planner.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ChainId(pub(super) u32);
 
 impl ChainId {
-    /// Its number, counted from 0 within one planner.
+    /// Returns its number, counted from 0.
     #[must_use]
     pub fn number(self) -> u32 {
         self.0
     }
 }
 
-/// One request to send now.
+/// A request to send now.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PageRequest {
-    /// The chain that the page belongs to.
+    /// The chain of the page.
     pub chain: ChainId,
-    /// The window that is complete once the chain ends. Stored with its pages, it lets
-    /// [`Planner::resume`](super::Planner::resume) continue later.
+    /// The window that is complete when the chain ends. It is stored with the page for
+    /// [`Planner::resume`](super::Planner::resume).
     pub covers: Window,
-    /// The window to request: `covers`, and one second more at a bound where it is unproven that the API
-    /// includes it. It is the same in every request of a chain.
+    /// The window to request: `covers`, extended by a second at bounds that may be exclusive. It is the same in all
+    /// requests of a chain.
     pub requested: Window,
-    /// Records wanted, the same in every request of a chain.
+    /// Records per page, the same in all requests of a chain.
     pub per_page: u32,
-    /// The cursor to send; `None` requests the first page.
+    /// The cursor; `None` for the first page.
     pub cursor: Option<String>,
-    /// Number of the page within its chain, from 0.
+    /// Index of the page in its chain, from 0.
     pub index: u32,
-    /// Whether the same request may be sent again when its answer was lost. Where it may not (the server may
-    /// have moved the cursor by itself), report [`Planner::response_lost`](super::Planner::response_lost) instead.
+    /// Whether the request may be repeated if its response was lost. If not (the server may have advanced the
+    /// cursor), report [`Planner::response_lost`](super::Planner::response_lost).
     pub retryable: bool,
-    /// Whether the planner can continue with smaller pages where the server fails to make this one.
+    /// Whether the planner can continue with smaller pages if this one fails.
     pub may_shrink: bool,
 }
 
-/// A chain of an earlier run, of which pages are in the spool.
+/// A chain of an earlier run with pages in the spool.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SpooledChain {
     /// [`PageRequest::covers`] of its requests.
@@ -153,44 +153,44 @@ pub struct SpooledChain {
 /// Why a window cannot be exported.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PlanError {
-    /// The cursor repeats and its pages bring nothing new: the chain would never end.
+    /// The cursor repeats without new records, so the chain would not end.
     #[error("the cursor of window {window} repeats without new records after {pages} pages")]
     CursorRepeats {
         /// The window that was requested.
         window: Window,
-        /// How many pages it had.
+        /// Number of its pages.
         pages: u32,
     },
-    /// Many pages in a row brought nothing new, each with another cursor.
-    #[error("{quiet} pages in a row of window {window} brought no new record, and there is still a cursor")]
+    /// Many pages in a row had no new record, each with another cursor.
+    #[error("{quiet} pages in a row of window {window} had no new record, and there is still a cursor")]
     NothingNew {
         /// The window that was requested.
         window: Window,
-        /// How many pages brought nothing.
+        /// Number of these pages.
         quiet: u32,
     },
-    /// A page without a cursor field ended a window too early, and no page ever had one.
-    #[error("window {window} answered a full page without a cursor field: the API's answer has changed")]
+    /// A page without a cursor field ended a window too early, and no page had such a field.
+    #[error("window {window} has a full page without a cursor field: the API has changed")]
     CursorMissing {
         /// The window that was requested.
         window: Window,
     },
-    /// The window was started again too often, its cursor being invalid each time.
-    #[error("the cursor of window {window} expired {times} times before the window could be read")]
+    /// The window was restarted too often because of invalid cursors.
+    #[error("the cursor of window {window} expired {times} times before the window was read")]
     CursorExpires {
         /// The window that was requested.
         window: Window,
-        /// How many times it was started.
+        /// Number of starts.
         times: u32,
     },
-    /// The end of a listing is in doubt, and its window cannot be split further.
+    /// The end of a listing is suspect, and its window cannot be split.
     #[error(
-        "window {window} may have more than the {records} records that it lists: it ends like a listing that is cut off, or repeats records, and cannot be split further"
+        "window {window} may have more than the {records} records that it lists: it ends like a listing that is cut off, or repeats records, and it cannot be split"
     )]
     UncertainEnd {
         /// The window that was requested.
         window: Window,
-        /// How many records it listed.
+        /// Number of records in the listing.
         records: usize,
     },
 }

@@ -1,35 +1,35 @@
-//! What the server cannot do, and how requests adapt to it.
+//! Limits of the server, and how requests adapt to them.
 
 use super::{Limits, PageRequest, PlanError, Planner};
 use crate::window::Window;
 
 const DAY: i64 = 86_400;
 const MINUTE: i64 = 60;
-/// Ranges to try where a longer one was refused, in seconds.
+/// Ranges in seconds to try after a longer one was refused.
 pub(crate) const RANGES: [i64; 5] = [93 * DAY, 31 * DAY, 7 * DAY, DAY, 3_600];
-/// Page sizes to try where a larger one failed.
+/// Page sizes to try after a larger one failed.
 const PAGES: [u32; 9] = [500, 250, 100, 50, 25, 10, 5, 2, 1];
-/// Pages of one window are tried with this fraction of their records.
+/// A single window is tried with pages of this fraction.
 const TRIAL: u32 = 10;
-/// So often may one window be started again because its cursor was invalid.
+/// Maximum restarts of a window because of invalid cursors.
 const MAX_RESTARTS: u32 = 16;
-/// So many windows, and two for each page, may be started again before the cursors count as useless.
+/// Maximum restarts of all windows, plus two per page, until cursors count as useless.
 const FREE_RESTARTS: usize = 32;
 
 impl Planner {
-    /// Records to request in a page.
+    /// Returns the records to request per page.
     pub(super) fn per_page(&self) -> u32 {
         let largest = self.limits.largest_page.unwrap_or(u32::MAX);
         self.options.per_page.min(largest).max(1)
     }
 
-    /// The window to request for `covers`, where its bounds may not be exact.
+    /// Returns the window to request for `covers`, whose bounds may not be exact.
     ///
-    /// One second more is requested before it, until windows are known to include their first second. At the end of a
-    /// range, where no other window follows, one second more is requested too: a server that rounds its times counts
-    /// the end of the last second to the next one. A server may also round the bounds of a window inwards to minutes.
-    /// Windows meet on whole minutes, so only the ends of a range can lose records: they are moved outwards to a whole
-    /// minute. Whole hours would bring rows of other dates in time zones such as Asia/Kolkata.
+    /// It begins one second earlier until windows are known to include their first second. At the end of a range,
+    /// where no window follows, it ends one second later: a server that rounds times counts the end of the last
+    /// second to the next one. A server may also round bounds inwards to minutes. Windows meet at whole minutes, so
+    /// only the ends of a range can lose records: they are extended to a whole minute. Whole hours would add rows of
+    /// other dates in time zones such as Asia/Kolkata.
     pub(super) fn requested_window(&self, covers: Window) -> Window {
         let before = i64::from(!self.observations.includes_first_second());
         let is_first = self.ranges.iter().any(|range| range.start == covers.start);
@@ -41,21 +41,21 @@ impl Planner {
                 0
             }
         };
-        // there is no second before 1970 to request
+        // no time before 1970 can be requested
         Window::new(
             (covers.start - to_minute(covers.start, is_first).max(before)).max(covers.start.min(0)),
             covers.end + to_minute(-covers.end, is_last).max(i64::from(is_last)),
         )
     }
 
-    /// The longest window, in seconds, that can be requested with both bounds moved to whole minutes.
+    /// Returns the maximum seconds of a window whose bounds are extended to whole minutes.
     pub(super) fn longest_window(&self) -> i64 {
         let longest = self.limits.longest_range;
         longest.map_or(i64::MAX, |range| (range - 2 * MINUTE).max(1))
     }
 
-    /// The server refused the first page of a window, perhaps because its range is too long. Returns whether
-    /// shorter windows are requested in its place: they are, down to an hour.
+    /// Adapts to a refusal of the first page of a window, perhaps because of its range. Returns whether shorter
+    /// windows are requested instead, down to one hour.
     pub fn range_refused(&mut self, request: &PageRequest) -> bool {
         let seconds = request.requested.seconds();
         let Some(index) = self.end_request(request) else {
@@ -72,13 +72,13 @@ impl Planner {
         true
     }
 
-    /// The server failed to make a page several times, perhaps because it is too large; `is_certain` where it said
-    /// so. Returns the size of the pages that are requested in its place; `None` where pages of the usual size are
-    /// requested again, which then no longer [may shrink](PageRequest::may_shrink).
+    /// Adapts to a page that failed several times, perhaps because it is too large; `is_certain` if the server says
+    /// so. Returns the new page size, or `None` if pages of the usual size are retried, which then [cannot
+    /// shrink](PageRequest::may_shrink).
     ///
-    /// Where no page of this size was ever served, all pages become smaller. Where some were, the records of this
-    /// window may be larger than others, or nothing works at the moment. This window alone is tried in smaller pages,
-    /// and in still smaller ones as long as the server says that they are too large or answers other requests.
+    /// If no page of this size ever succeeded, all pages become smaller. Otherwise only this window gets smaller
+    /// pages, since its records may be larger or the server may be failing. They become smaller again as long as the
+    /// server says that they are too large, or responds to other requests.
     pub fn page_too_large(&mut self, request: &PageRequest, is_certain: bool) -> Option<u32> {
         let flight = self.chains.get(request.chain.0 as usize)?.flight;
         let index = self.end_request(request)?;
@@ -111,7 +111,7 @@ impl Planner {
         smaller
     }
 
-    /// Starts a chain again whose cursor is of no use any more.
+    /// Restarts a chain whose cursor is invalid.
     pub(super) fn restart(&mut self, at: usize, is_expired: bool) -> Result<(), PlanError> {
         self.restarted += 1;
         let chain = &mut self.chains[at];
@@ -136,7 +136,7 @@ impl Planner {
         }
         self.abandon(at);
         let (first, second) = covers.split_at(covers.start + covers.seconds() / 2);
-        // its cursors may not live long enough for so many pages
+        // cursors may expire before so many pages
         if restarts > 1 && !first.is_empty() {
             self.start(first, restarts);
             self.start(second, restarts);
@@ -146,7 +146,7 @@ impl Planner {
         Ok(())
     }
 
-    /// What the server cannot do, as far as is known.
+    /// Returns the known limits of the server.
     #[must_use]
     pub fn limits(&self) -> Limits {
         self.limits

@@ -1,8 +1,8 @@
-//! A listing: a chain that was read to its null cursor. It makes its window complete, unless its end is in doubt.
+//! A listing: a chain that was read to its null cursor. Its window is complete unless the end is suspect.
 //!
-//! An API can end a listing too early: at a number of records, at a range of so many days, after a full page, or
-//! because a cursor has expired. None of them reports it. Ends that look like one of these are not believed: the
-//! doubtful part of the window is requested again, by other windows.
+//! An API can end a listing too early without an error: after a number of records, at a maximum range, after a full
+//! page, or because a cursor expired. Ends that look like one of these are suspect: other windows request the suspect
+//! part again.
 
 use std::collections::HashSet;
 
@@ -10,66 +10,66 @@ use super::chain::Chain;
 use super::observed::{Direction, Field};
 use crate::window::Window;
 
-/// A full page is an unlikely end where pages are at least this large.
+/// Minimum page size at which a full last page is suspect.
 const LARGE_PAGE: usize = 10;
-/// The longest listing is checked by reading this share of a page at its end again.
+/// Part of a page at the end of the longest listing that is requested again.
 const TAIL: f64 = 0.5;
-/// Listings of equal length are no accident from this length on.
+/// Minimum length at which listings of equal length are suspect.
 const TELLING_LENGTH: usize = 20;
-/// Lengths from this one on can be round.
+/// Minimum length at which a round number is suspect.
 const ROUND_FROM: usize = 100;
-/// An end is doubtful where a range may have been shortened and so many records would be expected in the rest.
+/// An end is suspect if the range may have been shortened and this many records are expected in the rest.
 const EXPECTED_BEYOND_RANGE: f64 = 3.0;
-/// An end is doubtful where so many records would be expected in the rest, and the rest is longer than every
-/// gap seen elsewhere by this factor.
+/// An end is suspect if this many records are expected in the rest, and the rest is longer than all other gaps by
+/// this factor.
 const EXPECTED_IN_GAP: f64 = 20.0;
 const LONGER_THAN_GAPS: i64 = 2;
-/// A window without records is checked in parts where it is longer than this share of all, and this many seconds.
+/// An empty window is split if it is longer than this share of the range, and than this many seconds.
 const EMPTY_SHARE: i64 = 32;
 const EMPTY_SECONDS: i64 = 86_400;
-/// Windows read again because records repeated are to hold so much of a page: then no page follows another.
+/// Pages per window after repeated records: less than one, so that no page follows another.
 const PART_OF_PAGE: f64 = 0.6;
 
-/// A chain that met the null cursor.
+/// A chain that reached the null cursor.
 #[derive(Debug, Clone)]
 pub(super) struct Listing {
     pub(super) covers: Window,
     pub(super) requested: Window,
-    /// Distinct records.
+    /// Number of distinct records.
     pub(super) records: usize,
-    /// Where they lie, by each field that windows may filter, and by the likeliest one.
+    /// Their distribution by each field that windows may filter, and by the most likely one.
     by_field: [RecordSpan; 2],
     record_span: RecordSpan,
     page_size: usize,
     ends_full: bool,
     repeats: bool,
-    /// Records known from other chains are missing in it.
+    /// Whether it lacks records of other chains.
     pub(super) misses: bool,
-    /// It ended with a page without a cursor field.
+    /// Whether its last page had no cursor field.
     pub(super) lacks_cursor_field: bool,
-    /// Its records, as long as its end is in doubt and it is compared with others.
+    /// Ids of its records, as long as they may be compared.
     pub(super) ids: HashSet<u64>,
-    /// Records of its window that other chains listed later and it did not.
+    /// Number of records that only later chains listed for its window.
     pub(super) unlisted: usize,
-    /// Its window was read again, and there was nothing new.
+    /// Whether its window was read again without a new record.
     pub(super) is_checked: bool,
-    /// Its end was read again, and there was something new.
+    /// Whether its end was read again with a new record.
     pub(super) is_short: bool,
 }
 
-/// Where the records of a listing lie, by one of their times.
+/// Distribution of a listing's records by one of their times.
 #[derive(Debug, Clone, Copy)]
 struct RecordSpan {
-    /// How many of them lie within the window that it covers, and the seconds of the first and the last of these.
+    /// Number of records within the window, and the seconds of the first and the last one.
     inside: usize,
     span: Option<(i64, i64)>,
-    /// The part that would lack records if the listing were cut off; `None` where it is a single page.
+    /// The part that would lack records if the listing was cut off; `None` for a single page.
     tail: Option<Window>,
-    /// The second of the middle one: the window is split here where it is read again.
+    /// The second of the median record, where the window is split.
     middle: i64,
-    /// The longest time between two of them.
+    /// Longest time between two records.
     gap: i64,
-    /// Which way they run.
+    /// Order of the records.
     direction: Option<Direction>,
 }
 
@@ -77,7 +77,7 @@ impl RecordSpan {
     fn new(chain: &Chain, field: Field, page_size: usize) -> Self {
         let covers = chain.covers;
         let mut seconds = chain.seconds(field);
-        // a second beside the window may hold more records than all of it
+        // a second next to the window may have more records than the window
         let middle = seconds.get(seconds.len() / 2).copied();
         let middle = middle.unwrap_or(covers.start + covers.seconds() / 2);
         seconds.retain(|second| covers.contains(*second));
@@ -93,23 +93,23 @@ impl RecordSpan {
     }
 }
 
-/// Why, and for which part of its window, a listing is not believed.
+/// Why, and in which part of its window, the end of a listing is suspect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct SuspectEnd {
     pub(super) kind: SuspectKind,
     pub(super) part: Window,
-    /// Windows that read the part again do not go beyond this second, and are no longer than so many seconds.
+    /// Windows that read the part again end at this second, and have at most this many seconds.
     pub(super) split: i64,
     pub(super) longest: i64,
 }
 
 impl SuspectEnd {
-    /// Whether more answers may clear it up by themselves.
+    /// Whether other responses may resolve it.
     pub(super) fn may_resolve(&self) -> bool {
         matches!(self.kind, SuspectKind::Gap | SuspectKind::Longest)
     }
 
-    /// Whether its window cannot be split, and so not be read in another way.
+    /// Whether its window cannot be split, so that it cannot be read in another way.
     pub(super) fn is_unsplittable(&self) -> bool {
         matches!(self.kind, SuspectKind::Length | SuspectKind::Content) && self.part.seconds() <= 1
     }
@@ -117,42 +117,42 @@ impl SuspectEnd {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum SuspectKind {
-    /// It may be cut off at a number of records.
+    /// The listing may be cut off at a number of records.
     Length,
-    /// The same, for no other reason than that it is the longest of all.
+    /// The listing is the longest of all, so it may be cut off.
     Longest,
-    /// It lacks records that are known, or has some twice.
+    /// The listing lacks known records, or repeats some.
     Content,
-    /// The range may have been shortened, or the listing broken off: no record is near one end.
+    /// There is no record near one end: the range may have been shortened, or the listing ended early.
     Gap,
 }
 
-/// What all chains have shown together.
+/// Evidence from all chains.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct ListingEvidence {
-    /// Listings end at this many records.
+    /// Known number of records at which listings end.
     pub(super) cap: Option<usize>,
-    /// The most records of a chain, and how many listings have exactly so many.
+    /// Maximum records of a chain, and the number of listings with exactly as many.
     pub(super) longest: usize,
     pub(super) as_long: usize,
-    /// A listing of so many records was checked and is right.
+    /// Maximum records of a listing that was checked successfully.
     pub(super) checked: usize,
-    /// The longest way from the start of a window to a record in it, and from a record to the end.
+    /// Longest distances from the start of a window to a record, and from a record to the end.
     pub(super) reach: [i64; 2],
-    /// Ranges are refused or shortened beyond this many seconds.
+    /// Known maximum range in seconds.
     pub(super) longest_range: Option<i64>,
-    /// The longest time without a record.
+    /// Longest time without a record.
     pub(super) gap: i64,
     /// Records per second of all listings.
     pub(super) rate: f64,
-    /// Whether a range is read, and not one conversation within it.
+    /// Whether a range is read, not a single conversation.
     pub(super) is_range: bool,
-    /// Seconds from the start of all that was requested to its end.
+    /// Seconds from the start to the end of the requested range.
     pub(super) seconds: i64,
 }
 
 impl Listing {
-    /// What a chain that has ended amounts to.
+    /// Creates the listing of a chain that ended.
     pub(super) fn new(chain: &Chain, page_size: usize, lacks_cursor_field: bool) -> Self {
         let by_field = [Field::Time, Field::LastAction].map(|field| RecordSpan::new(chain, field, page_size));
         Self {
@@ -173,7 +173,7 @@ impl Listing {
         }
     }
 
-    /// Places its records by the field that windows seem to filter; `None` where that is neither.
+    /// Uses the distribution by the field that windows probably filter; `None` if it is unknown.
     pub(super) fn use_field(&mut self, field: Option<Field>) {
         self.record_span = match field {
             Some(field) => self.by_field[field as usize],
@@ -186,7 +186,7 @@ impl Listing {
         };
     }
 
-    /// The longest time between two of its records, or without any.
+    /// Returns the longest time between two records, or without any.
     pub(super) fn gap(&self) -> i64 {
         match self.records {
             0 => self.covers.seconds(),
@@ -194,7 +194,7 @@ impl Listing {
         }
     }
 
-    /// Whether, and where, its end is in doubt.
+    /// Returns whether and where its end is suspect.
     pub(super) fn suspect_end(&self, evidence: &ListingEvidence) -> Option<SuspectEnd> {
         let suspect_window = |kind, longest: i64| SuspectEnd {
             kind,
@@ -240,7 +240,7 @@ impl Listing {
         self.records >= evidence.longest && self.records > evidence.checked
     }
 
-    /// Whether it may have been cut off at a number of records.
+    /// Whether it may be cut off at a number of records.
     fn may_be_cut(&self, evidence: &ListingEvidence) -> bool {
         if evidence.cap.is_some_and(|cap| self.records >= cap) {
             return true;
@@ -259,12 +259,12 @@ impl Listing {
         is_full || has_equals || (is_longest && is_round(self.records))
     }
 
-    /// The part behind the last or before the first record, where it is unlikely to be empty.
+    /// Returns the part after the last or before the first record, if it is unlikely to be empty.
     fn gap_at_end(&self, evidence: &ListingEvidence) -> Option<SuspectEnd> {
         let (first, last) = self.record_span.span?;
         let Window { start, end } = self.covers;
         let records = self.record_span.inside as f64;
-        // behind the last record, and the same mirrored
+        // after the last record, and before the first one
         let minute = last + 1 - (last + 1).rem_euclid(60);
         let rest = if minute > start { minute } else { last + 1 };
         let behind = (last - start, end - last, Window::new(rest, end));
@@ -303,7 +303,7 @@ impl Listing {
         })
     }
 
-    /// A long window without any record.
+    /// Checks a long window without records.
     fn empty_window(&self, evidence: &ListingEvidence) -> Option<SuspectEnd> {
         let served = evidence.reach[0].min(evidence.reach[1]);
         let longest = match evidence.longest_range {
@@ -318,14 +318,14 @@ impl Listing {
         })
     }
 
-    /// Whether its records are still known.
+    /// Whether its ids are available.
     pub(super) fn is_comparable(&self) -> bool {
         !self.ids.is_empty() || self.records == 0
     }
 
-    /// Takes in what another chain read, sorted by second: records of this window that this listing does not have.
+    /// Counts the records of another chain, sorted by second, that are in its window but not in this listing.
     pub(super) fn compare(&mut self, records: &[(i64, u64)]) {
-        // bounds are not known to the second
+        // bounds are not exact to the second
         let (from, to) = (self.covers.start + 1, self.covers.end - 1);
         let before = |bound: i64| records.partition_point(|(second, _)| *second < bound);
         let inner = &records[before(from)..before(to).max(before(from))];
@@ -333,7 +333,7 @@ impl Listing {
     }
 }
 
-/// Where to split a window near `middle`: on a whole minute, where that is inside.
+/// Returns where to split a window near `middle`: at a whole minute if possible.
 fn split(middle: i64, covers: Window) -> i64 {
     let minute = middle - middle.rem_euclid(60);
     match minute > covers.start {
@@ -342,7 +342,7 @@ fn split(middle: i64, covers: Window) -> i64 {
     }
 }
 
-/// Where a listing would lack records if it were cut off, as far as the order of its records shows.
+/// Returns where a listing would lack records if it was cut off, by the order of its records.
 fn tail(chain: &Chain, field: Field, seconds: &[i64], page_size: usize) -> Option<Window> {
     let records = super::density::rounded(page_size as f64 * TAIL);
     let records = usize::try_from(records).ok().filter(|_| chain.pages > 1)?;
@@ -353,7 +353,7 @@ fn tail(chain: &Chain, field: Field, seconds: &[i64], page_size: usize) -> Optio
             Window::new(*seconds.get(seconds.len().checked_sub(records + 1)?)?, covers.end)
         }
         None => {
-            // around where it ended
+            // around its end
             let last = chain.last_marks(field).last()?;
             let at = seconds.partition_point(|second| second < last);
             let (from, to) = (
@@ -367,7 +367,7 @@ fn tail(chain: &Chain, field: Field, seconds: &[i64], page_size: usize) -> Optio
     (part != covers && !part.is_empty()).then_some(part)
 }
 
-/// Whether a number looks like somebody's limit.
+/// Whether a number is a typical limit.
 fn is_round(records: usize) -> bool {
     let near = |step: usize| (records + 1) % step <= 2;
     match records {

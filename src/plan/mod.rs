@@ -1,22 +1,22 @@
 //! Decides which window and page to request next, and when a window is complete.
 //!
-//! A window is complete only when the API said so: its own chain of pages was read to the null cursor, and
-//! nothing makes that end doubtful (`listing`). Nothing is inferred from the order of records.
+//! A window is complete only if the API says so: its own chain of pages was read to the null cursor, and nothing
+//! makes that end suspect (`listing`). Nothing is inferred from the order of records.
 //!
-//! A pure state machine: no clock, no randomness, no I/O. [`Planner::next`] gives the next request whenever the
-//! rate limit would let one go; every answer is reported back. How many requests are in flight when it is called
-//! shows the latency.
+//! The planner is a pure state machine: no clock, no randomness, no I/O. [`Planner::next`] returns the next request
+//! whenever the rate limit permits one, and each response is reported to the planner. The number of requests in
+//! flight shows the latency.
 //!
-//! - `facts`: what goes in and out
-//! - `observed`: filter, bounds and order, as the pages show them
-//! - `density`, `counts`, `profile`, `sample`: how many records a window may hold
+//! - `facts`: input and output
+//! - `observed`: filter, bounds and order, as pages show them
+//! - `density`, `counts`, `profile`, `sample`: estimates of the records in a window
 //! - `chain`: the pages of one window
-//! - `listing`: a chain that ended, and whether its end is believed
+//! - `listing`: a chain that ended, and whether its end is suspect
 //! - `choose`: the next request
-//! - `add_page`: what a page changes
-//! - `evaluate`: what all chains show together: what is complete, in doubt, or abandoned
-//! - `limits`: what the server cannot do: long ranges, large pages, long-lived cursors
-//! - `progress`: how far it is, and what it has learned
+//! - `add_page`: effects of a page
+//! - `evaluate`: what is complete, suspect or abandoned
+//! - `limits`: limits of ranges, pages and cursors
+//! - `progress`: progress, and what was learned
 
 mod add_page;
 mod chain;
@@ -49,21 +49,21 @@ pub use facts::{
 pub(crate) use limits::RANGES;
 pub use observed::{Direction, Field, Order};
 
-/// The most requests in flight where the user sets no other number.
+/// Default maximum of requests in flight.
 pub const MAX_IN_FLIGHT: usize = 64;
 
-/// How to plan.
+/// Options of a planner.
 #[derive(Debug, Clone)]
 pub struct PlanOptions {
-    /// Records of a full page, as requested; at least 1.
+    /// Requested records per page, at least 1.
     pub per_page: u32,
-    /// The most requests in flight at a time; at least 1. See [`MAX_IN_FLIGHT`].
+    /// Maximum requests in flight, at least 1. See [`MAX_IN_FLIGHT`].
     pub max_in_flight: usize,
-    /// Whether windows are split to read them side by side. One conversation is not worth it.
+    /// Whether to split windows, which is not worthwhile for a single conversation.
     pub splits: bool,
     /// What earlier runs learned.
     pub knowledge: Knowledge,
-    /// Records over time, as far as an earlier run saw them; parts may be missing.
+    /// Records over time in earlier runs; parts may be missing.
     pub density: Vec<(Window, u64)>,
 }
 
@@ -79,17 +79,17 @@ impl Default for PlanOptions {
     }
 }
 
-/// How cursors behave, which decides whether a lost answer may be requested again.
+/// How cursors behave. It determines whether a request may be repeated after its response was lost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum CursorStyle {
     Unknown,
-    /// A page's cursor names the page: the same request gives the same page again.
+    /// A cursor identifies a page: the same request returns the same page again.
     Changes,
-    /// The server moves it by itself: the same request would skip a page.
+    /// The server advances the cursor: the same request would skip a page.
     Stays,
 }
 
-/// See the [module](self).
+/// Plans the requests of a job. See the [module](self).
 #[derive(Debug, Clone)]
 pub struct Planner {
     ranges: Windows,
@@ -97,47 +97,47 @@ pub struct Planner {
     observations: Observations,
     chains: Vec<Chain>,
     listings: Vec<Listing>,
-    /// Records of abandoned chains, by second and id: a listing of their time has to have them. The value counts
-    /// listings that did not: a record may have been deleted.
+    /// Records of abandoned chains, by second and id, which listings of their window must contain. The value counts
+    /// listings without the record, which may have been deleted.
     abandoned_records: BTreeMap<(i64, u64), u32>,
     density: Density,
     cursors: CursorStyle,
-    /// Some page had a cursor field, even if it was `null`.
+    /// Whether a page had a cursor field, even if it was `null`.
     cursor_field_seen: bool,
     evidence: ListingEvidence,
     limits: Limits,
-    /// Windows are no larger than so many pages: cursors expire, or pages lose records between them.
+    /// Maximum pages of a window, since cursors expire or pages lose records between them.
     window_pages: f64,
 
-    // derived from the listings by `derive`
+    // computed by `derive`
     complete: Windows,
     suspect_ends: Vec<SuspectEnd>,
     /// What no chain has listed yet.
     unlisted: Windows,
 
     in_flight: usize,
-    /// Requests answered.
+    /// Number of requests that ended.
     requests_ended: usize,
-    /// Requests that were answered long after those in flight with them.
+    /// Number of requests that ended long after those in flight with them.
     overdue: usize,
-    /// The most requests in flight so far: so many chains fill the rate limit.
+    /// Maximum requests in flight so far, which is the number of chains that use the rate limit completely.
     concurrency: usize,
-    /// Records of a full page, as the API gives them.
+    /// Records of a full page, as observed.
     page_size: usize,
     is_page_size_known: bool,
     /// Records of the largest page.
     largest_page: usize,
     pages: u64,
     records: usize,
-    /// Windows of chains that were abandoned because they were too long: the shortest, by their starts.
+    /// The shortest abandoned window that was too long, by its start.
     too_long: BTreeMap<i64, i64>,
     abandoned: usize,
-    /// Chains started again because of their cursors.
+    /// Number of restarted chains.
     restarted: usize,
 }
 
 impl Planner {
-    /// A planner for `ranges`: any windows, in any order; what overlaps is read once.
+    /// Creates a planner for `ranges`: any windows, in any order. Overlapping parts are read once.
     #[must_use]
     pub fn new(ranges: Vec<Window>, options: PlanOptions) -> Self {
         let ranges: Windows = ranges.into_iter().collect();
@@ -190,12 +190,12 @@ impl Planner {
         planner
     }
 
-    /// A planner that continues where an earlier run stopped. Chains come in the order in which they began, and
-    /// `spooled[i]` becomes the chain that [`ChainId`] numbers `i`; pages come in the order in which they were
-    /// answered, each with the index of its chain. Chains whose cursors may no longer be valid start again.
+    /// Creates a planner that continues an earlier run. `spooled[i]` becomes the chain with number `i`, in the order
+    /// in which they began. `pages` are in the order in which they were received, each with the index of its chain.
+    /// Chains whose cursors may be invalid are restarted.
     ///
     /// # Errors
-    /// What the spooled pages would have met in [`answered`](Self::answered).
+    /// As [`answered`](Self::answered) for the spooled pages.
     pub fn resume(
         ranges: Vec<Window>,
         options: PlanOptions,
@@ -225,8 +225,8 @@ impl Planner {
         Ok(planner)
     }
 
-    /// The next request, to be sent now; `None` where there is nothing to send until something in flight is
-    /// answered, or where everything [is done](Self::is_done).
+    /// Returns the next request, to be sent now; `None` if a request in flight must end first, or if everything [is
+    /// done](Self::is_done).
     pub fn next(&mut self) -> Option<PageRequest> {
         let index = match self.choose()? {
             choose::Step::Continue(index) | choose::Step::Repeat(index) => index,
@@ -257,16 +257,16 @@ impl Planner {
         })
     }
 
-    /// Whether [`next`](Self::next) would give a request.
+    /// Whether [`next`](Self::next) would return a request.
     #[must_use]
     pub fn wants(&self) -> bool {
         self.choose().is_some()
     }
 
-    /// Takes in the page that answers a request.
+    /// Adds the page that was received for a request.
     ///
     /// # Errors
-    /// Where the page shows that the window can never be read completely.
+    /// If the page shows that the window cannot be read completely.
     pub fn answered(&mut self, request: &PageRequest, page: &PageFacts) -> Result<(), PlanError> {
         if let Some(index) = self.end_request(request) {
             self.add_page(index, page)?;
@@ -275,10 +275,10 @@ impl Planner {
         self.check_end()
     }
 
-    /// The API no longer knows the cursor of a request.
+    /// Reports that the cursor of a request is invalid.
     ///
     /// # Errors
-    /// Where that has happened to the same window too often.
+    /// If this happened too often for the window.
     pub fn cursor_expired(&mut self, request: &PageRequest) -> Result<(), PlanError> {
         if let Some(index) = self.end_request(request) {
             self.restart(index, true)?;
@@ -287,7 +287,7 @@ impl Planner {
         self.check_end()
     }
 
-    /// The answer to a request that is not [retryable](PageRequest::retryable) was lost.
+    /// Reports that the response to a request that is not [retryable](PageRequest::retryable) was lost.
     ///
     /// # Errors
     /// As [`cursor_expired`](Self::cursor_expired).
@@ -299,7 +299,7 @@ impl Planner {
         self.check_end()
     }
 
-    /// A request was given up before it was answered.
+    /// Reports that a request was cancelled before its response.
     ///
     /// # Errors
     /// As [`cursor_expired`](Self::cursor_expired).
@@ -312,7 +312,7 @@ impl Planner {
         Ok(())
     }
 
-    /// Begins a chain.
+    /// Starts a chain.
     fn start(&mut self, covers: Window, restarts: u32) -> usize {
         let requested = self.requested_window(covers);
         let mut chain = Chain::new(covers, requested, self.per_page(), restarts);
@@ -323,8 +323,7 @@ impl Planner {
         self.chains.len() - 1
     }
 
-    /// The index of the chain whose next page a request was for; `None` where the page came already or is of no
-    /// use any more.
+    /// Ends a request. Returns the index of its chain; `None` if the page is not needed any more.
     fn end_request(&mut self, request: &PageRequest) -> Option<usize> {
         let index = usize::try_from(request.chain.0).ok()?;
         let is_overdue = index < self.chains.len() && self.is_overdue(index);

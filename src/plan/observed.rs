@@ -1,7 +1,7 @@
-//! What the pages show about the API: which time a window filters, how its bounds work, in which order records
-//! come.
+//! What pages show about the API: which time a window filters, whether bounds are inclusive, and the order of
+//! records.
 //!
-//! Observations decide how large windows are and which rows lie outside the requested range. They never make a
+//! Observations determine the size of windows, and which rows are outside the requested range. They never make a
 //! window complete.
 
 use serde::{Deserialize, Serialize};
@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::facts::{Knowledge, RecordFacts};
 use crate::window::Window;
 
-/// A time of a record that a window may filter, or records may be ordered by.
+/// A time of a record, by which windows may filter or records may be ordered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Field {
@@ -22,7 +22,7 @@ pub enum Field {
 impl Field {
     const BOTH: [Self; 2] = [Self::Time, Self::LastAction];
 
-    /// The second of a record's time.
+    /// Returns the second of a record's time.
     pub(super) fn second(self, record: &RecordFacts) -> Option<i64> {
         self.micros(record).map(|micros| micros.div_euclid(1_000_000))
     }
@@ -45,30 +45,30 @@ pub enum Direction {
     Descending,
 }
 
-/// An order of records.
+/// Order of records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Order {
-    /// The field that rises or falls.
+    /// The field by which records are ordered.
     pub field: Field,
-    /// Which way.
+    /// The direction.
     pub direction: Direction,
 }
 
-/// So many steps in one direction, and none in the other, make an order.
+/// Minimum steps in one direction, with none in the other, that show an order.
 const STEPS: u64 = 8;
-/// In so many chains must a record have been exactly on the first second requested.
+/// Minimum number of chains with a record exactly in the first requested second.
 const FIRST_SECONDS: u32 = 2;
-/// Records within this many seconds of a window's start show whether the bound is exact.
+/// Distance in seconds from a window's start within which records show whether the bound is exact.
 const NEAR_START: i64 = 3;
-/// So many of them, with none before the start, prove that a window filters this field and not a slightly later
-/// time, such as the arrival of a record.
+/// Minimum number of such records, with none before the start, that prove that windows filter this field and not a
+/// slightly later time, such as the arrival of a record.
 const ENOUGH_NEAR_START: u64 = 6;
 
 /// What the pages show about one field.
 #[derive(Debug, Clone, Copy, Default)]
 struct Trace {
     inside: u64,
-    /// Beyond a bound by one second, which rounding explains, and so would a filter of another field.
+    /// Records one second outside a bound, because of rounding or of a filter by another field.
     beside: u64,
     outside: u64,
     near_start: u64,
@@ -85,7 +85,7 @@ impl Trace {
         }
     }
 
-    /// Whether nothing contradicts that windows filter this field.
+    /// Whether windows may filter this field.
     fn is_possible(&self) -> bool {
         self.outside == 0
     }
@@ -94,13 +94,13 @@ impl Trace {
         self.inside + self.beside + self.outside > 0
     }
 
-    /// Whether the field is near enough to the filtered one to estimate densities with.
+    /// Whether the field is close enough to the filtered one to estimate densities.
     fn is_close(&self) -> bool {
         self.is_present() && self.outside * 10 <= self.inside + self.outside
     }
 }
 
-/// All that was observed in one job.
+/// All observations of a job.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Observations {
     traces: [Trace; 2],
@@ -116,7 +116,7 @@ impl Observations {
         }
     }
 
-    /// Takes in a page of a chain that requested `requested`; `is_first` where it is the first one.
+    /// Adds a page of a chain that requested the window `requested`.
     pub(super) fn observe(&mut self, requested: Window, is_first: bool, page: &[RecordFacts]) {
         for field in Field::BOTH {
             let trace = &mut self.traces[field as usize];
@@ -145,21 +145,21 @@ impl Observations {
         self.traces[field as usize]
     }
 
-    /// The field that windows filter, where every other one is disproven by this job.
+    /// Returns the field that windows filter, if this job disproves all others.
     fn filter(&self) -> Option<Field> {
         let possible = |field: &Field| self.trace(*field).is_present() && self.trace(*field).is_possible();
         let mut fields = Field::BOTH.into_iter().filter(possible);
         fields.next().filter(|_| fields.next().is_none())
     }
 
-    /// Fields that windows may filter.
+    /// Returns the fields that windows may filter.
     pub(super) fn possible_filters(&self) -> Vec<Field> {
         let possible = |field: &Field| self.trace(*field).is_possible();
         Field::BOTH.into_iter().filter(possible).collect()
     }
 
-    /// The field that rows may be left out by, where they lie outside the requested range: the one that every
-    /// page of the job agrees on, with the bounds proven to be exact.
+    /// Returns the field by which rows outside the requested range may be dropped: all pages of the job agree on it,
+    /// and the bounds are proven to be exact.
     pub(super) fn settled_filter(&self) -> Option<Field> {
         let field = self.known_filter()?;
         let trace = self.trace(field);
@@ -167,7 +167,7 @@ impl Observations {
         is_exact.then_some(field)
     }
 
-    /// The field that windows filter, by this job's pages or, where they leave it open, by earlier ones.
+    /// Returns the field that windows filter, by this job's pages or, if they do not show it, by earlier ones.
     fn known_filter(&self) -> Option<Field> {
         let earlier = self
             .earlier
@@ -176,7 +176,7 @@ impl Observations {
         self.filter().or(earlier)
     }
 
-    /// The field to estimate densities with: the known filter, or one that is close to it.
+    /// Returns the field for estimates of densities: the known filter, or one close to it.
     pub(super) fn likely_filter(&self) -> Option<Field> {
         let is_new = Field::BOTH.iter().all(|field| !self.trace(*field).is_present());
         let close = |field: &Field| self.trace(*field).is_close();
@@ -190,7 +190,7 @@ impl Observations {
         self.first_seconds >= FIRST_SECONDS
     }
 
-    /// What this job has shown, with what it left open as earlier runs knew it.
+    /// Returns what this job learned, with the knowledge of earlier runs where it learned nothing.
     pub(super) fn learned(&self) -> Knowledge {
         let ordered = |field: Field| {
             let direction = self.trace(field).direction()?;

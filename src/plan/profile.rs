@@ -1,13 +1,13 @@
-//! How traffic varies within a day: the share of each hour, learned from whole days that were read.
+//! Daily variation of traffic: the share of each hour, from complete days.
 
 use super::density::{as_f64, rounded};
 use crate::window::Window;
 
 const HOUR: i64 = 3_600;
 const DAY: i64 = 24 * HOUR;
-/// Days with fewer records show no profile.
+/// Minimum records of a day.
 const ENOUGH_RECORDS: usize = 100;
-/// Longer windows are taken as a whole.
+/// Longer windows are not split into hours.
 const LONGEST: i64 = 45 * DAY;
 
 /// Relative traffic of each hour of the day in UTC.
@@ -17,11 +17,11 @@ pub(super) struct Profile {
     days: u32,
 }
 
-/// Earlier runs count as so many days.
+/// Weight of earlier runs in days.
 const EARLIER_DAYS: u32 = 3;
 
 impl Profile {
-    /// A profile that begins with what an earlier run [learned](Self::learned).
+    /// Creates a profile with the knowledge of an [earlier run](Self::learned).
     pub(super) fn new(earlier: Option<[u16; 24]>) -> Self {
         earlier.map_or_else(Self::default, |hours| Self {
             sums: hours.map(|share| f64::from(share) / 1_000.0 * f64::from(EARLIER_DAYS)),
@@ -29,14 +29,14 @@ impl Profile {
         })
     }
 
-    /// The share of each hour in thousandths of the mean hour; `None` where nothing is known.
+    /// Returns the share of each hour in thousandths of the mean hour; `None` if nothing is known.
     pub(super) fn learned(&self) -> Option<[u16; 24]> {
         let share =
             |sum: f64| u16::try_from(rounded(sum / f64::from(self.days) * 1_000.0)).unwrap_or(u16::MAX);
         (self.days > 0).then(|| self.sums.map(share))
     }
 
-    /// Takes in a window that was read, with the seconds of its records, sorted.
+    /// Adds a window that was read, with the sorted seconds of its records.
     pub(super) fn learn(&mut self, window: Window, seconds: &[i64]) {
         let mut start = window.start;
         while start + DAY <= window.end {
@@ -57,16 +57,16 @@ impl Profile {
         self.days > 0
     }
 
-    /// Relative traffic of an hour: 1 is the mean.
+    /// Returns the relative traffic of an hour: 1 is the mean.
     fn share(&self, hour: usize) -> f64 {
         match self.days {
             0 => 1.0,
-            // an hour without any record in a few days is not always so
+            // an hour without records on a few days may have some on others
             days => (self.sums[hour] / f64::from(days)).max(0.02),
         }
     }
 
-    /// The seconds of a window, each weighted by its hour.
+    /// Returns the seconds of a window, weighted by the hour.
     pub(super) fn weight(&self, window: Window) -> f64 {
         if self.days == 0 || window.seconds() > LONGEST {
             return as_f64(window.seconds());
@@ -77,7 +77,7 @@ impl Profile {
             .sum()
     }
 
-    /// A window in parts of an hour, or as a whole where there is no profile.
+    /// Splits a window into hours, unless there is no profile.
     pub(super) fn hours(&self, window: Window) -> impl Iterator<Item = Window> {
         let is_even = self.days == 0 || window.seconds() > LONGEST;
         let mut start = window.start;
@@ -108,7 +108,7 @@ mod tests {
         let day = Window::new(0, DAY);
         assert!((profile.weight(day) - as_f64(DAY)).abs() < 1e-6);
         assert_eq!(profile.hours(day).count(), 1);
-        // all of it in the first half of the day
+        // all records are in the first half of the day
         let seconds: Vec<i64> = (0..1_200).map(|number| number * 36).collect();
         profile.learn(Window::new(0, DAY - 1), &seconds);
         assert_eq!(profile.hours(day).count(), 1);

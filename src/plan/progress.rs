@@ -1,17 +1,17 @@
-//! How far a planner is, and what it has learned.
+//! Progress of a planner, and what it learned.
 
 use super::{Field, Knowledge, Planner};
 use crate::window::{Window, Windows};
 
-/// Listings of fewer records are too short to be cut off.
+/// Listings with fewer records are too short to be cut off.
 const TELLING_LENGTH: usize = 100;
 
-/// How far a job is.
+/// Progress of a job.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct PlanProgress {
-    /// Pages estimated to be left; `None` as long as there is nothing to estimate from.
+    /// Estimated pages that are left; `None` if there is no estimate yet.
     pub pages_left: Option<f64>,
-    /// Pages answered, those of an earlier run included.
+    /// Pages received, including those of earlier runs.
     pub pages: u64,
     /// Requests in flight.
     pub in_flight: usize,
@@ -20,14 +20,14 @@ pub struct PlanProgress {
 }
 
 impl Planner {
-    /// Whether every range is complete. Requests still in flight are of no use then.
+    /// Whether all ranges are complete. Requests in flight are not needed then.
     #[must_use]
     pub fn is_done(&self) -> bool {
         self.ranges.iter().all(|range| self.complete.covers(*range))
     }
 
-    /// What is complete so far, in half-open seconds. While the job runs, the longest listing is not part of it:
-    /// a listing of the same length would show that both are cut off.
+    /// Returns what is complete so far. While the job runs, this excludes the longest listing: another one of the
+    /// same length would show that both are cut off.
     #[must_use]
     pub fn covered(&self) -> Windows {
         let mut complete = self.complete.clone();
@@ -50,7 +50,7 @@ impl Planner {
             .collect()
     }
 
-    /// How far the job is.
+    /// Returns the progress.
     #[must_use]
     pub fn progress(&self) -> PlanProgress {
         PlanProgress {
@@ -61,26 +61,26 @@ impl Planner {
         }
     }
 
-    /// The windows whose next page is awaited, as they were requested.
+    /// Returns the requested windows of requests in flight.
     #[must_use]
     pub fn awaited(&self) -> Vec<Window> {
         let flying = self.chains.iter().filter(|chain| chain.flight.is_some());
         flying.map(|chain| chain.requested).collect()
     }
 
-    /// Fields that windows may filter, as far as this job shows.
+    /// Returns the fields that windows may filter.
     #[must_use]
     pub fn possible_filters(&self) -> Vec<Field> {
         self.observations.possible_filters()
     }
 
-    /// The field that rows outside the requested range may be left out by; `None` where it is not settled.
+    /// Returns the field by which rows outside the requested range may be dropped; `None` if it is not settled.
     #[must_use]
     pub fn settled_filter(&self) -> Option<Field> {
         self.observations.settled_filter()
     }
 
-    /// What this run has learned, for later ones to begin with.
+    /// Returns what this run learned, for later runs.
     #[must_use]
     pub fn learned(&self) -> Knowledge {
         let mut limits = self.limits;

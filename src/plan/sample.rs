@@ -1,29 +1,29 @@
-//! A page as a sample of a whole range: where records come in no order, a first page shows where they lie.
+//! Uses the first page of a range with unordered records as a sample of their distribution.
 
 use super::density::as_f64;
 use crate::window::Window;
 
-/// So many records of other chains are enough to judge a sample by.
+/// Minimum records of other chains to judge a sample.
 const ENOUGH: usize = 20;
-/// In a fair sample of many records hardly one in this many lies beyond the outermost.
+/// In a fair sample of many records, at most one in this many is outside its bounds.
 const ONE_IN: usize = 20;
 
-/// Times of records, taken for a fair sample as long as nothing contradicts that.
+/// Times of records that are assumed to be a fair sample until other pages contradict.
 #[derive(Debug, Clone)]
 pub(super) struct Sample {
     /// Sorted seconds.
     points: Vec<i64>,
-    /// It spans most of the window that it was taken from.
+    /// Whether it spans most of its window.
     wide: bool,
     others: usize,
     outside: usize,
-    /// Records behind each point; 0 as long as that is unknown.
+    /// Records per point; 0 if unknown.
     scale: f64,
     known: bool,
 }
 
 impl Sample {
-    /// The times of a first page of `window`.
+    /// Creates a sample from the times of a first page of `window`.
     pub(super) fn new(window: Window, mut points: Vec<i64>) -> Self {
         points.sort_unstable();
         let span = points
@@ -40,7 +40,7 @@ impl Sample {
         }
     }
 
-    /// Judges it by records of other pages.
+    /// Compares it with records of other pages.
     pub(super) fn compare(&mut self, seconds: impl Iterator<Item = i64>) {
         let (Some(first), Some(last)) = (self.points.first(), self.points.last()) else {
             return;
@@ -51,42 +51,43 @@ impl Sample {
         }
     }
 
-    /// A page that was sorted by something else than the time that is filtered shows one end of its window only.
+    /// Whether it is fair. A page that is sorted by another time than the filtered one shows only one end of its
+    /// window.
     pub(super) fn is_fair(&self) -> bool {
         (self.wide || self.others >= ENOUGH)
             && self.outside * ONE_IN <= self.others
             && !self.points.is_empty()
     }
 
-    /// How many records stand behind each point, and whether that is known or at least so many.
+    /// Sets the records per point, and whether it is known or a lower bound.
     pub(super) fn set_scale(&mut self, scale: f64, known: bool) {
         (self.scale, self.known) = (scale, known);
     }
 
-    /// Whether the scale is known from windows that were read to their end.
+    /// Whether the records per point are known from complete windows.
     pub(super) fn is_known(&self) -> bool {
         self.known
     }
 
-    /// Whether half of what lies within `window` lies in one second, so that cutting it is of little use.
+    /// Whether one second has at least half of the points within `window`, so that splitting does not help.
     pub(super) fn is_indivisible(&self, window: Window) -> bool {
         let below = |second| self.points.partition_point(|point| *point < second);
         let within = &self.points[below(window.start)..below(window.end)];
         within.len() >= 4 && within[within.len() / 4] == within[within.len() * 3 / 4]
     }
 
-    /// Whether it says how many records a window holds, and not only how they are shared out.
+    /// Whether it shows the number of records, not only their distribution.
     pub(super) fn is_scaled(&self) -> bool {
         self.scale > 0.0
     }
 
-    /// Points within `window`, never quite none.
+    /// Returns the points within `window`, always more than 0.
     pub(super) fn points(&self, window: Window) -> f64 {
         let below = |second| self.points.partition_point(|point| *point < second);
         as_f64(below(window.end) - below(window.start)).max(0.1)
     }
 
-    /// The second behind the first so many points of `window`; its end where it has fewer.
+    /// Returns the second after the first `points` points of `window`, or its end.
     pub(super) fn second_of_point(&self, window: Window, points: usize) -> i64 {
         let first = self.points.partition_point(|point| *point < window.start);
         let end = self
@@ -96,12 +97,12 @@ impl Sample {
         end.clamp(window.start + 1, window.end)
     }
 
-    /// How many records `window` may hold.
+    /// Estimates the records of `window`.
     pub(super) fn records(&self, window: Window) -> f64 {
         self.points(window) * self.scale
     }
 
-    /// Where in `window` so many records may have passed, from its start.
+    /// Estimates the second up to which `window` has so many records.
     pub(super) fn second_after(&self, window: Window, records: f64) -> i64 {
         let (mut low, mut high) = (window.start, window.end);
         while high - low > 1 {

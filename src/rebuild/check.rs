@@ -1,4 +1,4 @@
-//! Whether a table can be made again with other settings.
+//! Checks whether a table can be rebuilt with other settings.
 
 use std::path::Path;
 
@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 use crate::store;
 use crate::table::{QUARANTINE_FOLDERS, Settings, Table};
 
-/// Whether the rows hold what the new form wants of them.
+/// Checks that the rows contain what the new table options need.
 pub(super) fn columns(old: &Table, new: &Settings) -> Result<()> {
     if new.table_options.can_be_made_from(old.table_options()) {
         return Ok(());
@@ -20,29 +20,30 @@ pub(super) fn columns(old: &Table, new: &Settings) -> Result<()> {
             let mode = new.table_options.metadata;
             return Err(Error::Usage {
                 what: format!(
-                    "--metadata {mode} cannot be made from the rows of {}: their map does not tell 5 from \"5\"",
+                    "cannot change metadata to {mode}: the map in the rows of {} does not distinguish 5 and \"5\"",
                     old.out().display()
                 ),
-                hint: format!("export anew with --metadata {mode}, into another --out"),
+                hint: format!("export again with metadata as {mode}, into another folder"),
             });
         }
     }
     Ok(())
 }
 
-/// Whether rules can be added: a hash is made of what came, so nothing may be taken out of it before.
+/// Checks that the privacy rules can be added: hashes are computed from original values, so no rule may have changed
+/// them before.
 pub(super) fn rules(old: &Settings, new: &Settings) -> Result<()> {
     let lacking = new.privacy.beyond(&old.privacy);
     if lacking.hash_keys.is_empty() || old.privacy.is_empty() {
         return Ok(());
     }
     Err(Error::Usage {
-        what: "--hash-key cannot be added to a table that has rules: its hashes would be others than those of records to come".into(),
-        hint: "export anew with all rules, into another --out".into(),
+        what: "cannot add keys to hash: the table has privacy rules, so hashes of its rows would differ from those of new records".into(),
+        hint: "export again with all rules, into another folder".into(),
     })
 }
 
-/// Whether there is nothing beside the table that holds what new rules take out.
+/// Checks that no other folder contains values that the new rules remove.
 pub(super) fn other_copies(own: &Path) -> Result<()> {
     for folder in ["kept"]
         .into_iter()
@@ -51,7 +52,7 @@ pub(super) fn other_copies(own: &Path) -> Result<()> {
     {
         if !store::names(&folder)?.is_empty() {
             return Err(Error::Usage {
-                what: format!("{} holds what the new rules would take out", folder.display()),
+                what: format!("{} contains values that the new rules remove", folder.display()),
                 hint: format!("remove it: rm -r '{}'", folder.display()),
             });
         }

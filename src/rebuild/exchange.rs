@@ -1,6 +1,6 @@
-//! Two tables change places: the one that readers see, and the one that was made beside it.
+//! Exchanges two tables: the current one and the rebuilt one.
 //!
-//! What shall happen is written down first; every step of it may be done twice.
+//! The intent is written first. All steps are idempotent.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -14,10 +14,10 @@ use crate::ledger::Ledger;
 use crate::store;
 use crate::table::{OWN_FOLDER, Settings};
 
-/// Tells a new folder from an old one, until all is done.
+/// Marks a new folder until the exchange is complete.
 const MARK: &str = "_new";
 
-/// What will happen.
+/// The intent of an exchange.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct TableExchange {
     settings: Settings,
@@ -26,7 +26,7 @@ pub(super) struct TableExchange {
 
 type Step<'a> = Box<dyn Fn() -> Result<()> + 'a>;
 
-/// Where the new table is made.
+/// Returns the folder of the new table.
 pub(super) fn place(out: &Path) -> PathBuf {
     out.join(OWN_FOLDER).join("rebuild")
 }
@@ -35,17 +35,17 @@ fn intent(out: &Path) -> PathBuf {
     out.join(OWN_FOLDER).join("rebuild.json")
 }
 
-/// The folders that change places, each below both tables.
+/// Returns the folders to exchange, relative to both tables.
 fn folders() -> impl Iterator<Item = PathBuf> {
     let datasets = Dataset::ALL.into_iter().map(|dataset| dataset.name().into());
     datasets.chain([Path::new(OWN_FOLDER).join("partitions")])
 }
 
-/// Finishes what a crash interrupted: a switch that was written down is carried out, anything less is swept up.
-/// Only for the holder of the lock. Whether there was a switch.
+/// Completes an interrupted exchange, or removes an unfinished table. Only for the process that has the lock. Returns
+/// whether there was an exchange.
 ///
 /// # Errors
-/// Where the system refuses.
+/// If a file operation fails.
 pub(super) fn finish(out: &Path) -> Result<bool> {
     let Some(exchange) = TableExchange::interrupted(out)? else {
         store::remove_folder(&place(out))?;
@@ -56,15 +56,15 @@ pub(super) fn finish(out: &Path) -> Result<bool> {
     Ok(true)
 }
 
-/// The settings that an interrupted switch gives the table; `None` where there is no such switch.
+/// Returns the settings after an interrupted exchange; `None` if there is none.
 ///
 /// # Errors
-/// Where it cannot be read.
+/// If the intent cannot be read.
 pub(super) fn interrupted(out: &Path) -> Result<Option<Settings>> {
     Ok(TableExchange::interrupted(out)?.map(|exchange| exchange.settings))
 }
 
-/// Removes a new table that nobody wants any more.
+/// Removes an unfinished table.
 pub(super) fn remove_unfinished(out: &Path) -> Result<()> {
     if intent(out).exists() {
         return Ok(());
@@ -72,7 +72,7 @@ pub(super) fn remove_unfinished(out: &Path) -> Result<()> {
     store::remove_folder(&place(out))
 }
 
-/// Gives the new table what lies among the data files and is not the exporter's.
+/// Links the files that are not the exporter's into the new table.
 pub(super) fn link_other_files(out: &Path, own_files: &BTreeSet<PathBuf>) -> Result<()> {
     let mut rest: Vec<PathBuf> = Dataset::ALL.map(|dataset| dataset.name().into()).into();
     while let Some(folder) = rest.pop() {
@@ -117,7 +117,7 @@ impl TableExchange {
 
     fn write_intent(&self, out: &Path) -> Result<()> {
         for folder in folders() {
-            // one that the new table has no rows for still takes the old one's place
+            // a folder without rows replaces the old one, too
             store::write_atomically(&place(out).join(folder).join(MARK), b"")?;
         }
         store::write_atomically(&intent(out), &store::seal(self)?)
@@ -130,7 +130,7 @@ impl TableExchange {
     fn steps<'a>(&'a self, out: &'a Path) -> Vec<Step<'a>> {
         let own = out.join(OWN_FOLDER);
         let own_again = own.clone();
-        // first, so that no run with other settings takes up work on it
+        // first, so that no run continues with the old settings
         let mut steps: Vec<Step<'_>> = vec![Box::new(move || self.settings.save(&own))];
         for folder in folders() {
             let (new, live) = (place(out).join(&folder), out.join(&folder));
@@ -147,7 +147,7 @@ impl TableExchange {
             let live = out.join(folder);
             steps.push(Box::new(move || {
                 store::remove_file(&live.join(MARK))?;
-                // nothing may be left of it where there are no rows
+                // remove the folder if it is empty
                 let _ = fs::remove_dir(&live);
                 Ok(())
             }));
@@ -183,7 +183,7 @@ mod tests {
         }
     }
 
-    /// An old table, and a new one that was made beside it.
+    /// Creates an old table and a new one.
     fn tables(out: &Path) -> TableExchange {
         let own = out.join(OWN_FOLDER);
         settings("UTC").save(&own).unwrap();
@@ -206,7 +206,7 @@ mod tests {
             tables(folder.path()).steps(folder.path()).len()
         };
         for done in 0..=steps {
-            // the step at which the crash came may have been carried out, too
+            // the step may have been executed before the crash
             for twice in [false, true] {
                 let folder = tempfile::tempdir().unwrap();
                 let out = folder.path();

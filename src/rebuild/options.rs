@@ -1,27 +1,27 @@
-//! What a rebuild changes in the settings of a table.
+//! Options of a rebuild: changes of a table's settings.
 
 use crate::dataset::{MetadataMode, PrivacyOptions, Promoted};
 use crate::error::Result;
 use crate::table::{PartitionBy, SCHEMA_VERSION, Settings};
 
-/// What shall be otherwise in the table; what is not given stays as it is.
+/// Changes of a table's settings. `None` keeps a setting.
 #[derive(Clone, Debug, Default)]
 pub struct RebuildOptions {
-    /// The API's address, without a slash at its end. On its own it changes the setting, and no file is written again.
+    /// Base URL of the API, without a trailing slash. If nothing else changes, no file is written again.
     pub base_url: Option<String>,
-    /// IANA zone of the dates, with its present rules.
+    /// IANA time zone of the dates, with its current rules.
     pub timezone: Option<String>,
     /// Whether a partition is a day or a month.
     pub partition_by: Option<PartitionBy>,
-    /// How metadata stands in it.
+    /// How metadata is stored.
     pub metadata: Option<MetadataMode>,
-    /// The metadata keys that have columns of their own, all of them.
+    /// All metadata keys with columns of their own.
     pub promote: Option<Vec<Promoted>>,
-    /// Rows of a row group at most.
+    /// Maximum rows of a row group.
     pub row_group_rows: Option<usize>,
-    /// Bytes of a row group in memory at most.
+    /// Maximum bytes of a row group in memory.
     pub row_group_bytes: Option<usize>,
-    /// What shall be taken out of the rows, too.
+    /// Privacy rules to add.
     pub privacy: PrivacyOptions,
 }
 
@@ -44,12 +44,12 @@ impl RebuildOptions {
             row_groups: settings
                 .row_groups
                 .with(self.row_group_rows, self.row_group_bytes),
-            privacy: self.privacy.beside(&settings.privacy),
+            privacy: self.privacy.adding_to(&settings.privacy),
         };
         settings_with.with_rules()
     }
 
-    /// Whether nothing but the API's address is to change.
+    /// Whether only the base URL changes.
     pub(crate) fn is_address_alone(&self) -> bool {
         let Self {
             base_url,

@@ -1,4 +1,4 @@
-//! New partitions, made of the rows of old ones.
+//! Builds new partitions from the rows of old ones.
 
 use std::collections::BTreeMap;
 
@@ -13,19 +13,19 @@ use crate::error::{Error, Result};
 use crate::fetch::CancellationToken;
 use crate::table::{Effect, Entry, PartitionDate, PartitionKey};
 
-/// Rows of the partitions that are built side by side, unless one has more.
+/// Maximum rows of partitions that are built at a time, unless one has more.
 const GROUP_ROWS: u64 = 150_000;
 
 /// A new partition.
 pub(super) type RebuiltPartition = (PartitionDate, Entry, Effect, TypeMismatches);
 
-/// The second that contains a time.
+/// Returns the second that contains a time.
 pub(super) fn floor(time: Timestamp) -> i64 {
     time.as_microsecond().div_euclid(1_000_000)
 }
 
 impl Rebuild {
-    /// Writes all new partitions, as many side by side as fit into memory.
+    /// Writes all new partitions, as many at a time as fit into memory.
     pub(super) fn rebuild_partitions(
         &self,
         dataset: Dataset,
@@ -59,13 +59,13 @@ impl Rebuild {
         let placed: u64 = rebuilt.iter().map(|(_, _, effect, _)| effect.records()).sum();
         if rows != placed {
             return Err(Error::Internal(format!(
-                "{rows} rows of {dataset} of {bot} were to be placed, and {placed} were"
+                "{rows} rows of {dataset} of {bot} must be written, and {placed} were"
             )));
         }
         Ok(rebuilt)
     }
 
-    /// Which old partitions hold the rows of each new partition: those whose rows' time it shares.
+    /// Returns the old partitions that may contain rows of each new partition, by time.
     fn sources<'a>(
         &self,
         old: &'a BTreeMap<PartitionDate, Entry>,
@@ -73,7 +73,7 @@ impl Rebuild {
         let mut dates = self.zone.1.dates();
         let mut sources: BTreeMap<PartitionDate, Vec<&Entry>> = BTreeMap::new();
         for (old_period, entry) in old {
-            // by the rows themselves: the zone's rules may have changed since the partition was written
+            // uses the times of rows: the rules of the time zone may have changed since
             let (Some(_), Some(first), Some(last)) = (old_period.first(), entry.first, entry.last) else {
                 sources.entry(self.zone.1.timeless()).or_default().push(entry);
                 continue;
@@ -88,7 +88,7 @@ impl Rebuild {
         sources
     }
 
-    /// Writes one new partition; none where no row belongs to it.
+    /// Writes one new partition; `None` if it has no rows.
     fn rebuild_partition(&self, key: &PartitionKey, from: &[&Entry]) -> Result<Option<RebuiltPartition>> {
         let mut mismatches = TypeMismatches::default();
         let mut builder = self.new.builder(key);
@@ -103,7 +103,7 @@ impl Rebuild {
         Ok(Some((key.date, staged.entry, staged.effect, mismatches)))
     }
 
-    /// Rows in the new form, without what new rules take out.
+    /// Converts rows to the new options, and applies the new privacy rules.
     fn convert(
         &self,
         key: &PartitionKey,
@@ -118,7 +118,7 @@ impl Rebuild {
         Ok(batch)
     }
 
-    /// The rows of a new partition, as the old ones have them.
+    /// Returns the rows of a new partition from the old ones.
     fn rows_of(&self, key: &PartitionKey, from: &[&Entry]) -> impl Iterator<Item = Result<RecordBatch>> {
         let batches = from.iter().flat_map(|entry| {
             let (batches, error) = match self.old.batches(key.dataset, entry) {

@@ -1,4 +1,4 @@
-//! Brings a table into the state that this version of the program expects, before a run changes it.
+//! Migrates a table to the state that this version of the program expects, before a run changes it.
 
 use std::path::Path;
 
@@ -9,11 +9,11 @@ use crate::fetch::CancellationToken;
 use crate::ledger::Ledger;
 use crate::table::{Entry, OWN_FOLDER, PartitionKey, Settings, Table, Zone};
 
-/// Finishes an interrupted rebuild, renames what an earlier version named wrongly, and keeps the rules of the table's
-/// time zone where none are kept yet. Only for the process that has the lock.
+/// Completes an interrupted rebuild, renames folders of an earlier version, and stores the rules of the table's time
+/// zone if there are none yet. Only for the process that has the lock.
 ///
 /// # Errors
-/// Where the system refuses.
+/// If a file operation fails.
 pub fn finish(out: &Path) -> Result<()> {
     finish_rebuild(out)?;
     match Settings::load(&out.join(OWN_FOLDER))? {
@@ -22,11 +22,11 @@ pub fn finish(out: &Path) -> Result<()> {
     }
 }
 
-/// The settings of the table in `out` once an interrupted rebuild is finished; `None` where there is no table. Nothing is
-/// written.
+/// Returns the settings of the table in `out`, after an interrupted rebuild if there is one; `None` if there is no
+/// table. Writes nothing.
 ///
 /// # Errors
-/// Where they cannot be read.
+/// If they cannot be read.
 pub fn settings(out: &Path) -> Result<Option<Settings>> {
     if !out.is_dir() {
         return Ok(None);
@@ -37,8 +37,8 @@ pub fn settings(out: &Path) -> Result<Option<Settings>> {
     }
 }
 
-/// Keeps the present rules of the zone of a table that has none. Where rows have other dates by these rules, the table
-/// is rebuilt by them.
+/// Stores the current rules of the time zone in a table that has none. If rows have other dates by these rules, the
+/// table is rebuilt.
 fn save_zone_rules(out: &Path, settings: Settings) -> Result<()> {
     let kept = settings.clone().with_rules()?;
     if kept.timezone_rules.is_none() {
@@ -49,7 +49,7 @@ fn save_zone_rules(out: &Path, settings: Settings) -> Result<()> {
         return kept.save(&table.own_folder());
     };
     tracing::warn!(
-        "the rules of {} have changed since {} was written: the table is rebuilt by the present rules",
+        "the rules of {} have changed since {} was written: the table is rebuilt with the current rules",
         settings.timezone,
         key.folder().display()
     );
@@ -64,7 +64,7 @@ fn save_zone_rules(out: &Path, settings: Settings) -> Result<()> {
     }
 }
 
-/// A partition that has rows of another date by the rules of this zone.
+/// Returns a partition with rows of another date by the rules of this time zone.
 fn misplaced(table: &Table, zone: &Zone) -> Result<Option<PartitionKey>> {
     let is_misplaced = |(key, entry): &(PartitionKey, Entry)| {
         let mut times = [entry.first, entry.last].into_iter().flatten();
@@ -77,7 +77,8 @@ fn misplaced(table: &Table, zone: &Zone) -> Result<Option<PartitionKey>> {
     Ok(all.into_iter().find(is_misplaced).map(|(key, _)| key))
 }
 
-/// The same for a rebuild, which keeps rules of its own. Whether there was an interrupted one.
+/// Completes an interrupted rebuild and renames folders, without storing rules. Returns whether there was an
+/// interrupted rebuild.
 pub(super) fn finish_rebuild(out: &Path) -> Result<bool> {
     let was_interrupted = exchange::finish(out)?;
     if Settings::load(&out.join(OWN_FOLDER))?.is_some() {
@@ -97,7 +98,7 @@ fn rename_januaries(table: &Table) -> Result<()> {
         "renaming Januaries whose folders lack the month"
     );
     let own = table.own_folder();
-    // a ledger that cannot be read is not this function's concern
+    // an unreadable ledger is repaired elsewhere
     if let Ok(mut ledger) = Ledger::load(&Ledger::path(&own)) {
         let mut is_changed = false;
         for key in &found {

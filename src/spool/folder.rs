@@ -1,4 +1,4 @@
-//! Folders of pages, a file each.
+//! Folders of pages with one file per page.
 
 use std::fs::{self, File};
 use std::io;
@@ -11,7 +11,7 @@ use crate::store;
 
 const ENDING: &str = ".json.zst";
 
-/// Creates a folder of pages, which only its owner can read.
+/// Creates a folder of pages that only its owner can read.
 pub(super) fn create_private(folder: &Path) -> Result<()> {
     store::create_private_folder(folder.parent().unwrap_or(Path::new(".")), folder)
 }
@@ -28,7 +28,7 @@ pub(super) fn sequences(folder: &Path) -> Result<Vec<u64>> {
         .collect())
 }
 
-/// The same as [`sequences`], and whether the files themselves may be read.
+/// Returns the sequence numbers as [`sequences`], if the files may be read.
 pub(super) fn look_into(folder: &Path) -> Result<Vec<u64>> {
     let sequences = sequences(folder)?;
     if let Some(first) = sequences.first() {
@@ -47,7 +47,7 @@ pub(super) fn list(folder: &Path) -> Result<(Vec<PageHeader>, Vec<PathBuf>)> {
     for sequence in sequences(folder)? {
         let path = path(folder, sequence);
         let file = match File::open(&path) {
-            // a run has removed it since the folder was listed
+            // a run removed it after the folder was listed
             Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
             file => file.map_err(Error::io("read", &path))?,
         };

@@ -1,4 +1,4 @@
-//! A page as a file: a skippable frame with the header, a frame with the body, each with its checksum.
+//! File format of a page: a skippable frame with the header, and a frame with the body, both with a checksum.
 
 use std::cell::RefCell;
 use std::io::{self, Read};
@@ -10,14 +10,15 @@ use zstd::zstd_safe::CParameter;
 
 use super::PageHeader;
 
-/// The skippable frame's magic number, which every zstd decoder passes over.
+/// Magic number of a skippable frame, which zstd decoders skip.
 const SKIPPABLE: u32 = 0x184D_2A50;
-/// Fast: the network is slower still, and most pages live shortly.
+/// A fast level: most pages are on disk for a short time.
 const LEVEL: i32 = 1;
-/// Looks back 256 KiB, which stay in a core's cache; records repeat each other so soon that nothing is lost.
+/// A window of 256 KiB, which fits into a core's cache. A larger one saves nothing, since adjacent records are
+/// similar.
 const WINDOW_LOG: u32 = 18;
 
-// making them again takes as long as a tenth of a page does
+// creating them takes a tenth of the time of a page
 thread_local! {
     static COMPRESSOR: RefCell<Compressor<'static>> = RefCell::default();
     static DECOMPRESSOR: RefCell<Decompressor<'static>> = RefCell::default();
@@ -41,9 +42,9 @@ pub(super) fn encode(header: &PageHeader, body: &[u8]) -> io::Result<Vec<u8>> {
     Ok(content)
 }
 
-/// Bytes of checksum before the header's JSON.
+/// Length of the checksum of the header.
 const CHECK: usize = 8;
-/// What precedes the header's checksum: magic number and length.
+/// Length of magic number and frame size, which precede the checksum.
 const PREFIX: usize = 8;
 
 fn check(json: &[u8]) -> [u8; CHECK] {
@@ -59,12 +60,12 @@ pub(super) fn read_header(mut page: impl Read) -> io::Result<PageHeader> {
     let (length, expected) = rest.split_at(4);
     let length = u32::from_le_bytes([length[0], length[1], length[2], length[3]]) as usize;
     if magic != SKIPPABLE.to_le_bytes() || !(CHECK..64 * 1024 * 1024).contains(&length) {
-        return Err(damage("it does not begin as a page does"));
+        return Err(damage("it does not begin like a page"));
     }
     let mut json = vec![0; length - CHECK];
     page.read_exact(&mut json)?;
     if check(&json) != expected {
-        return Err(damage("its header's checksum does not fit"));
+        return Err(damage("the checksum of its header is wrong"));
     }
     serde_json::from_slice(&json).map_err(|error| damage(error.to_string()))
 }
@@ -78,7 +79,7 @@ pub(super) fn decode_body(content: &[u8]) -> io::Result<Vec<u8>> {
         .and_then(|size| usize::try_from(size).ok())
         .ok_or_else(|| damage("its body is cut off"))?;
     let mut body = Vec::new();
-    // a size that cannot be is damage, too
+    // an impossible size is damage, too
     body.try_reserve_exact(size)
         .map_err(|error| damage(error.to_string()))?;
     DECOMPRESSOR

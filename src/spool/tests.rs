@@ -71,10 +71,10 @@ fn kept_pages_are_pages_still_and_their_numbers_are_not_given_again() {
     let spool = Spool::open(&folder.path().join("pages")).unwrap();
     let page = spool.append(header(), b"{}").unwrap();
     for _ in 0..2 {
-        spool.keep([0, 1]).unwrap();
+        spool.retain([0, 1]).unwrap();
         assert_eq!(spool.list().unwrap(), (vec![], vec![]));
-        assert_eq!(spool.list_kept().unwrap(), (vec![page.clone()], vec![]));
-        assert_eq!(spool.read_kept(0).unwrap(), &b"{}"[..]);
+        assert_eq!(spool.list_retained().unwrap(), (vec![page.clone()], vec![]));
+        assert_eq!(spool.read_retained(0).unwrap(), &b"{}"[..]);
     }
     let spool = Spool::open(&folder.path().join("pages")).unwrap();
     assert_eq!(spool.next_sequence(), 1);

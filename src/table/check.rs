@@ -1,6 +1,6 @@
-//! The one check of a partition's file against its entry: of runs, `erase`, `rebuild` and `verify`.
+//! Checks the file of a partition against its entry. Runs, `erase`, `rebuild` and `verify` all use this check.
 //!
-//! The ledger decides: a caller also compares the entry with it (see `DatasetState::inspect`).
+//! The caller also compares the entry with the ledger (see `DatasetState::inspect`).
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,7 +13,7 @@ use super::{Entry, PartitionKey, Table, file};
 use crate::error::{Error, Result};
 use crate::store;
 
-/// How much of a file is read. Each depth includes those before it.
+/// How much of a file is read. Each depth includes the previous ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Depth {
     /// The file has the path and the size of its entry.
@@ -28,20 +28,21 @@ pub(crate) enum Depth {
 /// What is wrong with a partition.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Defect {
-    /// The file or folder, from the table's folder on.
+    /// The file or folder, relative to the table's folder.
     pub(crate) path: PathBuf,
-    /// A sentence about it.
+    /// A sentence that describes the defect.
     pub(crate) what: String,
 }
 
 impl Table {
-    /// A sentence for each thing that is wrong with the file of a partition; none where it is sound. Changes nothing.
+    /// Checks the file of a partition. Returns a sentence for each defect, and none if the file is intact. Changes
+    /// nothing.
     ///
-    /// `batch` is called with each batch of rows that is decoded, which is none above [`Depth::Contents`].
+    /// `batch` is called with each decoded batch of rows, at [`Depth::Contents`] only.
     ///
     /// # Errors
-    /// Where the system refuses to read the file, and those of `batch`. At [`Depth::Contents`] only an error of `batch`
-    /// that is [`Error::Interrupted`] is one; any other is a finding.
+    /// If the file cannot be read, and errors of `batch`. At [`Depth::Contents`] only [`Error::Interrupted`] from
+    /// `batch` is an error; any other one becomes a finding.
     pub(crate) fn check(
         &self,
         key: &PartitionKey,
@@ -80,7 +81,7 @@ impl Table {
         if bytes != entry.bytes {
             findings.push(format!("it has {bytes} bytes instead of {}", entry.bytes));
         } else if depth >= Depth::Checksum && checksum(&path)? != entry.sha256 {
-            let what = "it does not contain what was written: its SHA-256 is not the manifest's";
+            let what = "it is not what was written: its SHA-256 is not that in the manifest";
             findings.push(what.into());
         }
         if depth < Depth::Contents {
@@ -94,7 +95,7 @@ impl Table {
             findings.push(format!("its columns are not those of {}", key.dataset));
         }
         findings.extend(file.differing_labels(key, self.table_options()));
-        // unknown bytes are not decoded
+        // do not decode bytes that are not the written ones
         if findings.is_empty() {
             let contents = Contents::read(file, key, &self.zone()?, batch)?;
             findings.extend(contents.differences(key, entry));
@@ -102,16 +103,16 @@ impl Table {
         Ok(())
     }
 
-    /// Whether the file of a partition is, to the byte, what was written. Where it is not, the next run reads it whole,
-    /// whatever its times are. Only for the process that has the lock.
+    /// Whether the file of a partition is byte for byte what was written. If not, the next run reads it completely,
+    /// even if its times are unchanged. Only for the process that has the lock.
     ///
     /// # Errors
-    /// Where the system refuses to read the file.
+    /// If the file cannot be read.
     pub(super) fn is_as_written(&self, key: &PartitionKey, entry: &Entry) -> Result<bool> {
         Ok(self.find_defect(key, entry)?.is_none())
     }
 
-    /// What is wrong with the bytes of a partition's file; as [`Table::is_as_written`].
+    /// Returns the defect of a file with other bytes than were written; see [`Table::is_as_written`].
     pub(super) fn find_defect(&self, key: &PartitionKey, entry: &Entry) -> Result<Option<Defect>> {
         let findings = self.check(key, entry, Depth::Checksum, |_| Ok(()))?;
         let wrong = findings.into_iter().next().map(|what| Defect {
@@ -163,7 +164,11 @@ mod tests {
             inspection.unwrap().found.map_err(|wrong| wrong.what)
         };
         assert_eq!(inspect(true), Ok(entry.clone()));
-        assert!(inspect(false).unwrap_err().contains("other rows"));
+        assert!(
+            inspect(false)
+                .unwrap_err()
+                .contains("not those that were written")
+        );
 
         let other = Entry {
             first: None,
@@ -177,7 +182,7 @@ mod tests {
         let path = folder.path().join(&entry.path);
         let mut bytes = fs::read(&path).unwrap();
         bytes[100] ^= 1;
-        // an alteration is noticed by its time, and clocks of file systems have ticks
+        // a change is detected by its time, and file system clocks have coarse ticks
         std::thread::sleep(std::time::Duration::from_millis(50));
         fs::write(&path, &bytes).unwrap();
         let [listing, checksum, contents] = findings(&entry);

@@ -1,7 +1,7 @@
-//! Recognizes the layout of data files whose table has lost its settings.
+//! Detects the settings of a table whose settings file is lost, from its data files.
 //!
-//! Folders tell whether partitions are days or months, and the files' footers tell the columns. The time zone is written
-//! nowhere, so every row is checked against the one that is requested.
+//! Folder names show whether partitions are days or months. Footers show the columns. No file stores the time zone,
+//! so every row is checked against the requested one.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -15,26 +15,27 @@ use crate::dataset::{Dataset, MetadataMode, Promoted, TableOptions};
 use crate::error::{Error, Result};
 use crate::store;
 
-/// The layout of data files of a table without settings.
+/// The settings that the data files of a table show.
 pub(super) struct DetectedSettings {
     files: Vec<(PartitionKey, PathBuf)>,
     partition_by: PartitionBy,
-    /// `None` where the files do not show it.
+    /// `None` if the files do not show them.
     table_options: Option<TableOptions>,
 }
 
 impl DetectedSettings {
-    /// The layout of the data files in the folder of a table; `None` where there are none of this program's.
+    /// Detects the settings from the data files in the folder of a table. `None` if this program wrote none of the
+    /// files.
     ///
     /// # Errors
-    /// [`Error::Usage`] where they are of two layouts.
+    /// [`Error::Usage`] if the files show different settings.
     pub(super) fn detect(out: &Path) -> Result<Option<Self>> {
         let files = data_files(out)?;
         let footers =
             files
                 .into_par_iter()
                 .filter_map(|(key, path)| match DataFile::open(&out.join(&path)) {
-                    // what cannot be read as Parquet is not this program's, or it is damaged: both have no layout
+                    // a file that is no Parquet is foreign or damaged: it shows no settings
                     Err(Error::Parquet { .. }) => None,
                     Err(error) => Some(Err(error)),
                     Ok(file) => {
@@ -82,7 +83,7 @@ impl DetectedSettings {
         }))
     }
 
-    /// The settings that the files show; those that they do not show are as in `others`.
+    /// Returns the detected settings. The others are taken from `others`.
     pub(super) fn settings(&self, others: Settings) -> Settings {
         Settings {
             partition_by: self.partition_by,
@@ -94,10 +95,10 @@ impl DetectedSettings {
         }
     }
 
-    /// Whether files with these settings can be written beside those that are there.
+    /// Checks that files with these settings can be added to the existing ones.
     ///
     /// # Errors
-    /// [`Error::Usage`] where they would be a mixture.
+    /// [`Error::Usage`] if the settings do not match the files.
     pub(super) fn check(&self, out: &Path, settings: &Settings) -> Result<()> {
         let refused = |path: &Path, what: &str, hint: &str| Error::Usage {
             what: format!(
@@ -111,11 +112,11 @@ impl DetectedSettings {
         self.files.par_iter().try_for_each(|(key, path)| {
             let file = DataFile::open(&out.join(path))?;
             if !file.has_columns(&settings.table_options.schema(key.dataset)) {
-                let hint = "ask for the columns that its files have, or use another folder";
+                let hint = "request the columns of its files, or use another folder";
                 return Err(refused(path, "has other columns than requested", hint));
             }
             match is_misplaced(file, key, &zone) {
-                // it is damaged, and the run sees to that
+                // the file is damaged, and the run repairs it
                 Err(Error::Parquet { .. }) => Ok(()),
                 Ok(true) => {
                     let what = format!(
@@ -123,7 +124,7 @@ impl DetectedSettings {
                         key.date.by().key(),
                         settings.timezone
                     );
-                    let hint = "ask for the time zone that the table was made with, or use another folder";
+                    let hint = "request the time zone of the table, or use another folder";
                     Err(refused(path, &what, hint))
                 }
                 checked => checked.map(|_| ()),
@@ -144,20 +145,21 @@ fn is_misplaced(file: DataFile, key: &PartitionKey, zone: &Zone) -> Result<bool>
     Ok(false)
 }
 
-/// The form of columns by the labels of a file; `None` where they cannot be understood.
+/// Parses the table options in the labels of a file; `None` if they are invalid.
 fn table_options(metadata: Option<&str>, promoted: Option<&str>) -> Option<TableOptions> {
     let promote = promoted.map_or(Ok(Vec::new()), |columns| {
         columns.split(", ").map(str::parse).collect()
     });
     let promote: Vec<Promoted> = promote.ok()?;
-    let is_understood = promoted.is_none_or(|columns| Promoted::told(&promote) == columns);
+    let is_understood = promoted.is_none_or(|columns| Promoted::display_list(&promote) == columns);
     Some(TableOptions {
         metadata: metadata.map_or(Ok(MetadataMode::Map), str::parse).ok()?,
         promote: is_understood.then_some(promote)?,
     })
 }
 
-/// Every file that a reader of the table would open and whose folder is a partition's, from the table's folder on.
+/// Lists the files that readers of the table open, in the folders of partitions. Paths are relative to the table's
+/// folder.
 fn data_files(out: &Path) -> Result<Vec<(PartitionKey, PathBuf)>> {
     let mut files = Vec::new();
     for dataset in Dataset::ALL {

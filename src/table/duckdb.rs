@@ -1,9 +1,9 @@
-//! How DuckDB reads the files of a dataset, whatever the path of the table.
+//! Builds DuckDB queries that read the files of a dataset, for any path of the table.
 
 use std::path::{Component, Path};
 
-/// Where DuckDB cannot read a path, what to say in place of a query.
-const SEPARATOR: &str = "-- DuckDB takes the backslash in the path of this table for a separator: read the table by another path, such as a \
+/// Comment that replaces the query if DuckDB cannot read the path.
+const SEPARATOR: &str = "-- DuckDB reads the backslash in the path of this table as a separator: read the table by another path, such as a \
                          symbolic link to it";
 const NO_TEXT: &str = "-- the path of this table is not UTF-8, so no query can name it: read the table by another path, such as a symbolic link \
                        to it";
@@ -14,7 +14,7 @@ pub(crate) struct FolderKey<'a> {
     pub(crate) r#type: &'a str,
 }
 
-/// The files below a folder as a table of SQL, with a column for each of these keys of folders.
+/// Returns an SQL table expression for the files below a folder, with a column for each folder key.
 ///
 /// # Errors
 /// A comment that says why DuckDB cannot read them.
@@ -41,7 +41,7 @@ pub(crate) fn duckdb_table(
             "read_parquet({pattern}, hive_partitioning = true{types})"
         ));
     }
-    // keys in the path of the table are taken for the dataset's own, so each is read from the end of the path
+    // the path of the table may contain such keys, too: read each key from the end of the path
     let column = |key: &FolderKey<'_>| {
         let FolderKey { name, r#type } = key;
         let value = format!(
@@ -60,7 +60,7 @@ pub(crate) fn duckdb_table(
     ))
 }
 
-/// Whether a folder of the path is named like a key and its value, which readers would take for a column.
+/// Whether a folder of the path is named like `key=value`. Readers would take it for a column.
 fn is_below_keys(folder: &Path) -> bool {
     let names = folder.components().filter_map(|part| match part {
         Component::Normal(name) => name.to_str(),
@@ -69,7 +69,7 @@ fn is_below_keys(folder: &Path) -> bool {
     names.into_iter().any(|name| name.contains('='))
 }
 
-/// A path as a pattern that matches nothing else.
+/// Escapes a path as a glob pattern that matches only this path.
 fn glob_escaped(path: &str) -> String {
     let escape = |character: char| match character {
         '[' | '*' | '?' => format!("[{character}]"),
@@ -78,7 +78,7 @@ fn glob_escaped(path: &str) -> String {
     path.chars().map(escape).collect()
 }
 
-/// A string of SQL.
+/// Quotes a text as an SQL string.
 fn sql_text(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''"))
 }

@@ -25,35 +25,35 @@ use parquet::schema::types::{SchemaDescriptor, Type};
 use super::settings::RowGroups;
 use crate::dataset::is_json;
 
-/// Rows that are encoded at a time, whichever limit comes first. Column writers end pages by the arrays that they get,
-/// so arrays must not depend on how rows are given.
+/// Maximum rows and bytes that are encoded at a time. Column writers end pages depending on the arrays that they get,
+/// so the arrays must not depend on how rows are passed in.
 const CHUNK: RowGroups = RowGroups {
     rows: 2048,
     bytes: 4 * 1024 * 1024,
 };
-/// Bytes of a bound in a footer at most: what the parquet crate truncates bounds to, where it can.
+/// Maximum bytes of a bound in a footer. The parquet crate truncates bounds to this length if it can.
 const BOUND_BYTES: usize = 64;
 
-/// A Parquet file that grows by row groups. The same rows give the same bytes, however they are given.
+/// Writes a Parquet file row group by row group. The same rows give the same bytes, however they are passed in.
 pub(super) struct Encoder<W: Write + Send> {
     file: SerializedFileWriter<W>,
     factory: ArrowRowGroupWriterFactory,
     schema: SchemaRef,
     limit: RowGroups,
-    /// A writer for each leaf of the row group that is not complete.
+    /// A writer for each leaf column of the current row group.
     writers: Vec<ArrowColumnWriter>,
-    /// Rows of the row group, those of the chunk among them.
+    /// Size of the current row group, including the chunk.
     group: Size,
     /// Rows that are not encoded yet: arrays of each column.
     chunk: Vec<Vec<ArrayRef>>,
     chunk_size: Size,
 }
 
-/// The size of some rows.
+/// Number and size of rows.
 #[derive(Clone, Copy, Default)]
 struct Size {
     rows: usize,
-    /// In the memory of a reader, without what marks nulls.
+    /// Bytes in a reader's memory, without null bitmaps.
     bytes: usize,
 }
 
@@ -68,8 +68,8 @@ impl Size {
     }
 }
 
-/// What a file says of its columns, as Arrow and as Parquet. Text that is JSON is marked so in Parquet alone: of Arrow's
-/// mark polars makes a type of its own, which none of its functions takes.
+/// Returns the schema of a file, as Arrow and as Parquet. JSON text is marked in the Parquet schema only: polars
+/// reads Arrow's mark as an extension type that its functions do not support.
 pub(super) fn file_schema(schema: &Schema) -> Result<(SchemaRef, SchemaDescriptor)> {
     let plain = |field: &Arc<Field>| match is_json(field) {
         true => field.as_ref().clone().with_metadata(HashMap::new()),
@@ -115,7 +115,7 @@ impl<W: Write + Send> Encoder<W> {
         })
     }
 
-    /// Appends the rows of `batches` at these places, each a batch and a row.
+    /// Appends rows of `batches`. Each place is the index of a batch and of a row in it.
     pub(super) fn append(&mut self, batches: &[RecordBatch], places: &[(usize, usize)]) -> Result<()> {
         let mut places = places;
         while !places.is_empty() {
@@ -175,7 +175,7 @@ impl<W: Write + Send> Encoder<W> {
         for (field, arrays) in self.schema.fields().iter().zip(&mut self.chunk) {
             let arrays = std::mem::take(arrays);
             let arrays: Vec<&dyn Array> = arrays.iter().map(|array| &**array).collect();
-            // `ArrayData` has no bitmap of nulls where nothing is null, and for an array that has one pages end elsewhere
+            // `ArrayData` has no null bitmap if nothing is null; a bitmap would also change where pages end
             let array = make_array(concat(&arrays)?.to_data());
             for (leaf, writer) in compute_leaves(field, &array)?.iter().zip(writers.by_ref()) {
                 writer.write(leaf)?;
@@ -201,7 +201,7 @@ impl<W: Write + Send> Encoder<W> {
     }
 }
 
-/// Bytes that values take in memory, without what marks nulls: the same for the same values in any array.
+/// Size of values in memory, without null bitmaps. The same values have the same size in any array.
 fn bytes(array: &dyn Array, range: Range<usize>) -> usize {
     let ends = range.len() * size_of::<i32>();
     let between = |offsets: &[i32]| {
@@ -223,11 +223,11 @@ fn bytes(array: &dyn Array, range: Range<usize>) -> usize {
     }
 }
 
-/// Removes bounds that readers must not use, or that would make a footer large. The parquet crate
-/// - orders the bounds of pages before it truncates them, and claims that order for the truncated ones,
-/// - writes a bound whole where no short text is as great,
-/// - truncates text that is JSON within a character,
-/// - takes a page with as many nulls as rows for one without values, which in lists and maps it may have.
+/// Removes bounds that readers must not use, or that make a footer large. The parquet crate
+/// - orders page bounds before it truncates them, and declares that order for the truncated ones,
+/// - writes a bound in full if no shorter text is as great,
+/// - truncates JSON text within a character,
+/// - takes a page with as many nulls as rows for a page without values, which is wrong in lists and maps.
 fn remove_wrong_bounds(close: &mut ColumnCloseResult) -> Result<()> {
     let is_repeated = close.metadata.column_descr().max_rep_level() > 0;
     close.column_index = close
@@ -249,7 +249,7 @@ fn is_bound(bound: &[u8]) -> bool {
     bound.len() <= BOUND_BYTES && std::str::from_utf8(bound).is_ok()
 }
 
-/// Whether all bounds of pages are bounds, in the order that the index claims.
+/// Whether all page bounds are valid in the order that the index declares.
 fn is_sound(index: &ColumnIndexMetaData) -> bool {
     let ColumnIndexMetaData::BYTE_ARRAY(texts) = index else {
         return true;

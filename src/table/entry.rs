@@ -1,4 +1,4 @@
-//! What is known of partitions: of one that stands, and of its next version.
+//! Entries of the manifest, and staged next versions of partitions.
 
 use std::ops::AddAssign;
 use std::path::{Path, PathBuf};
@@ -10,18 +10,18 @@ use super::PartitionKey;
 use crate::error::{Error, Result};
 use crate::store;
 
-/// What the table knows of one partition, kept in `_export/partitions/`.
+/// The entry of one partition, stored in `_export/partitions/`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {
-    /// The file, from the table's folder on.
+    /// Path of the file, relative to the table's folder.
     pub path: PathBuf,
-    /// Rows in it.
+    /// Number of rows.
     pub rows: u64,
-    /// Its size.
+    /// Size of the file in bytes.
     pub bytes: u64,
-    /// Its SHA-256, in hex; its name carries the beginning.
+    /// SHA-256 of the file, in hex. The name of the file contains its beginning.
     pub sha256: String,
-    /// SHA-256 of the ids in the file's order, each followed by a line break, in hex.
+    /// SHA-256 of the ids in file order, each followed by a line break, in hex.
     pub ids_sha256: String,
     /// Time of the first row that has one.
     pub first: Option<Timestamp>,
@@ -29,19 +29,19 @@ pub struct Entry {
     pub last: Option<Timestamp>,
 }
 
-/// What new rows did to a partition.
+/// What new rows change in a partition.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Effect {
-    /// Rows that were not there before.
+    /// Rows that are new.
     pub rows: u64,
-    /// Records that came again as they were.
+    /// Records that were received again unchanged.
     pub duplicates: u64,
-    /// Records that gave way to another version.
+    /// Records that were replaced by another version.
     pub superseded: u64,
 }
 
 impl Effect {
-    /// The records that had it.
+    /// The number of records that caused it.
     #[must_use]
     pub fn records(&self) -> u64 {
         self.rows + self.duplicates + self.superseded
@@ -56,25 +56,25 @@ impl AddAssign for Effect {
     }
 }
 
-/// A partition's next version, durable but not yet seen by readers.
+/// The next version of a partition: durable, but not visible to readers yet.
 #[derive(Debug)]
 pub struct Staged {
     /// The partition.
     pub key: PartitionKey,
-    /// What will be known of it.
+    /// Its future entry.
     pub entry: Entry,
-    /// What the new rows did.
+    /// What the new rows change.
     pub effect: Effect,
-    /// Whether there is a new file; without one nothing of the partition changes.
+    /// Whether there is a new file. If not, the partition does not change.
     pub replaces: bool,
 }
 
-/// What is known of a partition by the file at `path`; `None` where there is none.
+/// Reads the entry at `path`; `None` if there is none.
 pub(super) fn read_entry(path: &Path) -> Result<Option<Entry>> {
     Ok(read_entry_with_change(path)?.map(|(entry, _)| entry))
 }
 
-/// The same, and when the file last changed.
+/// Reads the entry at `path`, and the time when the file last changed.
 pub(super) fn read_entry_with_change(path: &Path) -> Result<Option<(Entry, i128)>> {
     let Some((content, changed)) = store::read_with_change(path)? else {
         return Ok(None);

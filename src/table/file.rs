@@ -1,4 +1,4 @@
-//! One Parquet file: written from rows in order, named after its content.
+//! Writes one Parquet file from sorted rows. Its name is derived from its content.
 
 #[cfg(test)]
 mod tests;
@@ -20,17 +20,17 @@ use super::settings::Settings;
 use crate::display::hex;
 use crate::error::{Error, Result};
 
-/// What a file turned out to be.
+/// Properties of a file that was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Written {
     pub(crate) bytes: u64,
     /// SHA-256 of the file, in hex.
     pub(crate) sha256: String,
-    /// SHA-256 of its ids in order, each followed by a line break, in hex.
+    /// SHA-256 of the ids in order, each followed by a line break, in hex.
     pub(crate) ids_sha256: String,
 }
 
-/// Writes rows in the order given. The same rows give the same bytes, however the batches are cut.
+/// Writes rows in the given order. The same rows give the same bytes, however they are split into batches.
 pub(crate) fn write(
     path: &Path,
     key: &PartitionKey,
@@ -43,10 +43,10 @@ pub(crate) fn write(
     writer.close()
 }
 
-/// How large the file of a batch would be in a table of these settings, in bytes.
+/// Returns the size of the file that a batch would have in a table with these settings, in bytes.
 ///
 /// # Errors
-/// Where its rows cannot be written as Parquet.
+/// If the rows cannot be written as Parquet.
 pub fn size(key: &PartitionKey, settings: &Settings, batch: &RecordBatch) -> Result<u64> {
     let count = u32::try_from(batch.num_rows()).map_err(|error| Error::Internal(error.to_string()))?;
     let rows: Vec<RowRef> = (0..count).map(|row| RowRef { batch: 0, row }).collect();
@@ -60,22 +60,22 @@ pub fn size(key: &PartitionKey, settings: &Settings, batch: &RecordBatch) -> Res
     Ok(writer.finish()?.bytes)
 }
 
-/// Writes rows as Parquet; they may come in parts, of whatever length, and give the same bytes.
+/// Writes rows as Parquet. They may come in parts of any length, and give the same bytes.
 pub(crate) struct Writer<W: Write + Send> {
-    /// Told in errors.
+    /// Named in errors.
     path: PathBuf,
     encoder: Encoder<Hashing<W>>,
     ids: Sha256,
 }
 
 impl Writer<BufWriter<File>> {
-    /// A new file.
+    /// Creates a file.
     pub(crate) fn create(path: &Path, key: &PartitionKey, settings: &Settings) -> Result<Self> {
         let file = File::create(path).map_err(Error::io("create", path))?;
         Self::new(BufWriter::with_capacity(1 << 18, file), path, key, settings)
     }
 
-    /// A new file for a sorted run, which is read once and removed: cheap to write, in row groups that take little memory.
+    /// Creates a file for a sorted run, which is read once and removed: fast to write, with small row groups.
     pub(super) fn create_run(path: &Path, key: &PartitionKey, settings: &Settings) -> Result<Self> {
         let file = File::create(path).map_err(Error::io("create", path))?;
         let settings = Settings {
@@ -86,7 +86,7 @@ impl Writer<BufWriter<File>> {
         Self::with(output, path, key, &settings, run_properties())
     }
 
-    /// Ends the file; it is durable when this returns.
+    /// Finishes the file; it is durable when this returns.
     pub(crate) fn close(mut self) -> Result<Written> {
         let written = self.finish()?;
         let file = self.encoder.output().inner.get_ref();
@@ -126,7 +126,7 @@ impl<W: Write + Send> Writer<W> {
         })
     }
 
-    /// Writes rows behind those that are written already.
+    /// Appends rows.
     pub(crate) fn rows(&mut self, batches: &[RecordBatch], rows: &[RowRef]) -> Result<()> {
         add_ids(&mut self.ids, batches, rows.iter().copied());
         let places: Vec<(usize, usize)> = rows
@@ -137,8 +137,8 @@ impl<W: Write + Send> Writer<W> {
         appended.map_err(|error| self.failed(error))
     }
 
-    /// The error of a write. Where the system refused it, that is the reason, whatever the encoder makes of it: for
-    /// some parts of a file it passes on no more than a text.
+    /// Returns the error of a write. A system error takes precedence over the encoder's error, which for some parts
+    /// of a file is only a text.
     fn failed(&mut self, error: ParquetError) -> Error {
         match self.encoder.output_mut().failed.take() {
             Some(source) => Error::io("write", &self.path)(source),
@@ -146,9 +146,9 @@ impl<W: Write + Send> Writer<W> {
         }
     }
 
-    /// Ends the file, which may be lost in a crash.
+    /// Finishes the file without making it durable.
     pub(super) fn finish(&mut self) -> Result<Written> {
-        // taking the output out would turn an error of the system, such as a full disk, into mere text
+        // taking the output out of the encoder would turn a system error, such as a full disk, into a text
         let finished = self.encoder.finish();
         finished.map_err(|error| self.failed(error))?;
         let output = self.encoder.output_mut();
@@ -161,7 +161,7 @@ impl<W: Write + Send> Writer<W> {
     }
 }
 
-/// The name of a file whose content has this SHA-256, in hex.
+/// Returns the name of a file whose content has this SHA-256, in hex.
 pub(crate) fn name(sha256: &str) -> String {
     format!("part-{}.parquet", sha256.get(..32).unwrap_or(sha256))
 }
@@ -175,12 +175,12 @@ fn add_ids(sha256: &mut Sha256, batches: &[RecordBatch], rows: impl Iterator<Ite
     }
 }
 
-/// Passes bytes on and takes their checksum.
+/// Passes bytes on and computes their checksum.
 pub(super) struct Hashing<W> {
     pub(super) inner: W,
     pub(super) sha256: Sha256,
     pub(super) bytes: u64,
-    /// The first error of the system.
+    /// The first system error.
     pub(super) failed: Option<io::Error>,
 }
 

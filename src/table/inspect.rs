@@ -1,4 +1,4 @@
-//! The state of partitions on disk: what there is, whether it is sound, and entries that are made again.
+//! Inspects partitions on disk, and restores entries from data files.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -19,14 +19,15 @@ use crate::store;
 /// The state of a partition.
 #[derive(Debug)]
 pub(crate) struct Inspection {
-    /// The entry of its file, which is sound; or what is wrong.
+    /// The entry of its intact file, or the defect.
     pub(crate) found: Result<Entry, Defect>,
-    /// Files that do not belong there, from the table's folder on; where something is wrong, all files and the entry.
+    /// Files that do not belong there, relative to the table's folder. If there is a defect: all files, and the
+    /// entry.
     pub(crate) strays: Vec<PathBuf>,
 }
 
 impl Table {
-    /// The bots of which a dataset has files or entries.
+    /// Returns the bots that have files or entries in a dataset.
     pub(crate) fn bots(&self, dataset: Dataset) -> Result<BTreeSet<String>> {
         let mut bots = BTreeSet::new();
         for folder in [&self.out, &self.entries()] {
@@ -37,7 +38,7 @@ impl Table {
         Ok(bots)
     }
 
-    /// The partitions of which a dataset of a bot has a folder or an entry.
+    /// Returns the dates that have a folder or an entry for a bot in a dataset.
     pub(crate) fn dates(&self, dataset: Dataset, bot: &str) -> Result<BTreeSet<PartitionDate>> {
         let below = Path::new(dataset.name()).join(bot_folder(bot));
         let by = self.settings.partition_by;
@@ -53,14 +54,15 @@ impl Table {
         Ok(dates)
     }
 
-    /// Inspects a partition, to some depth. A file that was changed after its entry was written is read at least to
-    /// [`Depth::Checksum`]. `is_expected` compares an entry with what else is known of the partition.
+    /// Inspects a partition to some depth. A file that changed after its entry was written is read at least to
+    /// [`Depth::Checksum`]. `is_expected` compares an entry with what the ledger stores of the partition.
     ///
-    /// An entry that is lost, damaged or not expected is made again from the file, where that has the hash of its
-    /// content in its name. `None` where there is neither a file nor an entry. Only for the process that has the lock.
+    /// An entry that is lost, damaged or not expected is restored from the file, if the name of the file contains the
+    /// hash of its content. Returns `None` if there is neither a file nor an entry. Only for the process that has the
+    /// lock.
     ///
     /// # Errors
-    /// Where the system refuses.
+    /// If a file operation fails.
     pub(crate) fn inspect(
         &self,
         key: &PartitionKey,
@@ -73,7 +75,7 @@ impl Table {
         };
         let unexpected = |entry: &Entry| Defect {
             path: entry.path.clone(),
-            what: "it contains other rows than were written".into(),
+            what: "its rows are not those that were written".into(),
         };
         let wrong = match known {
             None => None,
@@ -86,7 +88,7 @@ impl Table {
                 }
             },
         };
-        // the entry may be what is wrong
+        // the entry may be the wrong one
         let Some(Inspection { found, strays }) = self.recover(key)? else {
             return Ok(None);
         };
@@ -105,8 +107,8 @@ impl Table {
         }))
     }
 
-    /// Compares a partition's file with its entry, which was last written at `written`; gives the files that do not
-    /// belong there.
+    /// Compares the file of a partition with its entry, which was last written at `written`. Returns the files that
+    /// do not belong there.
     fn compare(
         &self,
         key: &PartitionKey,
@@ -125,7 +127,7 @@ impl Table {
         let findings = self.check(key, entry, depth, |_| Ok(()))?;
         if let Some(what) = findings.into_iter().next() {
             if depth >= Depth::Checksum {
-                // the next run reads it whole, whatever its times are
+                // make the next run read it completely, even if its times are unchanged
                 store::touch(&self.out.join(&entry.path));
             }
             let path = entry.path.clone();
@@ -136,13 +138,13 @@ impl Table {
         }
         let mut strays = self.data_files(key)?;
         strays.retain(|stray| *stray != entry.path);
-        // the entry becomes younger than the file, so that the next run does not read the file
+        // makes the entry newer than the file, so that the next run does not read the file
         self.save_entry(key, entry)?;
         Ok(Ok(strays))
     }
 
-    /// Makes the entry of a partition from its file: the only one that has the hash of its content in its name. Gives
-    /// all other files, too. `None` where there is neither a file nor an entry.
+    /// Restores the entry of a partition from the only file whose name contains the hash of its content. Returns all
+    /// other files, too. `None` if there is neither a file nor an entry.
     fn recover(&self, key: &PartitionKey) -> Result<Option<Inspection>> {
         let mut files = self.data_files(key)?;
         if files.is_empty() && !self.entry_path(key).exists() {
@@ -168,7 +170,7 @@ impl Table {
             (None, _) => match files.first() {
                 None => wrong(key.folder(), "it has no file"),
                 Some(file) => {
-                    let what = "it does not contain what was written: its SHA-256 is not that of its name";
+                    let what = "it is not what was written: its SHA-256 is not that in its name";
                     wrong(file.clone(), what)
                 }
             },
@@ -177,7 +179,7 @@ impl Table {
         Ok(Some(Inspection { found, strays }))
     }
 
-    /// The entry of a file that has this hash. `None` where it is no readable file of the partition's dataset and bot.
+    /// Returns the entry of a file with this hash; `None` if it is no readable file of this dataset and bot.
     fn describe(&self, key: &PartitionKey, path: &Path, sha256: String) -> Result<Option<Entry>> {
         let known_as = self.out.join(path);
         let read = (|| {
@@ -206,11 +208,11 @@ impl Table {
         }
     }
 
-    /// The open file of a partition, whose bytes are those that were written: its rows become part of a next version,
-    /// which would look sound whatever they are. `None` where there is neither a file nor an entry.
+    /// Opens the file of a partition after a check of its bytes. Its rows become part of a next version, which would
+    /// look intact even if they were damaged. `None` if there is neither a file nor an entry.
     ///
     /// # Errors
-    /// [`Error::Damaged`] where there is not exactly one file, the one of the entry.
+    /// [`Error::Damaged`] if there is not exactly one file, the one in the entry.
     pub(super) fn intact_file(&self, key: &PartitionKey) -> Result<Option<DataFile>> {
         let files = self.data_files(key)?;
         let damaged = |path: &Path, what: String| Error::Damaged {
@@ -233,7 +235,7 @@ impl Table {
         DataFile::open(&self.out.join(&entry.path)).map(Some)
     }
 
-    /// Every file of a partition and its entry, from the table's folder on.
+    /// Lists the files of a partition and its entry, relative to the table's folder.
     fn all_files(&self, key: &PartitionKey) -> Result<Vec<PathBuf>> {
         let mut files = self.data_files(key)?;
         let entry = self.entry_path(key);
@@ -241,12 +243,12 @@ impl Table {
         Ok(files)
     }
 
-    /// Whether readers of a partition would open a file.
+    /// Whether a partition has files that readers open.
     pub(crate) fn has_file(&self, key: &PartitionKey) -> Result<bool> {
         Ok(!self.data_files(key)?.is_empty())
     }
 
-    /// The files of a partition that readers would open, from the table's folder on.
+    /// Lists the files of a partition that readers open, relative to the table's folder.
     fn data_files(&self, key: &PartitionKey) -> Result<Vec<PathBuf>> {
         let folder = key.folder();
         let names = store::names(&self.out.join(&folder))?;
@@ -254,11 +256,11 @@ impl Table {
         Ok(seen.map(|name| folder.join(name)).collect())
     }
 
-    /// Moves a file, given from the table's folder on, to `_export/quarantine/`: nothing that a user may miss is deleted.
-    /// Does nothing where there is no such file.
+    /// Moves a file to `_export/quarantine/`, so that nothing is deleted that a user may need. `path` is relative to
+    /// the table's folder. Does nothing if there is no such file.
     ///
     /// # Errors
-    /// Where the system refuses.
+    /// If a file operation fails.
     pub fn quarantine(&self, path: &Path) -> Result<()> {
         let own = path.strip_prefix(OWN_FOLDER).ok();
         let own_folder = self.own_folder();
@@ -266,7 +268,7 @@ impl Table {
         let path = self.out.join(path);
         store::set_aside(&path, &own_folder, &aside)?;
         if let (None, Some(folder)) = (own, path.parent()) {
-            // a partition is never an empty folder; one that is not empty stays
+            // remove the folder if it is empty
             let _ = fs::remove_dir(folder);
         }
         Ok(())

@@ -1,4 +1,4 @@
-//! One run at a time on a folder.
+//! The lock of a table: one process at a time may change it.
 
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -10,13 +10,13 @@ use rustix::fs::{FlockOperation, flock};
 use crate::error::{Error, Result};
 use crate::store;
 
-/// The folders below the exporter's own that contain records as the API sent them.
+/// Folders below `_export/` that contain records as the API sent them.
 const PRIVATE: [&str; 5] = ["pages", "kept", "quarantine", "damaged", "rejected"];
-/// So soon after taking the lock its holder's name stands in it.
+/// Time within which the process that took the lock writes its name into the file.
 const NAMED_WITHIN: Duration = Duration::from_millis(100);
 
-/// The right to change a table, held until dropped. The system lets go of it when the process ends, however
-/// it ends.
+/// The exclusive right to change a table, until it is dropped. The system releases it when the process ends in any
+/// way.
 #[derive(Debug)]
 pub struct Lock {
     _file: File,
@@ -26,7 +26,7 @@ impl Lock {
     /// Takes the lock of the table in `out`, whose own folder is `folder`.
     ///
     /// # Errors
-    /// [`Error::Locked`] at once where another run holds it.
+    /// [`Error::Locked`] without delay if another process has the lock.
     pub fn acquire(out: &Path, folder: &Path) -> Result<Self> {
         store::create_folder(folder)?;
         let path = folder.join("lock");
@@ -39,7 +39,7 @@ impl Lock {
             .map_err(Error::io("open", &path))?;
         let take = || flock(&file, FlockOperation::NonBlockingLockExclusive);
         let taken = take().or_else(|_| {
-            // a holder that has only just taken it has still to write its name, and one that only looked is gone
+            // the other process may not have written its name yet, or may have tested the lock only
             std::thread::sleep(NAMED_WITHIN);
             take()
         });
@@ -65,17 +65,17 @@ impl Lock {
             .map_err(Error::io("write", &path))?;
         store::step("lock-taken");
         for private in PRIVATE {
-            // an earlier version, or a crash of it, may have left them open
+            // earlier versions created them with wider permissions
             store::make_private(&folder.join(private))?;
         }
         Ok(Self { _file: file })
     }
 
-    /// Who holds the lock of the table whose own folder is `folder`, if anybody does. Nothing is written, and
-    /// the lock is let go of at once.
+    /// Returns who has the lock of the table whose own folder is `folder`. Writes nothing, and does not keep the
+    /// lock.
     ///
     /// # Errors
-    /// Where the lock cannot be looked at.
+    /// If the lock file cannot be read.
     pub fn holder(folder: &Path) -> Result<Option<String>> {
         let path = folder.join("lock");
         let mut file = match File::open(&path) {
@@ -91,7 +91,7 @@ impl Lock {
     }
 }
 
-/// Who holds the lock, as the file tells. It is only told, so an unreadable name is no reason to fail.
+/// Reads who has the lock. It is for display only, so an unreadable name is no error.
 fn name(file: &mut File) -> String {
     let mut holder = String::new();
     let _ = file.read_to_string(&mut holder);

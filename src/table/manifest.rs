@@ -1,4 +1,4 @@
-//! What a table knows of all its partitions, read as it stands.
+//! Reads the manifest: the entries of all partitions.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -13,17 +13,17 @@ use crate::store;
 /// The entries of all partitions.
 #[derive(Clone, Debug, Default)]
 pub struct Manifest {
-    /// What is known of each partition.
+    /// The entry of each partition.
     pub entries: BTreeMap<PartitionKey, Entry>,
-    /// What stands among the entries and is none, and why; paths begin in the table's folder.
+    /// Files among the entries that cannot be read as entries, and why. Paths are relative to the table's folder.
     pub unreadable: Vec<(PathBuf, String)>,
 }
 
 impl Manifest {
-    /// The entries, where all of them can be read; `out` is the table's folder.
+    /// Returns the entries. `out` is the table's folder.
     ///
     /// # Errors
-    /// [`Error::Damaged`] for the first that cannot.
+    /// [`Error::Damaged`] for the first unreadable one.
     pub fn into_entries(self, out: &Path) -> Result<BTreeMap<PartitionKey, Entry>> {
         match self.unreadable.into_iter().next() {
             Some((path, what)) => Err(Error::Damaged {
@@ -60,14 +60,14 @@ impl Table {
         }
         Err(Error::Usage {
             what: format!("there is no table in {}", out.display()),
-            hint: "give the --out of an export".into(),
+            hint: "give the folder of an export".into(),
         })
     }
 
-    /// What is known of every partition. An entry that cannot be read does not keep the others from being told.
+    /// Reads the entries of all partitions. An unreadable entry does not hide the others.
     ///
     /// # Errors
-    /// Where a folder cannot be read.
+    /// If a folder cannot be read.
     pub fn manifest(&self) -> Result<Manifest> {
         let below = Path::new(OWN_FOLDER).join("partitions");
         let mut manifest = Manifest::default();
@@ -83,9 +83,9 @@ impl Table {
             .into_par_iter()
             .map(|(key, path)| match self.entry(&key) {
                 Ok(Some(entry)) => Ok(Some((key, entry))),
-                // a run has removed it since its folder was listed
+                // a run removed it after its folder was listed
                 Ok(None) if !self.out.join(&path).exists() => Ok(None),
-                Ok(None) => Err((path, "it stands where no entry belongs".to_owned())),
+                Ok(None) => Err((path, "it is not at the place of an entry".to_owned())),
                 Err(error) => Err((path, error.with_causes())),
             })
             .collect();
@@ -98,7 +98,7 @@ impl Table {
         Ok(manifest)
     }
 
-    /// Adds the partitions of a dataset that the manifest names, each with the path of its entry.
+    /// Adds the partitions of a dataset in the manifest, each with the path of its entry.
     fn named(
         &self,
         dataset: Dataset,
@@ -110,10 +110,10 @@ impl Table {
         for name in store::names(&self.out.join(folder))? {
             let path = folder.join(&name);
             let Some(bot) = partition::bot_of(&name) else {
-                unreadable.push((path, "it is named after no bot".into()));
+                unreadable.push((path, "its name is not that of a bot".into()));
                 continue;
             };
-            // what begins with a dot was not finished, and counts as not there
+            // names with a leading dot are unfinished files: ignore them
             for name in store::names(&self.out.join(&path))?
                 .into_iter()
                 .filter(|name| !name.starts_with('.'))
@@ -129,7 +129,7 @@ impl Table {
                             Some(january) => {
                                 format!("its name lacks the month of {january}: the next run renames it")
                             }
-                            None => format!("it is named after no {}", by.key()),
+                            None => format!("its name is not that of a {}", by.key()),
                         };
                         unreadable.push((path.join(&name), what));
                     }

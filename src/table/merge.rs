@@ -1,4 +1,4 @@
-//! Which rows a partition holds, and in which order.
+//! Merges rows in memory: distinct by id, and sorted.
 
 use std::cmp::Ordering;
 
@@ -11,28 +11,28 @@ use super::Effect;
 use crate::dataset::Dataset;
 use crate::error::{Error, Result};
 
-/// A row by its batch and its place in it.
+/// A row, by the index of its batch and its index in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct RowRef {
     pub(crate) batch: u32,
     pub(crate) row: u32,
 }
 
-/// What became of the rows that were put together.
+/// The result of a merge.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Merged {
     /// Distinct by id, sorted by time, then id.
     pub(crate) rows: Vec<RowRef>,
-    /// Rows that came again as they were.
+    /// Rows that came again unchanged.
     pub(crate) duplicates: u64,
-    /// Rows that gave way to another version of the same record.
+    /// Rows that were replaced by another version of the same record.
     pub(crate) superseded: u64,
-    /// Whether the outcome differs from the rows that were there before.
+    /// Whether the result differs from the existing rows.
     pub(crate) changed: bool,
 }
 
 impl Merged {
-    /// What the new rows did, beside so many that were held before.
+    /// What the new rows change, if there were `existing` rows before.
     pub(crate) fn effect(&self, existing: usize) -> Effect {
         Effect {
             rows: (self.rows.len() - existing) as u64,
@@ -42,8 +42,7 @@ impl Merged {
     }
 }
 
-/// Puts new rows behind all those of the `batches` that are held; says which rows there are now, and how many of
-/// them were held.
+/// Appends new rows to the existing ones in `batches`. Returns all rows, and how many of them existed before.
 pub(crate) fn append_rows(
     batches: &mut Vec<RecordBatch>,
     new: &[RecordBatch],
@@ -63,8 +62,8 @@ pub(crate) fn append_rows(
     Ok((all, existing))
 }
 
-/// Puts rows together that came in this order: of the same id the one with the later version stays, on a tie
-/// the one that came later. The first `existing` of them are the partition's present rows.
+/// Merges rows, in the order in which they came. Of rows with the same id, the one with the later version wins; on a
+/// tie, the later row wins. The first `existing` rows are those of the partition.
 pub(crate) fn merge(
     dataset: Dataset,
     batches: &[RecordBatch],
@@ -122,7 +121,7 @@ pub(crate) fn merge(
     Ok(merged)
 }
 
-/// A time in microseconds, or the nearest one that a [`Timestamp`] can be: its last is a day before the end of 9999.
+/// Converts microseconds, clamped to the range of [`Timestamp`], which ends a day before the end of 9999.
 pub(crate) fn moment(micros: i64) -> Timestamp {
     Timestamp::from_microsecond(micros).unwrap_or(if micros < 0 {
         Timestamp::MIN
@@ -131,7 +130,7 @@ pub(crate) fn moment(micros: i64) -> Timestamp {
     })
 }
 
-/// The times of the first and the last row that have one, of rows sorted by time.
+/// Returns the times of the first and the last row that have one. The rows are sorted by time.
 pub(crate) fn time_bounds(
     dataset: Dataset,
     batches: &[RecordBatch],
@@ -146,7 +145,7 @@ pub(crate) fn time_bounds(
     (rows.iter().find_map(time), rows.iter().rev().find_map(time))
 }
 
-/// The columns that merging looks at.
+/// The columns that a merge reads.
 struct MergeColumns<'a> {
     ids: &'a StringArray,
     times: &'a TimestampMicrosecondArray,
@@ -159,11 +158,11 @@ impl<'a> MergeColumns<'a> {
             batch
                 .column(column)
                 .as_primitive_opt::<TimestampMicrosecondType>()
-                .ok_or_else(|| Error::Internal(format!("column {column} of {dataset} holds no times")))
+                .ok_or_else(|| Error::Internal(format!("column {column} of {dataset} has no times")))
         };
         let ids = batch.column(0).as_string_opt::<i32>();
         Ok(Self {
-            ids: ids.ok_or_else(|| Error::Internal(format!("the first column of {dataset} holds no ids")))?,
+            ids: ids.ok_or_else(|| Error::Internal(format!("the first column of {dataset} has no ids")))?,
             times: times(dataset.time_column())?,
             versions: dataset.version_column().map(times).transpose()?,
         })
@@ -176,7 +175,7 @@ impl<'a> MergeColumns<'a> {
     }
 }
 
-/// Whether two rows have the same values, numbers bit by bit.
+/// Whether two rows have the same values. Numbers are compared bit by bit.
 pub(super) fn same_row(a: &RecordBatch, a_row: usize, b: &RecordBatch, b_row: usize) -> bool {
     a.slice(a_row, 1).columns() == b.slice(b_row, 1).columns()
 }

@@ -1,6 +1,6 @@
-//! Names of an earlier version: it named Januaries without their month, `month=2024` instead of `month=2024-01`.
+//! Renames folders of Januaries: an earlier version named them `month=2024` instead of `month=2024-01`.
 //!
-//! Every step of renaming may be done twice, so the next run continues one that was interrupted.
+//! Every step is idempotent, so the next run continues an interrupted one.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -11,12 +11,12 @@ use crate::dataset::Dataset;
 use crate::error::{Error, Result};
 use crate::store;
 
-/// The January whose folder an earlier version named without its month: `month=2024`.
+/// Parses the folder name of a January without its month: `month=2024`.
 pub(crate) fn unnamed_january(folder: &str) -> Option<PartitionDate> {
     january_of(folder.strip_prefix(PartitionBy::Month.key())?.strip_prefix('=')?)
 }
 
-/// The January of a year: `2024`, or `-000001`.
+/// Parses the January of a year: `2024`, or `-000001`.
 pub(super) fn january_of(year: &str) -> Option<PartitionDate> {
     let digits = year.strip_prefix('-').unwrap_or(year);
     let is_year = matches!(digits.len(), 4 | 6) && digits.bytes().all(|byte| byte.is_ascii_digit());
@@ -25,10 +25,10 @@ pub(super) fn january_of(year: &str) -> Option<PartitionDate> {
 }
 
 impl Table {
-    /// The partitions whose folder or entry lacks the month in its name.
+    /// Returns the partitions whose folder or entry lacks the month in its name.
     ///
     /// # Errors
-    /// Where a folder cannot be read.
+    /// If a folder cannot be read.
     pub(crate) fn unnamed_januaries(&self) -> Result<BTreeSet<PartitionKey>> {
         let mut found = BTreeSet::new();
         if self.settings.partition_by != PartitionBy::Month {
@@ -51,10 +51,10 @@ impl Table {
         Ok(found)
     }
 
-    /// Gives a partition's folder and entry their names. Only for the process that has the lock.
+    /// Renames the folder and the entry of a partition. Only for the process that has the lock.
     ///
     /// # Errors
-    /// Where the system refuses.
+    /// If a file operation fails.
     pub(crate) fn rename_january(&self, key: &PartitionKey) -> Result<()> {
         let folder = key.folder();
         let Some(old_folder) = without_month(&folder) else {
@@ -63,7 +63,7 @@ impl Table {
         let (old, new) = (self.out.join(&old_folder), self.out.join(&folder));
         if old.exists() {
             if new.exists() {
-                // the table has another version under the right name
+                // the correctly named folder contains another version
                 for name in store::names(&old)? {
                     self.quarantine(&old_folder.join(name))?;
                 }
@@ -76,7 +76,7 @@ impl Table {
         let old_entry = self.entry_path_of(&old_folder);
         if let (false, Ok(Some(mut entry))) = (self.entry_path(key).exists(), read_entry(&old_entry)) {
             entry.path = folder.join(entry.path.file_name().unwrap_or_default());
-            // an entry that is younger than a damage would hide it
+            // an entry that is newer than the damage would hide it
             if self.out.join(&entry.path).exists() && self.is_as_written(key, &entry)? {
                 self.save_entry(key, &entry)?;
             }
@@ -84,10 +84,10 @@ impl Table {
         store::remove_file(&old_entry)
     }
 
-    /// Gives staged versions of Januaries their names, so that an interrupted commit finds them.
+    /// Renames staged versions of Januaries, so that an interrupted commit finds them.
     ///
     /// # Errors
-    /// Where the system refuses.
+    /// If a file operation fails.
     pub(crate) fn rename_staged_januaries(&self) -> Result<()> {
         if self.settings.partition_by != PartitionBy::Month {
             return Ok(());
@@ -105,7 +105,7 @@ impl Table {
     }
 }
 
-/// The folder of a January as an earlier version named it.
+/// Returns the folder of a January as the earlier version named it.
 fn without_month(folder: &Path) -> Option<PathBuf> {
     let name = folder.file_name()?.to_str()?.strip_suffix("-01")?;
     Some(folder.with_file_name(name))

@@ -78,36 +78,33 @@ pub(crate) const QUARANTINE_FOLDERS: [&str; 2] = [QUARANTINE, "damaged"];
 pub struct Table {
     out: PathBuf,
     settings: Settings,
-    /// Takes out of rows what its rules say, where rows are to be made of pages.
+    /// Applies the table's privacy rules to rows of pages. `None` if the table is only read.
     privacy_filter: Option<PrivacyFilter>,
 }
 
 impl Table {
-    /// The table in `out` with these settings. Nothing is written yet.
+    /// Opens the table in `out`, or describes a new one with these settings. Writes nothing.
     ///
     /// # Errors
-    /// Where the folder cannot be used, or holds a table with other settings.
+    /// If the folder cannot be used, or contains a table with other settings.
     pub(crate) fn open_or_create(out: &Path, settings: Settings) -> Result<Self> {
         Self::open_as(out, |_| Ok(settings))
     }
 
-    /// The table in `out` with the settings that are asked for, given those that it has. Nothing is written yet.
+    /// Opens the table in `out` with the settings that `asked` returns for the existing ones. Writes nothing.
     ///
     /// # Errors
-    /// Where the folder cannot be used, or holds a table with other settings.
+    /// If the folder cannot be used, or contains a table with other settings.
     pub(crate) fn open_as(
         out: &Path,
         asked: impl FnOnce(Option<&Settings>) -> Result<Settings>,
     ) -> Result<Self> {
         let unusable = |what: &str, hint: &str| Error::Usage {
-            what: format!("--out {} {what}", out.display()),
+            what: format!("cannot use {}: it {what}", out.display()),
             hint: hint.into(),
         };
         if out.exists() && !out.is_dir() {
-            return Err(unusable(
-                "is not a folder",
-                "give the folder that shall hold the table",
-            ));
+            return Err(unusable("is not a folder", "give the folder of the table"));
         }
         let existing = out
             .ancestors()
@@ -116,7 +113,7 @@ impl Table {
         if !existing.is_dir() || !store::is_writable(existing) {
             return Err(unusable(
                 "cannot be written",
-                "give an --out that you may write to",
+                "give a folder with write permission",
             ));
         }
         let fixed = Settings::load(&out.join(OWN_FOLDER))?;
@@ -124,7 +121,7 @@ impl Table {
             Some(_) => None,
             None => DetectedSettings::detect(out)?,
         };
-        // what is not asked for is as the files have it; they do not tell the address and the zone
+        // settings that are not requested are those of the files, which do not show the address and the time zone
         let shown = found
             .as_ref()
             .map(|found| found.settings(Settings::new("", DEFAULT_TIMEZONE)));
@@ -150,30 +147,30 @@ impl Table {
         })
     }
 
-    /// The table, ready for rows to be made of pages.
+    /// Prepares the table for decoding pages.
     ///
     /// # Errors
-    /// Where its rules hash keys, and this is not their secret.
+    /// If its rules hash keys with another secret.
     pub fn with_secret(mut self, secret: Option<Secret>) -> Result<Self> {
         self.privacy_filter = Some(PrivacyFilter::new(&self.settings.privacy, secret)?);
         Ok(self)
     }
 
-    /// Makes rows of the body of an answer, as the table's settings say.
+    /// Decodes the body of a response into rows, with the table's options and rules.
     pub(crate) fn decode(&self, dataset: Dataset, body: &[u8]) -> Result<Decoded> {
         if self.privacy_filter.is_none() && !self.settings.privacy.is_empty() {
             return Err(Error::Internal(
-                "rows would be made against the table's rules".into(),
+                "the table's privacy rules would not be applied".into(),
             ));
         }
         let decoded = decode_as(dataset, self.table_options(), self.privacy_filter.as_ref(), body);
         decoded.map_err(|error| Error::Internal(error.to_string()))
     }
 
-    /// Fixes the table's settings, before the first thing that depends on them is written.
+    /// Saves the settings, if that has not happened yet. It must precede everything that depends on them.
     ///
     /// # Errors
-    /// Where they cannot be written.
+    /// If they cannot be written.
     pub fn save_settings(&self) -> Result<()> {
         match Settings::load(&self.own_folder())? {
             Some(_) => Ok(()),
@@ -181,50 +178,50 @@ impl Table {
         }
     }
 
-    /// The table's folder.
+    /// Returns the table's folder.
     #[must_use]
     pub fn out(&self) -> &Path {
         &self.out
     }
 
-    /// The exporter's own folder in it.
+    /// Returns the folder `_export`.
     #[must_use]
     pub fn own_folder(&self) -> PathBuf {
         self.out.join(OWN_FOLDER)
     }
 
-    /// What all of its files depend on.
+    /// Returns the settings.
     #[must_use]
     pub fn settings(&self) -> &Settings {
         &self.settings
     }
 
-    /// The form of its columns.
+    /// Returns the options of its columns.
     #[must_use]
     pub fn table_options(&self) -> &TableOptions {
         &self.settings.table_options
     }
 
-    /// The zone of its dates.
+    /// Returns the time zone of its dates.
     ///
     /// # Errors
-    /// Where the table's zone is not known to this program.
+    /// If this program does not know the time zone.
     pub fn zone(&self) -> Result<Zone> {
         self.settings.zone()
     }
 
-    /// What is known of a partition; `None` where there is none.
+    /// Reads the entry of a partition; `None` if there is none.
     ///
     /// # Errors
-    /// Where the entry cannot be read.
+    /// If the entry cannot be read.
     pub fn entry(&self, key: &PartitionKey) -> Result<Option<Entry>> {
         read_entry(&self.entry_path(key))
     }
 
-    /// Bytes of a row on average, over at most so many partitions of a dataset of a bot; 0 where there are none.
+    /// Returns the mean bytes per row of at most `partitions` partitions of a bot; 0 if there are none.
     ///
     /// # Errors
-    /// Where an entry cannot be read.
+    /// If an entry cannot be read.
     pub fn row_bytes(&self, dataset: Dataset, bot: &str, partitions: usize) -> Result<f64> {
         let folder = self.own_folder().join("partitions").join(dataset.name());
         let folder = folder.join(bot_folder(bot));
@@ -234,7 +231,7 @@ impl Table {
         let (mut bytes, mut rows) = (0, 0);
         for name in names.iter().step_by(names.len() / partitions.max(1) + 1) {
             match read_entry(&folder.join(name)) {
-                // the next run makes it again
+                // the next run restores it
                 Err(Error::Damaged { .. }) | Ok(None) => {}
                 entry => {
                     let entry = entry?.into_iter();
@@ -245,7 +242,7 @@ impl Table {
         Ok(if rows > 0 { bytes as f64 / rows as f64 } else { 0.0 })
     }
 
-    /// The rows of a partition's file, a batch at a time.
+    /// Reads the rows of a partition's file in batches.
     pub(crate) fn batches(
         &self,
         dataset: Dataset,
@@ -254,7 +251,7 @@ impl Table {
         self.batches_of(dataset, DataFile::open(&self.out.join(&entry.path))?)
     }
 
-    /// The rows of a file of a dataset, which must have the table's columns.
+    /// Reads the rows of a file, which must have the table's columns.
     fn batches_of(
         &self,
         dataset: Dataset,
@@ -263,16 +260,16 @@ impl Table {
         if !file.has_columns(&self.table_options().schema(dataset)) {
             return Err(Error::Damaged {
                 path: self.own_folder().join(settings::FILE),
-                what: format!("{} has other columns than it says", file.path().display()),
+                what: format!("{} has other columns than the settings", file.path().display()),
             });
         }
         file.batches(None)
     }
 
-    /// All rows that a partition holds.
+    /// Reads all rows of a partition.
     ///
     /// # Errors
-    /// [`Error::Damaged`] where its file is not the one that is known.
+    /// [`Error::Damaged`] if its file is not the one in its entry.
     pub fn rows(&self, key: &PartitionKey) -> Result<Vec<RecordBatch>> {
         let file = self.intact_file(key)?;
         file.map_or(Ok(Vec::new()), |file| {
@@ -284,14 +281,14 @@ impl Table {
         self.entry_path_of(&key.folder())
     }
 
-    /// The same by the partition's folder.
+    /// Returns the path of an entry by the folder of the partition.
     fn entry_path_of(&self, folder: &Path) -> PathBuf {
         let mut path = self.entries().join(folder).into_os_string();
         path.push(".json");
         path.into()
     }
 
-    /// Where the entries of all partitions stand: the manifest.
+    /// Returns the folder of the manifest.
     fn entries(&self) -> PathBuf {
         self.own_folder().join("partitions")
     }

@@ -1,4 +1,4 @@
-//! Partitions: their keys and their folders.
+//! Keys and folders of partitions.
 
 use std::path::{Path, PathBuf};
 
@@ -8,20 +8,20 @@ use serde::{Deserialize, Serialize};
 use super::partition_date::PartitionDate;
 use crate::dataset::Dataset;
 
-/// Characters of a bot's name that stand for themselves in a path; all others are percent-encoded.
+/// Characters of a bot's name that are not percent-encoded in paths.
 const PATH_SAFE: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'_')
     .remove(b'.')
     .remove(b'~');
 
-/// `bot=<bot>`, as the name of a folder.
+/// Returns the folder name of a bot: `bot=<bot>`.
 #[must_use]
 pub fn bot_folder(bot: &str) -> String {
     format!("bot={}", utf8_percent_encode(bot, PATH_SAFE))
 }
 
-/// The bot whose folder has this name, if it is one's.
+/// Parses the folder name of a bot.
 pub(crate) fn bot_of(folder: &str) -> Option<String> {
     let bot = percent_decode_str(folder.strip_prefix("bot=")?)
         .decode_utf8()
@@ -42,7 +42,7 @@ pub struct PartitionKey {
 }
 
 impl PartitionKey {
-    /// The partition's folder below the table's, e.g. `messages/bot=r3-218210/date=2023-10-01`.
+    /// Returns the folder, relative to the table's folder: for example `messages/bot=r3-218210/date=2023-10-01`.
     #[must_use]
     pub fn folder(&self) -> PathBuf {
         Path::new(self.dataset.name())

@@ -1,4 +1,4 @@
-//! Makes the next version of a partition in bounded memory.
+//! Builds the next version of a partition in bounded memory.
 
 #[cfg(test)]
 mod tests;
@@ -10,13 +10,13 @@ use super::sorted_runs::SortedRuns;
 use super::{PartitionKey, Staged, Table, file};
 use crate::error::{Error, Result};
 
-/// Bytes of new rows in memory. Where there are more, they are written to disk as a sorted run.
+/// Maximum bytes of new rows in memory. More rows are written to disk as sorted runs.
 const RUN_BYTES: usize = 32 * 1024 * 1024;
-/// Bytes that a row takes while rows are merged, beside its values.
+/// Bytes that a row takes in memory during a merge, in addition to its values.
 const ROW_BYTES: usize = 96;
 
-/// Collects new rows of a partition in the order in which they were fetched, and merges them with those that the
-/// partition has. Beyond some bytes, rows are merged on disk: see [`SortedRuns`].
+/// Collects new rows of a partition in the order in which they were fetched, and merges them with the existing ones.
+/// Large partitions are merged on disk: see [`SortedRuns`].
 pub(crate) struct PartitionBuilder<'a> {
     table: &'a Table,
     key: PartitionKey,
@@ -28,7 +28,7 @@ pub(crate) struct PartitionBuilder<'a> {
 }
 
 impl Table {
-    /// Begins a partition's next version.
+    /// Begins the next version of a partition.
     pub(crate) fn builder(&self, key: &PartitionKey) -> PartitionBuilder<'_> {
         self.builder_within(key, RUN_BYTES)
     }
@@ -45,11 +45,11 @@ impl Table {
         }
     }
 
-    /// Makes a partition's next version from the rows that it has and new ones, in the order in which they
-    /// were fetched; seen by nobody until [`Table::publish`], and durable once [`Table::sync_staged`] has been called.
+    /// Stages the next version of a partition from its existing rows and new ones, in the order in which they were
+    /// fetched. Readers see it after [`Table::publish`]. It is durable after [`Table::sync_staged`].
     ///
     /// # Errors
-    /// Where the present rows cannot be read or the new file cannot be written.
+    /// If the existing rows cannot be read or the new file cannot be written.
     #[cfg(test)]
     pub(crate) fn stage(&self, key: &PartitionKey, new: &[RecordBatch], rows: &[RowRef]) -> Result<Staged> {
         let mut builder = self.builder(key);
@@ -63,7 +63,7 @@ impl PartitionBuilder<'_> {
     /// Adds all rows of a batch.
     ///
     /// # Errors
-    /// Where a sorted run cannot be written.
+    /// If a sorted run cannot be written.
     pub(crate) fn add(&mut self, batch: RecordBatch) -> Result<()> {
         let number = |count: usize| u32::try_from(count).map_err(|error| Error::Internal(error.to_string()));
         let (place, rows) = (number(self.batches.len())?, number(batch.num_rows())?);
@@ -82,11 +82,10 @@ impl PartitionBuilder<'_> {
         self.rows.is_empty() && self.runs.is_empty()
     }
 
-    /// Ends the version; seen by nobody until [`Table::publish`], and durable once [`Table::sync_staged`] has been
-    /// called.
+    /// Stages the next version. Readers see it after [`Table::publish`]. It is durable after [`Table::sync_staged`].
     ///
     /// # Errors
-    /// Where the present rows cannot be read or the new file cannot be written.
+    /// If the existing rows cannot be read or the new file cannot be written.
     pub(crate) fn finish(mut self) -> Result<Staged> {
         let present = match self.runs.is_empty() {
             true => self.present_rows()?,
@@ -101,7 +100,7 @@ impl PartitionBuilder<'_> {
         }
     }
 
-    /// The rows that the partition has; `None` where they are too many to be in memory with the new ones.
+    /// Reads the existing rows; `None` if they do not fit into memory with the new ones.
     fn present_rows(&self) -> Result<Option<Vec<RecordBatch>>> {
         let mut present = Vec::new();
         let Some(file) = self.table.intact_file(&self.key)? else {
@@ -146,7 +145,7 @@ impl PartitionBuilder<'_> {
     }
 }
 
-/// Bytes that the rows of a batch take in memory while they are merged.
+/// Bytes that the rows of a batch take in memory during a merge.
 fn bytes_of(batch: &RecordBatch) -> usize {
     batch.get_array_memory_size() + batch.num_rows() * ROW_BYTES
 }

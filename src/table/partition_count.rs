@@ -1,4 +1,4 @@
-//! Numbers of days or months.
+//! Counts of days or months.
 
 use std::ops::AddAssign;
 
@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::PartitionBy;
 
-/// A number of periods, in JSON as `days` or as `months`.
+/// A number of partition dates, in JSON as `days` or as `months`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum PartitionCount {
@@ -17,7 +17,7 @@ pub enum PartitionCount {
 }
 
 impl PartitionCount {
-    /// This number of periods.
+    /// Creates a count.
     #[must_use]
     pub fn new(by: PartitionBy, count: u64) -> Self {
         match by {
@@ -26,14 +26,14 @@ impl PartitionCount {
         }
     }
 
-    /// The number.
+    /// Returns the number.
     #[must_use]
     pub fn count(&self) -> u64 {
         let (Self::Days(count) | Self::Months(count)) = self;
         *count
     }
 
-    /// What it is a number of.
+    /// Returns the unit.
     #[must_use]
     pub fn name(&self) -> &'static str {
         match self {

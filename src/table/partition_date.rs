@@ -1,4 +1,4 @@
-//! The time that a partition holds: a day or a month, or none.
+//! The date of a partition: a day, a month, or none.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,32 +8,32 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use super::migration::january_of;
 
-/// What Hive readers take as "no date".
+/// The value that Hive readers take as null.
 const NO_DATE: &str = "__HIVE_DEFAULT_PARTITION__";
 
-/// The period whose folder has this name, if it is one's in a table of such partitions.
+/// Parses the folder name of a partition in a table with such partitions.
 pub(crate) fn date_of_folder(folder: &str, by: PartitionBy) -> Option<PartitionDate> {
     let value = folder.strip_prefix(by.key())?.strip_prefix('=')?;
     let date = PartitionDate::parse(by, value).ok()?;
     (date.to_string() == value).then_some(date)
 }
 
-/// How much time a partition holds: a setting of the table.
+/// How much time a partition contains: a setting of the table.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum PartitionBy {
     /// A day, `date=2023-10-01`.
     #[default]
     Day,
-    /// A month, `month=2023-10`: for bots whose daily files would be too small to be good.
+    /// A month, `month=2023-10`: for bots with few records per day.
     Month,
 }
 
 impl PartitionBy {
-    /// All there are.
+    /// All variants.
     pub const ALL: [Self; 2] = [Self::Day, Self::Month];
 
-    /// Its name, e.g. `month`.
+    /// Returns its name, for example `month`.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -42,7 +42,7 @@ impl PartitionBy {
         }
     }
 
-    /// The key of the partitions' folders.
+    /// Returns the key in the names of folders.
     #[must_use]
     pub fn key(self) -> &'static str {
         match self {
@@ -63,11 +63,11 @@ impl FromStr for PartitionBy {
 
     fn from_str(name: &str) -> Result<Self, String> {
         let found = Self::ALL.into_iter().find(|by| by.name() == name);
-        found.ok_or_else(|| format!("{name} is neither day nor month"))
+        found.ok_or_else(|| format!("{name} is neither `day` nor `month`"))
     }
 }
 
-/// The time that a partition holds: a day or a month in the table's zone, or none, for rows whose time cannot be read.
+/// The date of a partition: a day or a month in the table's time zone, or none for rows whose time cannot be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PartitionDate {
     by: PartitionBy,
@@ -75,7 +75,7 @@ pub struct PartitionDate {
 }
 
 impl PartitionDate {
-    /// The period that a date lies in.
+    /// Returns the partition date of a day.
     #[must_use]
     pub fn of(by: PartitionBy, date: Date) -> Self {
         let first = match by {
@@ -86,25 +86,25 @@ impl PartitionDate {
         Self { by, first }
     }
 
-    /// No time.
+    /// Returns the partition date of rows without a time.
     #[must_use]
     pub fn timeless(by: PartitionBy) -> Self {
         Self { by, first: None }
     }
 
-    /// Its first day; none for rows without a time.
+    /// Returns the first day; `None` for rows without a time.
     #[must_use]
     pub fn first(&self) -> Option<Date> {
         self.first
     }
 
-    /// Whether it is a day or a month.
+    /// Returns whether it is a day or a month.
     #[must_use]
     pub fn by(&self) -> PartitionBy {
         self.by
     }
 
-    /// How many periods there are from this one to a later one, both counted.
+    /// Number of dates from this one to a later one, both included.
     pub(crate) fn up_to(self, last: Self) -> u64 {
         let (Some(first), Some(last)) = (self.first, last.first) else {
             return 1;
@@ -129,7 +129,7 @@ impl PartitionDate {
     }
 }
 
-/// The value of its key, as it stands in paths.
+/// The value of the key in paths.
 impl fmt::Display for PartitionDate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self.first, self.by) {
@@ -148,7 +148,7 @@ impl fmt::Display for PartitionDate {
     }
 }
 
-/// A day as its value alone, a month with its key: what stands for no time must tell of which it is.
+/// A day is only its value, a month has its key: without a date, the text must still show which of them it is.
 impl Serialize for PartitionDate {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self.by {
@@ -166,7 +166,7 @@ impl<'de> Deserialize<'de> for PartitionDate {
             _ => (PartitionBy::Day, &*text),
         };
         if let (PartitionBy::Month, Some(january)) = (by, january_of(value)) {
-            // an earlier version left the month of Januaries out
+            // an earlier version left out the month of Januaries
             return Ok(january);
         }
         Self::parse(by, value).map_err(de::Error::custom)
@@ -186,7 +186,7 @@ mod tests {
         assert_eq!(days.map(|day| day.to_string()), ["2023-02-28", NO_DATE]);
         assert_eq!(months.map(|month| month.to_string()), ["2023-02", NO_DATE]);
         let written = serde_json::to_string(&[days, months]).unwrap();
-        // the form of days is that of the first ledgers
+        // days have the form of the first version of the ledger
         assert!(written.starts_with(r#"[["2023-02-28","__HIVE"#), "{written}");
         assert_eq!(
             serde_json::from_str::<[[PartitionDate; 2]; 2]>(&written).unwrap(),

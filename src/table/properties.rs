@@ -1,4 +1,4 @@
-//! How the files of a table are written: encodings, compression, order, labels.
+//! Parquet properties of a table's files: encodings, compression, order, labels.
 
 use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::file::metadata::{KeyValue, SortingColumn};
@@ -10,25 +10,26 @@ use super::settings::{RowGroups, SCHEMA_VERSION, Settings};
 use crate::dataset::{Kind, Promoted, PromotedType, TableOptions};
 use crate::error::{Error, Result};
 
-/// Behind dictionaries, level 3 takes half as long again and saves nothing.
+/// Compression of dictionary-encoded columns. Level 3 takes 1.5 times as long and saves nothing.
 const ZSTD_LEVEL: i32 = 1;
-/// Of times, which are written plainly, it saves a tenth.
+/// Compression of times, which are encoded plainly. It saves a tenth.
 const TIMES_ZSTD_LEVEL: i32 = 3;
-/// Of ids, which are written plainly and begin much alike, low levels find repeats that cost more to describe than they
-/// save: this one takes 13 % less space than level 1, and 1 µs an id, with pages of this size; less with larger ones.
+/// Compression of ids, which are encoded plainly and have similar beginnings. Low levels find repetitions that take
+/// more space than they save. This level takes 13 % less space than level 1, and 1 µs per id, with pages of this
+/// size; it saves less with larger pages.
 const IDS_ZSTD_LEVEL: i32 = 14;
 const IDS_PAGE_BYTES: usize = 64 * 1024;
-/// A dictionary may grow so large before a column goes on without one. Values of metadata repeat within a row
-/// group, and many are longer than the usual limit of 1 MiB lets in: files become a fifth smaller.
+/// Maximum size of a dictionary. Values of metadata repeat within a row group, and many do not fit into the default
+/// of 1 MiB. This makes files a fifth smaller.
 const DICTIONARY_BYTES: usize = 8 * 1024 * 1024;
 
-/// Row groups of a sorted run: what is in memory of it while runs are merged.
+/// Size of row groups in sorted runs. One row group of each run is in memory during a merge.
 pub(super) const RUN_ROW_GROUPS: RowGroups = RowGroups {
     rows: 8192,
     bytes: 1024 * 1024,
 };
 
-/// How a sorted run is written, which is read once and removed.
+/// Returns the properties of a sorted run, which is read once and removed.
 pub(super) fn run_properties() -> WriterProperties {
     WriterProperties::builder()
         .set_dictionary_enabled(false)
@@ -37,11 +38,10 @@ pub(super) fn run_properties() -> WriterProperties {
         .build()
 }
 
-/// How the file of a partition is written: encodings, compression, order, labels. Nothing in here may differ between
-/// two runs that bring the same rows.
+/// Returns the properties of a partition's file. They must be the same in all runs that write the same rows.
 ///
 /// # Errors
-/// Where the dataset has more columns than Parquet can count.
+/// If the dataset has more columns than Parquet supports.
 pub fn properties(key: &PartitionKey, settings: &Settings) -> Result<WriterProperties> {
     let (dataset, table_options) = (key.dataset, &settings.table_options);
     let column = |index: usize| i32::try_from(index).map_err(|error| Error::Internal(error.to_string()));
@@ -54,12 +54,12 @@ pub fn properties(key: &PartitionKey, settings: &Settings) -> Result<WriterPrope
     let mut builder = WriterProperties::builder();
     for column in dataset.columns() {
         let path = ColumnPath::from(column.name);
-        // bounds of pages, which readers keep in memory, are for what is short and looked for
+        // readers keep page bounds in memory, so only short columns that are used in filters have them
         if !matches!(column.kind, Kind::Text | Kind::TextList | Kind::TextMap) {
             builder = builder.set_column_statistics_enabled(path.clone(), EnabledStatistics::Page);
         }
         builder = match column.kind {
-            // none comes twice, so a dictionary would only cost; some readers know no other encoding for text than this one
+            // ids are distinct, so a dictionary only adds size; some readers support no other encoding of text
             Kind::Id => builder
                 .set_column_dictionary_enabled(path.clone(), false)
                 .set_column_encoding(path.clone(), Encoding::PLAIN)
@@ -68,8 +68,8 @@ pub fn properties(key: &PartitionKey, settings: &Settings) -> Result<WriterPrope
                 .set_column_bloom_filter_enabled(path, true),
             Kind::Reference => builder.set_column_bloom_filter_enabled(path, true),
             Kind::Time => times(builder, path),
-            // numbers of a small dictionary, which zstd makes little smaller: readers go through them at a stroke where it
-            // is left out, and where a page holds all of a row group
+            // indices of a small dictionary, which zstd hardly compresses: readers are faster without compression,
+            // and if a page contains a complete row group
             Kind::Label | Kind::StrictLabel => builder
                 .set_column_compression(path.clone(), Compression::UNCOMPRESSED)
                 .set_column_data_page_row_count_limit(path, RowGroups::default().rows),
@@ -77,7 +77,7 @@ pub fn properties(key: &PartitionKey, settings: &Settings) -> Result<WriterPrope
         };
     }
     if let Some(metadata) = table_options.metadata_text(dataset) {
-        // hardly one comes twice
+        // most values are distinct
         builder = builder.set_column_dictionary_enabled(ColumnPath::from(metadata), false);
     }
     for column in table_options.promoted(dataset) {
@@ -95,7 +95,7 @@ pub fn properties(key: &PartitionKey, settings: &Settings) -> Result<WriterPrope
     Ok(builder
         .set_statistics_enabled(EnabledStatistics::Chunk)
         .set_dictionary_page_size_limit(DICTIONARY_BYTES)
-        // Bloom filters begin with room for so many values, and end with that for those they have
+        // Bloom filters are allocated for this number of values, and are reduced to the actual number at the end
         .set_max_row_group_row_count(Some(settings.row_groups.rows.max(1)))
         .set_created_by(concat!("converse-export version ", env!("CARGO_PKG_VERSION")).into())
         .set_compression(zstd(ZSTD_LEVEL))
@@ -104,7 +104,7 @@ pub fn properties(key: &PartitionKey, settings: &Settings) -> Result<WriterPrope
         .build())
 }
 
-/// How times are written: plainly, since fastparquet takes the differences between them for others, without an error.
+/// Encodes times plainly: fastparquet misreads delta-encoded times without an error.
 fn times(builder: WriterPropertiesBuilder, path: ColumnPath) -> WriterPropertiesBuilder {
     builder
         .set_column_dictionary_enabled(path.clone(), false)
@@ -115,7 +115,7 @@ fn zstd(level: i32) -> Compression {
     Compression::ZSTD(ZstdLevel::try_new(level).unwrap_or_default())
 }
 
-/// What a file says of itself beside its rows.
+/// Returns the key-value metadata of a file.
 pub(super) fn labels(key: &PartitionKey, table_options: &TableOptions) -> Vec<(String, String)> {
     let dataset = key.dataset;
     let time = dataset.columns()[dataset.time_column()].name;
@@ -129,7 +129,7 @@ pub(super) fn labels(key: &PartitionKey, table_options: &TableOptions) -> Vec<(S
         labels.push(("metadata", table_options.metadata.to_string()));
     }
     if let promoted @ [_, ..] = table_options.promoted(dataset) {
-        labels.push(("promoted", Promoted::told(promoted)));
+        labels.push(("promoted", Promoted::display_list(promoted)));
     }
     let named = |(name, value)| (format!("converse_export.{name}"), value);
     labels.into_iter().map(named).collect()

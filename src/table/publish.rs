@@ -1,4 +1,4 @@
-//! Next versions of partitions: staged beside the table, then published as one step for every reader.
+//! Stages next versions of partitions, and publishes them: each one atomically for readers.
 
 use std::path::PathBuf;
 
@@ -10,11 +10,11 @@ use super::{Effect, Entry, PartitionKey, Staged, Table, bot_folder};
 use crate::error::{Error, Result};
 use crate::store;
 
-/// The name of a file whose content is not complete.
+/// Name of a file that is not complete.
 const UNNAMED: &str = "part.parquet";
 
 impl Table {
-    /// Where the file of a partition's next version is written, before it has a name.
+    /// Creates the staging folder of a partition. Returns the path of the file before it has its name.
     pub(super) fn begin_staging(&self, key: &PartitionKey) -> Result<PathBuf> {
         let folder = self.staging(key);
         store::remove_folder(&folder)?;
@@ -23,7 +23,7 @@ impl Table {
         Ok(folder.join(UNNAMED))
     }
 
-    /// Makes the names of all staged versions durable; what is in them is already.
+    /// Makes the names of all staged versions durable. Their contents are already durable.
     pub(crate) fn sync_staged(&self) -> Result<()> {
         let staging = self.staging_folder();
         match staging.exists() {
@@ -65,7 +65,7 @@ impl Table {
         })
     }
 
-    /// What came changes nothing of a partition.
+    /// Stages nothing, since the new rows do not change the partition.
     pub(super) fn stage_unchanged(&self, key: &PartitionKey, entry: Entry, effect: Effect) -> Result<Staged> {
         store::remove_folder(&self.staging(key))?;
         Ok(Staged {
@@ -76,20 +76,20 @@ impl Table {
         })
     }
 
-    /// Puts staged versions in the place of the present ones, each as one step for every reader, and remembers what
-    /// is known of them. Done again after a crash it changes nothing.
+    /// Replaces the current versions of partitions by the staged ones, each one atomically for readers, and writes
+    /// their entries. It is idempotent.
     ///
     /// # Errors
-    /// Where the system refuses.
+    /// If a file operation fails.
     pub(crate) fn publish_all(&self, partitions: &[(PartitionKey, Entry)]) -> Result<()> {
         self.publish_those(partitions, |_, _| Ok(true))
     }
 
-    /// The same after a crash. A file that was damaged since it was staged gets no entry, so that the next look at its
-    /// partition finds it: an entry that is younger than the damage would hide it.
+    /// Publishes again after a crash. A file that was damaged after it was staged gets no entry: an entry that is
+    /// newer than the damage would hide it from the next inspection.
     ///
     /// # Errors
-    /// Where the system refuses.
+    /// If a file operation fails.
     pub(crate) fn publish_again(&self, partitions: &[(PartitionKey, Entry)]) -> Result<()> {
         self.publish_those(partitions, |key, entry| self.is_as_written(key, entry))
     }
@@ -108,7 +108,7 @@ impl Table {
             }
             folders.push(live);
         }
-        // what gave way goes only once what came instead is there to stay
+        // remove the old version only after the new one is durable
         store::sync_names(&folders)?;
         let entries = partitions.par_iter().filter_map(|(key, entry)| {
             let written = gets_entry(key, entry)
@@ -123,7 +123,7 @@ impl Table {
         Ok(())
     }
 
-    /// The same of one partition.
+    /// Publishes one partition.
     ///
     /// # Errors
     /// As [`Table::publish_all`].
@@ -131,12 +131,12 @@ impl Table {
         self.publish_all(&[(key.clone(), entry.clone())])
     }
 
-    /// Writes down what is known of a partition.
+    /// Writes the entry of a partition durably.
     pub(super) fn save_entry(&self, key: &PartitionKey, entry: &Entry) -> Result<()> {
         store::sync_names([&self.write_entry(key, entry)?])
     }
 
-    /// Writes a partition's entry, whose name is not durable yet.
+    /// Writes the entry of a partition. Its name is not durable yet.
     fn write_entry(&self, key: &PartitionKey, entry: &Entry) -> Result<PathBuf> {
         let path = self.entry_path(key);
         store::write_unnamed(&path, &store::seal(entry)?)?;
@@ -144,11 +144,11 @@ impl Table {
         Ok(path)
     }
 
-    /// Removes what a crash left unfinished. Only for the holder of the lock, and after the last commit was
-    /// carried through.
+    /// Removes unfinished files after a crash. Only for the process that has the lock, and after the last commit was
+    /// completed.
     ///
     /// # Errors
-    /// Where the system refuses.
+    /// If a file operation fails.
     pub fn remove_leftovers(&self) -> Result<()> {
         store::remove_folder(&self.staging_folder())?;
         store::step("swept");

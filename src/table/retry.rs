@@ -1,4 +1,4 @@
-//! Reads a table that a run may change meanwhile, again where that is needed.
+//! Reads a table that a run may change at the same time, with retries.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -9,19 +9,19 @@ use super::{DataFile, Entry, Lock, OWN_FOLDER, PartitionKey, Staged, Table};
 use crate::error::{Error, Result};
 use crate::store;
 
-/// How often a table is read in all where a run changes it meanwhile, and the time between.
+/// Maximum number of times that a changing table is read, and the delay between them.
 const MAX_READS: usize = 20;
 const READ_DELAY: Duration = Duration::from_millis(50);
-/// How often a partition's file is looked for, and the time between.
+/// Maximum number of times that a partition's file is opened, and the delay between them.
 const MAX_OPENS: usize = 20;
 const OPEN_DELAY: Duration = Duration::from_millis(25);
 
-/// Which versions of the files that every commit and every rebuild replaces are in place.
+/// The version of a table: size and time of the files that every commit and every rebuild replaces.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct TableVersion(Vec<Option<(u64, i128)>>);
 
 impl TableVersion {
-    /// The version of the table whose own folder is `folder`.
+    /// Returns the version of the table whose own folder is `folder`.
     pub(crate) fn of(folder: &Path) -> Self {
         let files = ["table.json", "ledger.json", "commit.json", "rebuild.json"];
         let version = |name| {
@@ -33,7 +33,7 @@ impl TableVersion {
 }
 
 impl Table {
-    /// Opens the table in `out` and reads it with `read`, again where a run replaces it meanwhile.
+    /// Opens the table in `out` and reads it with `read`, again if a run replaces it at the same time.
     ///
     /// # Errors
     /// As [`Table::open`] and `read`.
@@ -41,8 +41,8 @@ impl Table {
         Self::read_again(out, || read(&Self::open(out)?))
     }
 
-    /// Reads something of the table in `out`; once more, a bounded number of times, where that fails while a run
-    /// changes the table.
+    /// Reads something of the table in `out`. If that fails while a run changes the table, it is repeated a bounded
+    /// number of times.
     ///
     /// # Errors
     /// As `read`.
@@ -67,17 +67,17 @@ impl Table {
         }
     }
 
-    /// The file of a partition's next version, before it is published.
+    /// Returns the path of a staged file.
     pub(crate) fn staged_path(&self, staged: &Staged) -> PathBuf {
         let name = staged.entry.path.file_name().unwrap_or_default();
         self.staging(&staged.key).join(name)
     }
 
-    /// Opens the file of a partition: the one of `entry`, or where a run has replaced that, the current one.
-    /// `None` where the partition was removed.
+    /// Opens the file of a partition: the one in `entry`, or the current one if a run has replaced it. `None` if the
+    /// partition was removed.
     ///
     /// # Errors
-    /// [`Error::Damaged`] where the file of the current entry is missing, or where it cannot be read.
+    /// [`Error::Damaged`] if the file of the current entry is missing or cannot be read.
     pub(crate) fn open_current(&self, key: &PartitionKey, entry: &Entry) -> Result<Option<DataFile>> {
         let mut entry = entry.clone();
         for _ in 0..MAX_OPENS {

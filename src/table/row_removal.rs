@@ -1,4 +1,4 @@
-//! Removes rows from a partition, or the partition.
+//! Removes rows from a partition, or a complete partition.
 
 use arrow::array::RecordBatch;
 
@@ -8,24 +8,24 @@ use super::{Effect, PartitionKey, Staged, Table};
 use crate::error::{Error, Result};
 use crate::store;
 
-/// A partition without some of its rows.
+/// The result of a removal of rows.
 #[derive(Debug)]
 #[expect(clippy::large_enum_variant, reason = "it is taken apart at once")]
 pub(crate) enum RowRemoval {
-    /// It had none of these rows.
+    /// The partition has none of these rows.
     Unchanged,
-    /// A next version, and the number of rows that were removed.
+    /// The staged next version, and the number of removed rows.
     Rewritten(Staged, u64),
-    /// No rows are left, and so no file; the number of rows that were removed.
+    /// No rows are left, so there is no file; the number of removed rows.
     Emptied(u64),
 }
 
 impl Table {
-    /// Stages a partition's next version without the rows for which `goes` is true. It is durable when this returns, and
-    /// readers see it after [`Table::publish`].
+    /// Stages the next version of a partition without the rows for which `goes` is true. It is durable when this
+    /// returns. Readers see it after [`Table::publish`].
     ///
     /// # Errors
-    /// Where the present rows cannot be read or the new file cannot be written.
+    /// If the existing rows cannot be read or the new file cannot be written.
     pub(crate) fn stage_removal(
         &self,
         key: &PartitionKey,
@@ -65,17 +65,17 @@ impl Table {
         Ok(RowRemoval::Rewritten(staged, gone))
     }
 
-    /// Removes a partition, as one step for every reader. Done again after a crash it changes nothing.
+    /// Removes a partition, atomically for readers. It is idempotent.
     ///
     /// # Errors
-    /// Where the system refuses.
+    /// If a file operation fails.
     pub(crate) fn remove_partition(&self, key: &PartitionKey) -> Result<()> {
         let (staging, live) = (self.staging(key), self.out.join(key.folder()));
         if live.exists() {
             store::remove_folder(&staging)?;
             store::move_folder(&live, &staging)?;
             if let Some(folder) = live.parent() {
-                // the last one of its bot leaves no empty folder
+                // remove the folder of the bot if it is empty
                 let _ = std::fs::remove_dir(folder);
             }
         }

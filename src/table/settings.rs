@@ -1,4 +1,4 @@
-//! What every file of a table depends on, fixed by its first run.
+//! The settings of a table. The first run fixes them.
 
 use std::path::Path;
 
@@ -11,49 +11,49 @@ use crate::dataset::{PrivacyRules, Promoted, TableOptions};
 use crate::error::{Error, Result};
 use crate::store;
 
-/// The form of files that this program writes.
+/// Version of the file format that this program writes.
 pub const SCHEMA_VERSION: u32 = 1;
 pub(super) const FILE: &str = "table.json";
-/// The zone of the dates of a new table.
+/// Time zone of a new table.
 pub const DEFAULT_TIMEZONE: &str = "UTC";
 
-/// The settings of a table, kept in `_export/table.json`.
+/// The settings of a table, stored in `_export/table.json`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Settings {
-    /// Version of the columns and of their values.
+    /// Version of the columns and their values.
     pub schema_version: u32,
-    /// The API that the records come from, without a slash at its end.
+    /// Base URL of the API, without a trailing slash.
     pub base_url: String,
-    /// The zone of the partitions' dates, by its IANA name.
+    /// IANA name of the time zone of the partitions' dates.
     pub timezone: String,
-    /// The rules of that zone; `None` for UTC, and where an earlier version did not keep them.
+    /// Rules of that time zone; `None` for UTC, and in tables of earlier versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timezone_rules: Option<ZoneRules>,
     /// Whether a partition is a day or a month.
     #[serde(default)]
     pub partition_by: PartitionBy,
-    /// The form of its columns.
+    /// Options of its columns.
     #[serde(flatten)]
     pub table_options: TableOptions,
-    /// How large row groups may become.
+    /// Maximum size of row groups.
     #[serde(default, skip_serializing_if = "RowGroups::is_default")]
     pub row_groups: RowGroups,
-    /// What is taken out of its rows.
+    /// Rules that drop, hash or mask values.
     #[serde(default, skip_serializing_if = "PrivacyRules::is_empty")]
     pub privacy: PrivacyRules,
 }
 
-/// How large the row groups of files may become, whichever comes first.
+/// Maximum size of row groups. The first limit that is reached ends a row group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RowGroups {
-    /// Rows at most.
+    /// Number of rows.
     pub rows: usize,
-    /// Bytes at most: of the rows' values in a reader's memory, not in the file.
+    /// Bytes of values in a reader's memory, not in the file.
     pub bytes: usize,
 }
 
 impl Default for RowGroups {
-    /// What DuckDB scans at a time, and not more than is quickly gone through for one row of it.
+    /// The vector size of DuckDB's scans, and at most as many bytes as a reader decodes quickly to find one row.
     fn default() -> Self {
         Self {
             rows: 122_880,
@@ -67,7 +67,7 @@ impl RowGroups {
         *self == Self::default()
     }
 
-    /// These, but for what is asked for otherwise.
+    /// Returns these limits with the given changes.
     #[must_use]
     pub fn with(self, rows: Option<usize>, bytes: Option<usize>) -> Self {
         Self {
@@ -78,7 +78,7 @@ impl RowGroups {
 }
 
 impl Settings {
-    /// Those of a new table; what is not given is as it is by default.
+    /// Creates the default settings of a new table.
     #[must_use]
     pub fn new(base_url: &str, timezone: &str) -> Self {
         Self {
@@ -93,23 +93,23 @@ impl Settings {
         }
     }
 
-    /// The zone of the partitions, by the table's own rules where it has kept them.
+    /// Returns the time zone, with the table's own rules if it stores them.
     ///
     /// # Errors
-    /// [`Error::Usage`] where the zone is not known to this program.
+    /// [`Error::Usage`] if this program does not know the time zone.
     pub fn zone(&self) -> Result<Zone> {
         let zone = match &self.timezone_rules {
             Some(rules) => Zone::with_rules(&self.timezone, rules),
             None => Zone::named(&self.timezone),
         };
         let zone = zone.map_err(|error| Error::Usage {
-            what: format!("--timezone {} is not known: {error}", self.timezone),
+            what: format!("cannot use the time zone {}: {error}", self.timezone),
             hint: "give an IANA name such as Europe/Berlin or UTC".into(),
         })?;
         Ok(zone.by(self.partition_by))
     }
 
-    /// These settings with the present rules of the zone, where they have none.
+    /// Adds the current rules of the time zone, if there are none.
     ///
     /// # Errors
     /// As [`Settings::zone`].
@@ -120,10 +120,10 @@ impl Settings {
         Ok(self)
     }
 
-    /// The settings of the table whose own folder is `folder`; `None` where no run has fixed any.
+    /// Loads the settings of the table whose own folder is `folder`; `None` if no run has saved any.
     ///
     /// # Errors
-    /// Where they cannot be read, or are from a newer version of this program.
+    /// If they cannot be read, or are from a newer version of this program.
     pub fn load(folder: &Path) -> Result<Option<Self>> {
         let path = folder.join(FILE);
         let Some(content) = store::read_if_there(&path)? else {
@@ -146,69 +146,64 @@ impl Settings {
         Ok(Some(settings))
     }
 
-    /// Fixes the settings.
+    /// Saves the settings.
     ///
     /// # Errors
-    /// Where they cannot be written.
+    /// If they cannot be written.
     pub fn save(&self, folder: &Path) -> Result<()> {
         let json = serde_json::to_vec_pretty(self).map_err(|error| Error::Internal(error.to_string()))?;
         store::write_atomically(&folder.join(FILE), &json)
     }
 
-    /// A sentence for each setting that `asked` has otherwise.
+    /// Returns a sentence for each setting that differs from `asked`.
     #[must_use]
     pub fn differences(&self, asked: &Self) -> Vec<String> {
-        let told = |name: &str, is: &str, asked: &str| {
-            (is != asked).then(|| format!("{name} is {is}, and {asked} was asked for"))
-        };
+        let difference =
+            |name: &str, is: &str, asked: &str| (is != asked).then(|| format!("{name} {is}, not {asked}"));
         [
-            told(
+            difference(
                 "schema version",
                 &self.schema_version.to_string(),
                 &asked.schema_version.to_string(),
             ),
-            told("--base-url", &self.base_url, &asked.base_url),
-            told("--timezone", &self.timezone, &asked.timezone),
-            told(
-                "--metadata",
+            difference("base URL", &self.base_url, &asked.base_url),
+            difference("time zone", &self.timezone, &asked.timezone),
+            difference(
+                "metadata",
                 self.table_options.metadata.name(),
                 asked.table_options.metadata.name(),
             ),
-            told(
-                "--promote",
-                &Promoted::told(&self.table_options.promote),
-                &Promoted::told(&asked.table_options.promote),
+            difference(
+                "promoted columns",
+                &Promoted::display_list(&self.table_options.promote),
+                &Promoted::display_list(&asked.table_options.promote),
             ),
-            told(
-                "--row-group-rows",
+            difference(
+                "rows per row group",
                 &self.row_groups.rows.to_string(),
                 &asked.row_groups.rows.to_string(),
             ),
-            told(
-                "--row-group-bytes",
+            difference(
+                "bytes per row group",
                 &self.row_groups.bytes.to_string(),
                 &asked.row_groups.bytes.to_string(),
             ),
-            told(
-                "--drop-key",
-                &PrivacyRules::told(&self.privacy.drop_keys),
-                &PrivacyRules::told(&asked.privacy.drop_keys),
+            difference(
+                "dropped keys",
+                &PrivacyRules::display_list(&self.privacy.drop_keys),
+                &PrivacyRules::display_list(&asked.privacy.drop_keys),
             ),
-            told(
-                "--hash-key",
-                &PrivacyRules::told(&self.privacy.hash_keys),
-                &PrivacyRules::told(&asked.privacy.hash_keys),
+            difference(
+                "hashed keys",
+                &PrivacyRules::display_list(&self.privacy.hash_keys),
+                &PrivacyRules::display_list(&asked.privacy.hash_keys),
             ),
-            told(
-                "--mask-ip",
+            difference(
+                "masked addresses",
                 &self.privacy.mask_ip.to_string(),
                 &asked.privacy.mask_ip.to_string(),
             ),
-            told(
-                "--partition-by",
-                self.partition_by.name(),
-                asked.partition_by.name(),
-            ),
+            difference("partitions", self.partition_by.name(), asked.partition_by.name()),
         ]
         .into_iter()
         .flatten()

@@ -1,6 +1,6 @@
-//! Merges rows on disk: new rows as sorted runs, each a file, and the file that the partition has.
+//! Merges rows on disk: sorted runs of new rows, each one a file, and the existing file of the partition.
 //!
-//! Of a run as many rows are in memory as a batch of it has, and of each row 16 bytes: a hash of its id, and its time.
+//! One batch of each run is in memory, and 16 bytes of each row: a hash of its id, and its time.
 
 mod merge_heads;
 
@@ -19,10 +19,10 @@ use crate::error::{Error, Result};
 use crate::store;
 use merge_heads::{Head, KeptTimes, View, merge, value};
 
-/// Runs that are read side by side. Where there are more, neighbours are merged into one first.
+/// Maximum number of runs that are merged at a time. If there are more, neighbouring runs are merged first.
 const FAN_IN: usize = 16;
 
-/// Sorted runs of a partition's new rows, in the order in which the rows were fetched. A run has each id once.
+/// Sorted runs of a partition's new rows, in the order in which they were fetched. Ids are distinct within a run.
 pub(super) struct SortedRuns<'a> {
     table: &'a Table,
     key: PartitionKey,
@@ -32,7 +32,7 @@ pub(super) struct SortedRuns<'a> {
     /// Rows that were duplicates or superseded by another new row.
     duplicates: u64,
     superseded: u64,
-    /// Of each row a hash of its id, and its time in microseconds, or `i64::MIN` where it has none.
+    /// For each row: a hash of its id, and its time in microseconds, or `i64::MIN` if it has none.
     keys: Vec<(u64, i64)>,
 }
 
@@ -77,7 +77,7 @@ impl<'a> SortedRuns<'a> {
         Ok(())
     }
 
-    /// Merges all runs and the rows that the partition has into its next version.
+    /// Merges all runs and the existing rows into the next version.
     pub(super) fn merge(mut self) -> Result<Staged> {
         let (table, key) = (self.table, self.key.clone());
         let present = table.intact_file(&key)?;
@@ -105,7 +105,7 @@ impl<'a> SortedRuns<'a> {
         }
     }
 
-    /// Merges each [`FAN_IN`] neighbours into one run.
+    /// Merges each [`FAN_IN`] neighbouring runs into one.
     fn merge_neighbours(&mut self, kept: &KeptTimes) -> Result<()> {
         let mut merged = Vec::new();
         for runs in std::mem::take(&mut self.runs).chunks(FAN_IN) {
@@ -143,8 +143,8 @@ impl<'a> SortedRuns<'a> {
         paths.into_iter().map(head).collect()
     }
 
-    /// Which row is kept of an id that has rows of different times: the one with the later version, on a tie the one
-    /// that was fetched later. Rows of one time meet while runs are merged.
+    /// Returns the time of the row to keep, for each id that has rows with different times: the one with the later
+    /// version, or on a tie the later fetched one. Rows with the same time meet during the merge.
     fn kept_times(&mut self, present: Option<&PathBuf>) -> Result<KeptTimes> {
         let mut keys = std::mem::take(&mut self.keys);
         if let Some(path) = present {
@@ -208,7 +208,7 @@ impl<'a> SortedRuns<'a> {
 impl Drop for SortedRuns<'_> {
     fn drop(&mut self) {
         if self.written > 0 {
-            // what is left is removed by the next run
+            // the next run removes what is left
             let _ = store::remove_folder(&self.folder);
         }
     }

@@ -1,4 +1,4 @@
-//! The table's time zone, and the one place where the partition of a row is computed from its time.
+//! The table's time zone. Only this module computes the partition of a row from its time.
 
 use arrow::array::{Array, AsArray, RecordBatch, TimestampMicrosecondArray};
 use arrow::datatypes::TimestampMicrosecondType;
@@ -12,11 +12,11 @@ use crate::dataset::Dataset;
 use crate::error::{Error, Result};
 use crate::window::Window;
 
-/// Microseconds of a second.
+/// Microseconds per second.
 const MICROS: i64 = 1_000_000;
 const EPOCH: DateTime = DateTime::constant(1970, 1, 1, 0, 0, 0, 0);
 
-/// The zone whose days or months are the table's partitions.
+/// The time zone whose days or months are the table's partitions.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Zone {
     zone: TimeZone,
@@ -24,58 +24,57 @@ pub struct Zone {
 }
 
 impl Zone {
-    /// An IANA time zone by its name; its days are partitions.
+    /// Returns an IANA time zone by its name, with days as partitions.
     ///
     /// # Errors
-    /// Where there is no zone of this name.
+    /// If there is no time zone of this name.
     pub fn named(name: &str) -> Result<Self, jiff::Error> {
         let (zone, by) = (TimeZone::get(name)?, PartitionBy::Day);
         Ok(Self { zone, by })
     }
 
-    /// A zone of this name with rules that a table has kept; its days are partitions.
+    /// Returns a time zone with the rules that a table stores, with days as partitions.
     ///
     /// # Errors
-    /// Where the rules are not as they were written.
+    /// If the rules are invalid.
     pub(super) fn with_rules(name: &str, rules: &ZoneRules) -> Result<Self, jiff::Error> {
         let (zone, by) = (rules.zone(name)?, PartitionBy::Day);
         Ok(Self { zone, by })
     }
 
-    /// Its rules; `None` for UTC, which has none.
+    /// Returns its rules; `None` for UTC, which has none.
     pub(super) fn rules(&self) -> Option<ZoneRules> {
         ZoneRules::of(&self.zone)
     }
 
-    /// The same zone with such partitions.
+    /// Sets the kind of partitions.
     #[must_use]
     pub fn by(self, by: PartitionBy) -> Self {
         Self { by, ..self }
     }
 
-    /// The name as it was found, e.g. `Europe/Berlin`.
+    /// Returns its canonical name, for example `Europe/Berlin`.
     #[must_use]
     pub fn name(&self) -> &str {
         self.zone.iana_name().unwrap_or("UTC")
     }
 
-    /// Midnight that begins a day; where a zone skips midnight, the day's first moment.
+    /// Returns the start of a day: midnight, or the first moment of the day if the time zone skips midnight.
     ///
     /// # Errors
-    /// Where the date lies beyond the years that can be told.
+    /// If the date is out of the supported range.
     pub fn begin(&self, date: Date) -> Result<Timestamp, jiff::Error> {
         Ok(date.to_zoned(self.zone.clone())?.timestamp())
     }
 
-    /// The date that begins at this very moment, if one does.
+    /// Returns the date that begins at this moment, if there is one.
     #[must_use]
     pub fn date_at_midnight(&self, at: Timestamp) -> Option<Date> {
         let date = at.to_zoned(self.zone.clone()).date();
         (self.begin(date).ok()? == at).then_some(date)
     }
 
-    /// What clocks of the zone show at a time in microseconds; none outside of the years from 1 to 9999, which are all that
-    /// readers know.
+    /// Returns the local time of microseconds; `None` outside the years 1 to 9999, the range of readers.
     #[must_use]
     pub fn local(&self, micros: i64) -> Option<DateTime> {
         let local = match Timestamp::from_microsecond(micros) {
@@ -89,13 +88,13 @@ impl Zone {
         (1..=9999).contains(&local.year()).then_some(local)
     }
 
-    /// How far clocks are ahead of UTC behind the last time, or before the first, that a [`Timestamp`] can be.
+    /// Returns the offset from UTC after the last, or before the first, supported [`Timestamp`].
     fn offset_beyond(&self, last: bool) -> SignedDuration {
         let edge = if last { Timestamp::MAX } else { Timestamp::MIN };
         SignedDuration::from_secs(self.zone.to_offset(edge).seconds().into())
     }
 
-    /// The second that begins a day.
+    /// Returns the second at which a day starts.
     fn begin_second(&self, date: Date) -> i64 {
         self.begin(date).map_or_else(
             |_| {
@@ -106,7 +105,7 @@ impl Zone {
         )
     }
 
-    /// The seconds of a period; none for the period of rows without a time.
+    /// Returns the range of a partition date in seconds; `None` for rows without a time.
     #[must_use]
     pub fn window(&self, date: PartitionDate) -> Option<Window> {
         let first = date.first()?;
@@ -122,19 +121,19 @@ impl Zone {
         Some(Window::new(self.begin_second(first), end))
     }
 
-    /// The period of rows without a time.
+    /// Returns the partition date of rows without a time.
     #[must_use]
     pub fn timeless(&self) -> PartitionDate {
         PartitionDate::timeless(self.by)
     }
 
-    /// Tells which partition a time belongs to, quick where times lie near each other.
+    /// Returns a lookup of partition dates, which is fast for times near each other.
     #[must_use]
     pub fn dates(&self) -> PartitionDates<'_> {
         self.dates_by(self.by)
     }
 
-    /// The same for days, whatever the partitions are.
+    /// Returns a lookup of days, whatever the partitions are.
     #[must_use]
     pub fn days(&self) -> PartitionDates<'_> {
         self.dates_by(PartitionBy::Day)
@@ -150,7 +149,7 @@ impl Zone {
     }
 }
 
-/// Tells the period of one time after another.
+/// Looks up the partition dates of times.
 #[derive(Debug)]
 pub struct PartitionDates<'a> {
     zone: &'a Zone,
@@ -160,7 +159,7 @@ pub struct PartitionDates<'a> {
 }
 
 impl PartitionDates<'_> {
-    /// The period of a time in microseconds.
+    /// Returns the partition date of a time in microseconds.
     pub fn of(&mut self, time: Option<i64>) -> PartitionDate {
         let by = self.date.by();
         let Some(time) = time else {
@@ -180,10 +179,10 @@ impl PartitionDates<'_> {
         Some((date, window.start * MICROS, window.end * MICROS))
     }
 
-    /// The period of each row. `rows` may be of some columns of a dataset, its time among them.
+    /// Returns the partition date of each row. `rows` may have only some columns of the dataset, including its time.
     ///
     /// # Errors
-    /// Where there is no column of times.
+    /// If there is no column of times.
     pub(crate) fn of_rows(&mut self, dataset: Dataset, rows: &RecordBatch) -> Result<Vec<PartitionDate>> {
         let name = dataset.columns()[dataset.time_column()].name;
         let times = rows.column_by_name(name);
@@ -192,7 +191,7 @@ impl PartitionDates<'_> {
         Ok(self.of_column(times))
     }
 
-    /// The rows that belong to a period, as indices; as [`PartitionDates::of_rows`].
+    /// Returns the indices of the rows with a partition date; see [`PartitionDates::of_rows`].
     pub(crate) fn rows_of(
         &mut self,
         date: PartitionDate,
@@ -203,7 +202,7 @@ impl PartitionDates<'_> {
         Ok(dates.filter(move |(_, of)| *of == date).map(|(row, _)| row))
     }
 
-    /// The period of each time of a column.
+    /// Returns the partition date of each time in a column.
     pub fn of_column(&mut self, times: &TimestampMicrosecondArray) -> Vec<PartitionDate> {
         (0..times.len())
             .map(|row| self.of(times.is_valid(row).then(|| times.value(row))))

@@ -1,7 +1,7 @@
-//! The rules of a time zone, as one line of text: which offset from UTC applies when.
+//! The rules of a time zone as one line of text: which offset from UTC applies when.
 //!
-//! Governments change the rules of zones, and so do updates of the zone database. A table keeps the rules that its first
-//! run had, so that the date of a record never changes.
+//! Governments change the rules of time zones. A table stores the rules of its first run, so that the date of a
+//! record never changes.
 
 use std::fmt;
 use std::str::FromStr;
@@ -11,9 +11,9 @@ use jiff::tz::{Offset, TimeZone};
 use jiff::{Timestamp, ToSpan};
 use serde::{Deserialize, Serialize};
 
-/// From this year on (UTC) only what repeats every year is expected.
+/// From this year (UTC) on, only yearly rules are expected.
 const REPEATS_FROM: i16 = 2200;
-/// The Gregorian calendar repeats after 400 years, so what holds for so many years holds for ever.
+/// The Gregorian calendar repeats after 400 years, so a rule that applies to so many years applies forever.
 const REPEATS_UNTIL: i16 = REPEATS_FROM + 400;
 /// POSIX allows times of a transition up to one week from midnight of its day.
 const MAX_DAYS_OFF: i64 = 6;
@@ -46,14 +46,14 @@ impl ZoneRules {
         Some(Self::shortened(first, &transitions).unwrap_or_else(|| Self::listed(first, &transitions)))
     }
 
-    /// Rules that end in a yearly rule, where there is one that gives exactly these transitions.
+    /// Returns rules that end in a yearly rule, if there is one that gives exactly these transitions.
     fn shortened(first: i32, transitions: &[(i64, i32)]) -> Option<Self> {
         let yearly = yearly_rule(first, transitions)?;
         let repeated = TimeZone::posix(&yearly).ok()?;
         let by_rule = self::transitions(&repeated, Timestamp::MIN);
         let both = transitions.iter().rev().zip(by_rule.iter().rev());
         let repeats = both.take_while(|(one, other)| one == other).count();
-        // the first transition that repeats stays: there the yearly rule begins
+        // keep the first repeated transition: the yearly rule begins there
         let kept = (transitions.len() + 1).saturating_sub(repeats.max(1));
         let rules = Self {
             first,
@@ -75,15 +75,15 @@ impl ZoneRules {
         }
     }
 
-    /// The zone that has these rules and this name.
+    /// Returns the time zone with these rules and this name.
     ///
     /// # Errors
-    /// Where the rules are not as they were written.
+    /// If the rules are invalid.
     pub(super) fn zone(&self, name: &str) -> Result<TimeZone, jiff::Error> {
         TimeZone::tzif(name, &self.tzif()?)
     }
 
-    /// The rules in the format of the zone database, TZif version 3 (RFC 9636).
+    /// Encodes the rules in the format of the time zone database, TZif version 3 (RFC 9636).
     fn tzif(&self) -> Result<Vec<u8>, jiff::Error> {
         let yearly = TimeZone::posix(&self.yearly)?;
         // the offsets of the yearly rule must have its abbreviations
@@ -148,7 +148,7 @@ fn transitions(zone: &TimeZone, after: Timestamp) -> Vec<(i64, i32)> {
             break;
         }
         let offset = transition.offset().seconds();
-        // what changes no offset changes no date
+        // a change without another offset changes no date
         if offset != before {
             transitions.push((at.as_second(), offset));
         }
@@ -157,7 +157,7 @@ fn transitions(zone: &TimeZone, after: Timestamp) -> Vec<(i64, i32)> {
     transitions
 }
 
-/// The rule by which transitions repeat every year, in POSIX form; `None` where they do not.
+/// Returns the rule by which transitions repeat every year, in POSIX form; `None` if they do not.
 fn yearly_rule(first: i32, transitions: &[(i64, i32)]) -> Option<String> {
     let start = jiff::civil::date(REPEATS_FROM, 1, 1)
         .to_zoned(TimeZone::UTC)

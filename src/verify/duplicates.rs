@@ -1,4 +1,4 @@
-//! Ids of more than one row of a dataset of a bot.
+//! Finds ids with several rows.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -12,14 +12,14 @@ use crate::error::{Error, Result};
 use crate::fetch::CancellationToken;
 use crate::table::{Entry, PartitionKey};
 
-/// How often each pair of partitions shares an id, with one of the ids.
+/// Number of ids that a pair of partitions shares, and one of the ids.
 type Shared = BTreeMap<(PartitionKey, PartitionKey), (u64, String)>;
 
 impl Verified {
-    /// Finds ids that have rows under two dates. Equal hashes are only candidates; the ids decide.
+    /// Finds ids with rows of two dates. Equal hashes are only candidates; the ids are compared.
     ///
-    /// A run that sees a record under another date takes the row under the old date out at its end. So an id that is twice
-    /// while a run is at work is no problem yet.
+    /// A run that receives a record with another date removes the old row at its end, so a duplicate is not a problem
+    /// while a run is active.
     pub(super) fn duplicates(&mut self, cancellation: &CancellationToken, is_changing: bool) -> Result<()> {
         let mut shared = Shared::new();
         for ((dataset, bot), ids) in &self.ids {
@@ -34,11 +34,11 @@ impl Verified {
         }
         for ((one, other), (count, example)) in shared {
             let what = if one == other {
-                format!("{count} ids stand in it twice, such as {example}")
+                format!("{count} ids have two rows in it, such as {example}")
             } else {
                 let other = other.folder();
                 format!(
-                    "{count} ids stand in it and in {} too, such as {example}",
+                    "{count} ids have rows in it and in {}, such as {example}",
                     other.display()
                 )
             };
@@ -58,7 +58,7 @@ impl Verified {
         Ok(())
     }
 
-    /// Whether a run has ended before it looked for records whose date changed: the next one does.
+    /// Whether a run ended before it searched for records whose date changed. The next run does.
     fn has_unchecked_rows(&self, key: &PartitionKey) -> bool {
         let ledger = self.ledger.as_ref();
         let state = ledger.and_then(|ledger| ledger.state(key.dataset.name(), &key.bot));
@@ -95,7 +95,7 @@ impl Verified {
         }
         Ok(())
     }
-    /// The ids of a partition that may stand elsewhere too.
+    /// Returns the ids of a partition that may be in others, too.
     fn matching_ids(
         &self,
         candidates: &BTreeSet<u64>,

@@ -1,4 +1,4 @@
-//! The ledger: against the manifest, against the rejected records, and against itself.
+//! Checks the ledger against the manifest, the rejected records, and itself.
 
 use std::path::Path;
 
@@ -13,7 +13,7 @@ use crate::rejected::{self, RejectedSummary};
 use crate::table::{Entry, OWN_FOLDER, PartitionKey};
 
 impl Verified {
-    /// Checks what the ledger tells. Where a commit was interrupted, a partition may be what either ledger tells.
+    /// Checks the ledger. If a commit was interrupted, partitions may match the ledger before or after it.
     pub(super) fn check_ledger(
         &mut self,
         commit: Option<&Commit>,
@@ -21,7 +21,8 @@ impl Verified {
         run_is_active: bool,
     ) -> Result<()> {
         for ((dataset, bot), pages) in pending_pages {
-            let what = format!("{pages} pages of {dataset} of {bot} wait: run the export again");
+            let what =
+                format!("{pages} pages of {dataset} of {bot} are not in the table yet: run the export again");
             self.report.note(&own_path("pages"), what);
         }
         let ledger = self.ledger.take();
@@ -33,7 +34,7 @@ impl Verified {
             self.check_missing_entries(ledger, commit)?;
             for (name, bots) in &ledger.datasets {
                 let Ok(dataset) = name.parse::<Dataset>() else {
-                    let what = format!("it tells of a dataset {name}, which this program does not know");
+                    let what = format!("it has a dataset {name}, which this program does not support");
                     self.report
                         .problem(&own_path("ledger.json"), Remedy::Export, what);
                     continue;
@@ -49,7 +50,7 @@ impl Verified {
         Ok(())
     }
 
-    /// Every entry must hold what a ledger tells of its partition.
+    /// Checks that each entry matches the ledger.
     fn check_entries(&mut self, ledgers: &[&Ledger]) -> Result<()> {
         let mut wrong = Vec::new();
         for (key, entry) in &self.entries {
@@ -91,7 +92,7 @@ impl Verified {
         Ok(())
     }
 
-    /// Every partition of the ledger must have an entry.
+    /// Checks that each partition of the ledger has an entry.
     fn check_missing_entries(&mut self, ledger: &Ledger, commit: Option<&Commit>) -> Result<()> {
         let applied_partitions = |key: &PartitionKey| {
             commit.is_some_and(|commit| {
@@ -114,7 +115,7 @@ impl Verified {
                     if !self.entries.contains_key(&key) && !applied_partitions(&key) {
                         if !self.is_unchanged() {
                             match self.current(&key)? {
-                                // it was published meanwhile, or taken out
+                                // it was published or removed meanwhile
                                 Some(now)
                                     if now.entry.is_some() || now.is_changing || now.metadata.is_empty() =>
                                 {
@@ -128,7 +129,7 @@ impl Verified {
                             }
                         }
                         let what = format!(
-                            "the ledger tells {} rows of it, the manifest nothing",
+                            "it has {} rows in the ledger, and no entry in the manifest",
                             metadata.rows
                         );
                         let of = (dataset, key.bot.as_str());
@@ -140,7 +141,7 @@ impl Verified {
         Ok(())
     }
 
-    /// The counts of one account.
+    /// Checks the counts of a dataset of a bot.
     fn check_counts(
         &mut self,
         dataset: Dataset,
@@ -157,7 +158,7 @@ impl Verified {
         let metadata: u128 = sum(state.partitions.values().map(|metadata| metadata.rows));
         if metadata != u128::from(state.rows) {
             wrong.push(format!(
-                "{dataset} of {bot}: {} rows by its count, {metadata} by its partitions",
+                "{dataset} of {bot}: {} rows in total, but {metadata} in its partitions",
                 state.rows
             ));
         }
@@ -200,19 +201,19 @@ impl Verified {
         };
         if kept.torn {
             self.report
-                .note(&path, "its last line is torn: the next run mends it");
+                .note(&path, "its last line is truncated: the next run repairs it");
         }
         let mut wrong = Vec::new();
         if kept.unreadable > 0 {
             wrong.push(format!("{} lines cannot be read", kept.unreadable));
         }
-        // those of a page that waits are kept already and counted with the page
+        // rejected records of a spooled page are stored already, and counted later
         let is_erased_meanwhile = || kept.distinct < counted && !self.is_unchanged();
         if (kept.distinct < counted || (kept.distinct > counted && !may_contain_more))
             && !is_erased_meanwhile()
         {
             wrong.push(format!(
-                "it holds {} records, the ledger tells {counted}",
+                "it has {} records, and {counted} in the ledger",
                 kept.distinct
             ));
         }
@@ -224,15 +225,15 @@ impl Verified {
     }
 }
 
-/// How an entry differs from what the ledger says of its partition.
+/// Describes how an entry differs from the ledger.
 fn differing(entry: &Entry, metadata: Option<&PartitionMetadata>) -> String {
     match metadata {
-        None => "the ledger knows nothing of it".into(),
+        None => "it is not in the ledger".into(),
         Some(metadata) if metadata.rows != entry.rows => format!(
-            "the manifest tells {} rows of it, the ledger {}",
+            "it has {} rows in the manifest, and {} in the ledger",
             entry.rows, metadata.rows
         ),
-        Some(_) => "its ids are not those that the ledger tells".into(),
+        Some(_) => "its ids are not those in the ledger".into(),
     }
 }
 
@@ -240,7 +241,7 @@ fn fits(entry: &Entry, metadata: &PartitionMetadata) -> bool {
     PartitionMetadata::of(entry) == *metadata
 }
 
-/// Counts from a file may be anything, so they are added where they cannot overflow.
+/// Adds counts of a damaged file without overflow.
 fn sum(counts: impl IntoIterator<Item = u64>) -> u128 {
     counts.into_iter().map(u128::from).sum()
 }

@@ -1,4 +1,4 @@
-//! Asks the API again for some windows that are called complete, and compares ids.
+//! Requests some complete windows again, and compares ids.
 
 use std::collections::HashSet;
 use std::path::Path;
@@ -21,36 +21,36 @@ use crate::table::{Entry, PartitionKey, bot_folder};
 use crate::tombstones::Tombstones;
 use crate::window::Window;
 
-/// A window is chosen to hold so much of a page: its partitions' counts are only a mean.
+/// Planned size of a window as a share of a page: the counts of partitions are only a mean.
 const SHARE_OF_PAGE: f64 = 0.8;
-/// Requests in flight where no number is given.
+/// Default maximum of requests in flight.
 const SIDE_BY_SIDE: usize = 4;
 
-/// What to ask for again, and how.
+/// Options of a comparison with the API.
 #[derive(Clone, Debug)]
 pub struct LiveOptions {
-    /// How many windows.
+    /// Number of windows.
     pub windows: u32,
-    /// Where the choice of windows comes from.
+    /// Seed of the random choice of windows.
     pub seed: u64,
     /// How to reach the API.
     pub connection: Connection,
-    /// On each endpoint; 0 means no limit.
+    /// Requests per second on each endpoint; 0 means no limit.
     pub requests_per_second: f64,
-    /// Most requests in flight.
+    /// Maximum requests in flight.
     pub concurrency: Option<usize>,
-    /// Records wanted a page.
+    /// Records per page.
     pub per_page: u32,
 }
 
-/// A proof whose windows are chosen and can be asked for.
+/// A verification with a choice of windows to request.
 #[derive(Debug)]
 pub struct LiveVerification {
     verified: Verified,
     sampled: Vec<SampledWindow>,
 }
 
-/// A window to ask for.
+/// A window to request.
 #[derive(Debug)]
 pub(super) struct SampledWindow {
     pub(super) dataset: Dataset,
@@ -58,15 +58,15 @@ pub(super) struct SampledWindow {
     pub(super) window: Window,
     /// The times that the API may filter by.
     fields: Vec<Field>,
-    /// Hashes of the ids that the table holds of it.
+    /// Hashes of the table's ids in the window.
     table_ids: HashSet<u64>,
 }
 
 impl Verified {
-    /// Chooses windows and reads what the table holds of them. Asks nobody.
+    /// Chooses windows, and reads their ids from the table. Sends nothing.
     ///
     /// # Errors
-    /// Where a partition that could be read before cannot be read any more.
+    /// If a partition cannot be read any more.
     pub fn choose(self, again: &LiveOptions) -> Result<LiveVerification> {
         let mut random = StdRng::seed_from_u64(again.seed);
         let states: Vec<_> = self
@@ -104,7 +104,7 @@ impl Verified {
         })
     }
 
-    /// Reads which ids the table holds of the windows.
+    /// Reads the table's ids of the windows.
     fn read_ids(&self, sampled: &mut [SampledWindow]) -> Result<()> {
         let found = self
             .readable()
@@ -116,7 +116,7 @@ impl Verified {
         Ok(())
     }
 
-    /// The ids of a partition that lie within a window, each with the number of the window.
+    /// Returns the ids of a partition in each window, with the index of the window.
     fn ids_in(
         &self,
         sampled: &[SampledWindow],
@@ -157,7 +157,7 @@ impl Verified {
     }
 }
 
-/// The times of a column by row, in microseconds.
+/// Returns the times of a column in microseconds, by row.
 fn micros(batch: &RecordBatch, column: Option<usize>) -> impl Fn(usize) -> Option<i64> + '_ {
     let times = column.and_then(|column| {
         batch
@@ -172,7 +172,7 @@ fn micros(batch: &RecordBatch, column: Option<usize>) -> impl Fn(usize) -> Optio
 }
 
 impl SampledWindow {
-    /// Whether a record with this time and this last action lies within, whichever of them the API filters by.
+    /// Whether a record with these times is within the window, by each field that the API may filter by.
     pub(super) fn contains(&self, (time, last_action): (Option<i64>, Option<i64>)) -> bool {
         self.fields.iter().all(|field| {
             let micros = match field {
@@ -185,16 +185,16 @@ impl SampledWindow {
 }
 
 impl LiveVerification {
-    /// What was found so far.
+    /// Returns the report.
     #[must_use]
     pub fn report(&self) -> &VerifyReport {
         &self.verified.report
     }
 
-    /// Asks for the windows chosen, and adds what the API says to the report.
+    /// Requests the windows, and adds the comparison to the report.
     ///
     /// # Errors
-    /// Where the API did not answer; nothing is added then.
+    /// If a request failed; nothing is added then.
     pub async fn run(&mut self, again: &LiveOptions) -> Result<()> {
         let rate_limiter = |dataset| (dataset, RateLimiter::new(again.requests_per_second));
         let requests = WindowRequests {
@@ -221,7 +221,7 @@ impl LiveVerification {
             live.windows.push(compare(report, sampled, &answered));
         }
         if live.windows.is_empty() {
-            let what = "nothing is called complete, so there is nothing to ask for again";
+            let what = "no time is complete, so no window can be compared";
             report.note(Path::new("."), what);
         }
         report.live = Some(live);
@@ -237,12 +237,12 @@ fn compare(report: &mut VerifyReport, sampled: &SampledWindow, answered: &Window
     if missing > 0 {
         let example = answered.example.as_deref().unwrap_or("?");
         let what =
-            format!("the API answers {missing} records of {window} that are missing, such as {example}");
+            format!("the table lacks {missing} records of {window} that the API returns, such as {example}");
         report.problem_of((dataset, bot), &folder, Remedy::Refetch, what);
     }
     if gone > 0 {
         let what = format!(
-            "the API no longer answers {gone} rows of {window}: they were deleted or changed at the source, and stay \
+            "the API does not return {gone} rows of {window}: they were deleted or changed at the source, and stay \
              in the table"
         );
         report.note(&folder, what);

@@ -1,8 +1,7 @@
-//! Proves a table from the outside in: each file against the manifest, the manifest against the ledger, the ledger
-//! against itself, and on request all of it against the API. Nothing of the table is changed.
+//! Verifies a table: files against the manifest, the manifest against the ledger, the ledger against itself, and on
+//! request the table against the API. Changes nothing.
 //!
-//! Memory is bounded by the batches that are being looked at, and a hash of 8 bytes for each id, held twice for a
-//! moment.
+//! Memory is bounded by the current batches, plus a hash of 8 bytes per id, which exists twice for a short time.
 
 mod duplicates;
 mod ledger;
@@ -32,16 +31,16 @@ use crate::table::{Entry, Lock, OWN_FOLDER, PartitionKey, Table, TableVersion, Z
 use report::Remedy;
 use snapshot::Snapshot;
 
-/// What is noted of a folder that belongs to another user.
-const NOT_READABLE: &str = "permission denied: what is in it was not checked";
+/// Note for a folder of another user.
+const NOT_READABLE: &str = "permission denied: its contents were not checked";
 
-/// Partitions that are checked side by side before the next ones are begun; progress is told between them.
+/// Partitions that are checked at a time. Progress is reported after each group.
 const SIDE_BY_SIDE: usize = 64;
 
-/// A proof, and what it takes to go on and ask the API.
+/// A verification, and the state for a comparison with the API.
 #[derive(Debug)]
 pub struct Verified {
-    /// What was found.
+    /// The report.
     pub report: VerifyReport,
     table: Table,
     zone: Zone,
@@ -49,19 +48,19 @@ pub struct Verified {
     entries: BTreeMap<PartitionKey, Entry>,
     /// Partitions whose rows cannot be read.
     unreadable: BTreeSet<PartitionKey>,
-    /// A hash of each id, sorted.
+    /// The sorted hashes of ids.
     ids: BTreeMap<(Dataset, String), Vec<u64>>,
-    /// The version of the table's small files that were read first.
+    /// The version of the table when its small files were read.
     version: TableVersion,
 }
 
-/// Proves the table in `out`. `progress` hears how many partitions of how many are checked.
+/// Verifies the table in `out`. Calls `progress` with the number of checked and of all partitions.
 ///
-/// A run may change the table meanwhile. What is found is then looked at again, in the version that is current, and is a
-/// problem only where it stays; see [`VerifyReport::changed_meanwhile`] for partitions that never stay the same.
+/// A run may change the table at the same time. A finding is then checked again in the current version, and is a
+/// problem only if it remains. See [`VerifyReport::changed_meanwhile`] for partitions that change too often.
 ///
 /// # Errors
-/// Where there is no table, or it cannot be looked at; what is wrong with one is told in the [`VerifyReport`].
+/// If there is no table, or it cannot be read. Problems of the table are in the [`VerifyReport`].
 pub fn verify(
     out: &Path,
     cancellation: &CancellationToken,
@@ -112,7 +111,7 @@ pub fn verify(
     verified.check_ledger(commit.as_ref(), &pending_pages, holder.is_some())?;
     verified.pages()?;
     verified.partitions(cancellation, progress)?;
-    // a run may have begun meanwhile, or have come to its end
+    // a run may have started or ended meanwhile
     let is_same = verified.is_unchanged();
     if holder.is_none() {
         holder = Lock::holder(&own)?;
@@ -122,10 +121,10 @@ pub fn verify(
     verified.duplicates(cancellation, is_changing)?;
     let report = &mut verified.report;
     if let Some(holder) = holder {
-        let what = format!("a run is at work ({holder}): what is found may be of the moment");
+        let what = format!("a run is active ({holder}): findings may be temporary");
         report.note(&own_path("lock"), what);
     } else if commit.is_some() && is_same {
-        let what = "a commit was interrupted: run the export again, it carries it through";
+        let what = "a commit was interrupted: the next run completes it";
         report.note(&own_path("commit.json"), what);
     }
     report.elapsed_seconds = begin.elapsed().as_secs_f64();
@@ -137,13 +136,13 @@ fn own_path(name: &str) -> PathBuf {
 }
 
 impl Verified {
-    /// The partitions that could be read whole, and so can be read again.
+    /// Returns the partitions that could be read completely.
     fn readable(&self) -> impl ParallelIterator<Item = (&PartitionKey, &Entry)> {
         let is_readable = |(key, _): &(&PartitionKey, &Entry)| !self.unreadable.contains(*key);
         self.entries.par_iter().filter(is_readable)
     }
 
-    /// Proves the pages.
+    /// Checks the pages.
     fn pages(&mut self) -> Result<()> {
         let spool = Spool::open_to_read(&self.table.own_folder().join("pages"))?;
         type Read = fn(&Spool, u64) -> Result<Vec<u8>>;
@@ -161,20 +160,20 @@ impl Verified {
         let (headers, mut damaged) = spool.list()?;
         damaged.extend(torn(&headers, Spool::read));
         for path in damaged {
-            let what = "the page is damaged, and counts as never answered";
+            let what = "the page is damaged: the next run requests it again";
             self.report.problem(&below(&path), Remedy::Export, what);
         }
-        let (kept, mut damaged) = spool.list_kept()?;
-        damaged.extend(torn(&kept, Spool::read_kept));
+        let (kept, mut damaged) = spool.list_retained()?;
+        damaged.extend(torn(&kept, Spool::read_retained));
         for path in damaged {
-            // the table does not rest on it
-            let what = "the kept page is damaged, and can mend nothing: remove it";
+            // the table does not depend on it
+            let what = "the retained page is damaged, and cannot be used for a repair: remove it";
             self.report.note(&below(&path), what);
         }
         Ok(())
     }
 
-    /// Checks every partition against its entry; conversations first, since messages are looked up in them.
+    /// Checks all partitions against their entries: conversations first, since messages refer to them.
     fn partitions(
         &mut self,
         cancellation: &CancellationToken,
@@ -201,7 +200,7 @@ impl Verified {
                     .collect::<Result<Vec<_>>>()?;
                 for ((key, _), (entry, checked)) in some.iter().zip(checked) {
                     let Some(entry) = entry else {
-                        // a run has taken it out of the table
+                        // a run removed it
                         self.entries.remove(key);
                         continue;
                     };
@@ -234,7 +233,7 @@ impl Verified {
                 self.ids.insert((dataset, bot), ids);
             }
         }
-        // a conversation in a file that cannot be read is not missing
+        // conversations in unreadable files are not missing
         for key in &self.unreadable {
             let messages = self.report.datasets.get_mut(Dataset::Messages.name());
             if key.dataset == Dataset::Conversations

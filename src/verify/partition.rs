@@ -1,4 +1,4 @@
-//! One partition: its file against its entry of the manifest, and the rows against other partitions.
+//! Checks one partition: its file against its entry, and its references to conversations.
 
 use std::collections::BTreeMap;
 
@@ -9,34 +9,34 @@ use crate::error::{Error, Result};
 use crate::fetch::CancellationToken;
 use crate::table::{Depth, Entry, PartitionKey, Table};
 
-/// What checks of partitions share.
+/// The context of checks.
 pub(super) struct Check<'a> {
     pub(super) table: &'a Table,
-    /// Sorted hashes of ids, those of conversations among them once they are known.
+    /// Sorted hashes of ids, including those of conversations once they are known.
     pub(super) conversations: &'a BTreeMap<(Dataset, String), Vec<u64>>,
     pub(super) cancellation: &'a CancellationToken,
 }
 
-/// The outcome of a check.
+/// The result of a check.
 #[derive(Debug, Default)]
 pub(super) struct Checked {
-    /// A hash of each id, in the order of rows.
+    /// Hashes of ids, in the order of rows.
     pub(super) ids: Vec<u64>,
-    /// Rows that name a conversation which is not in the table, or none; not counted where there are no conversations.
+    /// Number of rows without a conversation in the table; `None` if there are no conversations.
     pub(super) missing_conversations: Option<u64>,
     /// Whether all rows could be read.
     pub(super) is_read: bool,
-    /// A sentence for each thing that is wrong.
+    /// A sentence for each defect.
     pub(super) findings: Vec<String>,
-    /// Whether a run replaced the partition each time that it was checked.
+    /// Whether a run replaced the partition during each check.
     pub(super) is_changing: bool,
 }
 
 impl Check<'_> {
-    /// Checks a partition's file.
+    /// Checks the file of a partition.
     ///
     /// # Errors
-    /// Only where the check was cancelled.
+    /// Only if the check was cancelled.
     pub(super) fn partition(&self, key: &PartitionKey, entry: &Entry) -> Result<Checked> {
         let of_bot = (Dataset::Conversations, key.bot.clone());
         let is_reference = |column: &crate::dataset::Column| column.kind == Kind::Reference;
@@ -61,7 +61,7 @@ impl Check<'_> {
             Err(error) => vec![error.with_causes()],
             Ok(findings) => findings,
         };
-        // a file whose rows were read in part says nothing of what is elsewhere
+        // a file that was read in part cannot be compared with others
         let is_read = ids.len() as u64 == entry.rows;
         if !is_read {
             ids.clear();
@@ -143,7 +143,7 @@ mod tests {
             noticed += usize::from(!check.partition(&key, &bent).unwrap().findings.is_empty());
             std::fs::remove_file(folder.path().join(&bent.path)).unwrap();
         }
-        // texts may change without anybody noticing, but for the checksum that was bent with them
+        // a change of text is detected only by the checksum, which was changed, too
         assert!(noticed * 2 > whole.len(), "{noticed} of {}", whole.len());
     }
 }

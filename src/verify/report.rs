@@ -1,4 +1,4 @@
-//! What a proof found.
+//! The report of a verification.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -7,88 +7,88 @@ use serde::Serialize;
 
 use crate::dataset::Dataset;
 
-/// What a proof found.
+/// The report of a verification.
 #[derive(Clone, Debug, Serialize)]
 pub struct VerifyReport {
-    /// Whether all of the table was checked and nothing is wrong.
+    /// Whether everything was checked without a problem.
     pub ok: bool,
-    /// Partitions that a run replaced again and again while they were checked, so that nothing can be said of them.
+    /// Partitions that a run replaced too often to be checked.
     pub changed_meanwhile: u64,
     /// By dataset, then by bot.
     pub datasets: BTreeMap<&'static str, BTreeMap<String, DatasetVerification>>,
-    /// What is wrong.
+    /// Problems.
     pub problems: Vec<Finding>,
-    /// What is worth knowing and not wrong.
+    /// Notes, which are not problems.
     pub notes: Vec<Finding>,
-    /// What the API said, where it was asked.
+    /// The comparison with the API, if requested.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub live: Option<LiveReport>,
-    /// From the first step to the last.
+    /// Total time in seconds.
     pub elapsed_seconds: f64,
 }
 
-/// Something that was found, and where.
+/// A finding and its path.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Finding {
-    /// A file or folder, from the table's folder on.
+    /// A file or folder, relative to the table's folder.
     pub path: String,
-    /// What is found there.
+    /// A sentence that describes it.
     pub what: String,
     #[serde(skip)]
     remedy: Remedy,
 }
 
-/// What helps against a problem.
+/// What the user can do about a problem.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Remedy {
-    /// Nothing has to be done.
+    /// Nothing.
     None,
-    /// To remove what does not belong there.
+    /// Remove what does not belong to the table.
     Remove,
-    /// To ask the vendor which of two records is right.
+    /// Ask the vendor which of two records is right.
     Vendor,
-    /// To ask the API for the range once more.
+    /// Export the range again with a refetch.
     Refetch,
-    /// To run the same export again.
+    /// Run the same export again.
     Export,
 }
 
-/// A dataset of a bot, as far as it was proven.
+/// The verification of a dataset of a bot.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct DatasetVerification {
-    /// Partitions of the manifest.
+    /// Number of partitions in the manifest.
     pub partitions: u64,
-    /// Rows that their files hold, as far as they can be read.
+    /// Number of readable rows.
     pub rows: u64,
-    /// Size of the files by the manifest.
+    /// Size of the files, from the manifest.
     pub bytes: u64,
-    /// By the ledger, as the three after it.
+    /// Received records, from the ledger, like the next three counts.
     pub received: u64,
-    /// Records that came again as they were.
+    /// Records that came again unchanged.
     pub duplicates: u64,
-    /// Records that gave way to another version.
+    /// Records that were replaced by another version.
     pub superseded: u64,
     /// Distinct records that could not become rows.
     pub rejected: u64,
-    /// Messages whose conversation is not in the table; none where no conversations of the bot were exported, or not
-    /// all of them can be read.
+    /// Messages whose conversation is not in the table; `None` if no conversations of the bot were exported, or some
+    /// cannot be read.
     pub missing_conversations: Option<u64>,
-    /// Problems of this dataset of this bot.
+    /// Number of problems.
     pub problems: u64,
 }
 
-/// What the API said when it was asked again.
+/// The comparison with the API.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct LiveReport {
-    /// Where the choice of windows came from: the same seed chooses the same ones of the same table.
+    /// Seed of the choice of windows: the same seed chooses the same windows of the same table.
     pub seed: u64,
-    /// Windows that were asked for, in the order of the choice.
+    /// The windows, in the order of the choice.
     pub windows: Vec<ComparedWindow>,
-    /// Requests made, retries included.
+    /// Requests, including retries.
     pub requests: u64,
 }
 
-/// One window that was asked for again.
+/// The comparison of one window.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct ComparedWindow {
     /// The dataset.
@@ -97,11 +97,11 @@ pub struct ComparedWindow {
     pub bot: String,
     /// The window, as an interval.
     pub window: String,
-    /// Records of it that were compared.
+    /// Records that were compared.
     pub records: u64,
-    /// Records that the API answered and the table lacks.
+    /// Records of the API that the table lacks.
     pub missing: u64,
-    /// Rows that the table has and the API did not answer: they were deleted at the source.
+    /// Rows of the table that the API does not return: they were deleted at the source.
     pub gone: u64,
 }
 
@@ -118,13 +118,13 @@ impl VerifyReport {
         }
     }
 
-    /// What was proven of a dataset of a bot.
+    /// Returns the verification of a dataset of a bot.
     pub(super) fn of(&mut self, dataset: Dataset, bot: &str) -> &mut DatasetVerification {
         let bots = self.datasets.entry(dataset.name()).or_default();
         bots.entry(bot.to_owned()).or_default()
     }
 
-    /// Adds a problem of no dataset, or of one that is not known.
+    /// Adds a problem without a dataset.
     pub(super) fn problem(&mut self, path: &Path, remedy: Remedy, what: impl Into<String>) {
         self.ok = false;
         self.problems.push(Finding::new(path, remedy, what));
@@ -148,27 +148,27 @@ impl VerifyReport {
         self.changed_meanwhile += partitions;
     }
 
-    /// Adds what is worth knowing.
+    /// Adds a note.
     pub(super) fn note(&mut self, path: &Path, what: impl Into<String>) {
         self.notes.push(Finding::new(path, Remedy::None, what));
     }
 
-    /// The one thing to do, where something is wrong.
+    /// Returns what the user can do about the most important problem.
     #[must_use]
     pub fn hint(&self) -> Option<&'static str> {
         let Some(remedy) = self.problems.iter().map(|problem| problem.remedy).max() else {
-            return (self.changed_meanwhile > 0).then_some("verify again, best when no export is running");
+            return (self.changed_meanwhile > 0).then_some("verify again when no export is active");
         };
         match remedy {
             Remedy::Export => Some(
-                "run the same export again: it mends what kept pages or the API still give; then verify again",
+                "run the same export again: it repairs what retained pages or the API have; then verify again",
             ),
-            Remedy::Refetch => Some("export the range once more with --refetch; then verify again"),
+            Remedy::Refetch => Some("export the range again with --refetch; then verify again"),
             Remedy::Vendor => Some(
-                "the record's time was corrected, or the API gave it two times: a `sync --lookback` or `export --refetch` over both dates leaves the newer version",
+                "the time of the record was corrected, or the API returned it twice: `sync --lookback` or `export --refetch` over both dates keeps the newer version",
             ),
             Remedy::Remove | Remedy::None => {
-                Some("remove what does not belong to the table; then verify again")
+                Some("remove the files that do not belong to the table; then verify again")
             }
         }
     }

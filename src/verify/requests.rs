@@ -1,4 +1,4 @@
-//! Requests one window again, page by page, and compares the records with the ids of the table.
+//! Requests one window again, and compares its records with the table's ids.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -12,36 +12,36 @@ use crate::error::{Error, Result};
 use crate::tombstones::Tombstones;
 use crate::window::Window;
 
-/// A window is started again so often after its cursor died.
+/// Maximum number of starts of a window after invalid cursors.
 const STARTS: u32 = 3;
-/// So many pages in a row may bring nothing new.
+/// Maximum number of pages in a row without a new record.
 const QUIET_PAGES: u32 = 20;
 
-/// What the API answered of one window.
+/// The records of a window from the API.
 #[derive(Default)]
 pub(super) struct WindowContents {
     pub(super) ids: HashSet<u64>,
-    /// Those of them that lie surely within the window.
+    /// Ids that are certainly within the window.
     pub(super) within: HashSet<u64>,
-    /// Those of these that the table lacks.
+    /// Ids within the window that the table lacks.
     pub(super) missing: HashSet<u64>,
-    /// The id of one of them.
+    /// One of these ids as text.
     pub(super) example: Option<String>,
 }
 
-/// What all questions share.
+/// The context of all requests.
 pub(super) struct WindowRequests<'a> {
     pub(super) client: HttpClient,
     pub(super) rate_limiters: BTreeMap<Dataset, RateLimiter>,
     pub(super) stats: RequestStats,
     pub(super) per_page: u32,
     pub(super) verified: &'a Verified,
-    /// What must not be in the table, though the API may have it.
+    /// Erased conversations, which the API may still have.
     pub(super) erased: Option<Tombstones>,
 }
 
 impl WindowRequests<'_> {
-    /// Asks for a window until its cursor is null.
+    /// Requests a window until its cursor is null.
     pub(super) async fn window(&self, sampled: &SampledWindow) -> Result<WindowContents> {
         for _ in 1..STARTS {
             match self.chain(sampled).await {
@@ -56,7 +56,7 @@ impl WindowRequests<'_> {
     }
 
     async fn chain(&self, sampled: &SampledWindow) -> Result<WindowContents> {
-        // a second more at both ends, whose records are not compared: the bounds may be inclusive or exclusive
+        // one more second at both ends, whose records are not compared, since bounds may be inclusive or exclusive
         let window = Window::new((sampled.window.start - 1).max(0), sampled.window.end + 1);
         let mut api_request = ApiRequest {
             endpoint: sampled.dataset.endpoint(),
@@ -80,7 +80,7 @@ impl WindowRequests<'_> {
             let sent = rate_limiter.permit().await.map_err(not_fetched)?.spend();
             let dataset = sampled.dataset;
             let read = move |body: &[u8]| peek(dataset, body).map_err(|error| error.to_string());
-            // where the cursor stays the same, the server moves on at each request
+            // if the cursor stays the same, the server advances it with each request
             let page = self
                 .client
                 .page(&api_request, repeatable, rate_limiter, sent, &self.stats, read)
@@ -102,9 +102,9 @@ impl WindowRequests<'_> {
             match page.cursor {
                 Next::End => return Ok(answered),
                 Next::Absent if page.records.len() < self.per_page as usize => return Ok(answered),
-                Next::Absent => return failed("answered a full page without a cursor"),
+                Next::Absent => return failed("has a full page without a cursor"),
                 Next::Cursor(_) if quiet > QUIET_PAGES => {
-                    return failed("goes on and on without a new record");
+                    return failed("does not end, and has no new record");
                 }
                 Next::Cursor(next) => {
                     repeatable = api_request.cursor.as_deref() != Some(next.as_str());
@@ -114,7 +114,7 @@ impl WindowRequests<'_> {
         }
     }
 
-    /// A page without what was erased; `None` where nothing of it was.
+    /// Removes erased records from a page; `None` if there are none.
     fn without_erased(&self, dataset: Dataset, body: &[u8]) -> Result<Option<(Vec<u8>, Peek)>> {
         let Some(erased) = &self.erased else {
             return Ok(None);
@@ -127,7 +127,7 @@ impl WindowRequests<'_> {
         Ok(Some((body, rest)))
     }
 
-    /// Takes a page in.
+    /// Adds a page.
     fn add_page(
         &self,
         sampled: &SampledWindow,

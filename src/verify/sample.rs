@@ -1,4 +1,4 @@
-//! Random windows to request again: of complete time, each of about one page.
+//! Chooses random windows of complete time, each with about one page.
 
 use rand::{Rng, RngExt};
 
@@ -6,9 +6,9 @@ use crate::ledger::DatasetState;
 use crate::table::Zone;
 use crate::window::{Window, Windows};
 
-/// How many rows lie before each moment, as far as the counts of whole partitions tell.
+/// Number of rows before each moment, estimated from the counts of partitions.
 struct RowDistribution {
-    /// Spans without overlap, each with the rows before it and within it.
+    /// Disjoint spans, each with the number of rows before it and in it.
     spans: Vec<(Window, f64, f64)>,
 }
 
@@ -39,7 +39,7 @@ impl RowDistribution {
         before + rows * part.min(1.0)
     }
 
-    /// The last second within `from..=to` with no more rows before it.
+    /// Returns the last second in `from..=to` with at most so many rows before it.
     fn latest(&self, rows: f64, from: i64, to: i64) -> i64 {
         let (mut low, mut high) = (from, to);
         while low < high {
@@ -54,7 +54,7 @@ impl RowDistribution {
     }
 }
 
-/// A window around a random moment of what is complete, with about so many rows; none where nothing is complete.
+/// Returns a window around a random moment of complete time, with about so many rows; `None` if nothing is complete.
 pub(super) fn choose(state: &DatasetState, zone: &Zone, rows: f64, random: &mut impl Rng) -> Option<Window> {
     let (moment, range) = any_moment(&state.complete, random)?;
     let density = RowDistribution::new(state, zone);
@@ -64,13 +64,13 @@ pub(super) fn choose(state: &DatasetState, zone: &Zone, rows: f64, random: &mut 
         .latest(density.before(start) + rows, moment, range.end)
         .max(moment + 1);
     if end == range.end {
-        // there was not enough behind the moment
+        // there were not enough rows after the moment
         start = density.latest(density.before(end) - rows, range.start, start);
     }
     Some(Window::new(start, end))
 }
 
-/// A random second, and the range that it lies in.
+/// Returns a random second and its range.
 fn any_moment(complete: &Windows, random: &mut impl Rng) -> Option<(i64, Window)> {
     if complete.is_empty() {
         return None;
@@ -96,7 +96,7 @@ mod tests {
 
     const DAY: i64 = 86_400;
 
-    /// So many rows on each of the days from 1970 on.
+    /// Creates a state with so many rows on each day from 1970 on.
     fn with_rows(days: &[u64]) -> DatasetState {
         let mut state = DatasetState::default();
         for (number, rows) in (0..).zip(days) {

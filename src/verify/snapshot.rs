@@ -1,5 +1,4 @@
-//! A table that a run may change while it is checked: a consistent view of its small files, and a second check of
-//! whatever seems wrong.
+//! Reads a consistent snapshot of a table that a run may change, and checks findings a second time.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -13,20 +12,20 @@ use crate::ledger::{Ledger, PartitionMetadata};
 use crate::spool::Spool;
 use crate::table::{Entry, Lock, Manifest, OWN_FOLDER, PartitionKey, Table, TableVersion};
 
-/// How often a view is taken, and a partition is looked at, in all; the time between.
+/// Maximum number of snapshots and of checks of a partition, and the delay between them.
 const ATTEMPTS: usize = 20;
 const RETRY_DELAY: Duration = Duration::from_millis(25);
 
-/// How many pages wait to become part of the table, by dataset and bot.
+/// Number of spooled pages, by dataset and bot.
 pub(super) type PendingPages = BTreeMap<(String, String), u64>;
 
-/// What the small files of a table hold at one moment, as far as no run was too busy for that.
+/// The contents of a table's small files at one moment, unless a run changes them too often.
 pub(super) struct Snapshot {
     pub(super) version: TableVersion,
-    /// The run that was at work.
+    /// The active run.
     pub(super) holder: Option<String>,
     pub(super) table: Table,
-    /// The commit that is written down and not carried out yet.
+    /// The commit that is not completed yet.
     pub(super) commit: Result<Option<Commit>>,
     pub(super) manifest: Manifest,
     pub(super) ledger: Result<Option<Ledger>>,
@@ -34,10 +33,10 @@ pub(super) struct Snapshot {
 }
 
 impl Snapshot {
-    /// Reads until nothing changes in between.
+    /// Reads the files until they do not change meanwhile.
     ///
     /// # Errors
-    /// Where there is no table, or a folder of it cannot be read.
+    /// If there is no table, or a folder cannot be read.
     pub(super) fn take(out: &Path) -> Result<Self> {
         let own = out.join(OWN_FOLDER);
         let mut attempts = 1;
@@ -81,7 +80,8 @@ impl Snapshot {
     }
 }
 
-/// The entries that should fit the files: where a commit is not carried out yet, those of the version that is in place.
+/// Returns the entries that match the files. If a commit is not completed yet, these are the entries of the files in
+/// place.
 fn in_place(
     mut entries: BTreeMap<PartitionKey, Entry>,
     commit: Option<&Commit>,
@@ -109,20 +109,20 @@ fn in_place_entry(
     let mut partitions = commit.partitions().iter();
     match partitions.find(|(other, _)| other == key) {
         Some((_, next)) if is_there(next) => Some(next.clone()),
-        // between its two versions, on a file system that cannot exchange them
+        // between its two versions, on a file system that cannot exchange folders
         Some(_) => entry.filter(is_there),
         None if commit.removed().contains(key) => entry.filter(is_there),
         None => entry,
     }
 }
 
-/// What is known of a partition now.
+/// The current state of a partition.
 pub(super) struct CurrentState {
-    /// The entry that should fit its file.
+    /// The entry that matches the file.
     pub(super) entry: Option<Entry>,
-    /// What ledgers say of it: one, or where a commit is not carried out yet, that of before and that of after.
+    /// Metadata in the ledger: one, or two if a commit is not completed yet.
     pub(super) metadata: Vec<PartitionMetadata>,
-    /// Whether a commit that is not carried out yet changes it.
+    /// Whether a commit that is not completed yet changes it.
     pub(super) is_changing: bool,
 }
 
@@ -132,7 +132,7 @@ impl Verified {
         TableVersion::of(&self.table.own_folder()) == self.version
     }
 
-    /// What is known of a partition now; `None` where a run changes the table too often for that.
+    /// Returns the current state of a partition; `None` if a run changes the table too often.
     pub(super) fn current(&self, key: &PartitionKey) -> Result<Option<CurrentState>> {
         let own = self.table.own_folder();
         for attempt in 0..ATTEMPTS {
@@ -168,8 +168,8 @@ impl Verified {
         Ok(None)
     }
 
-    /// Checks a partition against its entry; where something is wrong, once more in the version that is current, until it
-    /// stays the same. `None` where it was taken out of the table.
+    /// Checks a partition against its entry. A defect is checked again in the current version until the partition
+    /// does not change. `None` if the partition was removed.
     pub(super) fn check(
         &self,
         check: &Check<'_>,
@@ -211,7 +211,7 @@ impl Verified {
     }
 }
 
-/// What a ledger says of a partition.
+/// Returns a partition's metadata in a ledger.
 pub(super) fn metadata<'a>(ledger: &'a Ledger, key: &PartitionKey) -> Option<&'a PartitionMetadata> {
     ledger
         .state(key.dataset.name(), &key.bot)?

@@ -1,4 +1,4 @@
-//! What stands in the table's folders and does not belong there, and what was left unfinished.
+//! Finds files that do not belong to the table, and unfinished files.
 
 use std::path::{Path, PathBuf};
 
@@ -12,20 +12,20 @@ use crate::table::{PartitionKey, QUARANTINE_FOLDERS, bot_of, date_of_folder, unn
 use crate::tombstones::Tombstones;
 
 impl Verified {
-    /// Looks for strays below the datasets' folders and for leftovers in the exporter's own.
+    /// Finds foreign files in the folders of datasets, and unfinished files in `_export/`.
     pub(super) fn strays(&mut self, commit: Option<&Commit>, is_changing: bool) -> Result<()> {
         for dataset in Dataset::ALL {
             let folder = PathBuf::from(dataset.name());
             let path = self.table.out().join(&folder);
             if path.exists() && !path.is_dir() {
-                self.stray(&folder, "it is no folder");
+                self.stray(&folder, "it is not a folder");
                 continue;
             }
             for name in store::names(&path)? {
                 let folder = folder.join(&name);
                 match bot_of(&name).filter(|_| self.is_folder(&folder)) {
                     Some(bot) => self.bot(dataset, &bot, &folder)?,
-                    None => self.stray(&folder, "it is no folder of a bot"),
+                    None => self.stray(&folder, "it is not a folder of a bot"),
                 }
             }
         }
@@ -42,13 +42,13 @@ impl Verified {
             let folder = folder.join(&name);
             let Some(date) = date_of_folder(&name, by).filter(|_| self.is_folder(&folder)) else {
                 if !self.table.out().join(&folder).exists() {
-                    // a run has removed it
+                    // a run removed it
                     self.report.changed(1);
                 } else if let Some(january) = unnamed_january(&name) {
                     let what = format!("its name lacks the month of {january}: the next run renames it");
                     self.report.problem(&folder, Remedy::Export, what);
                 } else {
-                    self.stray(&folder, &format!("it is no folder of a {}", by.key()));
+                    self.stray(&folder, &format!("it is not a folder of a {}", by.key()));
                 }
                 continue;
             };
@@ -68,7 +68,7 @@ impl Verified {
             {
                 let path = folder.join(name);
                 match self.is_stray(&key, &path)? {
-                    Some(true) => self.stray(&path, "the manifest does not know it"),
+                    Some(true) => self.stray(&path, "it is not in the manifest"),
                     Some(false) => {}
                     None => self.report.changed(1),
                 }
@@ -77,8 +77,8 @@ impl Verified {
         Ok(())
     }
 
-    /// Whether a file in a partition's folder, which its entry did not name, does not belong there. It does where a run has
-    /// published it meanwhile. `None` where a run changes the table too often to say so.
+    /// Whether a file in a partition's folder that is not in its entry is foreign. It is not if a run has published
+    /// it meanwhile. `None` if a run changes the table too often.
     fn is_stray(&self, key: &PartitionKey, path: &Path) -> Result<Option<bool>> {
         if self.is_unchanged() {
             return Ok(Some(true));
@@ -97,11 +97,11 @@ impl Verified {
         self.table.out().join(path).is_dir()
     }
 
-    /// Readers pass over what begins with a dot or an underscore.
+    /// Readers ignore names that begin with a dot or an underscore.
     fn stray(&mut self, path: &Path, what: &str) {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         if name.starts_with(['.', '_']) {
-            let what = format!("it does not belong to the table, {what}; readers pass over it");
+            let what = format!("it does not belong to the table, {what}; readers ignore it");
             self.report.note(path, what);
         } else {
             let what = format!("it does not belong to the table: {what}");
@@ -113,17 +113,16 @@ impl Verified {
         let own = self.table.own_folder();
         let staged = self.names("staging")?.len();
         if staged > 0 && commit.is_none() && !is_changing {
-            let what = format!("{staged} partitions were left unfinished: the next run sweeps them");
+            let what = format!("{staged} partitions are unfinished: the next run removes them");
             self.report.note(&own_path("staging"), what);
         }
         if !is_changing && !self.names("rebuild")?.is_empty() {
-            self.report
-                .note(&own_path("rebuild"), "a rebuild was left unfinished");
+            self.report.note(&own_path("rebuild"), "a rebuild is unfinished");
         }
         let erased = own_path("erased.json");
         match Tombstones::load(&own) {
             Ok(Some(tombstones)) if tombstones.is_unfinished() && !is_changing => {
-                let what = "an erasure was interrupted: the next export, sync or erase ends it";
+                let what = "an erasure was interrupted: the next export, sync or erase completes it";
                 self.report.note(&erased, what);
             }
             Ok(_) => {}
@@ -140,20 +139,20 @@ impl Verified {
                 self.report.note(&own_path(folder), what);
             }
         }
-        // a run at work writes such files all the time
+        // an active run writes such files
         for folder in ["", "pages"].iter().filter(|_| !is_changing) {
             for name in self.names(folder)? {
                 if name.starts_with('.') {
                     let path = own_path(folder).join(name);
                     self.report
-                        .note(&path, "it was left unfinished by a crash, and is not used");
+                        .note(&path, "it is unfinished because of a crash, and is not used");
                 }
             }
         }
         Ok(())
     }
 
-    /// The names in a folder of the exporter's own; none where this user may not read it, which is noted.
+    /// Lists the names in a folder below `_export/`. If this user may not read it, adds a note and returns none.
     fn names(&mut self, folder: &str) -> Result<Vec<String>> {
         match store::names(&self.table.own_folder().join(folder)) {
             Err(error) if error.is_denied() => {

@@ -175,7 +175,7 @@ fn no_new_version_of_a_partition_is_made_of_a_damaged_file() {
         };
         let run = run.ended(1);
         assert!(
-            run.stderr.contains("does not contain what was written"),
+            run.stderr.contains("is not what was written"),
             "{command}: {}",
             run.stderr
         );

@@ -273,7 +273,7 @@ fn exports_begin_with_what_was_learnt() {
     // a table of another API does not take it
     let other = World::new(small());
     let run = doctor(&other, &["--out", out]).ended(2);
-    assert!(run.stderr.contains("--base-url"), "{}", run.stderr);
+    assert!(run.stderr.contains("settings differ: base URL"), "{}", run.stderr);
 }
 
 #[test]

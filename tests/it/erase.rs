@@ -461,7 +461,7 @@ fn pages_and_rejected_records_that_come_back_bring_nothing_back() {
     assert_eq!(world.requests(), requests, "kept pages have all of it");
     assert!(
         run.stderr
-            .contains("records of erased conversations that a crash had restored"),
+            .contains("records of erased conversations that reappeared after a crash"),
         "{}",
         run.stderr
     );

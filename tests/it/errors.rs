@@ -238,7 +238,7 @@ fn of_the_way_to_the_api() {
         &behind("other").run(),
     );
     let at_some_time = |mut run: Run| {
-        let says = "this machine's clock says ";
+        let says = "this machine's clock shows ";
         let (before, now) = run.stderr.split_once(says).unwrap();
         let (now, after) = now.split_once(')').unwrap();
         assert!(now.parse::<jiff::Timestamp>().is_ok(), "{now}");

@@ -92,7 +92,7 @@ fn a_path_that_an_engine_cannot_read_is_named() {
     let out = "back\\slash";
     let run = world.export().to(out).run().ok();
     let query = run.json()["duckdb"].as_str().unwrap().to_owned();
-    assert!(query.starts_with("-- DuckDB takes the backslash"), "{query}");
+    assert!(query.starts_with("-- DuckDB reads the backslash"), "{query}");
     let words = |engine: &str| on(&world.path(out), "schema", &["--for", engine]).ok().stdout;
     assert!(
         words("duckdb")

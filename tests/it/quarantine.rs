@@ -29,7 +29,7 @@ fn every_command_finds_the_files_in_both_folders() {
         let kept = FOLDERS.iter().find(|other| **other != folder).unwrap();
         fs::rename(lake.join(kept), world.path("elsewhere")).unwrap();
         let run = on(&lake, "rebuild", &["--mask-ip"]).ended(2);
-        let expected = format!("{folder} holds what the new rules would take out");
+        let expected = format!("{folder} contains values that the new rules remove");
         assert!(run.stderr.contains(&expected), "{}", run.stderr);
         fs::rename(world.path("elsewhere"), lake.join(kept)).unwrap();
     }

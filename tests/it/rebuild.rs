@@ -103,7 +103,7 @@ fn a_run_with_another_zone_is_told_of_rebuild() {
     world.export().args(&BERLIN).run().ok();
     for (lake, args, words) in [
         ("lake", ["--timezone", "Mars/Phobos"], "unknown time zone"),
-        ("nowhere", BERLIN, "holds no table"),
+        ("nowhere", BERLIN, "there is no table"),
     ] {
         let told = rebuild(&world.lake_named(lake), &args).ended(2);
         assert!(told.stderr.contains(words), "{}", told.stderr);
@@ -184,7 +184,7 @@ fn invariant_2_killed_at_any_moment_there_is_the_old_table_or_the_new_one() {
         running.signal(Signal::KILL);
         running.end();
         let mut now = lake.files();
-        // the mark of a new table, until all is done; readers pass over it
+        // the mark of a new table, until all is done; readers ignore it
         now.retain(|path, _| !path.ends_with("/_new"));
         // each dataset is there, whole, in the one zone or the other
         for dataset in ["conversations", "messages"] {

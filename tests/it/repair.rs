@@ -56,7 +56,7 @@ const LOST: [Way; 9] = [
     (
         "a byte flipped, size and name kept",
         |lake| edit(&file(lake), |content| content[1000] ^= 1),
-        "does not contain what was written",
+        "is not what was written",
     ),
     (
         "a row taken out of a file and its entry alike",
@@ -66,7 +66,7 @@ const LOST: [Way; 9] = [
                 json!({"task": "without_first_row", "lake": lake.0, "file": file, "entry": entry(lake)});
             Reader::begin(&task).answer();
         },
-        "contains other rows than were written",
+        "its rows are not those that were written",
     ),
     (
         "a file cut off, its entry deleted",
@@ -74,7 +74,7 @@ const LOST: [Way; 9] = [
             edit(&file(lake), |content| content.truncate(content.len() / 2));
             fs::remove_file(entry(lake)).unwrap();
         },
-        "does not contain what was written",
+        "is not what was written",
     ),
     (
         "file and entry deleted",

@@ -169,8 +169,8 @@ fn an_answer_without_a_body_or_a_list_says_what_is_missing() {
             4,
             "status 204: it has no body, which does not prove that there are no records",
         ),
-        (17, "the answer holds no `data`"),
-        (0, "status 202: the server has not finished the answer"),
+        (17, "the response has no `data`"),
+        (0, "status 202: the server has not completed the response"),
     ] {
         let world = World::new(small());
         let server = Scripted::start(move |_| no_success(reply));
@@ -204,7 +204,7 @@ fn invariant_9_a_wait_beyond_the_retry_limit_stops_all_that_share_the_rate_limit
         ]);
         let run = export.run().ended(3);
         assert!(begin.elapsed() < Duration::from_secs(8), "{:?}", begin.elapsed());
-        let words = "the server asks to wait 1h before the next request";
+        let words = "the server demands a wait of 1h before the next request";
         assert!(run.stderr.contains(words), "{}", run.stderr);
         assert!(
             run.stderr.contains("run the same command again after that time"),
@@ -230,7 +230,8 @@ fn a_403_can_be_a_wrong_key() {
         let server = Scripted::start(move |_| answer("403 Forbidden", header, body));
         let run = one_by_one(&world, &server).run().ended(1);
         assert!(
-            run.stderr.contains("the key is wrong, or may not export this"),
+            run.stderr
+                .contains("the key is wrong, or has no permission for this export"),
             "{}",
             run.stderr
         );
@@ -315,9 +316,9 @@ fn what_surrounds_the_key_in_its_file_is_removed_and_what_is_no_key_is_refused()
     for (content, words) in [
         (
             "CONVERSE_EXPORT_API_KEY=demo-key\n".as_bytes(),
-            "is written with its name",
+            "contains its name",
         ),
-        (b"x-api-key: demo-key\n", "is written with its name"),
+        (b"x-api-key: demo-key\n", "contains its name"),
         ("\u{201c}demo-key\u{201d}".as_bytes(), "not ASCII"),
         ("demo\u{a0}key".as_bytes(), "not ASCII"),
         (&utf16, "not ASCII"),

@@ -125,15 +125,18 @@ fn a_server_that_is_not_there_yet_is_waited_for() {
 fn what_cannot_heal_is_asked_once_and_says_what_to_do() {
     for (status, words) in [
         ("400 Bad Request", "try a shorter range"),
-        ("401 Unauthorized", "check the API key: only a site admin"),
+        ("401 Unauthorized", "check the API key: a site admin"),
         ("403 Forbidden", "ask a site admin"),
         ("404 Not Found", "check --bot"),
         ("402 Payment Required", "whether the plan includes the Export API"),
-        ("407 Proxy Authentication Required", "the proxy wants credentials"),
-        ("409 Conflict", "see what the server said"),
-        ("410 Gone", "see what the server said"),
-        ("418 I'm a teapot", "see what the server said"),
-        ("501 Not Implemented", "see what the server said"),
+        (
+            "407 Proxy Authentication Required",
+            "the proxy requires credentials",
+        ),
+        ("409 Conflict", "read the server's message"),
+        ("410 Gone", "read the server's message"),
+        ("418 I'm a teapot", "read the server's message"),
+        ("501 Not Implemented", "read the server's message"),
     ] {
         let world = World::new(small());
         let server = Scripted::start(move |_| answer(status, "", r#"{"message": "that is why"}"#));
@@ -157,7 +160,7 @@ fn a_wait_beyond_all_patience_ends_the_run_at_once() {
     let run = export.args(&["--bot", "one", "--bot", "two"]).run().ended(3);
     assert!(begin.elapsed() < Duration::from_secs(20), "{:?}", begin.elapsed());
     assert!(
-        run.stderr.contains("the server asks to wait 1h 6m 40s"),
+        run.stderr.contains("the server demands a wait of 1h 6m 40s"),
         "{}",
         run.stderr
     );
@@ -172,7 +175,7 @@ fn a_body_that_never_ends_is_given_up() {
         .args(&["--timeout", "1s", "--retry-for", "2s"])
         .run()
         .ended(3);
-    assert!(run.stderr.contains("did not answer in time"), "{}", run.stderr);
+    assert!(run.stderr.contains("did not respond in time"), "{}", run.stderr);
 }
 
 #[test]
@@ -183,7 +186,7 @@ fn no_wait_that_a_server_asks_for_is_too_long_to_be_reckoned_with() {
         let server = Scripted::start(move |_| answer("429 Too Many Requests", &headers, ""));
         let export = one_by_one(&world, &server).args(&["--retry-for", "1s"]);
         let run = export.run().ended(3);
-        assert!(run.stderr.contains("too soon"), "{}", run.stderr);
+        assert!(run.stderr.contains("because of its rate limit"), "{}", run.stderr);
     }
 }
 
@@ -200,7 +203,7 @@ fn a_bot_that_is_refused_for_long_stops_all_that_share_the_rate_limit() {
     let run = export.args(&["--retry-for", "3s"]).run().ended(3);
     assert!(begin.elapsed() < Duration::from_secs(20), "{:?}", begin.elapsed());
     assert!(
-        run.stderr.contains("the server asks to wait 1m"),
+        run.stderr.contains("the server demands a wait of 1m"),
         "{}",
         run.stderr
     );

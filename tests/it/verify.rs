@@ -92,7 +92,7 @@ fn what_was_done_to_a_file_is_named() {
         fs::write(one.path(), "").unwrap()
     });
     for place in [4, content.len() / 3, content.len() - 6] {
-        notices(&lake, &file, "its SHA-256 is not the manifest's", || {
+        notices(&lake, &file, "its SHA-256 is not that in the manifest", || {
             let mut bent = content.clone();
             bent[place] ^= 0x10;
             fs::write(one.path(), bent).unwrap();
@@ -133,11 +133,11 @@ fn what_was_done_to_the_manifest_is_named() {
     bend("path", json!("/etc/hosts"));
     let problems = told();
     problems("/etc/hosts", "the manifest names it for messages");
-    problems(&file, "the manifest does not know it");
+    problems(&file, "it is not in the manifest");
     fs::remove_file(partition.entry_path()).unwrap();
     let problems = told();
-    problems(&partition.folder(), "the manifest nothing");
-    problems(&file, "the manifest does not know it");
+    problems(&partition.folder(), "no entry in the manifest");
+    problems(&file, "it is not in the manifest");
     fs::write(partition.entry_path(), "{").unwrap();
     let problems = findings(&verify(&lake, &[]).ended(1), "problems");
     let entry = format!("_export/partitions/{}.json", partition.folder());
@@ -156,11 +156,7 @@ fn invariant_5_a_row_taken_out_of_file_and_manifest_alike_is_noticed() {
         assert_sound(&lake);
         // another row in its place, so that no count tells
         partition.rewrite(7, Change::Id("0-somebody-else"));
-        assert_told(
-            &lake,
-            &partition.file(),
-            "its ids are not those that the ledger tells",
-        );
+        assert_told(&lake, &partition.file(), "its ids are not those in the ledger");
         snapshot.restore(&lake);
     }
 }
@@ -212,19 +208,19 @@ fn strays_are_problems_and_what_readers_pass_over_is_not() {
     let (_world, lake) = exported();
     let partition = &Partition::all(&lake, "messages")[0];
     let beside = format!("{}/part-0.parquet", partition.folder());
-    notices(&lake, &beside, "the manifest does not know it", || {
+    notices(&lake, &beside, "it is not in the manifest", || {
         fs::copy(partition.path(), lake.0.join(&beside)).unwrap();
     });
     for (stray, what) in [
-        ("messages/notes.txt".to_owned(), "no folder of a bot"),
-        (format!("messages/bot={BOT}/2023"), "no folder of a date"),
+        ("messages/notes.txt".to_owned(), "not a folder of a bot"),
+        (format!("messages/bot={BOT}/2023"), "not a folder of a date"),
     ] {
         notices(&lake, &stray, what, || {
             fs::write(lake.0.join(&stray), "x").unwrap()
         });
     }
     let elsewhere = format!("conversations/bot={BOT}/date=2019-01-01/part-0.parquet");
-    notices(&lake, &elsewhere, "the manifest does not know it", || {
+    notices(&lake, &elsewhere, "it is not in the manifest", || {
         fs::create_dir_all(lake.0.join(&elsewhere).parent().unwrap()).unwrap();
         fs::write(lake.0.join(&elsewhere), "x").unwrap();
     });
@@ -301,7 +297,7 @@ fn rejected_records_are_counted() {
     let path = format!("_export/rejected/conversations/bot={BOT}.jsonl");
     let lines = fs::read_to_string(lake.0.join(&path)).unwrap();
     let (first, _) = lines.split_once('\n').unwrap();
-    notices(&lake, &path, "it holds 1 records, the ledger tells 2", || {
+    notices(&lake, &path, "it has 1 records, and 2 in the ledger", || {
         fs::write(lake.0.join(&path), format!("{first}\n")).unwrap();
     });
 }
@@ -344,7 +340,7 @@ fn what_a_kill_left_is_told_and_no_failure_but_damage_to_it_is() {
         |(path, what): &(String, String)| path == "_export/pages" && what.contains("run the export again");
     assert!(notes.iter().any(waiting), "{notes:?}");
     assert!(
-        !notes.iter().any(|(_, what)| what.contains("at work")),
+        !notes.iter().any(|(_, what)| what.contains("a run is active")),
         "{notes:?}"
     );
 

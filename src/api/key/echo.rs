@@ -1,18 +1,19 @@
-//! Hides a key in text that a server sends, in whichever form the server repeats it.
+//! Hides a key in text of a server, in any form in which the server may repeat it.
 
-/// What a key is replaced by.
+/// Replacement of a key.
 const HIDDEN: &str = "***";
-/// So many characters of a key at the end of a text that was cut short are hidden, too.
+/// A part of the key with at least this many characters, at the end of a shortened text, is hidden, too.
 const PART: usize = 4;
-/// Encodings of the key are searched from this length on: what is shorter is found in any text.
+/// Minimum length of an encoded key that is searched. Shorter ones occur in any text.
 const SHORTEST_CODE: usize = 5;
-/// Escapes within escapes that are read: `%252B` has two.
+/// Maximum nesting of escapes that is searched: `%252B` has two.
 const DEPTH: usize = 3;
-/// Names of schemes that a key may begin with.
+/// Authentication schemes that a key may begin with.
 const SCHEMES: [&str; 4] = ["bearer", "basic", "token", "apikey"];
 
-/// The text with the key hidden: plain, in any case, without its quotation marks; with characters escaped as in URLs,
-/// JSON or HTML; as base64, alone or within a longer text, and as hex. An empty key hides nothing.
+/// Returns the text with the key hidden: as plain text in upper or lower case, with or without its quotation marks;
+/// with characters escaped as in URLs, JSON or HTML; as base64, alone or within a longer text; and as hex. An empty
+/// key hides nothing.
 pub(super) fn hidden(text: &str, key: &[u8]) -> String {
     let (plain, codes) = forms(key);
     let mut shown = String::with_capacity(text.len());
@@ -28,7 +29,7 @@ pub(super) fn hidden(text: &str, key: &[u8]) -> String {
             shown.push_str(HIDDEN);
             at = text.ceil_char_boundary(end);
         } else if let Some(end) = found(&codes) {
-            // the characters around hold bits of the key, too
+            // adjacent characters contain bits of the key, too
             shown.truncate(shown.trim_end_matches(is_code).len());
             shown.push_str(HIDDEN);
             let rest = &text[text.ceil_char_boundary(end)..];
@@ -41,7 +42,7 @@ pub(super) fn hidden(text: &str, key: &[u8]) -> String {
     shown
 }
 
-/// What is searched: the key and its parts as they are, and codes of them.
+/// Returns what is searched: the key and its parts, and their encoded forms.
 fn forms(key: &[u8]) -> (Vec<Vec<u8>>, Vec<Vec<u8>>) {
     let parts = key
         .split(u8::is_ascii_whitespace)
@@ -69,7 +70,7 @@ fn forms(key: &[u8]) -> (Vec<Vec<u8>>, Vec<Vec<u8>>) {
     (plain, codes)
 }
 
-/// Where the text that begins at `at` has the whole secret behind it; `matched` bytes of it came before.
+/// Returns where the secret ends in the text, of which `matched` bytes precede `at`.
 fn end(text: &[u8], at: usize, secret: &[u8], matched: usize) -> Option<usize> {
     let Some((expected, rest)) = secret.split_first() else {
         return (matched > 0).then_some(at);
@@ -93,25 +94,25 @@ fn end(text: &[u8], at: usize, secret: &[u8], matched: usize) -> Option<usize> {
         return Some(end);
     }
     if matched > 0 {
-        // an escape before a character that needs none, or the first of several
+        // an escape of a character that needs none, or the first one of several
         if left[0] == b'\\'
             && let Some(end) = end(text, at + 1, secret, matched)
         {
             return Some(end);
         }
-        // quotation marks may be left out
+        // quotation marks may be missing
         if b"\"'`\\".contains(expected)
             && let Some(end) = end(text, at, rest, matched)
         {
             return Some(end);
         }
     }
-    // an escape that was cut short
+    // an escape that was cut off
     let is_begun = left.len() < 6 && matches!(left[0], b'%' | b'\\' | b'&') && escapes.is_empty();
     (matched >= PART && is_begun).then_some(text.len())
 }
 
-/// What an escape at the beginning of a text may stand for, and how long it is.
+/// Returns the possible characters of an escape at the beginning of a text, and its length.
 fn unescaped(text: &[u8]) -> Vec<(u8, usize)> {
     let number = |digits: Option<&[u8]>, radix: u32| {
         let digits = std::str::from_utf8(digits?).ok()?;
@@ -162,7 +163,7 @@ fn unescaped(text: &[u8]) -> Vec<(u8, usize)> {
     found
 }
 
-/// The characters of base64 that a secret alone decides, where so many bytes are before it.
+/// Returns the base64 characters that only the secret determines, if so many bytes precede it.
 fn base64(secret: &[u8], before: usize) -> Vec<u8> {
     const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let bit = |index: usize| {
@@ -175,7 +176,7 @@ fn base64(secret: &[u8], before: usize) -> Vec<u8> {
     (first..last).map(letter).collect()
 }
 
-/// The same character in the alphabet for URLs.
+/// Returns the character of the alphabet for URLs.
 fn for_urls(letter: u8) -> u8 {
     match letter {
         b'+' => b'-',

@@ -1,4 +1,4 @@
-//! A walk through JSON text, which finds out on its way whether it is JSON.
+//! Walks through JSON text, and validates it on the way.
 
 mod nested;
 mod plain;
@@ -8,18 +8,18 @@ use super::{Quoted, Raw, Type, Value, code_point};
 use plain::plain;
 pub(in crate::dataset) use written::Written;
 
-/// A position in JSON text. Where the text turns out to be none the walk is at its end at once: there are no more
-/// keys and values, and [`Walk::fault`] tells where.
+/// A position in JSON text. If the text is invalid, the walk ends: there are no more keys and values, and
+/// [`Walk::fault`] returns the position.
 #[derive(Debug)]
 pub(in crate::dataset) struct Walk<'a> {
     text: &'a str,
     at: usize,
-    /// The list or object that the walk is in was opened just now: no comma comes before what is next.
+    /// Whether the current list or object was just opened, so that no comma precedes the next value.
     opened: bool,
     fault: Option<usize>,
-    /// Escapes passed that are half of a surrogate pair without its other half.
+    /// Number of lone surrogates so far.
     lone_surrogates: u64,
-    /// Of the keys of the objects that are being passed over; kept for its memory.
+    /// Fingerprints of the keys of skipped objects; reused as a buffer.
     prints: Vec<u64>,
 }
 
@@ -35,25 +35,25 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Where the text is not JSON, as far as it was read: the length of the text where it breaks off.
+    /// Returns the position at which the text is invalid, or its length if it is cut off.
     pub(in crate::dataset) fn fault(&self) -> Option<usize> {
         self.fault
     }
 
-    /// How many escapes so far were half of a surrogate pair without its other half.
+    /// Returns the number of lone surrogates so far.
     #[inline]
     pub(in crate::dataset) fn lone_surrogates(&self) -> u64 {
         self.lone_surrogates
     }
 
-    /// Takes whatever is left behind the value for a fault.
+    /// Makes the walk fail if there is text after the value.
     pub(in crate::dataset) fn ends(&mut self) {
         if self.next().is_some() {
             self.fail();
         }
     }
 
-    /// The byte at the start of what is next.
+    /// Returns the first byte of the next token.
     #[inline]
     pub(in crate::dataset) fn next(&mut self) -> Option<u8> {
         loop {
@@ -64,7 +64,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// The byte at the start of the next value, key or bracket, passing over commas and colons: for text that is
+    /// Returns the first byte of the next value, key or bracket, and skips commas and colons. Only for text that is
     /// known to be JSON.
     #[inline]
     pub(in crate::dataset) fn token(&mut self) -> Option<u8> {
@@ -76,33 +76,33 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Steps over the bracket that is next.
+    /// Skips the next bracket.
     #[inline]
     pub(in crate::dataset) fn step(&mut self) {
         self.next();
         self.at += 1;
     }
 
-    /// Steps into the list or object that is next.
+    /// Enters the next list or object.
     #[inline]
     pub(in crate::dataset) fn open(&mut self) {
         self.step();
         self.opened = true;
     }
 
-    /// Whether another element comes in the list that the walk is in; steps out of it behind the last.
+    /// Whether the current list has another element. Leaves the list after the last one.
     #[inline]
     pub(in crate::dataset) fn more(&mut self) -> bool {
         self.more_before(b']')
     }
 
-    /// The next key of the object that the walk is in; steps out of it behind the last.
+    /// Returns the next key of the current object. Leaves the object after the last one.
     #[inline]
     pub(in crate::dataset) fn key(&mut self) -> Option<Quoted<'a>> {
         self.key_as_written().map(|(key, _)| key)
     }
 
-    /// The same with how it is written, quotes and colon included.
+    /// Returns the next key, and its text with quotes and colon.
     #[inline]
     pub(in crate::dataset) fn key_as_written(&mut self) -> Option<(Quoted<'a>, &'a str)> {
         if !self.more_before(b'}') {
@@ -114,8 +114,8 @@ impl<'a> Walk<'a> {
         self.fault.is_none().then(|| (key, self.since(start)))
     }
 
-    /// Steps over the next key of the object that the walk is in where it is written just so, without space before it;
-    /// false, and nothing stepped over, where it is not.
+    /// Skips the next key of the current object if it is written exactly like this, without whitespace before it.
+    /// Otherwise returns false and skips nothing.
     #[inline]
     pub(in crate::dataset) fn key_is(&mut self, written: &Written<'_>) -> bool {
         let start = self.at + usize::from(!self.opened);
@@ -129,7 +129,7 @@ impl<'a> Walk<'a> {
         is_it
     }
 
-    /// Steps over a list or an object where it is written just so, as one that was read before.
+    /// Skips a list or an object if it is written exactly like this one, which was read before.
     #[inline]
     pub(in crate::dataset) fn passes(&mut self, nested: &str) -> bool {
         let rest = self.text.as_bytes().get(self.at..).unwrap_or_default();
@@ -155,13 +155,13 @@ impl<'a> Walk<'a> {
         self.fault.is_none()
     }
 
-    /// Reads one value, passing over what is nested in it.
+    /// Reads one value, and skips what is nested in it.
     pub(in crate::dataset) fn value(&mut self) -> Value<'a> {
         self.raw().value()
     }
 
-    /// The same as it stands in the text.
-    // a call would hand it over in memory, piece by piece, which takes longer than most values do
+    /// Reads one value as it is written.
+    // a call would return it in memory, which takes longer than most values
     #[inline(always)]
     pub(in crate::dataset) fn raw(&mut self) -> Raw<'a> {
         let start = self.position();
@@ -189,7 +189,7 @@ impl<'a> Walk<'a> {
         Raw { r#type, plain, text }
     }
 
-    /// Passes over one value.
+    /// Skips one value.
     #[inline]
     pub(in crate::dataset) fn skip(&mut self) {
         match self.next() {
@@ -214,7 +214,7 @@ impl<'a> Walk<'a> {
         Quoted { inner, escaped }
     }
 
-    /// The text of the number or the word that begins here.
+    /// Returns the text of the number or word that begins here.
     #[inline]
     pub(in crate::dataset) fn bare(&mut self) -> &'a str {
         let start = self.position();
@@ -222,20 +222,20 @@ impl<'a> Walk<'a> {
         self.since(start)
     }
 
-    /// Where the walk is: the start of what is next.
+    /// Returns the position of the next token.
     #[inline]
     pub(in crate::dataset) fn position(&mut self) -> usize {
         self.next();
         self.at
     }
 
-    /// The text from a position to here.
+    /// Returns the text from a position to here.
     #[inline]
     pub(in crate::dataset) fn since(&self, position: usize) -> &'a str {
         self.text.get(position..self.at).unwrap_or_default()
     }
 
-    /// Ends the walk: the text is not JSON from here on.
+    /// Ends the walk: the text is invalid from here on.
     fn fail(&mut self) {
         self.fault.get_or_insert(self.at.min(self.text.len()));
         self.at = self.text.len();
@@ -250,7 +250,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Steps over the text of a string up to the quote behind it; whether it has escapes.
+    /// Skips the text of a string up to its closing quote. Returns whether it has escapes.
     #[inline]
     fn pass_text(&mut self) -> bool {
         let bytes = self.text.as_bytes();
@@ -294,7 +294,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Whether it has escapes.
+    /// Skips a string. Returns whether it has escapes.
     #[inline]
     fn pass_string(&mut self) -> bool {
         self.expect(b'"');
@@ -303,7 +303,7 @@ impl<'a> Walk<'a> {
         escaped
     }
 
-    /// Steps over a number, `true`, `false` or `null`.
+    /// Skips a number, `true`, `false` or `null`.
     fn pass_bare(&mut self) {
         match self.next() {
             Some(b't') => self.pass_word(b"true"),
@@ -338,7 +338,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Steps over one of these bytes, if one is there.
+    /// Skips one of these bytes, if it is next.
     #[inline]
     fn pass_any(&mut self, any: &[u8]) -> bool {
         let is_there = self
@@ -350,7 +350,7 @@ impl<'a> Walk<'a> {
         is_there
     }
 
-    /// Steps over digits, one at least.
+    /// Skips digits, at least one.
     #[inline]
     fn pass_digits(&mut self) {
         let start = self.at;

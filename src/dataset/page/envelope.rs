@@ -1,18 +1,18 @@
-//! The fields of an answer beside `data`: its cursor's value, and signs that it is no complete page.
+//! Fields of a response other than `data`: the cursor, and signs that it is no complete page.
 //!
-//! Some servers report an error, a timeout or a partial result with status 200. Taken as a page, such an answer would
-//! end a listing too early, so any sign of one makes the answer a failed attempt.
+//! Some servers report an error, a timeout or a partial result with status 200. As a page, such a response would end
+//! a listing too early, so any sign of it makes the response a failed attempt.
 
 use std::borrow::Cow;
 
 use super::super::json::{self, Quoted, Value};
 use super::excerpt;
 
-/// The fields, in the order of the answer.
+/// The fields, in the order of the response.
 #[derive(Default)]
 pub(super) struct Envelope<'a>(pub(super) Vec<(Quoted<'a>, Value<'a>)>);
 
-/// What the answer has beside these fields.
+/// Properties of the response.
 #[derive(Clone, Copy)]
 pub(super) struct Page {
     /// Whether it has no cursor to continue with.
@@ -22,7 +22,7 @@ pub(super) struct Page {
 }
 
 impl<'a> Envelope<'a> {
-    /// The value of a field; of several with one name, the last.
+    /// Returns the value of a field, or the last one if it is repeated.
     pub(super) fn last(&self, name: &str) -> Option<Value<'a>> {
         let mut backwards = self.0.iter().rev();
         backwards
@@ -30,7 +30,7 @@ impl<'a> Envelope<'a> {
             .map(|(_, value)| *value)
     }
 
-    /// The first field that shows an error or an incomplete result, with its value: as an excerpt.
+    /// Returns an excerpt of the first field that shows an error or an incomplete result.
     pub(super) fn sign_of_an_error(&self, page: Page) -> Option<String> {
         let sign = self
             .0
@@ -40,8 +40,8 @@ impl<'a> Envelope<'a> {
         Some(excerpt(&format!("`{key}` is {value}")))
     }
 
-    /// What the server says in place of a page: the text of `error`, of the first of `errors` or of either's `message`,
-    /// the JSON in its place where it is none of these, else `message`.
+    /// Returns the server's message: the text of `error`, of the first of `errors`, or of `message` in one of them;
+    /// their JSON if there is no text; or else `message`.
     pub(super) fn message(&self) -> Option<String> {
         ["error", "errors", "message"].into_iter().find_map(|name| {
             let mut value = self.last(name)?;
@@ -100,17 +100,17 @@ fn is_sign(name: &str, value: Value<'_>, page: Page) -> bool {
     }
 }
 
-/// Whether an object within the fields has a sign.
+/// Whether an object in the fields has a sign.
 fn has_sign(object: &str, page: Page) -> bool {
     json::entries(object).any(|(key, value)| match value {
-        // one level is deep enough
+        // one level is sufficient
         Value::Object(_) => is_something(value) && key.text().to_lowercase().starts_with("error"),
         value => is_sign(&key.text(), value, page),
     })
 }
 
-/// Whether a status is none of success. A text that is neither known as good nor as bad counts only where the answer
-/// would end a listing without a record.
+/// Whether a status is not a success. An unknown text counts only if the response would end a listing without
+/// records.
 fn is_bad_status(value: Value<'_>, page: Page) -> bool {
     match value {
         Value::Null | Value::List(_) => false,
@@ -128,13 +128,13 @@ fn is_bad_status(value: Value<'_>, page: Page) -> bool {
     }
 }
 
-/// Whether a number is an HTTP status of an error, of a part, or of an answer that is not made yet.
+/// Whether a number is an HTTP status of an error, of a partial result, or of a result that is not ready.
 fn is_bad_code(number: &str) -> bool {
     let code = number.parse::<f64>().unwrap_or_default();
     code == 202.0 || (206.0..600.0).contains(&code)
 }
 
-/// Texts of a status that is good.
+/// Texts of a successful status.
 const GOOD: [&str; 22] = [
     "ok",
     "okay",
@@ -160,13 +160,13 @@ const GOOD: [&str; 22] = [
     "true",
 ];
 
-/// Whether a text says that all is well.
+/// Whether a text means success.
 pub(super) fn is_good(text: &str) -> bool {
     let text = text.trim().to_lowercase();
     text.is_empty() || GOOD.contains(&text.as_str())
 }
 
-/// Parts of words that errors and unfinished results are described with.
+/// Parts of words that describe errors and incomplete results.
 const BAD: [&str; 48] = [
     "error",
     "fail",
@@ -226,7 +226,7 @@ fn names_a_failure(text: &str) -> bool {
     BAD.iter().any(|bad| text.contains(bad))
 }
 
-/// Whether a field of errors has one.
+/// Whether an error field has a value.
 fn is_something(value: Value<'_>) -> bool {
     match value {
         Value::Null => false,
@@ -259,7 +259,7 @@ fn is_false(value: Value<'_>) -> bool {
     }
 }
 
-/// A value for people.
+/// Formats a value for messages.
 fn written(value: Value<'_>) -> Cow<'_, str> {
     match value {
         Value::Null => "null".into(),

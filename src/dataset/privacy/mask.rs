@@ -1,4 +1,4 @@
-//! Addresses in text, with their last part made zero.
+//! Masks IP addresses in text.
 
 mod chain;
 mod escape;
@@ -10,7 +10,7 @@ use std::borrow::Cow;
 
 use escape::{after_escape, dot};
 
-/// The text with each IPv4 address cut to its first 24 bits, and each IPv6 address to its first 48.
+/// Returns the text with each IPv4 address cut to its first 24 bits, and each IPv6 address to its first 48.
 pub(super) fn masked(text: &str) -> Cow<'_, str> {
     let without_v4 = v4(text);
     match v6::masked(&without_v4) {
@@ -19,7 +19,7 @@ pub(super) fn masked(text: &str) -> Cow<'_, str> {
     }
 }
 
-/// The text with the last part of IPv4 addresses made zero.
+/// Sets the last part of IPv4 addresses to zero.
 fn v4(text: &str) -> Cow<'_, str> {
     let (mut masked, mut done, mut at) = (String::new(), 0, 0);
     while let Some(found) = text.as_bytes()[at..].iter().position(u8::is_ascii_digit) {
@@ -39,15 +39,15 @@ fn v4(text: &str) -> Cow<'_, str> {
     }
 }
 
-/// Four numbers up to 255 with dots between them, and no fifth, whatever stands around them: where the last of them
-/// begins and ends.
+/// Returns the range of the last of four numbers up to 255 with dots between them, if no fifth number follows. Any
+/// text may surround them.
 fn v4_at(text: &str, begin: usize) -> Option<(usize, usize)> {
     let bytes = text.as_bytes();
     let digit = |at: usize| bytes.get(at).is_some_and(u8::is_ascii_digit);
     if !digit(begin) || (begin > 0 && digit(begin - 1) && !after_escape(bytes, begin)) {
         return None;
     }
-    // a number and a dot before it
+    // a number and a dot precede it
     let dot_before = (1..=begin.min(escape::LONGEST))
         .any(|length| dot(bytes, begin - length) == length && begin > length && digit(begin - length - 1));
     if dot_before {

@@ -1,4 +1,4 @@
-//! Rules applied within JSON text. Reading does not recurse, however deep the text goes.
+//! Applies privacy rules within JSON text of any depth, without recursion.
 
 use std::borrow::Cow;
 
@@ -8,16 +8,16 @@ use crate::dataset::compact::{Writer, push_string, push_text};
 use crate::dataset::json::{Value, Walk};
 use crate::dataset::surrogates::{distinct_keys, has_lone};
 
-/// A list or an object that is not closed yet.
+/// An open list or object.
 struct Level {
     bracket: u8,
     is_empty: bool,
-    /// What leads back from the key whose value it is.
+    /// Length of the path without the key of this value.
     inside: Option<usize>,
 }
 
 impl PrivacyFilter {
-    /// The compact text of an object or a list, without what the rules take out; none where that is nothing.
+    /// Returns the compact text of an object or a list with the rules applied; `None` if nothing is left.
     pub(super) fn nested(&self, path: &mut Path, text: &str) -> Option<String> {
         let distinct = has_lone(text).then(|| distinct_keys(text)).flatten();
         let text = distinct.as_deref().unwrap_or(text);

@@ -1,15 +1,15 @@
-//! Which keys a rule is for.
+//! Patterns of keys.
 
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-/// A key, or a path of keys with dots between them; `*` stands for any characters.
+/// A key, or a path of keys with dots between them; `*` matches any characters.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Pattern(String);
 
-/// A pattern that is none.
+/// Error: the pattern is invalid.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("give a key such as email, a path such as user.email, or either with * for any characters")]
 pub struct PatternError;
@@ -46,19 +46,19 @@ impl std::fmt::Display for Pattern {
 }
 
 impl Pattern {
-    /// Whether it is for the key at the end of this path: by the key's own name at any depth, or by the path that
-    /// ends there, as far as the pattern goes.
+    /// Whether it matches the key at the end of this path: by the key's name at any depth, or by as many keys as the
+    /// pattern has.
     pub(super) fn meets(&self, path: &Path) -> bool {
-        // no more keys than it names: however deep a path is, it costs no more
+        // compare only as many keys as the pattern has: the cost does not grow with the depth
         let keys = self.0.matches('.').count() + 1;
         let is_met = |ending: &str| glob(self.0.as_bytes(), ending.as_bytes());
         path.endings().take(keys).any(is_met) || path.parts().take(keys).any(is_met)
     }
 }
 
-/// Whether a text is as a pattern with `*` says.
+/// Whether a text matches a pattern with `*`.
 fn glob(pattern: &[u8], text: &[u8]) -> bool {
-    // where the last star stands, and how much of the text it has taken
+    // position of the last star, and how much of the text it matches
     let (mut pattern_at, mut text_at, mut star) = (0, 0, None);
     while text_at < text.len() {
         if pattern.get(pattern_at) == Some(&b'*') {
@@ -85,7 +85,7 @@ pub(super) struct Path {
 }
 
 impl Path {
-    /// Goes to the value of a key; what is answered leads back.
+    /// Appends a key. Returns the length that removes it again.
     pub(super) fn enter(&mut self, key: &str) -> usize {
         let before = self.text.len();
         if !self.begins.is_empty() {
@@ -101,13 +101,13 @@ impl Path {
         self.begins.pop();
     }
 
-    /// The same, a dot within a key taken for one between two.
+    /// Splits the path at its dots, including those within keys.
     fn parts(&self) -> impl Iterator<Item = &str> {
         let dots = self.text.rmatch_indices('.').map(|(dot, _)| dot + 1);
         dots.filter_map(|begin| self.text.get(begin..))
     }
 
-    /// The last key, the last two with a dot, and so on to the whole path.
+    /// Returns the last key, the last two with a dot, and so on up to the complete path.
     fn endings(&self) -> impl Iterator<Item = &str> {
         self.begins
             .iter()

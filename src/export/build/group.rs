@@ -1,4 +1,4 @@
-//! Builds partitions whose time is complete, as many at a time as fit into memory.
+//! Builds partitions with complete time in groups that fit into memory.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,15 +12,15 @@ use crate::plan::Field;
 use crate::table::{PartitionDate, Staged};
 use crate::window::Window;
 
-/// Bytes of rows that are built at a time, unless one partition has more: its rows are merged on disk then.
+/// Maximum bytes of rows in a group. A larger partition is alone, and is merged on disk.
 const GROUP_BYTES: u64 = 32 * 1024 * 1024;
-/// Bytes of pages that are decoded side by side, unless one page has more.
+/// Maximum bytes of pages that are decoded at a time, unless one page is larger.
 const DECODED_BYTES: u64 = 16 * 1024 * 1024;
-/// Bytes of rows that are worth a commit while more pages are fetched.
+/// Minimum bytes of rows for a commit while more pages are fetched.
 const COMMIT_BYTES: u64 = 8 * 1024 * 1024;
 
 impl Build<'_> {
-    /// Builds and commits the partitions whose time is complete, once they are worth it.
+    /// Builds and commits the partitions with complete time, if they have enough rows.
     pub(in crate::export) fn build_ready(&mut self, ledger: &mut Ledger) -> Result<()> {
         if self.ready().map(|(_, bytes)| bytes).sum::<u64>() < COMMIT_BYTES {
             return Ok(());
@@ -29,17 +29,17 @@ impl Build<'_> {
         self.build(&dates, ledger)
     }
 
-    /// Partitions whose time is complete, and their bytes. One that gets a row later, since its record's times are far
-    /// from each other, is merged again.
+    /// Returns the partitions with complete time, and their bytes. A partition that gets a row later, from a record
+    /// whose times differ much, is merged again.
     fn ready(&self) -> impl Iterator<Item = (PartitionDate, u64)> {
-        // most conversations end within a day of their start
+        // most conversations end within a day after their start
         let late = match self.progress.learned.filter {
             Some(Field::LastAction) => 86_400,
             _ => 0,
         };
         self.waiting.iter().filter_map(move |(date, waiting)| {
             let window = self.zone.window(*date)?;
-            // windows are requested with a second more than they cover
+            // windows are requested with an extra second at their bounds
             let window = Window::new(window.start - 1, window.end + late + 1);
             let mut missing = self.ranges.intersect(window);
             missing.subtract_all(&self.progress.covered);
@@ -47,7 +47,7 @@ impl Build<'_> {
         })
     }
 
-    /// Builds partitions in groups that fit into memory; a partition that does not is alone.
+    /// Builds partitions in groups that fit into memory.
     pub(super) fn build(&mut self, dates: &[PartitionDate], ledger: &mut Ledger) -> Result<()> {
         let mut rest = dates;
         while !rest.is_empty() {
@@ -80,9 +80,9 @@ impl Build<'_> {
         let expected: u64 = group.values().map(|pages| pages.records).sum();
         let placed = staged.iter().map(|staged| staged.effect.records()).sum::<u64>();
         if placed + outside != expected {
-            // invariant 5, before anything is published: better no table than one that lacks a record
+            // invariant 5: fail before the publication instead of losing a record
             return Err(Error::Internal(format!(
-                "{expected} records were to be placed, {placed} were, and {outside} lay outside the range"
+                "{expected} records must become rows: {placed} did, and {outside} are outside the range"
             )));
         }
         self.record_new_rows(&staged, ledger)?;
@@ -106,7 +106,7 @@ impl Build<'_> {
         self.commit(&staged, ledger, false)
     }
 
-    /// Stages the next versions of partitions; each of their pages is decoded once.
+    /// Stages the next versions of partitions. Each page is decoded once.
     fn stage(
         &mut self,
         group: &BTreeMap<PartitionDate, PartitionPages>,

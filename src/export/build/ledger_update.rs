@@ -1,4 +1,4 @@
-//! What was built goes into the ledger.
+//! Updates the ledger with what was built.
 
 use std::sync::atomic::Ordering;
 
@@ -13,8 +13,8 @@ use crate::table::Staged;
 use crate::window::Windows;
 
 impl Build<'_> {
-    /// Commits what is staged, with all that it completes. The last commit of a run removes every page from the spool that
-    /// is part of the table, also those whose window was too young to be called complete.
+    /// Commits staged partitions, and updates the ledger. The last commit of a run removes all pages from the spool
+    /// that are in the table, including those of unsettled time.
     pub(super) fn commit(&mut self, staged: &[Staged], ledger: &mut Ledger, last: bool) -> Result<()> {
         let answered = self.answered(ledger);
         let state = ledger.state_mut(self.dataset.name(), &self.bot);
@@ -53,8 +53,8 @@ impl Build<'_> {
         Ok(())
     }
 
-    /// Takes into the ledger what is answered and part of the table, and says what pages are not needed for any more:
-    /// what is complete, except what is re-fetched and not answered yet.
+    /// Updates the complete ranges in the ledger. Returns the ranges whose pages are not needed any more: complete
+    /// ones, apart from refetched ones without a response.
     pub(super) fn answered(&self, ledger: &mut Ledger) -> Windows {
         let mut complete = self.progress.covered.clone();
         complete.subtract_all(&self.unsettled_time);
@@ -63,7 +63,7 @@ impl Build<'_> {
         }
         let state = ledger.state_mut(self.dataset.name(), &self.bot);
         if self.job.conversation.is_some() {
-            // one conversation says nothing of a range
+            // a single conversation makes no range complete
             return state.complete.clone();
         }
         state.update_complete(&self.ranges, &self.job.refetched, &complete);
@@ -73,10 +73,10 @@ impl Build<'_> {
         answered
     }
 
-    /// Takes into the ledger what the run has cost and learnt so far.
+    /// Adds the requests and the knowledge of this run to the ledger.
     pub(super) fn record_requests(&mut self, ledger: &mut Ledger) {
         let state = ledger.state_mut(self.dataset.name(), &self.bot);
-        let requests = self.requested.requests.load(Ordering::Relaxed);
+        let requests = self.request_stats.requests.load(Ordering::Relaxed);
         state.requests += requests - self.recorded_requests;
         self.recorded_requests = requests;
         if self.job.conversation.is_none() && self.progress.pages > 0 {
@@ -84,7 +84,7 @@ impl Build<'_> {
         }
     }
 
-    /// Requested ranges that are not called complete.
+    /// Returns the requested ranges that are not complete.
     pub(in crate::export) fn unsettled(&self, ledger: &Ledger) -> Windows {
         if self.job.conversation.is_some() {
             return Windows::new();
@@ -96,7 +96,7 @@ impl Build<'_> {
         missing
     }
 
-    /// Builds what can be built of a run that has ended, and records how it ended.
+    /// Builds the remaining partitions at the end of a run, and records how the run ended.
     pub(in crate::export) fn close(&mut self, ledger: &mut Ledger, ended: Timestamp) -> Result<()> {
         let complete = self.has_all();
         let idle = self.ranges.is_empty() && self.pending.is_empty();
@@ -130,7 +130,7 @@ impl Build<'_> {
             complete,
         });
         if complete {
-            // removes every page from the spool
+            // removes all pages from the spool
             self.commit(&[], ledger, true)
         } else {
             self.record_requests(ledger);

@@ -1,4 +1,4 @@
-//! The rows of a page, by partition.
+//! Splits the rows of a page by partition.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::AddAssign;
@@ -14,21 +14,21 @@ use crate::plan::Field;
 use crate::table::PartitionDate;
 use crate::window::Window;
 
-/// What a group of partitions needs of one page.
+/// The parts of a page for a group of partitions.
 pub(super) struct PageRows {
     pub(super) rows: BTreeMap<PartitionDate, RecordBatch>,
     pub(super) rejected: Vec<Rejected>,
     pub(super) findings: PageFindings,
 }
 
-/// What building found in records, beside rows.
+/// What was found in records, in addition to rows.
 #[derive(Clone, Debug, Default)]
 pub(in crate::export) struct PageFindings {
-    /// Records that lie outside the range.
+    /// Records outside the range.
     pub(in crate::export) outside: u64,
-    /// Values that did not fit, by promoted column.
+    /// Values that do not fit their promoted columns.
     pub(in crate::export) mismatches: TypeMismatches,
-    /// The keys of pages that were not looked at before.
+    /// Keys of pages that were not counted before.
     pub(in crate::export) observed: ObservedKeys,
 }
 
@@ -41,7 +41,7 @@ impl AddAssign for PageFindings {
 }
 
 impl Build<'_> {
-    /// Decodes a page, and takes the rows that belong to a group of partitions.
+    /// Decodes a page, and selects the rows of a group of partitions.
     pub(super) fn decode(
         &self,
         sequence: u64,
@@ -94,8 +94,8 @@ impl Build<'_> {
     }
 }
 
-/// Which rows lie outside the range asked for, on the field that the API is proven to filter by. Nothing is outside
-/// as long as that is not proven.
+/// Returns for each row whether it is outside the requested range, by the field that the API is proven to filter by.
+/// Without a proof, no row is outside.
 pub(in crate::export) fn is_outside(
     dataset: Dataset,
     filter: Option<Field>,

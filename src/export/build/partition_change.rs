@@ -1,5 +1,5 @@
-//! Records whose corrected time moves them to another date: the row under the old date goes, where a run sees the record
-//! under the new one.
+//! Handles records whose date changed because of a corrected time: if a run receives the record with the new date,
+//! the row with the old date is removed.
 
 mod search;
 
@@ -16,16 +16,17 @@ use crate::window::Windows;
 pub(in crate::export) use search::recover;
 use search::{PartitionChangeSearch, each_row};
 
-/// Records of which a run remembers the partition: 16 bytes each. `verify` reports what is missed beyond them.
+/// Maximum number of records whose locations are in memory, with 16 bytes each. `verify` reports what is missed
+/// beyond them.
 const MAX_LOCATIONS: usize = 4_000_000;
-/// New rows of a partition that are distinguished from those that it had before.
+/// Maximum number of new rows of a partition that are compared with its previous rows.
 const MAX_COMPARED: u64 = 20_000;
-/// Where records lie by the API's last word, by the hash of their id.
+/// The latest partition of each record, by the hash of its id.
 #[derive(Debug, Default)]
 pub(super) struct RecordLocations {
     dates: Vec<(u64, PartitionDate)>,
     is_full: bool,
-    /// Whether the account had no rows when this run began to build.
+    /// Whether the dataset of the bot had no rows when this run began to build.
     is_first: Option<bool>,
 }
 
@@ -37,7 +38,7 @@ impl RecordLocations {
         }
     }
 
-    /// One partition for each id: the last one that it was answered with.
+    /// Keeps one partition for each id: the latest one.
     fn keep_latest(&mut self) {
         self.dates.reverse();
         self.dates.sort_by_key(|(id, _)| *id);
@@ -49,7 +50,7 @@ impl RecordLocations {
         Some(self.dates[at].1)
     }
 
-    /// Of rows that share ids, those that are to go, by partition.
+    /// Returns the outdated rows among rows that share ids, by partition.
     fn outdated(&self, row_locations: Vec<RowLocation>) -> BTreeMap<PartitionDate, BTreeSet<String>> {
         let mut of_id: HashMap<String, Vec<(PartitionDate, Option<i64>)>> = HashMap::new();
         for row_location in row_locations {
@@ -60,9 +61,9 @@ impl RecordLocations {
         }
         let mut outdated: BTreeMap<PartitionDate, BTreeSet<String>> = BTreeMap::new();
         for (id, mut row_locations) in of_id {
-            let locations = self.date_of_folder(id_hash(&id));
-            // of the same version the one that was answered last stays
-            row_locations.sort_by_key(|(date, version)| (*version, Some(*date) == locations));
+            let latest = self.date_of_folder(id_hash(&id));
+            // of equal versions, the latest response wins
+            row_locations.sort_by_key(|(date, version)| (*version, Some(*date) == latest));
             row_locations.pop();
             for (date, _) in row_locations {
                 outdated.entry(date).or_default().insert(id.clone());
@@ -72,7 +73,7 @@ impl RecordLocations {
     }
 }
 
-/// A row that shares its id with one of another date.
+/// A row that shares its id with a row of another date.
 struct RowLocation {
     id: String,
     date: PartitionDate,
@@ -80,7 +81,7 @@ struct RowLocation {
 }
 
 impl Build<'_> {
-    /// The complete time that this run reads again.
+    /// Returns the complete time that this run refetches.
     fn refetched(&self, ledger: &Ledger) -> Windows {
         let state = ledger.state(self.dataset.name(), &self.bot);
         let refetches = state.into_iter().flat_map(DatasetState::refetches);
@@ -89,7 +90,7 @@ impl Build<'_> {
             .collect()
     }
 
-    /// Remembers where the records of a page lie.
+    /// Adds the locations of a page's records.
     pub(super) fn record_locations(
         &mut self,
         header: &PageHeader,
@@ -101,8 +102,8 @@ impl Build<'_> {
         }
     }
 
-    /// Takes note in the ledger of rows that partitions get for the first time, to be committed with them. A record that
-    /// was under another date is among them. Nothing is noted in the first run of an account.
+    /// Adds the new rows of partitions to the ledger, to be committed with them. They include records whose date
+    /// changed. The first run of a dataset of a bot adds none.
     pub(super) fn record_new_rows(&mut self, staged: &[Staged], ledger: &mut Ledger) -> Result<()> {
         let state = ledger.state_mut(self.dataset.name(), &self.bot);
         let is_first = state.partitions.is_empty();
@@ -137,8 +138,8 @@ impl Build<'_> {
         Ok(())
     }
 
-    /// Takes rows out of partitions where the API has answered their records with another date, unless the version
-    /// there is the later one, which then stays alone.
+    /// Removes rows from partitions if the API returned their records with another date. The row with the latest
+    /// version is kept.
     pub(super) fn remove_outdated_rows(&mut self, ledger: &mut Ledger) -> Result<()> {
         store::step("pages-built");
         let mut searched = self.refetched(ledger);
@@ -158,7 +159,7 @@ impl Build<'_> {
             self.stats.changed.remove(&key);
         }
         self.stats.date_changes += out.rows;
-        // a record that came with another date counted as a new row of this run
+        // such a record was counted as a new row of this run
         let new = out.rows.min(self.stats.effect.rows);
         self.stats.effect.rows -= new;
         self.stats.effect.superseded += new;

@@ -1,4 +1,4 @@
-//! Builds partitions from kept pages.
+//! Builds partitions from retained pages.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,11 +15,11 @@ use crate::table::{PartitionDate, PartitionKey, Staged, Table, Zone};
 use crate::tombstones::Tombstones;
 use crate::window::Windows;
 
-/// Pages decoded at a time: what bounds the memory.
+/// Pages that are decoded at a time, to bound the memory.
 const AT_A_TIME: usize = 4;
 
-/// Stages what kept pages have of lost partitions of one dataset of one bot; `None` for a partition without rows. Only
-/// pages whose window overlaps `times` are read.
+/// Stages the rows of retained pages for lost partitions of one dataset of one bot; `None` for a partition without
+/// rows. Only pages whose window overlaps `times` are read.
 pub(super) fn stage(
     table: &Table,
     zone: &Zone,
@@ -34,9 +34,9 @@ pub(super) fn stage(
     let erased = Tombstones::load(&table.own_folder())?;
     let erased = erased.as_ref();
     let dates: BTreeSet<PartitionDate> = lost.iter().map(|key| key.date).collect();
-    let (headers, damaged) = spool.list_kept()?;
+    let (headers, damaged) = spool.list_retained()?;
     for path in damaged {
-        tracing::warn!("{} is damaged, and of no use", path.display());
+        tracing::warn!("{} is damaged, and cannot be used", path.display());
     }
     let may_hold_rows = |page: &PageHeader| {
         page.dataset == dataset.name() && page.bot == *bot && !times.intersect(page.requested).is_empty()
@@ -67,10 +67,10 @@ pub(super) fn stage(
     lost.iter().map(stage).collect()
 }
 
-/// The body of a kept page. Where it holds records that were erased, since a crash brought the page back, they are
-/// removed from it again.
+/// Reads the body of a retained page. If it contains erased records, since a crash restored the page, they are
+/// removed again.
 fn read(spool: &Spool, dataset: Dataset, page: &PageHeader, erased: Option<&Tombstones>) -> Result<Vec<u8>> {
-    let body = spool.read_kept(page.sequence)?;
+    let body = spool.read_retained(page.sequence)?;
     let stripped = erased.map(|erased| strip(dataset, &body, |id| erased.contains(id)));
     match stripped {
         Some(Ok(Some((rest, gone)))) => {
@@ -85,7 +85,7 @@ fn read(spool: &Spool, dataset: Dataset, page: &PageHeader, erased: Option<&Tomb
     }
 }
 
-/// The partitions of the rows of a kept page; none where it is damaged.
+/// Returns the partition dates of a retained page's rows; none if it is damaged.
 fn dates_of(
     spool: &Spool,
     zone: &Zone,
@@ -95,7 +95,7 @@ fn dates_of(
 ) -> Result<BTreeSet<PartitionDate>> {
     let body = match read(spool, dataset, page, erased) {
         Err(Error::Damaged { path, what }) => {
-            tracing::warn!("{} is damaged, and of no use: {what}", path.display());
+            tracing::warn!("{} is damaged, and cannot be used: {what}", path.display());
             return Ok(BTreeSet::new());
         }
         body => body?,
@@ -108,7 +108,7 @@ fn dates_of(
     Ok(rows.map(|record| dates.of(record.time)).collect())
 }
 
-/// The rows of a page that belong to a partition, as building would have taken them.
+/// Returns the rows of a page in a partition, as building selects them.
 fn rows_of(
     spool: &Spool,
     (zone, table): (&Zone, &Table),

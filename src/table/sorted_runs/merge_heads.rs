@@ -1,4 +1,4 @@
-//! Reads sorted runs side by side, and passes their rows on in order.
+//! Reads sorted runs at the same time, and passes their rows on in order.
 
 use arrow::array::{Array, AsArray, RecordBatch, StringArray, TimestampMicrosecondArray};
 use hashbrown::HashMap;
@@ -11,7 +11,7 @@ use crate::table::merge::{RowRef, same_row, time_bounds};
 /// The time of the row that is kept of each id that has several times.
 pub(super) type KeptTimes = HashMap<String, Option<i64>>;
 
-/// What merging runs gave.
+/// Counts of a merge.
 #[derive(Default)]
 pub(super) struct MergeCounts {
     pub(super) rows: u64,
@@ -23,7 +23,7 @@ pub(super) struct MergeCounts {
     pub(super) changed: bool,
 }
 
-/// Passes the rows of all runs on to `write`, in order and each id once.
+/// Passes the rows of all runs to `write`, in order and with distinct ids.
 pub(super) fn merge(
     dataset: Dataset,
     heads: &mut [Head],
@@ -82,7 +82,7 @@ pub(super) fn merge(
     Ok(outcome)
 }
 
-/// Where a run is read.
+/// The current position in a run.
 pub(super) struct Head {
     batches: Box<dyn Iterator<Item = Result<RecordBatch>>>,
     batch: RecordBatch,
@@ -136,7 +136,7 @@ impl Head {
             self.row = 0;
         }
         if self.is_done() {
-            // a run that is read takes no memory
+            // a finished run takes no memory
             self.batch = RecordBatch::new_empty(self.batch.schema());
             self.row = 0;
         }

@@ -1,17 +1,17 @@
-//! Passing over a list or an object, at any depth without recursion.
+//! Skips a list or an object of any depth without recursion.
 
 use super::Walk;
 use crate::dataset::distinct::fingerprint;
 
 impl Walk<'_> {
-    /// Steps over the list or object that begins here. Whether it has no space, no escape and no key twice, so that its
-    /// text is its compact form; that may be false where it is, and is where it is not asked for.
+    /// Skips the list or object that begins here. Returns whether its text is its compact form: no whitespace, no
+    /// escapes, no repeated keys. The result may be false for a compact text, and is false if `ASKED` is false.
     pub(super) fn pass_nested<const ASKED: bool>(&mut self) -> bool {
         let start = self.at;
         let mut prints = std::mem::take(&mut self.prints);
         prints.clear();
         let mut open = Brackets::default();
-        // what is passed over beside space
+        // number of bytes that are not whitespace
         let mut passed = 0;
         let mut compact = true;
         'values: loop {
@@ -22,7 +22,7 @@ impl Walk<'_> {
                 Some(bracket @ (b'{' | b'[')) => {
                     self.at += 1;
                     passed += 1;
-                    // `[` and `]` are two apart, `{` and `}` too
+                    // `[` and `]` differ by two, `{` and `}` too
                     if self.next() == Some(bracket + 2) {
                         self.at += 1;
                         passed += 1;
@@ -93,10 +93,10 @@ impl Walk<'_> {
     }
 }
 
-/// Stands before the fingerprints of an object's keys, none of which is so large.
+/// Separator before the fingerprints of an object's keys; no fingerprint has this value.
 const LEVEL: u64 = u64::MAX;
 
-/// Takes out the fingerprints of the object that ends here; whether all of them differ.
+/// Removes the fingerprints of the object that ends here. Returns whether all of them differ.
 fn close(prints: &mut Vec<u64>) -> bool {
     let start = prints.iter().rposition(|print| *print == LEVEL).unwrap_or(0);
     let keys = &mut prints[start..];
@@ -111,11 +111,11 @@ fn close(prints: &mut Vec<u64>) -> bool {
     differ
 }
 
-/// The lists and objects that are open, the innermost last: a bit for each.
+/// The open lists and objects, one bit each, the innermost last.
 #[derive(Default)]
 struct Brackets {
     count: usize,
-    /// The last 64 at most, and those before them.
+    /// The last 64 at most; the others are in a list.
     last: u64,
     before: Vec<u64>,
 }
@@ -137,7 +137,7 @@ impl Brackets {
         }
     }
 
-    /// Whether the innermost is an object; none where none is open.
+    /// Whether the innermost one is an object; `None` if none is open.
     fn innermost(&self) -> Option<bool> {
         (self.count > 0).then_some(self.last & 1 == 1)
     }

@@ -1,11 +1,11 @@
-//! What a JSON string holds as it is.
+//! Finds the end of plain text in a JSON string.
 
 use wide::u8x16;
 
-/// Bytes that are looked at together: most strings are too short for more, or for a call of memchr, to pay.
+/// Bytes that are compared together. Most strings are too short for a larger block or for memchr.
 const BLOCK: usize = 16;
 
-/// How many bytes come before the first that a string cannot hold as it is: a quote, a backslash, a control character.
+/// Returns the number of bytes before the first quote, backslash or control character.
 #[inline]
 pub(super) fn plain(bytes: &[u8]) -> usize {
     let mut passed = 0;
@@ -20,7 +20,7 @@ pub(super) fn plain(bytes: &[u8]) -> usize {
     passed + rest.iter().take_while(|byte| !is_special(**byte)).count()
 }
 
-/// A bit for each byte that a string cannot hold as it is, the lowest for the first.
+/// Returns a bit for each byte that is a quote, a backslash or a control character; the lowest bit is the first byte.
 #[inline]
 fn marks(block: &[u8; BLOCK]) -> u32 {
     let block = u8x16::new(*block);

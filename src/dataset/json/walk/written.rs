@@ -1,13 +1,13 @@
 //! A key as it is written.
 
-/// Bytes that are compared at a stroke, which is most keys: a call that compares any number takes as long as all else.
+/// Bytes that are compared without a call, which covers most keys: a call of memcmp takes as long as everything else.
 const BEGIN: usize = 32;
 
-/// A key as it stands in a text, with its quotes and the colon behind them.
+/// A key as it is written, with its quotes and colon.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::dataset) struct Written<'a> {
     pub(in crate::dataset) text: &'a str,
-    /// How it begins, and a mask of the bytes that are part of it.
+    /// Its beginning, and a mask of the bytes that belong to it.
     begin: [u64; BEGIN / 8],
     mask: [u64; BEGIN / 8],
 }

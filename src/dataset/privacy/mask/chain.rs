@@ -1,11 +1,11 @@
-//! What may be IPv6 addresses: groups of hexadecimal digits with colons between them.
+//! Candidates of IPv6 addresses: groups of hexadecimal digits with colons between them.
 
 use std::ops::Range;
 
 use super::escape::{after_escape, colon, dot};
 use super::v4_at;
 
-/// Digits of a group at most.
+/// Maximum digits of a group.
 pub(super) const DIGITS: usize = 4;
 
 /// Groups with colons between them.

@@ -1,14 +1,14 @@
-//! Characters as they are written in URLs, percent-encoded once or more often, and in JSON.
+//! Dots and colons in URLs and JSON: plain, percent-encoded once or twice, or escaped.
 
-/// Bytes of an escape at most: what was encoded more often than twice is not looked for.
+/// Maximum length of an escape: at most two encodings are supported.
 pub(super) const LONGEST: usize = "%25253A".len();
 
-/// Bytes that a dot takes here; 0 where there is none.
+/// Returns the length of a dot here; 0 if there is none.
 pub(super) fn dot(bytes: &[u8], at: usize) -> usize {
     character(bytes, at, b'.', b"2e")
 }
 
-/// Bytes that a colon takes here; 0 where there is none.
+/// Returns the length of a colon here; 0 if there is none.
 pub(super) fn colon(bytes: &[u8], at: usize) -> usize {
     character(bytes, at, b':', b"3a")
 }
@@ -33,7 +33,7 @@ fn character(bytes: &[u8], at: usize, plain: u8, code: &[u8; 2]) -> usize {
     }
 }
 
-/// Whether an escape such as `%20`, `%2520` or `\u0020` ends before this place.
+/// Whether an escape such as `%20`, `%2520` or `\u0020` ends here.
 pub(super) fn after_escape(bytes: &[u8], end: usize) -> bool {
     let before = &bytes[..end];
     let ends = |start: &[u8], digits: usize| {

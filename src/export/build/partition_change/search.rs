@@ -1,4 +1,4 @@
-//! Searches the partitions of an account for records under two dates, and takes the outdated rows out.
+//! Searches the partitions of a bot for records with two dates, and removes the outdated rows.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::Path;
@@ -18,10 +18,10 @@ use crate::spool::Spool;
 use crate::table::{DataFile, PartitionDate, PartitionKey, RowRemoval, Table, Zone};
 use crate::window::Windows;
 
-/// Rows of an account of which all are searched.
+/// Maximum number of rows for a search in all partitions.
 const MAX_SEARCHED: u64 = 5_000_000;
 
-/// What it takes to search an account's partitions for records under two dates.
+/// The context of a search for records with two dates.
 pub(super) struct PartitionChangeSearch<'a> {
     pub(super) table: &'a Table,
     pub(super) spool: &'a Spool,
@@ -31,7 +31,7 @@ pub(super) struct PartitionChangeSearch<'a> {
     pub(super) keep_pages: bool,
 }
 
-/// What was taken out of partitions.
+/// Rows that were removed from partitions.
 #[derive(Default)]
 pub(super) struct RemovedRows {
     pub(super) rows: u64,
@@ -39,8 +39,7 @@ pub(super) struct RemovedRows {
     pub(super) withdrawn: Vec<PartitionKey>,
 }
 
-/// Does what an earlier run did not reach when it was killed: takes rows out of partitions where it committed their records under another
-/// date. Only for the holder of the lock.
+/// Removes the outdated rows of an earlier run that was killed before. Only for the process that has the lock.
 pub(in crate::export) fn recover(
     (table, spool, zone): (&Table, &Spool, &Zone),
     ledger: &mut Ledger,
@@ -68,10 +67,10 @@ pub(in crate::export) fn recover(
             .and_then(|outdated| search.remove_rows(&outdated, ledger));
         match date_changes {
             Ok(_) => ledger.save(&table.own_folder())?,
-            // another run repairs what is damaged
+            // the run that exports the damaged partition repairs it
             Err(error) if !(options.datasets.contains(&dataset) && options.bots.contains(&bot)) => {
                 tracing::warn!(
-                    "cannot search {dataset} of {bot} for records under two dates: {}",
+                    "cannot search {dataset} of {bot} for records with two dates: {}",
                     error.with_causes()
                 );
             }
@@ -90,8 +89,8 @@ impl PartitionChangeSearch<'_> {
         }
     }
 
-    /// The ids whose rows are to go, by partition: those whose records were seen, or have arrived, under another date.
-    /// Large tables are searched in the partitions of `searched` and of what arrived alone.
+    /// Returns the ids of outdated rows by partition: those whose records were received, or committed, with another
+    /// date. In large tables only the partitions of `searched` and of new rows are searched.
     pub(super) fn search(
         &self,
         ledger: &Ledger,
@@ -126,7 +125,7 @@ impl PartitionChangeSearch<'_> {
             dates.filter(is_searched).collect()
         };
         let is_elsewhere =
-            |date: PartitionDate, id: u64| last.date_of_folder(id).is_some_and(|locations| locations != date);
+            |date: PartitionDate, id: u64| last.date_of_folder(id).is_some_and(|location| location != date);
         let date_changes = dates.par_iter().map(|date| {
             let mut date_changes = HashSet::new();
             self.each_row(*date, false, |id, _| {
@@ -157,7 +156,7 @@ impl PartitionChangeSearch<'_> {
         Ok(last.outdated(row_locations))
     }
 
-    /// Adds the rows that arrived, those that are named last: they are known to be the later ones.
+    /// Adds the new rows in the ledger. Those with ids come last, since they are known to be later.
     fn new_rows(
         &self,
         state: &DatasetState,
@@ -176,7 +175,7 @@ impl PartitionChangeSearch<'_> {
             }
         } else {
             tracing::info!(
-                "too many new {} of {} to search for records under two dates: `verify` reports them",
+                "too many new {} of {} to search for records with two dates: `verify` reports them",
                 self.dataset,
                 self.bot
             );
@@ -189,7 +188,7 @@ impl PartitionChangeSearch<'_> {
         Ok(())
     }
 
-    /// Takes rows out of partitions. What arrived is compared then.
+    /// Removes rows from partitions. All new rows are compared then.
     pub(super) fn remove_rows(
         &self,
         outdated: &BTreeMap<PartitionDate, BTreeSet<String>>,
@@ -235,7 +234,7 @@ impl PartitionChangeSearch<'_> {
         state.superseded += out.rows;
         state.date_changes += out.rows;
         tracing::info!(
-            "{} {} of {} have another date now: the rows under the old one are removed",
+            "{} {} of {} have another date: the rows with the old date are removed",
             out.rows,
             self.dataset,
             self.bot
@@ -246,7 +245,7 @@ impl PartitionChangeSearch<'_> {
         Ok(out)
     }
 
-    /// Calls `row` with the id of each row of a partition, and its version where that is wanted.
+    /// Calls `row` with the id of each row of a partition, and its version if `versions` is true.
     fn each_row(
         &self,
         date: PartitionDate,
@@ -260,7 +259,7 @@ impl PartitionChangeSearch<'_> {
     }
 }
 
-/// Calls `row` with the id of each row of a file, and its version where that is wanted.
+/// Calls `row` with the id of each row of a file, and its version if `versions` is true.
 pub(super) fn each_row(
     path: &Path,
     dataset: Dataset,
@@ -272,11 +271,11 @@ pub(super) fn each_row(
     let columns: Vec<usize> = [id].into_iter().chain(version).collect();
     for batch in DataFile::open(path)?.batches(Some(&columns))? {
         let batch = batch?;
-        // the columns come in the order of the file
-        let row_location = |column: usize| columns.iter().filter(|other| **other < column).count();
-        let ids = batch.column(row_location(id)).as_string::<i32>();
+        // columns are in the order of the file
+        let position = |column: usize| columns.iter().filter(|other| **other < column).count();
+        let ids = batch.column(position(id)).as_string::<i32>();
         let versions = version.map(|version| {
-            let versions = batch.column(row_location(version));
+            let versions = batch.column(position(version));
             versions.as_primitive::<TimestampMicrosecondType>()
         });
         for number in 0..batch.num_rows() {
