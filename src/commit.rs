@@ -1,147 +1,164 @@
-//! Atomic commits: publish partitions, save the ledger, and remove the spooled pages that are in the table.
+//! Atomic commits: append to the commit log, then publish partitions and remove the spooled pages that are in the table.
 //!
-//! The commit is first written to `commit.json`. After a crash the next run executes it again: every step is idempotent.
+//! The append is the point of no return. After a crash the next run does the rest again: every step is idempotent.
 
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
-use crate::ledger::Ledger;
+use crate::ledger::{Ledger, Publication};
 use crate::spool::Spool;
 use crate::store;
 use crate::table::{Entry, PartitionKey, Staged, Table};
 
-/// The steps of a commit.
-#[derive(Debug, Serialize, Deserialize)]
+/// A commit that was not appended yet.
+#[derive(Debug)]
 pub struct Commit {
-    partitions: Vec<(PartitionKey, Entry)>,
-    /// Partitions without rows, which are removed.
-    #[serde(default, rename = "withdrawn")]
-    removed_partitions: Vec<PartitionKey>,
-    ledger: Ledger,
-    pages: Vec<u64>,
-    /// Whether the pages are moved to `_export/kept/` instead of being removed.
-    #[serde(default)]
-    keeps_pages: bool,
+    publication: Publication,
 }
 
 impl Commit {
-    /// Creates a commit of staged partitions, of the ledger after it, and of the pages that are in the table then.
+    /// Creates a commit of staged partitions, and of the pages that are in the table then.
     #[must_use]
-    pub fn new(staged: &[Staged], ledger: Ledger, pages: Vec<u64>, keeps_pages: bool) -> Self {
+    pub fn new(staged: &[Staged], pages: Vec<u64>, keeps_pages: bool) -> Self {
         let partitions = staged
             .iter()
             .filter(|staged| staged.replaces)
             .map(|staged| (staged.key.clone(), staged.entry.clone()))
             .collect();
         Self {
-            partitions,
-            removed_partitions: Vec::new(),
-            ledger,
-            pages,
-            keeps_pages,
+            publication: Publication {
+                partitions,
+                removed: Vec::new(),
+                pages,
+                keeps_pages,
+            },
         }
     }
 
     /// Adds partitions to remove.
     #[must_use]
-    pub fn removing(self, removed_partitions: Vec<PartitionKey>) -> Self {
-        Self {
-            removed_partitions,
-            ..self
-        }
+    pub fn removing(mut self, removed: Vec<PartitionKey>) -> Self {
+        self.publication.removed = removed;
+        self
     }
 
-    /// Executes the commit; everything is durable when this returns.
+    /// Executes the commit with the ledger after it; everything is durable when this returns.
     ///
     /// # Errors
-    /// If a file operation fails; [`Commit::recover`] completes the commit later.
-    pub fn execute(&self, table: &Table, spool: &Spool) -> Result<()> {
-        if !self.partitions.is_empty() {
+    /// If a file operation fails; [`recover`] completes the commit later, if it was appended.
+    pub fn execute(self, table: &Table, spool: &Spool, ledger: &Ledger) -> Result<()> {
+        let publication = self.publication;
+        if !publication.partitions.is_empty() {
             table.sync_staged()?;
         }
-        let intent = path(&table.own_folder());
-        store::write_atomically(&intent, &store::seal(self)?)?;
-        store::step("intent-written");
-        table.publish_all(&self.partitions)?;
-        self.finish(table, spool, &intent)
-    }
-
-    /// Reads the interrupted commit, if there is one.
-    ///
-    /// # Errors
-    /// If the file cannot be read or is damaged.
-    pub fn interrupted(own_folder: &Path) -> Result<Option<Self>> {
-        let intent = path(own_folder);
-        let Some(content) = store::read_if_there(&intent)? else {
-            return Ok(None);
-        };
-        let commit = store::unseal(&content).and_then(|content| content.read::<Self>());
-        let mut commit = commit.map_err(|what| Error::Damaged { path: intent, what })?;
-        for (key, entry) in &mut commit.partitions {
-            // an earlier version used other folder names for partitions of January
-            entry.path = key.folder().join(entry.path.file_name().unwrap_or_default());
-        }
-        Ok(Some(commit))
-    }
-
-    /// Executes the interrupted commit, if there is one.
-    ///
-    /// # Errors
-    /// If a file operation fails, or the file of the commit is damaged.
-    pub fn recover(table: &Table, spool: &Spool) -> Result<()> {
-        let own_folder = table.own_folder();
-        let Some(commit) = Self::interrupted(&own_folder)? else {
-            return Ok(());
-        };
-        tracing::info!(
-            partitions = commit.partitions.len(),
-            "completing an interrupted commit"
-        );
-        table.publish_again(&commit.partitions)?;
-        commit.finish(table, spool, &path(&own_folder))
-    }
-
-    /// The partitions to publish, with their entries.
-    #[must_use]
-    pub fn partitions(&self) -> &[(PartitionKey, Entry)] {
-        &self.partitions
-    }
-
-    /// The partitions to remove.
-    #[must_use]
-    pub fn removed(&self) -> &[PartitionKey] {
-        &self.removed_partitions
-    }
-
-    /// The ledger after the commit.
-    #[must_use]
-    pub fn ledger(&self) -> &Ledger {
-        &self.ledger
-    }
-
-    /// Executes the steps after the publication of partitions.
-    fn finish(&self, table: &Table, spool: &Spool, intent: &Path) -> Result<()> {
-        for key in &self.removed_partitions {
-            table.remove_partition(key)?;
-        }
-        store::step("partitions-published");
-        self.ledger.save(&table.own_folder())?;
-        store::step("ledger-saved");
-        let pages = self.pages.iter().copied();
-        if self.keeps_pages {
-            spool.retain(pages)?;
-        } else {
-            spool.remove(pages)?;
-        }
-        store::step("pages-removed");
-        store::remove_file(intent)?;
-        store::step("intent-removed");
-        Ok(())
+        ledger.commit(&table.own_folder(), publication.clone())?;
+        store::step("commit-appended");
+        table.publish_all(&publication.partitions)?;
+        finish(&publication, table, spool)
     }
 }
 
-fn path(own_folder: &Path) -> PathBuf {
+/// Executes the steps after the publication of partitions.
+fn finish(publication: &Publication, table: &Table, spool: &Spool) -> Result<()> {
+    for key in &publication.removed {
+        table.remove_partition(key)?;
+    }
+    store::step("partitions-published");
+    let pages = publication.pages.iter().copied();
+    if publication.keeps_pages {
+        spool.retain(pages)?;
+    } else {
+        spool.remove(pages)?;
+    }
+    store::step("pages-removed");
+    Ok(())
+}
+
+/// Completes the last commit if a crash interrupted it.
+///
+/// # Errors
+/// If a file operation fails.
+pub fn recover(table: &Table, spool: &Spool, ledger: &Ledger) -> Result<()> {
+    let Some(publication) = unfinished(table, spool, ledger)? else {
+        return Ok(());
+    };
+    tracing::info!(
+        partitions = publication.partitions.len(),
+        "completing an interrupted commit"
+    );
+    table.publish_again(&publication.partitions)?;
+    finish(&publication, table, spool)
+}
+
+/// The publication of the last commit, unless everything of it is done.
+///
+/// # Errors
+/// If a folder cannot be read.
+pub fn unfinished(table: &Table, spool: &Spool, ledger: &Ledger) -> Result<Option<Publication>> {
+    let Some(publication) = ledger.last_publication() else {
+        return Ok(None);
+    };
+    let mut is_done = publication.removed.iter().all(|key| table.is_removed(key))
+        && publication.pages.iter().all(|page| !spool.path(*page).exists());
+    for (key, entry) in &publication.partitions {
+        is_done &= table.is_published(key, entry)?;
+    }
+    Ok((!is_done).then_some(publication))
+}
+
+/// Whether a commit was interrupted, one of an earlier version of this program included.
+///
+/// # Errors
+/// As [`unfinished`].
+pub fn is_interrupted(table: &Table, spool: &Spool, ledger: &Ledger) -> Result<bool> {
+    Ok(earlier(&table.own_folder()).exists() || unfinished(table, spool, ledger)?.is_some())
+}
+
+/// A commit as earlier versions of this program wrote it before its execution.
+#[derive(Serialize, Deserialize)]
+struct EarlierCommit {
+    partitions: Vec<(PartitionKey, Entry)>,
+    #[serde(default)]
+    withdrawn: Vec<PartitionKey>,
+    ledger: Ledger,
+    pages: Vec<u64>,
+    #[serde(default)]
+    keeps_pages: bool,
+}
+
+/// Completes an interrupted commit of an earlier version of this program, if there is one.
+///
+/// # Errors
+/// If a file operation fails, or the file of the commit is damaged.
+pub fn recover_earlier(table: &Table, spool: &Spool) -> Result<()> {
+    let own_folder = table.own_folder();
+    let path = earlier(&own_folder);
+    let Some(content) = store::read_if_there(&path)? else {
+        return Ok(());
+    };
+    let commit = store::unseal(&content).and_then(|content| content.read::<EarlierCommit>());
+    let mut commit = commit.map_err(|what| Error::Damaged {
+        path: path.clone(),
+        what,
+    })?;
+    for (key, entry) in &mut commit.partitions {
+        // it may use other folder names for partitions of January
+        entry.path = key.folder().join(entry.path.file_name().unwrap_or_default());
+    }
+    let publication = Publication {
+        partitions: commit.partitions,
+        removed: commit.withdrawn,
+        pages: commit.pages,
+        keeps_pages: commit.keeps_pages,
+    };
+    table.publish_again(&publication.partitions)?;
+    commit.ledger.commit(&own_folder, publication.clone())?;
+    finish(&publication, table, spool)?;
+    store::remove_file(&path)
+}
+
+fn earlier(own_folder: &Path) -> PathBuf {
     own_folder.join("commit.json")
 }

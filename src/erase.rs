@@ -16,7 +16,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::changes;
-use crate::commit::Commit;
+use crate::commit;
 use crate::error::{Error, Result};
 use crate::ledger::Ledger;
 use crate::rebuild;
@@ -70,9 +70,10 @@ pub fn erase(out: &Path, ids: &[String]) -> Result<EraseSummary> {
     rebuild::finish(out)?;
     let table = Table::open(out)?;
     let spool = Spool::open(&own.join("pages"))?;
-    Commit::recover(&table, &spool)?;
+    commit::recover_earlier(&table, &spool)?;
+    let mut ledger = Ledger::load_to_write(&own)?;
+    commit::recover(&table, &spool, &ledger)?;
     table.remove_leftovers()?;
-    let mut ledger = Ledger::load_or_restore(&own)?;
     spool.begin_at(ledger.next_sequence);
     let mut tombstones = match Tombstones::load(&own)? {
         Some(tombstones) => tombstones,
@@ -116,7 +117,7 @@ pub fn dry_run(out: &Path, ids: &[String]) -> Result<EraseSummary> {
     Table::read(out, |table| {
         let own = table.own_folder();
         let spool = Spool::open(&own.join("pages"))?;
-        let ledger = Ledger::load(&Ledger::path(&own))?;
+        let ledger = Ledger::load(&own)?;
         let tombstones = Tombstones::load(&own)?;
         let targets = Targets::of_ids(ids);
         let mut summary = preview_counts::count(table, &spool, &ledger, &targets)?;

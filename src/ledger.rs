@@ -1,32 +1,34 @@
-//! The ledger, `_export/ledger.json`: what the exports of a table have completed, per dataset and bot.
+//! The ledger, the state that the commit log describes: what the exports of a table have completed, per dataset and bot.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::dataset::{Dataset, ObservedKeys};
 use crate::drift::Drift;
-use crate::error::{Error, Result};
 use crate::plan::Knowledge;
-use crate::store;
 use crate::table::{Entry, PartitionDate};
 use crate::window::Windows;
+use persistence::LogHandle;
 
+mod earlier;
 mod learned;
 mod partition_check;
+mod persistence;
 mod sync;
+#[cfg(test)]
+mod tests;
 mod unchecked_rows;
 
+pub use persistence::Publication;
 pub use sync::{Refetch, SyncState};
 pub use unchecked_rows::{NewRows, UncheckedRows};
 
 const VERSION: u32 = 1;
-const COPY: &str = "ledger.copy.json";
 
-/// The ledger of a table. It is replaced atomically, and only describes what is durable.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// The ledger of a table. It only describes what is durable.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ledger {
     version: u32,
     /// The next sequence number of a page.
@@ -36,12 +38,8 @@ pub struct Ledger {
     pub changes: u64,
     /// By dataset, then by bot.
     pub datasets: BTreeMap<String, BTreeMap<String, DatasetState>>,
-}
-
-/// The field that every version of the ledger has.
-#[derive(Deserialize)]
-struct Versioned {
-    version: u32,
+    #[serde(skip)]
+    log: LogHandle,
 }
 
 /// The state of a dataset of a bot, over all runs. Invariant: `received = rows + duplicates + superseded + rejected +
@@ -201,6 +199,12 @@ impl DatasetState {
         rows
     }
 
+    fn without_partitions(&self) -> Self {
+        let mut copy = self.clone();
+        copy.partitions.clear();
+        copy
+    }
+
     /// Removes a partition whose rows are lost, so that spooled pages can add them again.
     pub fn remove_lost_partition(&mut self, date: PartitionDate) {
         self.received -= self.remove_partition(date);
@@ -210,81 +214,22 @@ impl DatasetState {
     }
 }
 
+impl Default for Ledger {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Ledger {
     /// Creates an empty ledger.
     #[must_use]
     pub fn new() -> Self {
         Self {
             version: VERSION,
-            ..Self::default()
-        }
-    }
-
-    /// Reads the ledger; returns an empty one if there is none.
-    ///
-    /// # Errors
-    /// [`Error::Damaged`] if the checksum is wrong or only the copy exists, [`Error::Usage`] if it has a newer version.
-    pub fn load(path: &Path) -> Result<Self> {
-        let Some(content) = store::read_if_there(path)? else {
-            return match path.with_file_name(COPY).exists() {
-                true => Err(Error::Damaged {
-                    path: path.to_owned(),
-                    what: "it is missing".into(),
-                }),
-                false => Ok(Self::new()),
-            };
-        };
-        let damaged = |what: String| Error::Damaged {
-            path: path.to_owned(),
-            what,
-        };
-        let content = store::unseal(&content).map_err(damaged)?;
-        // read the version first: a newer format is not damage
-        let Versioned { version } = content.fields().map_err(damaged)?;
-        if version > VERSION {
-            return Err(Error::Usage {
-                what: format!(
-                    "cannot read {}: it has version {version}, and this program supports {VERSION}",
-                    path.display()
-                ),
-                hint: "update converse-export".into(),
-            });
-        }
-        let mut ledger: Self = content.read().map_err(damaged)?;
-        // earlier versions of this program saved them
-        ledger.remove_empty_states();
-        Ok(ledger)
-    }
-
-    /// Reads the ledger; if it is damaged or missing, restores it from its copy. The caller must have the lock.
-    ///
-    /// # Errors
-    /// As [`Ledger::load`], if the copy is not intact either.
-    pub(crate) fn load_or_restore(export_folder: &Path) -> Result<Self> {
-        let damage = match Self::load(&Self::path(export_folder)) {
-            Err(damage @ Error::Damaged { .. }) => damage,
-            loaded => return loaded,
-        };
-        let copy = Self::copy_path(export_folder);
-        let Some(ledger) = copy.exists().then(|| Self::load(&copy)).and_then(Result::ok) else {
-            return Err(damage);
-        };
-        tracing::warn!("{}: restored from its copy", damage.with_causes());
-        ledger.save(export_folder)?;
-        Ok(ledger)
-    }
-
-    /// Replaces the copy if it differs from the ledger.
-    ///
-    /// # Errors
-    /// If one of them cannot be read or written.
-    pub(crate) fn restore_copy(export_folder: &Path) -> Result<()> {
-        let [ledger, copy] = [Self::path(export_folder), Self::copy_path(export_folder)];
-        match store::read_if_there(&ledger)? {
-            Some(content) if store::read_if_there(&copy)?.as_ref() != Some(&content) => {
-                store::write_atomically(&copy, &content)
-            }
-            _ => Ok(()),
+            next_sequence: 0,
+            changes: 0,
+            datasets: BTreeMap::new(),
+            log: LogHandle::default(),
         }
     }
 
@@ -295,35 +240,12 @@ impl Ledger {
         self.datasets.retain(|_, bots| !bots.is_empty());
     }
 
-    /// Replaces the ledger atomically, and then its copy, which protects against a damaged file. States without a
-    /// page are not saved.
-    ///
-    /// # Errors
-    /// If a file cannot be written; the old ledger is intact then.
-    pub fn save(&self, export_folder: &Path) -> Result<()> {
-        let mut states = self.datasets.values().flat_map(BTreeMap::values);
-        let answered = states.any(DatasetState::has_no_response).then(|| {
-            let mut answered = self.clone();
-            answered.remove_empty_states();
-            answered
-        });
-        let json = store::seal(answered.as_ref().unwrap_or(self))?;
-        let [ledger, copy] = [Self::path(export_folder), Self::copy_path(export_folder)];
-        store::write_unnamed(&ledger, &json)?;
-        store::write_unnamed(&copy, &json)?;
-        store::sync_names([&ledger, &copy])
-    }
-
-    /// Path of the ledger.
-    #[must_use]
-    pub fn path(export_folder: &Path) -> PathBuf {
-        export_folder.join("ledger.json")
-    }
-
-    /// Path of its copy.
-    #[must_use]
-    pub fn copy_path(export_folder: &Path) -> PathBuf {
-        export_folder.join(COPY)
+    /// The states that are saved, with dataset and bot.
+    fn saved_states(&self) -> impl Iterator<Item = (&str, &str, &DatasetState)> {
+        let bots = self.datasets.iter();
+        let states =
+            bots.flat_map(|(dataset, bots)| bots.iter().map(move |(bot, state)| (&**dataset, &**bot, state)));
+        states.filter(|(.., state)| !state.has_no_response())
     }
 
     /// Returns the state of a dataset of a bot, if there is one.
@@ -339,62 +261,5 @@ impl Ledger {
             .or_default()
             .entry(bot.to_owned())
             .or_default()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::window::Window;
-
-    #[test]
-    fn a_ledger_is_read_back_and_damage_is_detected() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = Ledger::path(folder.path());
-        let mut ledger = Ledger::load(&path).unwrap();
-        ledger
-            .state_mut("messages", "r3")
-            .complete
-            .insert(Window::new(0, 86_400));
-        ledger.save(folder.path()).unwrap();
-        assert_eq!(Ledger::load(&path).unwrap(), ledger);
-        let content = std::fs::read(&path).unwrap();
-        std::fs::write(&path, &content[..content.len() / 2]).unwrap();
-        assert!(matches!(Ledger::load(&path), Err(Error::Damaged { .. })));
-        std::fs::write(&path, r#"{"version": 2, "datasets": "moved"}"#).unwrap();
-        assert!(matches!(Ledger::load(&path), Err(Error::Usage { .. })));
-    }
-
-    #[test]
-    fn a_damaged_or_missing_ledger_is_restored_from_its_copy() {
-        let folder = tempfile::tempdir().unwrap();
-        let own = folder.path();
-        let (path, copy) = (Ledger::path(own), Ledger::copy_path(own));
-        let mut ledger = Ledger::new();
-        ledger.state_mut("messages", "r3").received = 10;
-        ledger.save(own).unwrap();
-        let intact = std::fs::read_to_string(&path).unwrap();
-        // valid JSON with another value
-        let altered = intact.replace("\"received\": 10", "\"received\": 11");
-        assert_ne!(altered, intact);
-        for damaged in [&altered, &intact[..90]] {
-            std::fs::write(&path, damaged).unwrap();
-            assert!(matches!(Ledger::load(&path), Err(Error::Damaged { .. })));
-            assert_eq!(Ledger::load_or_restore(own).unwrap(), ledger);
-            assert_eq!(std::fs::read_to_string(&path).unwrap(), intact);
-        }
-        std::fs::remove_file(&path).unwrap();
-        assert_eq!(Ledger::load_or_restore(own).unwrap(), ledger);
-        std::fs::write(&copy, &altered).unwrap();
-        Ledger::restore_copy(own).unwrap();
-        assert_eq!(std::fs::read_to_string(&copy).unwrap(), intact);
-        for path in [&path, &copy] {
-            std::fs::write(path, &altered).unwrap();
-        }
-        assert!(matches!(Ledger::load_or_restore(own), Err(Error::Damaged { .. })));
-        // one of an earlier version has no checksum
-        let (fields, _) = intact.split_once(",\n  \"checksum\"").unwrap();
-        std::fs::write(&path, format!("{fields}\n}}")).unwrap();
-        assert_eq!(Ledger::load(&path).unwrap(), ledger);
     }
 }

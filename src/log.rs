@@ -4,13 +4,11 @@
 //! | --- | --- |
 //! | `<20 digits>.json.zst` | a commit: what it changes |
 //! | `<20 digits>.state.json.zst` | a checkpoint: the whole state after the commit of this number |
-//! | `<20 digits>.copy.json.zst` | on a disk: a copy of a commit, which is read if the commit is damaged or missing |
+//! | `<20 digits>.copy.json.zst`, `….state.copy.json.zst` | on a disk: a copy, which is read if the object is damaged or missing |
 //!
 //! A commit is created, never overwritten: that is its point of no return, and of several writers only one succeeds.
 //! Every [`COMMITS`] commits a checkpoint is written. The last two checkpoints and the commits after the older one are
 //! retained, so that a damaged checkpoint can be replaced.
-
-#![cfg_attr(not(test), allow(dead_code))]
 
 mod object;
 #[cfg(test)]
@@ -26,7 +24,9 @@ use serde::{Deserialize, Serialize};
 use crate::display::hex;
 use crate::error::{Error, Result};
 use crate::store::{Store, Written};
-use object::{Kind, Name};
+use object::{Kind, Name, Reader};
+
+pub(crate) use object::find_damage;
 
 /// Version of the format.
 const VERSION: u32 = 1;
@@ -70,6 +70,16 @@ pub(crate) struct Opened<S: State> {
     pub(crate) state: S,
     /// The change of the last commit, if the log still has it: a crash may have interrupted what follows a commit.
     pub(crate) last: Option<S::Change>,
+    /// Objects that were damaged or missing, and for which there was a substitute.
+    pub(crate) damages: Vec<ObjectDamage>,
+}
+
+/// An object that is damaged or missing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ObjectDamage {
+    pub(crate) key: String,
+    /// A sentence about it.
+    pub(crate) what: String,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -119,49 +129,68 @@ impl<S: State> Log<S> {
             let of_kind = names.iter().filter(|name| name.kind == kind);
             of_kind.map(|name| name.number).max().unwrap_or(0)
         };
-        let mut log = Self {
+        let checkpoint = newest_of(Kind::Checkpoint).max(newest_of(Kind::CheckpointCopy));
+        let newest = newest_of(Kind::Commit).max(newest_of(Kind::Copy)).max(checkpoint);
+        let mut reader = Reader::new(&**store);
+        let (mut number, mut epoch, mut state) = (0, 0, S::default());
+        let is_checkpoint = |kind| [Kind::Checkpoint, Kind::CheckpointCopy].contains(&kind);
+        let checkpoints = names.iter().rev().filter(|name| is_checkpoint(name.kind));
+        let mut checkpoints: Vec<u64> = checkpoints.map(|name| name.number).collect();
+        checkpoints.dedup();
+        // the one before a damaged one, and the commits since, are as good
+        for checkpoint in checkpoints {
+            let name = Name {
+                number: checkpoint,
+                kind: Kind::Checkpoint,
+            };
+            if let Some(checkpoint) = reader.read_either::<Checkpoint<S>>(name)? {
+                (number, epoch, state) = (
+                    checkpoint.header.number,
+                    checkpoint.header.epoch,
+                    checkpoint.state,
+                );
+                break;
+            }
+        }
+        let commit = |number| Name {
+            number,
+            kind: Kind::Commit,
+        };
+        // without it, a commit before the checkpoint is not needed
+        let needed = reader.damages.len();
+        let mut last = match number > 0 && number == newest {
+            true => reader
+                .read_either::<Commit<S::Change>>(commit(number))?
+                .map(|commit| commit.change),
+            false => None,
+        };
+        reader.damages.truncate(needed);
+        while number < newest {
+            let Some(Commit { header, change }) =
+                reader.read_either::<Commit<S::Change>>(commit(number + 1))?
+            else {
+                return Err(reader.damage());
+            };
+            (number, epoch) = (header.number, header.epoch);
+            last = (number == newest).then(|| change.clone());
+            state.apply(change);
+        }
+        let log = Self {
             store: Arc::clone(store),
             copies,
-            number: 0,
-            checkpoint: newest_of(Kind::Checkpoint),
-            epoch: 0,
+            number,
+            checkpoint,
+            epoch: epoch + 1,
             attempt: hex(&rand::random::<[u8; 16]>()),
             state: PhantomData,
         };
-        let (mut state, mut damage) = (S::default(), None);
-        for name in names.iter().rev().filter(|name| name.kind == Kind::Checkpoint) {
-            match object::read::<Checkpoint<S>>(&**store, *name) {
-                Ok(checkpoint) => {
-                    (log.number, log.epoch) = (checkpoint.header.number, checkpoint.header.epoch);
-                    state = checkpoint.state;
-                    break;
-                }
-                // the one before and the commits since are as good
-                Err(error @ Error::Damaged { .. }) => damage = damage.or(Some(error)),
-                Err(error) => return Err(error),
-            }
-        }
-        let newest = [Kind::Commit, Kind::Copy, Kind::Checkpoint]
-            .map(newest_of)
-            .into_iter()
-            .max();
-        let newest = newest.unwrap_or(0);
-        let read_commit = |number| object::read_commit::<Commit<S::Change>>(&**store, number);
-        let mut last = match read_commit(log.number) {
-            Ok(commit) if log.number == newest => Some(commit.change),
-            _ => None,
-        };
-        while log.number < newest {
-            let Commit { header, change } = match read_commit(log.number + 1) {
-                Err(error @ Error::Damaged { .. }) => return Err(damage.unwrap_or(error)),
-                commit => commit?,
-            };
-            (log.number, log.epoch) = (header.number, header.epoch);
-            last = (log.number == newest).then(|| change.clone());
-            state.apply(change);
-        }
-        log.epoch += 1;
-        Ok(Opened { log, state, last })
+        let damages = reader.damages;
+        Ok(Opened {
+            log,
+            state,
+            last,
+            damages,
+        })
     }
 
     /// Whether nothing was ever committed.
@@ -170,7 +199,8 @@ impl<S: State> Log<S> {
     }
 
     /// The number of the last commit.
-    pub(crate) fn number(&self) -> u64 {
+    #[cfg(test)]
+    fn number(&self) -> u64 {
         self.number
     }
 
@@ -220,23 +250,36 @@ impl<S: State> Log<S> {
     }
 
     /// Writes a checkpoint of the last commit, and removes what is older than the checkpoint before.
-    fn write_checkpoint(&mut self, state: &S) -> Result<()> {
+    ///
+    /// # Errors
+    /// If the store cannot be written.
+    pub(crate) fn write_checkpoint(&mut self, state: &S) -> Result<()> {
+        if self.number == 0 {
+            return Ok(());
+        }
         let checkpoint = Checkpoint {
             header: self.header(self.number),
             state,
         };
-        self.store.put(
-            &Name {
+        let content = object::encode(&checkpoint)?;
+        let name = |kind| {
+            Name {
                 number: self.number,
-                kind: Kind::Checkpoint,
+                kind,
             }
-            .key(),
-            object::encode(&checkpoint)?,
-        )?;
+            .key()
+        };
+        self.store.put(&name(Kind::Checkpoint), content.clone())?;
+        if self.copies {
+            self.store.put(&name(Kind::CheckpointCopy), content)?;
+        }
+        if self.checkpoint == self.number {
+            return Ok(());
+        }
         let before = std::mem::replace(&mut self.checkpoint, self.number);
         let names = object::list(&*self.store)?;
         let old = names.iter().filter(|name| match name.kind {
-            Kind::Checkpoint => name.number < before,
+            Kind::Checkpoint | Kind::CheckpointCopy => name.number < before,
             Kind::Commit | Kind::Copy => name.number <= before,
         });
         let keys: Vec<String> = old.map(Name::key).collect();

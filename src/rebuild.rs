@@ -16,7 +16,7 @@ use rayon::prelude::*;
 use serde::Serialize;
 
 use crate::changes;
-use crate::commit::Commit;
+use crate::commit;
 use crate::dataset::{Dataset, MetadataMode, PrivacyFilter, Promoted, TypeMismatches};
 use crate::error::{Error, Result};
 use crate::fetch::CancellationToken;
@@ -83,7 +83,7 @@ fn change_address(own: &Path, settings: Settings, changes: &RebuildOptions) -> R
     let base_url = changes.base_url.clone().unwrap_or(settings.base_url);
     let settings = Settings { base_url, ..settings };
     settings.save(own)?;
-    Ok(RebuildSummary::of(&Ledger::load_or_restore(own)?, settings))
+    Ok(RebuildSummary::of(&Ledger::load_to_write(own)?, settings))
 }
 
 /// Rebuilds a table whose lock the caller has.
@@ -97,17 +97,19 @@ fn rebuild_locked(
     let own = out.join(OWN_FOLDER);
     let new_settings = changes.of(&settings)?;
     let old = Table::open_or_create(out, settings)?;
-    Commit::recover(&old, &Spool::open(&own.join("pages"))?)?;
+    let spool = Spool::open(&own.join("pages"))?;
+    commit::recover_earlier(&old, &spool)?;
+    let ledger = Ledger::load_to_write(&own)?;
+    commit::recover(&old, &spool, &ledger)?;
     old.remove_leftovers()?;
-    let ledger = Ledger::load_or_restore(&own)?;
     if was_interrupted && *old.settings() == new_settings {
         return Ok(RebuildSummary::of(&ledger, new_settings));
     }
     check::columns(&old, &new_settings)?;
     check::rules(old.settings(), &new_settings)?;
-    if !Ledger::path(&own).exists() && has_rows(&old)? {
+    if ledger.is_new() && has_rows(&old)? {
         return Err(Error::Damaged {
-            path: Ledger::path(&own),
+            path: own.join("log"),
             what: "it is missing".into(),
         });
     }

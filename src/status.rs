@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::commit::Commit;
+use crate::commit;
 use crate::drift::Drift;
 use crate::error::Result;
 use crate::ledger::{DatasetState, LastRun, Ledger};
@@ -105,7 +105,7 @@ pub fn status(table: &Table) -> Result<Status> {
 /// As [`status`].
 pub(crate) fn status_with(table: &Table, entries: &BTreeMap<PartitionKey, Entry>) -> Result<Status> {
     let own = table.own_folder();
-    let ledger = Ledger::load(&Ledger::path(&own))?;
+    let ledger = Ledger::load(&own)?;
     let by = table.settings().partition_by;
     let now = Timestamp::now();
     let mut datasets: BTreeMap<String, BTreeMap<String, DatasetStatus>> = BTreeMap::new();
@@ -143,7 +143,7 @@ pub(crate) fn status_with(table: &Table, entries: &BTreeMap<PartitionKey, Entry>
     let at_work = Lock::holder(&own)?;
     // the commit of an active run is not interrupted
     let interrupted_commit =
-        at_work.is_none() && Commit::interrupted(&own)?.is_some() && Lock::holder(&own)?.is_none();
+        at_work.is_none() && commit::is_interrupted(table, &spool, &ledger)? && Lock::holder(&own)?.is_none();
     Ok(Status {
         settings: table.settings().clone(),
         at_work,

@@ -25,7 +25,9 @@ const MAY_DEPEND_ON: &[(&str, &[&str])] = &[
     ("drift", &["dataset"]),
     (
         "ledger",
-        &["dataset", "drift", "error", "plan", "store", "table", "window"],
+        &[
+            "log", "dataset", "drift", "error", "plan", "store", "table", "window",
+        ],
     ),
     ("changes", &["dataset", "error", "ledger", "store", "table"]),
     ("commit", &["error", "ledger", "spool", "store", "table"]),
@@ -75,6 +77,7 @@ const MAY_DEPEND_ON: &[(&str, &[&str])] = &[
     (
         "export",
         &[
+            "log",
             "api",
             "blocking",
             "changes",
@@ -115,6 +118,7 @@ const MAY_DEPEND_ON: &[(&str, &[&str])] = &[
     (
         "verify",
         &[
+            "log",
             "api",
             "commit",
             "dataset",

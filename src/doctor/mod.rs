@@ -92,7 +92,7 @@ pub fn remember(out: &std::path::Path, options: &DoctorOptions, reports: &[Docto
         });
     }
     let _lock = Lock::acquire(out, &own)?;
-    let mut ledger = Ledger::load_or_restore(&own)?;
+    let mut ledger = Ledger::load_to_write(&own)?;
     for report in reports {
         let state = ledger.state_mut(report.dataset.name(), &options.bot);
         state.learn(report.knowledge(), Timestamp::now());

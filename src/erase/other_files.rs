@@ -63,12 +63,13 @@ fn quarantine_folders(table: &Table) -> [PathBuf; 2] {
 pub(super) fn find_foreign(table: &Table, targets: &Targets<'_>) -> Result<Vec<PathBuf>> {
     let entries = table.manifest()?.entries;
     let known: HashSet<_> = entries.into_values().map(|entry| entry.path).collect();
-    let pages = ["pages", "kept"].map(|folder| Path::new(OWN_FOLDER).join(folder));
+    // pages were searched when they were decompressed; the commit log never contains an id
+    let own = ["pages", "kept", "log"].map(|folder| Path::new(OWN_FOLDER).join(folder));
     let mut found = Vec::new();
     for path in files(table.out())? {
         let name = path.strip_prefix(table.out()).unwrap_or(&path).to_owned();
-        let is_page = pages.iter().any(|folder| name.starts_with(folder));
-        if known.contains(&name) || is_page || found.len() >= LISTED {
+        let is_own = own.iter().any(|folder| name.starts_with(folder));
+        if known.contains(&name) || is_own || found.len() >= LISTED {
             continue;
         }
         let content = match std::fs::read(&path) {

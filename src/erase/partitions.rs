@@ -141,9 +141,9 @@ fn commit<'a>(
         state.erased += rows;
         *removed.entry(key.dataset.name()).or_default() += rows;
     }
-    Commit::new(&staged, ledger.clone(), Vec::new(), false)
+    Commit::new(&staged, Vec::new(), false)
         .removing(emptied)
-        .execute(table, spool)?;
+        .execute(table, spool, ledger)?;
     for (dataset, rows) in removed {
         *summary.rows.entry(dataset).or_default() += rows;
     }

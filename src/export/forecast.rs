@@ -133,7 +133,7 @@ fn read(options: &Options) -> Result<(Table, Zone, Spool, Ledger, SpooledPages)>
     let table = options.table_to_read()?;
     let (zone, own) = (table.zone()?, table.own_folder());
     let spool = Spool::open_to_read(&own.join("pages"))?;
-    let mut ledger = Ledger::load(&Ledger::path(&own))?;
+    let mut ledger = Ledger::load(&own)?;
     reopen(options, &mut ledger, &spool);
     let (spooled_pages, _) = spooled_pages::read(&spool, &zone, false)?;
     Ok((table, zone, spool, ledger, spooled_pages))

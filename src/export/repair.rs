@@ -13,12 +13,14 @@ use rayon::prelude::*;
 use serde::Serialize;
 
 use super::{Options, reopen};
-use crate::commit::Commit;
+use crate::commit::{self, Commit};
 use crate::dataset::Dataset;
 use crate::error::{Error, Result};
 use crate::ledger::{DatasetState, Ledger, PartitionMetadata};
+use crate::log::ObjectDamage;
 use crate::plan::Field;
 use crate::spool::Spool;
+use crate::store;
 use crate::table::{
     Defect, Depth, Entry, Inspection, OWN_FOLDER, PartitionDate, PartitionKey, QUARANTINE, Staged, Table,
     Zone,
@@ -56,11 +58,14 @@ pub(super) fn open_folder(
         damages: Vec::new(),
         staged: Vec::new(),
     };
-    if let Err(error) = Commit::recover(table, &spool) {
+    if let Err(error) = commit::recover_earlier(table, &spool) {
         repair.quarantine_file(error)?;
     }
-    table.remove_leftovers()?;
     let loaded = repair.load_ledger(&own)?;
+    if let Some(ledger) = &loaded {
+        commit::recover(table, &spool, ledger)?;
+    }
+    table.remove_leftovers()?;
     let mut ledger = loaded.clone().unwrap_or_else(Ledger::new);
     spool.begin_at(ledger.next_sequence);
 
@@ -96,7 +101,7 @@ pub(super) fn open_folder(
     let Repair { damages, staged, .. } = repair;
     if ledger != loaded.unwrap_or_else(Ledger::new) || !staged.is_empty() {
         ledger.next_sequence = spool.next_sequence();
-        Commit::new(&staged, ledger.clone(), Vec::new(), false).execute(table, &spool)?;
+        Commit::new(&staged, Vec::new(), false).execute(table, &spool, &ledger)?;
     }
     Ok((spool, ledger, damages))
 }
@@ -122,35 +127,25 @@ impl Repair<'_> {
         Ok(())
     }
 
-    /// Loads the ledger, or its copy if it is damaged or missing; `None` if both are.
+    /// The ledger; `None` if it is damaged without a substitute.
     fn load_ledger(&mut self, own: &Path) -> Result<Option<Ledger>> {
-        let (path, copy) = (Ledger::path(own), Ledger::copy_path(own));
-        if path.exists() {
-            match Ledger::load(&path) {
-                Err(error) => self.quarantine_file(error)?,
-                ledger => {
-                    let ledger = ledger?;
-                    Ledger::restore_copy(own)?;
-                    return Ok(Some(ledger));
+        let ledger = match Ledger::load_to_write(own) {
+            Err(error @ Error::Damaged { .. }) => {
+                self.quarantine_file(error)?;
+                // what is left of a log of which a part is missing says nothing
+                for name in store::names(&own.join("log"))? {
+                    self.table
+                        .quarantine(&Path::new(OWN_FOLDER).join("log").join(name))?;
                 }
+                return Ok(None);
             }
-        }
-        if !copy.exists() {
-            return Ok(None);
-        }
-        if self.damages.is_empty() {
-            let path = path.strip_prefix(self.table.out()).unwrap_or(&path).to_owned();
-            let what = "it is missing".into();
+            ledger => ledger?,
+        };
+        for ObjectDamage { key, what } in ledger.log_damages() {
+            let path = PathBuf::from(key);
             self.damages.push(Damage { path, what });
         }
-        match Ledger::load(&copy) {
-            Err(error) => self.quarantine_file(error).map(|()| None),
-            ledger => {
-                let ledger = ledger?;
-                ledger.save(own)?;
-                Ok(Some(ledger))
-            }
-        }
+        Ok(Some(ledger))
     }
 
     /// Inspects the partitions of a bot, and quarantines defective files. Returns the time that is no longer

@@ -1,13 +1,13 @@
 //! The objects of a log: names and contents.
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::Path;
 
 use bytes::Bytes;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
 use serde::{Deserialize, Serialize};
 
-use super::{FOLDER, VERSION};
+use super::{FOLDER, ObjectDamage, VERSION};
 use crate::error::{Error, Result};
 use crate::store::Store;
 
@@ -15,22 +15,33 @@ use crate::store::Store;
 const LEVEL: i32 = 3;
 const ENDING: &str = ".json.zst";
 const DIGITS: usize = 20;
+const MISSING: &str = "it is missing";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Kind {
     Commit,
     Copy,
     Checkpoint,
+    CheckpointCopy,
 }
 
 impl Kind {
-    const ALL: [Self; 3] = [Self::Commit, Self::Copy, Self::Checkpoint];
+    const ALL: [Self; 4] = [Self::Commit, Self::Copy, Self::Checkpoint, Self::CheckpointCopy];
+
+    /// The copy of an object of this kind.
+    pub(super) fn copy(self) -> Self {
+        match self {
+            Self::Commit | Self::Copy => Self::Copy,
+            Self::Checkpoint | Self::CheckpointCopy => Self::CheckpointCopy,
+        }
+    }
 
     fn suffix(self) -> &'static str {
         match self {
             Self::Commit => "",
             Self::Copy => ".copy",
             Self::Checkpoint => ".state",
+            Self::CheckpointCopy => ".state.copy",
         }
     }
 }
@@ -104,36 +115,83 @@ fn decode<T: DeserializeOwned>(content: &[u8]) -> std::io::Result<T> {
     Ok(serde_json::from_slice(&json)?)
 }
 
-/// Reads an object.
-///
-/// # Errors
-/// [`Error::Damaged`] if it is missing or damaged, [`Error::Usage`] if it is of a newer version of this program.
-pub(super) fn read<T: DeserializeOwned>(store: &dyn Store, name: Name) -> Result<T> {
-    let path = || PathBuf::from(format!("{}/{}", store.place(), name.key()));
-    let damaged = |what: String| Error::Damaged { path: path(), what };
-    let Some((content, _)) = store.get(&name.key())? else {
-        return Err(damaged("it is missing".into()));
-    };
-    decode(&content).map_err(|error| match error.kind() {
-        std::io::ErrorKind::Unsupported => Error::Usage {
-            what: format!("cannot read {}: {error}", path().display()),
-            hint: "update converse-export".into(),
-        },
-        _ => damaged(error.to_string()),
-    })
+/// Reads objects, and notes which are damaged.
+pub(super) struct Reader<'a> {
+    store: &'a dyn Store,
+    pub(super) damages: Vec<ObjectDamage>,
 }
 
-/// Reads a commit, or its copy.
+impl<'a> Reader<'a> {
+    pub(super) fn new(store: &'a dyn Store) -> Self {
+        let damages = Vec::new();
+        Self { store, damages }
+    }
+
+    /// Reads an object. `None` if it is missing or damaged.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] if it is of a newer version of this program, and if the store cannot be read.
+    pub(super) fn read<T: DeserializeOwned>(&mut self, name: Name) -> Result<Option<T>> {
+        let key = name.key();
+        let what = match self.store.get(&key)? {
+            None => MISSING.to_owned(),
+            Some((content, _)) => match decode(&content) {
+                Ok(value) => return Ok(Some(value)),
+                Err(error) if error.kind() == std::io::ErrorKind::Unsupported => {
+                    return Err(Error::Usage {
+                        what: format!("cannot read {}/{key}: {error}", self.store.place()),
+                        hint: "update converse-export".into(),
+                    });
+                }
+                Err(error) => error.to_string(),
+            },
+        };
+        self.damages.push(ObjectDamage { key, what });
+        Ok(None)
+    }
+
+    /// Reads an object, or its copy.
+    ///
+    /// # Errors
+    /// As [`Reader::read`].
+    pub(super) fn read_either<T: DeserializeOwned>(&mut self, name: Name) -> Result<Option<T>> {
+        let original = self.read(name)?;
+        let sound = self.damages.len();
+        if original.is_some() {
+            return Ok(original);
+        }
+        let kind = name.kind.copy();
+        let copy = self.read(Name { kind, ..name })?;
+        // a store has no copies
+        if self.damages.len() > sound && self.damages[sound].what == MISSING {
+            self.damages.truncate(sound);
+        }
+        Ok(copy)
+    }
+
+    /// The first damage, as an error.
+    pub(super) fn damage(self) -> Error {
+        let place = self.store.place().to_owned();
+        match self.damages.into_iter().next() {
+            Some(ObjectDamage { key, what }) => Error::Damaged {
+                path: Path::new(&place).join(key),
+                what,
+            },
+            None => Error::Internal("a log without damage cannot be read".into()),
+        }
+    }
+}
+
+/// Reads every object of a log. Returns those that are damaged.
 ///
 /// # Errors
-/// As [`read`], of the commit.
-pub(super) fn read_commit<T: DeserializeOwned>(store: &dyn Store, number: u64) -> Result<T> {
-    let kind = Kind::Commit;
-    match read(store, Name { number, kind }) {
-        Err(error @ Error::Damaged { .. }) => {
-            let kind = Kind::Copy;
-            read(store, Name { number, kind }).map_err(|_| error)
-        }
-        commit => commit,
+/// As [`Reader::read`].
+pub(crate) fn find_damage(store: &dyn Store) -> Result<Vec<ObjectDamage>> {
+    let mut reader = Reader::new(store);
+    for name in list(store)? {
+        let _: Option<IgnoredAny> = reader.read(name)?;
     }
+    // those that a writer has removed meanwhile are no damage
+    reader.damages.retain(|damage| damage.what != MISSING);
+    Ok(reader.damages)
 }

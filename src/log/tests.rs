@@ -67,7 +67,7 @@ fn a_log_is_read_back_whatever_checkpoints_there_are() {
         let commits = left.len() - checkpoints;
         assert_eq!(
             (checkpoints, commits),
-            (2, 61 * (1 + usize::from(copies))),
+            (2 * (1 + usize::from(copies)), 61 * (1 + usize::from(copies))),
             "{left:?}"
         );
     }
@@ -154,7 +154,7 @@ fn invariant_13_of_two_writers_the_stalled_one_stops() {
 /// Any operation may fail or its answer may be lost, and the process may end after any operation.
 #[test]
 fn invariant_13_a_log_equals_its_model_whatever_the_store_does() {
-    for seed in 0..25 {
+    for seed in 0..10 {
         let mut random = StdRng::seed_from_u64(seed);
         let inner = memory();
         let faults = Faults {

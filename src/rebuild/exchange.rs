@@ -226,7 +226,7 @@ mod tests {
                 assert_eq!(fs::read_to_string(out.join(MINE)).unwrap(), MINE);
                 let own = out.join(OWN_FOLDER);
                 assert_eq!(Settings::load(&own).unwrap(), Some(settings("Europe/Berlin")));
-                assert_eq!(Ledger::load(&Ledger::path(&own)).unwrap(), exchange.ledger);
+                assert_eq!(Ledger::load(&own).unwrap(), exchange.ledger);
                 assert!(!place(out).exists() && !out.join("conversations").join(MARK).exists());
                 assert!(!out.join("messages").exists(), "there are no messages");
             }

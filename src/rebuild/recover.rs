@@ -3,7 +3,6 @@
 use std::path::Path;
 
 use super::{RebuildOptions, exchange, rebuild_locked};
-use crate::commit::Commit;
 use crate::error::{Error, Result};
 use crate::fetch::CancellationToken;
 use crate::ledger::Ledger;
@@ -71,8 +70,10 @@ fn misplaced(table: &Table, zone: &Zone) -> Result<Option<PartitionKey>> {
         let window = zone.window(key.date);
         window.is_some_and(|window| times.any(|time| !window.contains(super::partitions::floor(time))))
     };
-    let commit = Commit::interrupted(&table.own_folder()).ok().flatten();
-    let staged = commit.iter().flat_map(|commit| commit.partitions().to_vec());
+    let commit = Ledger::load(&table.own_folder())
+        .ok()
+        .and_then(|ledger| ledger.last_publication());
+    let staged = commit.into_iter().flat_map(|commit| commit.partitions);
     let all = table.manifest()?.entries.into_iter().chain(staged);
     Ok(all.into_iter().find(is_misplaced).map(|(key, _)| key))
 }
@@ -98,8 +99,8 @@ fn rename_januaries(table: &Table) -> Result<()> {
         "renaming Januaries whose folders lack the month"
     );
     let own = table.own_folder();
-    // an unreadable ledger is repaired elsewhere
-    if let Ok(mut ledger) = Ledger::load(&Ledger::path(&own)) {
+    // a ledger that cannot be read is not this function's concern
+    if let Ok(mut ledger) = Ledger::load_to_write(&own) {
         let mut is_changed = false;
         for key in &found {
             if ledger.state(key.dataset.name(), &key.bot).is_some() {

@@ -23,7 +23,26 @@ impl Table {
         Ok(folder.join(UNNAMED))
     }
 
-    /// Makes the names of all staged versions durable. Their contents are already durable.
+    /// Whether a staged version was published, as far as a crash could tell otherwise.
+    ///
+    /// # Errors
+    /// If the entry cannot be read.
+    pub(crate) fn is_published(&self, key: &PartitionKey, entry: &Entry) -> Result<bool> {
+        if !self.staging(key).exists() {
+            return Ok(true);
+        }
+        match self.entry(key) {
+            Err(Error::Damaged { .. }) => Ok(false),
+            known => Ok(known?.as_ref() == Some(entry)),
+        }
+    }
+
+    /// Whether a partition was removed.
+    pub(crate) fn is_removed(&self, key: &PartitionKey) -> bool {
+        !self.entry_path(key).exists()
+    }
+
+    /// Makes the names of all staged versions durable; what is in them is already.
     pub(crate) fn sync_staged(&self) -> Result<()> {
         let staging = self.staging_folder();
         match staging.exists() {

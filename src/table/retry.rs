@@ -16,19 +16,22 @@ const READ_DELAY: Duration = Duration::from_millis(50);
 const MAX_OPENS: usize = 20;
 const OPEN_DELAY: Duration = Duration::from_millis(25);
 
-/// The version of a table: size and time of the files that every commit and every rebuild replaces.
+/// The versions of the files that a rebuild replaces, and the last commit.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct TableVersion(Vec<Option<(u64, i128)>>);
+pub(crate) struct TableVersion(Vec<Option<(u64, i128)>>, Option<String>);
 
 impl TableVersion {
     /// Returns the version of the table whose own folder is `folder`.
     pub(crate) fn of(folder: &Path) -> Self {
-        let files = ["table.json", "ledger.json", "commit.json", "rebuild.json"];
+        let files = ["table.json", "rebuild.json"];
         let version = |name| {
             let about = fs::metadata(folder.join(name)).ok()?;
             Some((about.ino(), store::changed(&about)))
         };
-        Self(files.into_iter().map(version).collect())
+        // every commit has a name of its own
+        let commits = store::names(&folder.join("log")).unwrap_or_default();
+        let last = commits.into_iter().filter(|name| !name.starts_with('.')).max();
+        Self(files.into_iter().map(version).collect(), last)
     }
 }
 

@@ -5,18 +5,17 @@ use std::path::Path;
 use super::report::Remedy;
 use super::snapshot::{PendingPages, metadata};
 use super::{NOT_READABLE, Verified, own_path};
-use crate::commit::Commit;
 use crate::dataset::Dataset;
 use crate::error::Result;
-use crate::ledger::{DatasetState, Ledger, PartitionMetadata};
+use crate::ledger::{DatasetState, Ledger, PartitionMetadata, Publication};
 use crate::rejected::{self, RejectedSummary};
 use crate::table::{Entry, OWN_FOLDER, PartitionKey};
 
 impl Verified {
-    /// Checks the ledger. If a commit was interrupted, partitions may match the ledger before or after it.
+    /// Checks the ledger. A partition that an interrupted commit changes may be its version of before.
     pub(super) fn check_ledger(
         &mut self,
-        commit: Option<&Commit>,
+        commit: Option<&Publication>,
         pending_pages: &PendingPages,
         run_is_active: bool,
     ) -> Result<()> {
@@ -26,17 +25,13 @@ impl Verified {
             self.report.note(&own_path("pages"), what);
         }
         let ledger = self.ledger.take();
-        let ledgers: Vec<&Ledger> = ledger.iter().chain(commit.map(Commit::ledger)).collect();
-        if !ledgers.is_empty() {
-            self.check_entries(&ledgers)?;
-        }
         if let Some(ledger) = &ledger {
+            self.check_entries(ledger, commit)?;
             self.check_missing_entries(ledger, commit)?;
             for (name, bots) in &ledger.datasets {
                 let Ok(dataset) = name.parse::<Dataset>() else {
-                    let what = format!("it has a dataset {name}, which this program does not support");
-                    self.report
-                        .problem(&own_path("ledger.json"), Remedy::Export, what);
+                    let what = format!("it tells of a dataset {name}, which this program does not know");
+                    self.report.problem(&own_path("log"), Remedy::Export, what);
                     continue;
                 };
                 for (bot, state) in bots {
@@ -50,21 +45,19 @@ impl Verified {
         Ok(())
     }
 
-    /// Checks that each entry matches the ledger.
-    fn check_entries(&mut self, ledgers: &[&Ledger]) -> Result<()> {
+    /// Every entry must hold what a ledger tells of its partition.
+    fn check_entries(&mut self, ledger: &Ledger, commit: Option<&Publication>) -> Result<()> {
         let mut wrong = Vec::new();
         for (key, entry) in &self.entries {
-            let metadata: Vec<&PartitionMetadata> = ledgers
-                .iter()
-                .filter_map(|ledger| metadata(ledger, key))
-                .collect();
-            if metadata.iter().any(|metadata| fits(entry, metadata)) {
+            let metadata = metadata(ledger, key);
+            let is_changing = commit.is_some_and(|commit| commit.concerns(key));
+            if is_changing || metadata.is_some_and(|metadata| fits(entry, metadata)) {
                 continue;
             }
             if self.is_unchanged() {
                 wrong.push((
                     key.clone(),
-                    Some((entry.path.clone(), differing(entry, metadata.first().copied()))),
+                    Some((entry.path.clone(), differing(entry, metadata))),
                 ));
                 continue;
             }
@@ -72,11 +65,14 @@ impl Verified {
                 wrong.push((key.clone(), None));
                 continue;
             };
-            if let Some(entry) = now
-                .entry
-                .filter(|entry| !now.metadata.iter().any(|metadata| fits(entry, metadata)))
-            {
-                let what = differing(&entry, now.metadata.first());
+            if let Some(entry) = now.entry.filter(|entry| {
+                !now.is_changing
+                    && !now
+                        .metadata
+                        .as_ref()
+                        .is_some_and(|metadata| fits(entry, metadata))
+            }) {
+                let what = differing(&entry, now.metadata.as_ref());
                 wrong.push((key.clone(), Some((entry.path, what))));
             }
         }
@@ -92,18 +88,9 @@ impl Verified {
         Ok(())
     }
 
-    /// Checks that each partition of the ledger has an entry.
-    fn check_missing_entries(&mut self, ledger: &Ledger, commit: Option<&Commit>) -> Result<()> {
-        let applied_partitions = |key: &PartitionKey| {
-            commit.is_some_and(|commit| {
-                let mut next = commit
-                    .partitions()
-                    .iter()
-                    .map(|(next, _)| next)
-                    .chain(commit.removed());
-                next.any(|next| next == key)
-            })
-        };
+    /// Every partition of the ledger must have an entry.
+    fn check_missing_entries(&mut self, ledger: &Ledger, commit: Option<&Publication>) -> Result<()> {
+        let is_changing = |key: &PartitionKey| commit.is_some_and(|commit| commit.concerns(key));
         for (name, bots) in &ledger.datasets {
             let Ok(dataset) = name.parse::<Dataset>() else {
                 continue;
@@ -112,12 +99,12 @@ impl Verified {
                 for (date, metadata) in &state.partitions {
                     let (bot, date) = (bot.clone(), *date);
                     let key = PartitionKey { dataset, bot, date };
-                    if !self.entries.contains_key(&key) && !applied_partitions(&key) {
+                    if !self.entries.contains_key(&key) && !is_changing(&key) {
                         if !self.is_unchanged() {
                             match self.current(&key)? {
                                 // it was published or removed meanwhile
                                 Some(now)
-                                    if now.entry.is_some() || now.is_changing || now.metadata.is_empty() =>
+                                    if now.entry.is_some() || now.is_changing || now.metadata.is_none() =>
                                 {
                                     continue;
                                 }
@@ -179,7 +166,7 @@ impl Verified {
         }
         for what in wrong {
             self.report
-                .problem_of((dataset, bot), &own_path("ledger.json"), Remedy::Export, what);
+                .problem_of((dataset, bot), &own_path("log"), Remedy::Export, what);
         }
         self.check_rejected(dataset, bot, state.rejected, may_contain_more)
     }

@@ -26,6 +26,7 @@ use crate::dataset::Dataset;
 use crate::error::{Error, Result};
 use crate::fetch::CancellationToken;
 use crate::ledger::Ledger;
+use crate::log::ObjectDamage;
 use crate::spool::{PageHeader, Spool};
 use crate::table::{Entry, Lock, OWN_FOLDER, PartitionKey, Table, TableVersion, Zone};
 use report::Remedy;
@@ -52,6 +53,8 @@ pub struct Verified {
     ids: BTreeMap<(Dataset, String), Vec<u64>>,
     /// The version of the table when its small files were read.
     version: TableVersion,
+    /// Whether a commit was appended and not yet published when the small files were read.
+    was_publishing: bool,
 }
 
 /// Verifies the table in `out`. Calls `progress` with the number of checked and of all partitions.
@@ -75,26 +78,28 @@ pub fn verify(
         commit,
         manifest,
         ledger,
+        log_damages,
         pending_pages,
     } = Snapshot::take(out)?;
     let own = table.own_folder();
     for (path, what) in manifest.unreadable {
         report.problem(&path, Remedy::Export, what);
     }
-    let commit = commit.unwrap_or_else(|error| {
-        report.problem(&own_path("commit.json"), Remedy::Export, error.with_causes());
-        None
-    });
+    for ObjectDamage { key, what } in &log_damages {
+        report.problem(Path::new(key), Remedy::Export, what);
+    }
     let entries = manifest.entries;
     let may_be_missing = commit.is_some() || entries.is_empty();
     let ledger = match ledger {
         Ok(None) if !may_be_missing => {
-            report.problem(&own_path("ledger.json"), Remedy::Export, "it is missing");
+            report.problem(&own_path("log"), Remedy::Export, "it is missing");
             None
         }
         Ok(ledger) => ledger,
         Err(error) => {
-            report.problem(&own_path("ledger.json"), Remedy::Export, error.with_causes());
+            if log_damages.is_empty() {
+                report.problem(&own_path("log"), Remedy::Export, error.with_causes());
+            }
             None
         }
     };
@@ -107,12 +112,13 @@ pub fn verify(
         unreadable: BTreeSet::new(),
         ids: BTreeMap::new(),
         version,
+        was_publishing: commit.is_some(),
     };
     verified.check_ledger(commit.as_ref(), &pending_pages, holder.is_some())?;
     verified.pages()?;
     verified.partitions(cancellation, progress)?;
     // a run may have started or ended meanwhile
-    let is_same = verified.is_unchanged();
+    let is_same = verified.has_same_version();
     if holder.is_none() {
         holder = Lock::holder(&own)?;
     }
@@ -124,8 +130,8 @@ pub fn verify(
         let what = format!("a run is active ({holder}): findings may be temporary");
         report.note(&own_path("lock"), what);
     } else if commit.is_some() && is_same {
-        let what = "a commit was interrupted: the next run completes it";
-        report.note(&own_path("commit.json"), what);
+        let what = "a commit was interrupted: run the export again, it carries it through";
+        report.note(&own_path("log"), what);
     }
     report.elapsed_seconds = begin.elapsed().as_secs_f64();
     Ok(verified)

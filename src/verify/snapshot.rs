@@ -6,10 +6,12 @@ use std::time::Duration;
 
 use super::Verified;
 use super::partition::{Check, Checked};
-use crate::commit::Commit;
+use crate::commit;
 use crate::error::Result;
-use crate::ledger::{Ledger, PartitionMetadata};
+use crate::ledger::{Ledger, PartitionMetadata, Publication};
+use crate::log::{self, ObjectDamage};
 use crate::spool::Spool;
+use crate::store::LocalStore;
 use crate::table::{Entry, Lock, Manifest, OWN_FOLDER, PartitionKey, Table, TableVersion};
 
 /// Maximum number of snapshots and of checks of a partition, and the delay between them.
@@ -25,10 +27,12 @@ pub(super) struct Snapshot {
     /// The active run.
     pub(super) holder: Option<String>,
     pub(super) table: Table,
-    /// The commit that is not completed yet.
-    pub(super) commit: Result<Option<Commit>>,
+    /// What the last commit publishes, if that is not done yet.
+    pub(super) commit: Option<Publication>,
     pub(super) manifest: Manifest,
     pub(super) ledger: Result<Option<Ledger>>,
+    /// Damaged objects of the commit log.
+    pub(super) log_damages: Vec<ObjectDamage>,
     pub(super) pending_pages: PendingPages,
 }
 
@@ -55,17 +59,18 @@ impl Snapshot {
         let own = out.join(OWN_FOLDER);
         let holder = Lock::holder(&own)?;
         let table = Table::open(out)?;
-        let commit = Commit::interrupted(&own);
-        let mut manifest = table.manifest()?;
-        let next = commit.as_ref().ok().and_then(Option::as_ref);
-        manifest.entries = in_place(manifest.entries, next, &table);
-        let path = Ledger::path(&own);
-        let ledger = match path.exists() {
-            true => Ledger::load(&path).map(Some),
-            false => Ok(None),
+        let spool = Spool::open_to_read(&own.join("pages"))?;
+        let ledger = Ledger::load(&own);
+        let commit = match &ledger {
+            Ok(ledger) => commit::unfinished(&table, &spool, ledger)?,
+            Err(_) => None,
         };
+        let ledger = ledger.map(|ledger| (!ledger.is_new()).then_some(ledger));
+        let log_damages = log::find_damage(&LocalStore::new(out))?;
+        let mut manifest = table.manifest()?;
+        manifest.entries = in_place(manifest.entries, commit.as_ref(), &table);
         let mut pending_pages = PendingPages::new();
-        for header in Spool::open_to_read(&own.join("pages"))?.list()?.0 {
+        for header in spool.list()?.0 {
             *pending_pages.entry((header.dataset, header.bot)).or_default() += 1;
         }
         Ok(Self {
@@ -75,6 +80,7 @@ impl Snapshot {
             commit,
             manifest,
             ledger,
+            log_damages,
             pending_pages,
         })
     }
@@ -84,12 +90,12 @@ impl Snapshot {
 /// place.
 fn in_place(
     mut entries: BTreeMap<PartitionKey, Entry>,
-    commit: Option<&Commit>,
+    commit: Option<&Publication>,
     table: &Table,
 ) -> BTreeMap<PartitionKey, Entry> {
     let keys = commit.iter().flat_map(|commit| {
-        let next = commit.partitions().iter().map(|(key, _)| key);
-        next.chain(commit.removed())
+        let next = commit.partitions.iter().map(|(key, _)| key);
+        next.chain(&commit.removed)
     });
     for key in keys {
         let entry = entries.remove(key);
@@ -101,17 +107,17 @@ fn in_place(
 fn in_place_entry(
     key: &PartitionKey,
     entry: Option<Entry>,
-    commit: Option<&Commit>,
+    commit: Option<&Publication>,
     table: &Table,
 ) -> Option<Entry> {
     let Some(commit) = commit else { return entry };
     let is_there = |entry: &Entry| table.out().join(&entry.path).exists();
-    let mut partitions = commit.partitions().iter();
+    let mut partitions = commit.partitions.iter();
     match partitions.find(|(other, _)| other == key) {
         Some((_, next)) if is_there(next) => Some(next.clone()),
         // between its two versions, on a file system that cannot exchange folders
         Some(_) => entry.filter(is_there),
-        None if commit.removed().contains(key) => entry.filter(is_there),
+        None if commit.removed.contains(key) => entry.filter(is_there),
         None => entry,
     }
 }
@@ -120,15 +126,21 @@ fn in_place_entry(
 pub(super) struct CurrentState {
     /// The entry that matches the file.
     pub(super) entry: Option<Entry>,
-    /// Metadata in the ledger: one, or two if a commit is not completed yet.
-    pub(super) metadata: Vec<PartitionMetadata>,
-    /// Whether a commit that is not completed yet changes it.
+    /// What the ledger says of it.
+    pub(super) metadata: Option<PartitionMetadata>,
+    /// Whether a commit that is not carried out yet changes it.
     pub(super) is_changing: bool,
 }
 
 impl Verified {
     /// Whether no run has changed the table since its small files were read.
     pub(super) fn is_unchanged(&self) -> bool {
+        // the publication of a commit changes files after the log
+        !self.was_publishing && self.has_same_version()
+    }
+
+    /// Whether nothing was committed since then.
+    pub(super) fn has_same_version(&self) -> bool {
         TableVersion::of(&self.table.own_folder()) == self.version
     }
 
@@ -140,25 +152,23 @@ impl Verified {
                 std::thread::sleep(RETRY_DELAY);
             }
             let version = TableVersion::of(&own);
-            let commit = Commit::interrupted(&own).ok().flatten();
+            let spool = Spool::open_to_read(&own.join("pages"))?;
+            let ledger = Ledger::load(&own).ok();
+            let commit = match &ledger {
+                Some(ledger) => commit::unfinished(&self.table, &spool, ledger)?,
+                None => None,
+            };
             let entry = in_place_entry(
                 key,
                 self.table.entry(key).ok().flatten(),
                 commit.as_ref(),
                 &self.table,
             );
-            let ledger = Ledger::load(&Ledger::path(&own)).ok();
             if TableVersion::of(&own) != version {
                 continue;
             }
-            let ledgers = ledger.iter().chain(commit.as_ref().map(Commit::ledger));
-            let metadata = ledgers
-                .filter_map(|ledger| metadata(ledger, key).cloned())
-                .collect();
-            let is_changing = commit.is_some_and(|commit| {
-                let mut partitions = commit.partitions().iter();
-                partitions.any(|(other, _)| other == key) || commit.removed().contains(key)
-            });
+            let metadata = ledger.as_ref().and_then(|ledger| metadata(ledger, key).cloned());
+            let is_changing = commit.is_some_and(|commit| commit.concerns(key));
             return Ok(Some(CurrentState {
                 entry,
                 metadata,

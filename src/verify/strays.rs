@@ -4,16 +4,16 @@ use std::path::{Path, PathBuf};
 
 use super::report::Remedy;
 use super::{NOT_READABLE, Verified, own_path};
-use crate::commit::Commit;
 use crate::dataset::Dataset;
 use crate::error::Result;
+use crate::ledger::Publication;
 use crate::store;
 use crate::table::{PartitionKey, QUARANTINE_FOLDERS, bot_of, date_of_folder, unnamed_january};
 use crate::tombstones::Tombstones;
 
 impl Verified {
-    /// Finds foreign files in the folders of datasets, and unfinished files in `_export/`.
-    pub(super) fn strays(&mut self, commit: Option<&Commit>, is_changing: bool) -> Result<()> {
+    /// Looks for strays below the datasets' folders and for leftovers in the exporter's own.
+    pub(super) fn strays(&mut self, commit: Option<&Publication>, is_changing: bool) -> Result<()> {
         for dataset in Dataset::ALL {
             let folder = PathBuf::from(dataset.name());
             let path = self.table.out().join(&folder);
@@ -109,7 +109,7 @@ impl Verified {
         }
     }
 
-    fn leftovers(&mut self, commit: Option<&Commit>, is_changing: bool) -> Result<()> {
+    fn leftovers(&mut self, commit: Option<&Publication>, is_changing: bool) -> Result<()> {
         let own = self.table.own_folder();
         let staged = self.names("staging")?.len();
         if staged > 0 && commit.is_none() && !is_changing {

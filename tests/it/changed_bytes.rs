@@ -82,44 +82,45 @@ fn an_entry_with_any_changed_field_is_made_again_without_a_request() {
 }
 
 #[test]
-fn a_ledger_that_says_something_else_gives_way_to_its_copy() {
+fn a_changed_commit_log_is_noticed_and_its_copies_are_taken() {
     let world = World::new(small());
     world.export().run().ok();
     let lake = world.lake();
     let files = lake.files();
-    let [path, copy] = ["ledger.json", "ledger.copy.json"].map(|name| lake.0.join("_export").join(name));
     let sound = lake.ledger();
-    for field in ["received", "next_sequence", "requests", "version"] {
-        bend(&path, field);
+    for round in 0..6 {
+        let objects = lake.log(round % 2 > 0);
+        let object = &objects[round % objects.len()];
+        flip(object, 20 + 31 * round);
         verify(&lake, &[]).ended(1);
         let run = world.export().run().ok();
-        assert!(run.stderr.contains("_export/ledger.json"), "{}", run.stderr);
-        assert_eq!(run.total("requests"), 0, "{field}");
-        assert_eq!(lake.ledger(), sound, "{field}");
-        assert_as_before(&world, &lake, &files, field);
+        assert_eq!(run.total("requests"), 0, "{round}");
+        assert_eq!(lake.ledger(), sound, "{round}");
+        assert!(run.stderr.contains("_export/log/"), "{}", run.stderr);
+        assert_as_before(&world, &lake, &files, &round.to_string());
     }
-    bend(&copy, "received");
-    world.export().run().ok();
-    assert_eq!(fs::read(&copy).unwrap(), fs::read(&path).unwrap());
     // other commands take the copy, too
-    bend(&path, "received");
+    lake.log(false).iter().for_each(|object| flip(object, 40));
     on(&lake.0, "rebuild", &[]).ok();
+    world.export().run().ok();
     assert_as_before(&world, &lake, &files, "rebuild");
     let id = world.truth("conversations").into_keys().next().unwrap();
-    let content = fs::read(&path).unwrap();
-    fs::write(&path, &content[..content.len() / 2]).unwrap();
+    let object = lake.log(false).remove(0);
+    let content = fs::read(&object).unwrap();
+    fs::write(&object, &content[..content.len() / 2]).unwrap();
     let erased = on(&lake.0, "erase", &["--json", "--conversation", &id])
         .ok()
         .json();
     assert_eq!(erased["rows"]["conversations"], 1);
+    world.export().run().ok();
     assert_sound(&lake);
     lake.assert_ledger_adds_up();
-    // both are damaged: the entries say what is there, and the API whether it is all
-    for path in [&path, &copy] {
-        bend(path, "received");
+    // all is damaged: the entries say what is there, and the API whether it is all
+    for copies in [false, true] {
+        lake.log(copies).iter().for_each(|object| flip(object, 40));
     }
     let refused = on(&lake.0, "erase", &["--conversation", &id]).ended(1);
-    assert!(refused.stderr.contains("ledger.json"), "{}", refused.stderr);
+    assert!(refused.stderr.contains("_export/log/"), "{}", refused.stderr);
     let run = world.export().run().ok();
     assert!(run.total("requests") > 0);
     assert_eq!(run.total("rows"), 0);
@@ -132,13 +133,15 @@ fn a_ledger_and_entries_of_an_earlier_version_are_read() {
     world.export().run().ok();
     let lake = world.lake();
     let files = lake.files();
-    let mut old = files_below(&lake.0.join("_export/partitions"));
-    old.extend(["ledger.json", "ledger.copy.json"].map(|name| lake.0.join("_export").join(name)));
-    for path in &old {
-        let pretty = serde_json::to_string_pretty(&without_checksum(path)).unwrap();
+    for path in files_below(&lake.0.join("_export/partitions")) {
+        let pretty = serde_json::to_string_pretty(&without_checksum(&path)).unwrap();
         fs::write(path, pretty).unwrap();
     }
+    lake.write_earlier_ledger(&lake.ledger());
+    assert_sound(&lake);
     assert_as_before(&world, &lake, &files, "an earlier version");
+    assert!(!lake.0.join("_export/ledger.json").exists() && !lake.log(false).is_empty());
+    lake.write_earlier_ledger(&lake.ledger());
     on(&lake.0, "rebuild", &[]).ok();
     assert_as_before(&world, &lake, &files, "rebuilt");
 }
@@ -264,7 +267,7 @@ fn erase_reports_a_damaged_partition_after_it_has_erased_the_others() {
 
 #[test]
 fn a_file_damaged_within_an_interrupted_commit_is_noticed() {
-    for step in ["intent-written:1", "entry-written:1", "partitions-published:1"] {
+    for step in ["commit-appended:1", "entry-written:1", "partitions-published:1"] {
         let world = World::new(small());
         let whole = world.export().to("whole");
         whole.run().ok();

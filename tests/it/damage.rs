@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use converse_export::internal::Ledger;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
@@ -190,10 +191,10 @@ impl<'a> Partition<'a> {
 
 /// Changes the account of a dataset in the ledger.
 pub(crate) fn bend_account(lake: &Lake, dataset: &str, bend: impl FnOnce(&mut Value)) {
-    let path = lake.0.join("_export/ledger.json");
     let mut ledger = lake.ledger();
     bend(&mut ledger["datasets"][dataset][BOT]);
-    fs::write(path, ledger.to_string()).unwrap();
+    let ledger: Ledger = serde_json::from_value(ledger).unwrap();
+    ledger.save(&lake.0.join("_export")).unwrap();
 }
 
 fn hex(content: &[u8]) -> String {

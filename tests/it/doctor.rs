@@ -257,8 +257,7 @@ fn exports_begin_with_what_was_learnt() {
     let lake = world.lake();
     let out = lake.0.to_str().unwrap();
     reports(&world, &["--out", out]);
-    let ledger: Value =
-        serde_json::from_slice(&std::fs::read(lake.0.join("_export/ledger.json")).unwrap()).unwrap();
+    let ledger = lake.ledger();
     let learnt = &ledger["datasets"]["conversations"][BOT]["learnt"];
     assert_eq!(
         learnt["order"],

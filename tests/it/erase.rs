@@ -258,12 +258,12 @@ fn invariant_3_an_erasure_that_is_killed_is_ended_by_the_next_run() {
         "file-renamed:3",
         "file-renamed:5",
         "partition-staged:2",
-        "intent-written:1",
+        "commit-appended:1",
         "partition-exchanged:1",
         "partition-exchanged:3",
         "entry-written:2",
-        "ledger-saved:1",
-        "intent-removed:1",
+        "partitions-published:1",
+        "pages-removed:1",
         "changes-written:1",
     ];
     for (number, step) in steps.into_iter().enumerate() {

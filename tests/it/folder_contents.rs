@@ -41,17 +41,16 @@ impl FolderContents {
                 "conversations/",
                 "messages/",
                 "_export/changes/",
+                "_export/log/",
                 "_export/partitions/",
                 "_export/rejected/",
             ];
-            let single = ["ledger.json", "ledger.copy.json", "lock", "table.json"]
-                .map(|name| format!("_export/{name}"));
+            let single = ["lock", "table.json"].map(|name| format!("_export/{name}"));
             let expected = known.iter().any(|folder| name.starts_with(folder))
                 || single.iter().any(|single| single == name);
             assert!(expected && !name.contains("/."), "{name} was left behind");
         }
-        let ledger = fs::read(own.join("ledger.json")).unwrap();
-        let ledger: Value = serde_json::from_slice(&ledger).unwrap();
+        let ledger = lake.ledger();
         let mut accounts = BTreeMap::new();
         for (dataset, bots) in ledger["datasets"].as_object().unwrap() {
             let account = bots.as_object().unwrap().values().next().unwrap();

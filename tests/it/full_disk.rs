@@ -60,9 +60,8 @@ fn place(stderr: &str) -> &'static str {
     let places = [
         ("_export/pages/", "spool"),
         ("_export/staging", "building"),
-        ("_export/commit.json", "commit"),
+        ("_export/log/", "commit"),
         ("_export/partitions", "commit"),
-        ("_export/ledger.json", "commit"),
         ("/lake/conversations", "commit"),
         ("/lake/messages", "commit"),
         ("_export", "beginning"),
@@ -95,7 +94,7 @@ fn invariant_1_a_full_disk_is_told_and_with_room_the_same_command_finishes() {
         fs::remove_dir_all(world.path("measured/lake")).unwrap();
         used
     };
-    let (pages, staged) = (until("data-file-written:1"), until("intent-written:1"));
+    let (pages, staged) = (until("data-file-written:1"), until("commit-appended:1"));
     drop(disk);
 
     let mut sizes = vec![4 * BLOCK, pages / 3, pages * 2 / 3];

@@ -178,15 +178,13 @@ pub(crate) fn steps() -> BTreeSet<String> {
 /// Steps that a run can come to before all its pages are kept.
 const WHILE_FETCHING: [&str; 5] = ["lock-taken", "swept", "file-written", "file-renamed", "page-kept"];
 /// Steps of a commit, in their order.
-const OF_A_COMMIT: [&str; 8] = [
-    "intent-written",
+const OF_A_COMMIT: [&str; 6] = [
+    "commit-appended",
     "partition-exchanged",
     "entry-written",
     "partition-published",
     "partitions-published",
-    "ledger-saved",
     "pages-removed",
-    "intent-removed",
 ];
 
 fn killed_at<'a>(export: &Export<'a>, step: &str, time: u32) -> Export<'a> {
@@ -242,7 +240,7 @@ fn invariant_3_killed_again_while_it_finishes_a_commit_an_export_goes_on() {
     let whole = FolderContents::by(&world.lake());
     for step in &OF_A_COMMIT[1..] {
         let export = export(step);
-        assert_eq!(killed_at(&export, "intent-written", 1).run().code, None);
+        assert_eq!(killed_at(&export, "commit-appended", 1).run().code, None);
         assert_eq!(killed_at(&export, step, 1).run().code, None, "{step}");
         export.run();
         FolderContents::by(&world.lake_named(step)).is_the_same_as(&whole, step);

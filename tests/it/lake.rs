@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use converse_export::internal::Ledger;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
@@ -39,9 +40,48 @@ impl Lake {
 }
 
 impl Lake {
-    /// The exporter's ledger of this table, without its checksum.
+    /// The exporter's ledger of this table.
     pub(crate) fn ledger(&self) -> Value {
-        without_checksum(&self.0.join("_export/ledger.json"))
+        serde_json::to_value(Ledger::load(&self.0.join("_export")).unwrap()).unwrap()
+    }
+
+    /// The objects of the commit log: the commits and checkpoints, or the copies.
+    pub(crate) fn log(&self, copies: bool) -> Vec<PathBuf> {
+        let objects = files_below(&self.0.join("_export/log"));
+        let is_copy = |path: &PathBuf| path.to_str().unwrap().contains(".copy.");
+        objects
+            .into_iter()
+            .filter(|path| is_copy(path) == copies)
+            .collect()
+    }
+
+    /// Adds what an earlier version wrote before it executed the last commit.
+    pub(crate) fn write_earlier_commit(&self) {
+        let last = self.log(false).pop().unwrap();
+        let commit = zstd::decode_all(&*fs::read(last).unwrap()).unwrap();
+        let commit: Value = serde_json::from_slice(&commit).unwrap();
+        let publication = &commit["change"]["publication"];
+        let commit = serde_json::json!({
+            "partitions": publication["partitions"],
+            "withdrawn": publication["removed"],
+            "ledger": self.ledger(),
+            "pages": publication["pages"],
+            "keeps_pages": publication["keeps_pages"],
+        });
+        fs::write(self.0.join("_export/commit.json"), commit.to_string()).unwrap();
+    }
+
+    /// Replaces the commit log by a ledger as earlier versions wrote it.
+    pub(crate) fn write_earlier_ledger(&self, ledger: &Value) {
+        let own = self.0.join("_export");
+        if fs::remove_dir_all(own.join("log")).is_err() {
+            return;
+        }
+        fs::write(
+            own.join("ledger.json"),
+            serde_json::to_string_pretty(ledger).unwrap(),
+        )
+        .unwrap();
     }
 
     /// Of each dataset of each bot, what was received is accounted for, and the rows are those of the partitions.

@@ -27,7 +27,7 @@ fn limited() -> World {
 /// Changes what the table remembers of the conversations.
 fn change(world: &World, change: impl FnOnce(&mut DatasetState)) {
     let own = world.path("lake/_export");
-    let mut ledger = Ledger::load(&Ledger::path(&own)).unwrap();
+    let mut ledger = Ledger::load(&own).unwrap();
     change(ledger.state_mut("conversations", BOT));
     ledger.save(&own).unwrap();
 }

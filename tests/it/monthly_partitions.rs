@@ -289,9 +289,9 @@ fn invariant_3_killed_at_a_step_a_month_is_built_and_rebuilt_by_the_next_run() {
     by_month(&world).to("whole").run().ok();
     let whole = world.lake_named("whole").files();
     for (number, step) in [
-        "intent-written:1",
+        "commit-appended:1",
         "partition-exchanged:2",
-        "ledger-saved:2",
+        "partitions-published:2",
         "pages-removed:1",
     ]
     .into_iter()

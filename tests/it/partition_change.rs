@@ -166,10 +166,10 @@ fn invariant_3_killed_while_it_mends_a_sync_mends_it_the_next_time() {
     let names: Vec<String> = (1..=3)
         .flat_map(|time| {
             [
-                "intent-written",
+                "commit-appended",
                 "partition-exchanged",
                 "entry-written",
-                "ledger-saved",
+                "partitions-published",
             ]
             .map(|step| format!("{step}:{time}"))
         })
@@ -259,7 +259,9 @@ fn what_a_killed_sync_left_twice_is_mended_by_the_next_run_of_any_kind() {
             let lake = world.lake_named(lake);
             let twice = findings(&verify(&lake, &[]).ended(1), "problems");
             assert!(
-                twice.iter().any(|(_, what)| what.contains("100 ids stand in it")),
+                twice
+                    .iter()
+                    .any(|(_, what)| what.contains("100 ids have rows in it")),
                 "{twice:?}"
             );
             match verb {

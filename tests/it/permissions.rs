@@ -78,7 +78,7 @@ fn raw_records_are_private_from_their_creation_whatever_the_umask() {
         "file-written:1",
         "page-kept:1",
         "rejected-kept:1",
-        "ledger-saved:1",
+        "commit-appended:1",
         "pages-removed:1",
     ] {
         assert_eq!(export(&world, &["--keep-pages"], step), None, "{step}");
@@ -88,7 +88,9 @@ fn raw_records_are_private_from_their_creation_whatever_the_umask() {
     assert_private(&own, &["pages", "kept", "rejected"]);
     let file = files_below(&world.lake().0.join("messages")).remove(0);
     fs::write(&file, "damaged").unwrap();
-    fs::write(own.join("ledger.json"), "{").unwrap();
+    for object in files_below(&own.join("log")) {
+        fs::write(object, "{").unwrap();
+    }
     is_done(export(&world, &["--keep-pages"], ""));
     assert_private(&own, &PRIVATE);
     // the table itself is for its readers

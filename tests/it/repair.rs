@@ -200,11 +200,9 @@ fn kept_pages_mend_without_a_request() {
     let kept = files_below(&lake.0.join("_export/kept"));
     assert!(kept.len() >= 14, "{kept:?}");
     let ledger = |lake: &Lake| {
-        edit(&lake.0.join("_export/ledger.json"), |content| {
-            content.truncate(900)
-        })
+        edit(&lake.log(false)[0], |content| content.truncate(90));
     };
-    let also: Way = ("the ledger cut off", ledger, "_export/ledger.json");
+    let also: Way = ("the log cut off", ledger, "_export/log/");
     for (name, damage, words) in LOST.into_iter().chain([also]) {
         damage(&lake);
         // whatever the run itself is asked for
@@ -261,69 +259,57 @@ fn damaged_kept_pages_are_asked_for_again() {
 }
 
 #[test]
-fn a_ledger_cut_off_anywhere_is_made_again() {
+fn a_log_cut_off_anywhere_is_made_again() {
     let world = World::new(small());
     world.export().run().ok();
     let lake = world.lake();
     let whole = lake.files();
-    let (ledger, copy) = ("_export/ledger.json", "_export/ledger.copy.json");
     for cut in [0, 10, 300, 500, 999] {
-        // its copy is as good; without that the entries tell what is there, and the API whether it is all
-        for damaged in [&[ledger][..], &[ledger, copy]] {
-            for name in damaged {
-                edit(&lake.0.join(name), |content| {
-                    content.truncate(content.len() * cut / 1000)
-                });
+        // the copies are as good; without them the entries tell what is there, and the API whether it is all
+        for with_copies in [false, true] {
+            let mut damaged = lake.log(false);
+            if with_copies {
+                damaged.extend(lake.log(true));
+            }
+            for path in &damaged {
+                edit(path, |content| content.truncate(content.len() * cut / 1000));
             }
             verify(&lake, &[]).ended(1);
             let run = world.export().run().ok();
-            for name in damaged {
-                assert!(run.stderr.contains(name), "{}", run.stderr);
-            }
+            assert!(run.stderr.contains("_export/log/"), "{}", run.stderr);
             assert_eq!(run.total("rows"), 0, "the rows are all there");
-            assert_eq!(run.total("requests") > 0, damaged.len() == 2);
+            assert_eq!(run.total("requests") > 0, with_copies, "cut at {cut}");
             assert_mended(&world, &lake, &whole, &format!("cut at {cut}"));
-            assert_eq!(
-                fs::read(lake.0.join(ledger)).unwrap(),
-                fs::read(lake.0.join(copy)).unwrap()
-            );
         }
     }
-    fs::remove_file(lake.0.join(ledger)).unwrap();
+    lake.log(false)
+        .iter()
+        .for_each(|path| fs::remove_file(path).unwrap());
     let run = world.export().run().ok();
-    assert!(
-        run.stderr.contains("_export/ledger.json: it is missing"),
-        "{}",
-        run.stderr
-    );
+    assert!(run.stderr.contains("it is missing"), "{}", run.stderr);
     assert_eq!(run.total("requests"), 0);
     assert_mended(&world, &lake, &whole, "deleted");
-    for lost in [&[ledger, copy][..], &["_export"]] {
+    for lost in ["_export/log", "_export"] {
         // two at a time: a partition is lost, and the ledger that knew of it
         fs::remove_file(file(&lake)).unwrap();
-        for name in lost {
-            let path = lake.0.join(name);
-            fs::remove_file(&path)
-                .or_else(|_| fs::remove_dir_all(&path))
-                .unwrap();
-        }
+        fs::remove_dir_all(lake.0.join(lost)).unwrap();
         world.export().run().ok();
         assert_mended(&world, &lake, &whole, "deleted with a file");
     }
 }
 
 #[test]
-fn a_ledger_of_a_newer_version_is_left_alone() {
+fn a_log_of_a_newer_version_is_left_alone() {
     let world = World::new(small());
     world.export().run().ok();
-    let path = world.lake().0.join("_export/ledger.json");
-    let mut newer = world.lake().ledger();
-    newer["version"] = json!(2);
-    let newer = newer.to_string();
-    fs::write(&path, &newer).unwrap();
+    let path = world.lake().0.join("_export/log/00000000000000009999.json.zst");
+    let newer = zstd::encode_all(&br#"{"version": 2, "moved": "elsewhere"}"#[..], 1).unwrap();
+    for object in world.lake().log(false).into_iter().chain([path.clone()]) {
+        fs::write(object, &newer).unwrap();
+    }
     let run = world.export().run().ended(2);
     assert!(run.stderr.contains("update converse-export"), "{}", run.stderr);
-    assert_eq!(fs::read_to_string(&path).unwrap(), newer);
+    assert_eq!(fs::read(&path).unwrap(), newer);
 }
 
 #[test]
@@ -373,9 +359,7 @@ fn rejected_records_survive_a_lost_ledger() {
     world.export().run().ended(4);
     let lake = world.lake();
     let whole = lake.files();
-    for name in ["ledger.json", "ledger.copy.json"] {
-        fs::remove_file(lake.0.join("_export").join(name)).unwrap();
-    }
+    fs::remove_dir_all(lake.0.join("_export/log")).unwrap();
     world.export().run().ended(4);
     assert_eq!(lake.ledger()["datasets"]["conversations"][BOT]["rejected"], 1);
     assert_mended(&world, &lake, &whole, "a ledger with rejected records");

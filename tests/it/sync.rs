@@ -277,7 +277,7 @@ fn whoever_loads_what_is_told_to_have_changed_has_the_table() {
         if round == 2 {
             // killed after a part of it was published: the next run tells that, too
             world.clock.advance(30 * HOUR);
-            let killed = sync(&world).env("CONVERSE_EXPORT_TEST_KILL_AT", "intent-removed:3");
+            let killed = sync(&world).env("CONVERSE_EXPORT_TEST_KILL_AT", "pages-removed:3");
             assert_eq!(killed.run().code, None);
         }
         let told = changes(&lake).len();

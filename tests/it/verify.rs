@@ -188,19 +188,21 @@ fn invariant_5_counts_that_were_bent_are_noticed() {
             account[count] = (account[count].as_u64().unwrap() + 1).into();
         });
         let problems = findings(&verify(&lake, &[]).ended(1), "problems");
-        assert!(problems.iter().all(|(path, _)| path == "_export/ledger.json"));
+        assert!(problems.iter().all(|(path, _)| path == "_export/log"));
         assert!(
             problems.iter().any(|(_, what)| what.contains("records received")),
             "{problems:?}"
         );
         snapshot.restore(&lake);
     }
-    notices(&lake, "_export/ledger.json", "it is missing", || {
-        fs::remove_file(lake.0.join("_export/ledger.json")).unwrap();
+    notices(&lake, "_export/log", "it is missing", || {
+        fs::remove_dir_all(lake.0.join("_export/log")).unwrap();
     });
-    notices(&lake, "_export/ledger.json", "is damaged", || {
-        fs::write(lake.0.join("_export/ledger.json"), "{\"version\"").unwrap();
-    });
+    for object in files_below(&lake.0.join("_export/log")) {
+        fs::write(object, "{\"version\"").unwrap();
+    }
+    let problems = findings(&verify(&lake, &[]).ended(1), "problems");
+    assert!(!problems.is_empty() && problems.iter().all(|(path, _)| path.starts_with("_export/log/")));
 }
 
 #[test]
@@ -359,43 +361,43 @@ fn an_interrupted_commit_is_told_at_every_step_of_it_and_no_failure() {
     let half = world.range.start..world.range.start + DAY / 2;
     world.export().range(half).only("conversations").run().ok();
     let lake = world.lake();
-    let before = Snapshot::of(&lake);
     let first = Partition::all(&lake, "conversations").remove(0).file();
-    world.export().only("conversations").run().ok();
-    let partitions = Partition::all(&lake, "conversations");
-    let named: Vec<Value> = partitions
-        .iter()
-        .map(|partition| {
-            let key = json!({"dataset": "conversations", "bot": BOT, "day": partition.date});
-            json!([key, partition.entry()])
-        })
+    let export = world.export().only("conversations");
+    let killed = export
+        .clone()
+        .env("CONVERSE_EXPORT_TEST_KILL_AT", "commit-appended:1");
+    assert_eq!(killed.run().code, None);
+    let is_interrupted = |notes: Vec<(String, String)>| {
+        let what = "a commit was interrupted: run the export again, it carries it through";
+        notes
+            .iter()
+            .any(|(path, note)| path == "_export/log" && note == what)
+    };
+    assert!(is_interrupted(findings(&assert_sound(&lake), "notes")));
+    let staging = lake.0.join("_export/staging");
+    let staged: Vec<_> = fs::read_dir(&staging)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
         .collect();
-    let ledger = lake.ledger();
-    let commit = json!({"partitions": named, "ledger": ledger, "pages": []});
-    let files: Vec<_> = partitions
-        .iter()
-        .map(|p| (p.path(), fs::read(p.path()).unwrap()))
-        .collect();
-    assert_ne!(first, partitions[0].file(), "the first day has two versions");
-    before.restore(&lake);
-    fs::write(lake.0.join("_export/commit.json"), commit.to_string()).unwrap();
-    for step in 0..=files.len() {
-        if let Some((path, content)) = step.checked_sub(1).map(|step| &files[step]) {
-            let folder = path.parent().unwrap();
-            // an exchange of folders: the old file is gone in the same moment
-            let _ = fs::remove_dir_all(folder);
-            fs::create_dir_all(folder).unwrap();
-            fs::write(path, content).unwrap();
+    assert!(!staged.is_empty());
+    for folder in staged {
+        let name = folder.file_name().unwrap().to_str().unwrap().to_owned();
+        let (dataset, rest) = name.split_once('.').unwrap();
+        let (bot, date) = rest.rsplit_once('.').unwrap();
+        let live = lake.0.join(dataset).join(bot).join(format!("date={date}"));
+        // an exchange of folders: the old file is gone in the same moment
+        let old = world.path("old");
+        let _ = fs::remove_dir_all(&old);
+        if live.exists() {
+            fs::rename(&live, &old).unwrap();
         }
-        let notes = findings(&assert_sound(&lake), "notes");
-        assert!(
-            notes.iter().any(|(path, _)| path == "_export/commit.json"),
-            "{notes:?}"
-        );
+        fs::create_dir_all(live.parent().unwrap()).unwrap();
+        fs::rename(&folder, &live).unwrap();
+        fs::create_dir_all(&folder).unwrap();
+        assert!(is_interrupted(findings(&assert_sound(&lake), "notes")), "{name}");
     }
-    fs::write(lake.0.join("_export/ledger.json"), ledger.to_string()).unwrap();
-    assert_sound(&lake);
-    world.export().only("conversations").run().ok();
+    export.run().ok();
+    assert_ne!(Partition::all(&lake, "conversations").remove(0).file(), first);
     assert_eq!(findings(&assert_sound(&lake), "notes"), []);
 }
 

@@ -129,7 +129,7 @@ fn invariant_5_a_row_that_the_api_has_and_the_table_lacks_is_a_failure() {
         assert!(
             notes
                 .iter()
-                .any(|(_, what)| what.contains("no longer answers 1 rows")),
+                .any(|(_, what)| what.contains("does not return 1 rows")),
             "{notes:?}"
         );
         snapshot.restore(&lake);

@@ -36,6 +36,7 @@ pub(in crate::cli) struct ApiArgs {
     /// settings.
     #[arg(long, value_name = "PATH")]
     pub(in crate::cli) api_key_file: Option<PathBuf>,
+    #[allow(rustdoc::bare_urls)]
     /// Address of the API [default: https://api.converseapps.com]
     ///
     /// Fixed by the table's first run, which later runs use by default.

@@ -41,7 +41,7 @@ impl Build<'_> {
         state.duplicates += rejected - fresh;
         self.record_requests(ledger);
         ledger.next_sequence = self.spool.next_sequence();
-        Commit::new(staged, ledger.clone(), finished, self.keep_pages).execute(self.table, self.spool)?;
+        Commit::new(staged, finished, self.keep_pages).execute(self.table, self.spool, ledger)?;
         for staged in staged {
             self.stats.effect += staged.effect;
             if staged.replaces {

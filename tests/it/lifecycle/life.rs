@@ -264,8 +264,8 @@ impl<'a> Life<'a> {
                 .filter(|path| path.extension().is_some_and(|ending| ending == "parquet"))
                 .collect(),
             Part::Page => files_below(&lake.join("_export/pages")),
-            Part::Ledger => vec![lake.join("_export/ledger.json")],
-            Part::LedgerCopy => vec![lake.join("_export/ledger.copy.json")],
+            Part::Log => crate::lake::Lake(lake.clone()).log(false),
+            Part::LogCopies => crate::lake::Lake(lake.clone()).log(true),
             Part::Entry => files_below(&lake.join("_export/partitions")),
         };
         files.retain(|path| path.exists());

@@ -25,8 +25,8 @@ pub(super) enum Kill {
 pub(super) enum Part {
     DataFile,
     Page,
-    Ledger,
-    LedgerCopy,
+    Log,
+    LogCopies,
     Entry,
 }
 
@@ -160,8 +160,8 @@ fn draw(chance: &mut Chance) -> Operation {
                 Part::DataFile,
                 Part::DataFile,
                 Part::Page,
-                Part::Ledger,
-                Part::LedgerCopy,
+                Part::Log,
+                Part::LogCopies,
                 Part::Entry,
             ]),
             harm: chance.pick(&[Harm::Flip, Harm::Truncate, Harm::Remove]),

@@ -239,9 +239,9 @@ impl PartitionChangeSearch<'_> {
             self.dataset,
             self.bot
         );
-        let commit = Commit::new(&staged, ledger.clone(), Vec::new(), self.keep_pages);
+        let commit = Commit::new(&staged, Vec::new(), self.keep_pages);
         let commit = commit.removing(out.withdrawn.clone());
-        commit.execute(self.table, self.spool)?;
+        commit.execute(self.table, self.spool, ledger)?;
         Ok(out)
     }
 
