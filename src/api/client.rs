@@ -1,8 +1,7 @@
 //! Requests one page of the Export API, with retries and within the rate limit.
 
-use std::fmt;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -13,8 +12,8 @@ use url::Url;
 use super::body_memory::{BodyMemory, BodyReservation};
 use super::response_meta::{ServerClock, message, retry_after, shortened};
 use super::{
-    ApiRequest, Attempt, Connection, Decision, Failure, RateLimiter, RequestError, SendTicket, decide,
-    transport,
+    ApiRequest, Attempt, Connection, Decision, Failure, RateLimiter, RequestError, RequestStats, SendTicket,
+    decide, transport,
 };
 
 /// Maximum bytes that are read of an error response.
@@ -40,46 +39,6 @@ pub struct Response {
     /// Time of the request by the server's clock; `None` if the response has no date.
     pub server_time: Option<Timestamp>,
     _reservation: BodyReservation,
-}
-
-/// Counts of requests.
-#[derive(Debug, Default)]
-pub struct RequestStats {
-    /// Requests sent, retries included.
-    pub requests: AtomicU64,
-    /// Requests that repeated a failed one.
-    pub retries: AtomicU64,
-    /// Requests that the server refused with 429.
-    pub rate_limited: AtomicU64,
-    /// Bytes of bodies, decompressed.
-    pub bytes_received: AtomicU64,
-    /// Called before each retry with its reason and its delay.
-    pub on_retry: RetryObserver,
-}
-
-/// A callback for failures that are followed by a retry.
-#[derive(Default)]
-pub struct RetryObserver(OnceLock<RetryCallback>);
-
-type RetryCallback = Box<dyn Fn(&Failure, Duration) + Send + Sync>;
-
-impl RetryObserver {
-    /// Sets the callback. Later calls have no effect.
-    pub fn set(&self, callback: impl Fn(&Failure, Duration) + Send + Sync + 'static) {
-        self.0.get_or_init(|| Box::new(callback));
-    }
-
-    fn notify(&self, failure: &Failure, wait: Duration) {
-        if let Some(callback) = self.0.get() {
-            callback(failure, wait);
-        }
-    }
-}
-
-impl fmt::Debug for RetryObserver {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Listener")
-    }
 }
 
 /// An HTTP client for one API and one key. Connections are reused.

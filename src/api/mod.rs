@@ -11,16 +11,18 @@ mod response_meta;
 mod retry;
 #[cfg(test)]
 mod simulation;
+mod stats;
 mod transport;
 
 pub(crate) use client::read_body;
-pub use client::{HttpClient, RequestStats, Response};
+pub use client::{HttpClient, Response};
 pub use connection::{Connection, DEFAULT_PAGE_BYTES};
 pub use failure::Failure;
 pub use key::ApiKey;
 pub use pacing::SendTicket;
 pub use rate_limiter::RateLimiter;
 pub use retry::{Attempt, Decision, RetryPolicy, decide};
+pub use stats::RequestStats;
 pub use transport::TlsError;
 
 use std::time::Duration;

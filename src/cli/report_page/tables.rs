@@ -99,7 +99,7 @@ pub(super) fn keys(report: &Report) -> Markup {
             }
             @if report.keys.others > 0 {
                 p.note { "Less frequent keys have " (counted(report.keys.others, "value")) " more: "
-                    code { "converse-export keys" } " tells them all." }
+                    code { "converse-export keys" } " shows all of them." }
             }
         }
     }
@@ -107,11 +107,11 @@ pub(super) fn keys(report: &Report) -> Markup {
 
 /// How complete the export is.
 pub(super) fn completeness(report: &Report, zone: &Zone) -> Markup {
-    let held = || {
+    let answered = || {
         let bots = report.completeness.iter();
-        bots.flat_map(|(dataset, bots)| bots.iter().map(move |(bot, holding)| (dataset, bot, holding)))
+        bots.flat_map(|(dataset, bots)| bots.iter().map(move |(bot, state)| (dataset, bot, state)))
     };
-    let ranges = held().flat_map(|(.., holding)| &holding.complete);
+    let ranges = answered().flat_map(|(.., state)| &state.complete);
     let begin = ranges.clone().map(|range| range.start).min();
     let end = ranges.map(|range| range.end).max();
     html! {
@@ -127,35 +127,35 @@ pub(super) fn completeness(report: &Report, zone: &Zone) -> Markup {
                         th { "dataset" } th { "bot" } th.n { "days covered" } th.n { "gaps" } th.n { (report.partition_by) "s with rows" }
                         th.n { "rows" } th.n { "rejected" } th { "last run" }
                     }
-                    @for (dataset, bot, holding) in held().take(ROWS) {
+                    @for (dataset, bot, state) in answered().take(ROWS) {
                         tr {
                             td { (dataset) }
                             td.t { (shown(bot)) }
-                            td.n { (covered(holding)) }
-                            td.n.bad[!holding.holes.is_empty()] { (grouped(holding.holes.len() as u64)) }
-                            td.n { (grouped(holding.periods.count())) }
-                            td.n { (grouped(holding.rows)) }
-                            td.n.bad[holding.rejected > 0] { (grouped(holding.rejected)) }
-                            td.d { (last_run(holding, zone)) }
+                            td.n { (covered(state)) }
+                            td.n.bad[!state.holes.is_empty()] { (grouped(state.holes.len() as u64)) }
+                            td.n { (grouped(state.periods.count())) }
+                            td.n { (grouped(state.rows)) }
+                            td.n.bad[state.rejected > 0] { (grouped(state.rejected)) }
+                            td.d { (last_run(state, zone)) }
                         }
                     }
                 }
             }
-            @if held().count() > ROWS {
-                p.note { "and " (held().count() - ROWS) " more, which " code { "converse-export status" } " tells." }
+            @if answered().count() > ROWS {
+                p.note { "and " (answered().count() - ROWS) " more, which " code { "converse-export status" } " shows." }
             }
             @if let (Some(begin), Some(end)) = (begin, end) {
                 @let whole = (begin.as_second(), end.as_second());
-                @for (dataset, bot, holding) in held().take(STRIPS) {
+                @for (dataset, bot, state) in answered().take(STRIPS) {
                     div.keep {
                         h3 style="margin-top:16px" { (dataset) " of " (shown(bot)) }
                         (chart::coverage(
                             &format!("Complete ranges of {dataset}"),
-                            hull(&holding.complete).map(|hull| piece(&hull, whole, zone, "complete")).as_slice(),
-                            &gaps(&holding.holes).map(|gap| piece(gap, whole, zone, "gap")).collect::<Vec<_>>(),
+                            hull(&state.complete).map(|hull| piece(&hull, whole, zone, "complete")).as_slice(),
+                            &gaps(&state.holes).map(|gap| piece(gap, whole, zone, "gap")).collect::<Vec<_>>(),
                         ))
                         div.ends { span { (told(begin, zone)) } span { (told(end, zone)) } }
-                        (notes(holding, zone))
+                        (notes(state, zone))
                     }
                 }
             }
@@ -164,32 +164,32 @@ pub(super) fn completeness(report: &Report, zone: &Zone) -> Markup {
 }
 
 /// What a reader has to know of gaps and rejected records.
-fn notes(holding: &DatasetStatus, zone: &Zone) -> Markup {
-    let reasons = holding.rejected_reasons.iter();
+fn notes(state: &DatasetStatus, zone: &Zone) -> Markup {
+    let reasons = state.rejected_reasons.iter();
     let reasons: Vec<String> = reasons
         .map(|(reason, count)| format!("{} {reason}", grouped(*count)))
         .collect();
     html! {
-        @for hole in holding.holes.iter().take(GAPS) {
+        @for hole in state.holes.iter().take(GAPS) {
             p.note.bad { "Gap: " (told(hole.start, zone)) " until " (told(hole.end, zone)) }
         }
-        @if holding.holes.len() > GAPS {
-            p.note.bad { "and " (counted((holding.holes.len() - GAPS) as u64, "more gap")) }
+        @if state.holes.len() > GAPS {
+            p.note.bad { "and " (counted((state.holes.len() - GAPS) as u64, "more gap")) }
         }
         @if !reasons.is_empty() {
             p.note { "Rejected: " (shown(&reasons.join(", "))) "; kept in " code { "_export/rejected/" } "." }
         }
-        @for line in holding.drift.describe() {
+        @for line in state.drift.describe() {
             p.note { "Drift: " (shown(&line)) }
         }
-        @if holding.pages_waiting > 0 {
-            p.note.bad { (counted(holding.pages_waiting, "page")) " wait to become part of the table: run the export again." }
+        @if state.pages_waiting > 0 {
+            p.note.bad { (counted(state.pages_waiting, "page")) " wait to become part of the table: run the export again." }
         }
     }
 }
 
-fn covered(holding: &DatasetStatus) -> String {
-    let seconds: i64 = holding
+fn covered(state: &DatasetStatus) -> String {
+    let seconds: i64 = state
         .complete
         .iter()
         .map(|range| range.end.as_second() - range.start.as_second())
@@ -202,10 +202,10 @@ fn covered(holding: &DatasetStatus) -> String {
     }
 }
 
-fn last_run(holding: &DatasetStatus, zone: &Zone) -> String {
-    match &holding.last_run {
+fn last_run(state: &DatasetStatus, zone: &Zone) -> String {
+    match &state.last_run {
         Some(run) if run.complete => told(run.ended, zone),
-        Some(run) => format!("{}, not whole", told(run.ended, zone)),
+        Some(run) => format!("{}, incomplete", told(run.ended, zone)),
         None => "–".into(),
     }
 }
