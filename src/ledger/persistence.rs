@@ -13,7 +13,7 @@ use crate::log::{self, Log, ObjectDamage, Opened, State};
 use crate::store::{self, LocalStore, Store};
 use crate::table::{Entry, PartitionDate, PartitionKey, QUARANTINE};
 
-/// What is to be done after a commit was appended: whoever opens the table next does it again.
+/// The work after the append of a commit. The next writer that opens the table repeats it if a crash interrupted it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Publication {
     /// Partitions with new versions, which are staged.

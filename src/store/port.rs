@@ -92,7 +92,7 @@ pub trait Store: Debug + Send + Sync {
 
     /// Creates an object. Exactly one of several writers with different bytes succeeds.
     ///
-    /// Success means that the object has these bytes, whoever wrote them. Where it matters who did, the bytes contain an
+    /// Success means that the object has these bytes, even if another writer wrote them. If the writer matters, the bytes contain an
     /// attempt id.
     ///
     /// # Errors

@@ -30,7 +30,7 @@ impl Verified {
             self.check_missing_entries(ledger, commit)?;
             for (name, bots) in &ledger.datasets {
                 let Ok(dataset) = name.parse::<Dataset>() else {
-                    let what = format!("it tells of a dataset {name}, which this program does not know");
+                    let what = format!("it contains the dataset {name}, which this program does not know");
                     self.report.problem(&own_path("log"), Remedy::Export, what);
                     continue;
                 };
@@ -45,7 +45,7 @@ impl Verified {
         Ok(())
     }
 
-    /// Every entry must hold what a ledger tells of its partition.
+    /// Checks that each entry agrees with the ledger.
     fn check_entries(&mut self, ledger: &Ledger, commit: Option<&Publication>) -> Result<()> {
         let mut wrong = Vec::new();
         for (key, entry) in &self.entries {

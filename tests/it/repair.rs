@@ -265,7 +265,7 @@ fn a_log_cut_off_anywhere_is_made_again() {
     let lake = world.lake();
     let whole = lake.files();
     for cut in [0, 10, 300, 500, 999] {
-        // the copies are as good; without them the entries tell what is there, and the API whether it is all
+        // the copies are as good; without them the entries show what there is, and the API whether it is all
         for with_copies in [false, true] {
             let mut damaged = lake.log(false);
             if with_copies {
