@@ -112,7 +112,8 @@ impl Client {
     }
 
     /// The records of one dataset of one bot in a half-open range of Unix seconds, as a stream of pages. Fetching begins
-    /// when the stream is first polled.
+    /// when the stream is first polled. An empty bot or range, and a range that starts before 1970, are an
+    /// [`Error::Usage`] of the stream.
     #[must_use]
     pub fn pages(&self, dataset: Dataset, bot: &str, range: Window) -> PageStream {
         let now = Timestamp::now();
@@ -147,7 +148,7 @@ impl Client {
 /// - The stream ends without an error only after the API has ended each listing itself. After an error it ends.
 /// - At most 2 pages wait for the consumer, and then requests stop; what was in flight is kept. A chain of pages that
 ///   rests for more than 15 minutes begins again.
-/// - It keeps 8 to 16 bytes per record to recognize records that come again. Records at the very ends of the range may
+/// - It keeps hashes of all ids to recognize records that come again: memory grows by some tens of bytes per record. Records at the very ends of the range may
 ///   come last, after all pages show by which time the API filters.
 /// - Dropping the stream stops its requests.
 ///
@@ -201,7 +202,10 @@ async fn fetch_pages(
         filter: None,
         pages,
     };
-    let fetched = fetch::fetch(job, &endpoint, &cancellation, &mut consumer).await;
+    let fetched = match check(&job) {
+        Ok(()) => fetch::fetch(job, &endpoint, &cancellation, &mut consumer).await,
+        Err(error) => Err(error),
+    };
     let Consumer {
         distinct,
         filter,
@@ -216,6 +220,29 @@ async fn fetch_pages(
             return;
         }
     }
+}
+
+/// Checks what an API would answer with an error, or with nothing.
+fn check(job: &Job) -> Result<()> {
+    let usage = |what: &str, hint: &str| {
+        Err(Error::Usage {
+            what: what.into(),
+            hint: hint.into(),
+        })
+    };
+    if job.bot.trim().is_empty() {
+        return usage("the bot is empty", "use the bot's name or id, such as r3-218210");
+    }
+    if job.range.is_empty() {
+        return usage(
+            "the range is empty",
+            "use an end after the start; the end itself is not included",
+        );
+    }
+    if job.range.start < 0 {
+        return usage("the range starts before 1970", "use a start from 1970 on");
+    }
+    Ok(())
 }
 
 /// Passes pages on to the stream.

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use serde::{Deserialize, Serialize};
 
 use super::{DatasetState, Ledger, PartitionMetadata, earlier};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::log::{self, Log, ObjectDamage, Opened, State};
 use crate::store::{self, LocalStore, Store};
 use crate::table::{Entry, PartitionDate, PartitionKey, QUARANTINE};
@@ -307,13 +307,13 @@ impl Ledger {
     /// As [`Ledger::save`].
     pub(crate) fn commit(&self, own_folder: &Path, publication: Publication) -> Result<()> {
         self.log.with(own_folder, |shared| {
-            let Some(mut saved) = shared.take() else {
-                return Ok(());
-            };
+            // after an error the log is read again
+            let mut saved = shared
+                .take()
+                .ok_or_else(|| Error::Internal("the commit log was not read".into()))?;
             let change = LedgerChange::between(&saved.ledger, self, publication);
             if !change.changes_nothing(&saved.ledger) {
                 saved.ledger.apply(change.clone());
-                // after an error the log is read again
                 saved.log.append(&change, &saved.ledger)?;
                 saved.last = Some(change.publication);
             }

@@ -149,6 +149,16 @@ async fn a_stream_ends_with_the_error_that_keeps_it_from_being_complete() {
     assert!(matches!(error, Error::Fetch { .. }), "{error}");
     assert!(pages.next().await.is_none());
 
+    for (bot, range) in [
+        (" ", range),
+        ("r3", Window::new(range.end, range.start)),
+        ("r3", Window::new(-1, range.end)),
+    ] {
+        let mut pages = client.pages(Dataset::Messages, bot, range);
+        let error = pages.next().await.unwrap().unwrap_err();
+        assert!(matches!(error, Error::Usage { .. }), "{error}");
+        assert!(pages.next().await.is_none());
+    }
     let wrong = client.clone().per_page(1_001);
     assert!(matches!(wrong, Err(Error::Usage { .. })));
     let wrong = client.clone().concurrency(0);
